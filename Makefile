@@ -1,0 +1,53 @@
+# make run    start a production centre, dashboard on http://localhost:5006
+# make test   run every test, browser tests included
+# make lint   ruff and mypy
+# make bench  the benchmarks
+# make lock   resolve constraints.txt anew (needs uv)
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test lint bench lock clean system-packages
+
+run: $(VENV)/.runtime
+	$(BIN)/muscate up --open
+
+test: $(VENV)/.test system-packages
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.runtime
+	$(BIN)/muscate bench tile
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed: set PYTHON=..., found $$($(PYTHON) --version)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing muscate into $(VENV) ..."
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing muscate and its tests' needs into $(VENV) ..."
+	$(PIP) --editable ".[test]"
+	@touch $@ $(VENV)/.runtime
+
+# A Chromium for the browser tests, and the Fortran library that the reference code 6S is linked to.
+system-packages:
+	@sh scripts/system_packages.sh
+
+lock:
+	uv pip compile --universal --python-version 3.11 --fork-strategy fewest --all-extras --strip-extras --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) dist build

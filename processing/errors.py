@@ -1,0 +1,85 @@
+"""The failures the centre knows by name, each saying whether trying again can help.
+
+Anything else that is raised is a bug and shows its traceback. A scene that is refused (too cloudy, sun too low)
+is an outcome of the chain, not a failure.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class MuscateError(Exception):
+    """A failure with one line for the user.
+
+    Attributes
+    ----------
+    reason_class : str
+        What the store records and the retry policy looks at: ``input``, ``processor``, ``infrastructure``,
+        ``transient``.
+    retry : bool
+        Whether the same attempt may succeed later without anybody's help.
+    """
+
+    reason_class = "processor"
+    retry = False
+
+
+class InputError(MuscateError):
+    """An input that can't be used: the file and its fault. The input is left as it was."""
+
+    reason_class = "input"
+
+    def __init__(self, path: Path | str, fault: str) -> None:
+        self.path = Path(path)
+        self.fault = fault
+        super().__init__(f"{self.path.name}: {fault}")
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[Path, str]]:  # crosses process borders whole
+        return type(self), (self.path, self.fault)
+
+
+class L1CError(InputError):
+    """A Level-1C package that is broken, incomplete, of an unknown form, or no Level-1C at all."""
+
+
+class UnsafeArchive(L1CError):
+    """A zip that would write outside its folder, hold links, or unpack without bound."""
+
+
+class ProductError(InputError):
+    """A Level-2A product on disk that is incomplete, damaged, or can't be written where it should."""
+
+
+class AncillaryError(InputError):
+    """Terrain, ozone, pressure or aerosol input that can't be used."""
+
+
+class StateError(InputError):
+    """A recurrent state of another tile, version or grid, of a later date, or damaged."""
+
+
+class OutOfRange(MuscateError):
+    """A quantity outside the validity of a table. Never extrapolated."""
+
+    reason_class = "input"
+
+
+class StorageError(MuscateError):
+    """The disk is full or can't be written."""
+
+    reason_class = "infrastructure"
+    retry = True
+
+
+class StoreError(MuscateError):
+    """The database can't be reached or has another schema."""
+
+    reason_class = "infrastructure"
+    retry = True
+
+
+class Fenced(MuscateError):
+    """The lease of this attempt passed to another one: its work is dropped."""
+
+    reason_class = "infrastructure"

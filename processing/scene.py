@@ -1,0 +1,307 @@
+"""The nouns of the chain: arrays with their grid, units and date.
+
+Nothing here reads a file. A mapping of rasters may be a `Lazy` one, whose values are made when they are asked for
+and not kept, so that a whole tile never has to be in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mode = Literal["init", "nominal", "backward"]
+Status = Literal["valid", "not_valid"]
+
+#: Days are counted from here in composites, as in MAJA.
+EPOCH = date(2000, 1, 1)
+#: Counts of a Level-1C pixel that was not observed, and of one that saturated.
+NO_DATA_COUNTS = 0
+SATURATED_COUNTS = 65535
+
+V = TypeVar("V")
+
+
+class Lazy(Mapping[str, V]):
+    """A mapping whose values are made at each look-up by `make(key)` and never kept."""
+
+    def __init__(self, keys: Iterable[str], make: Callable[[str], V]) -> None:
+        self._keys = dict.fromkeys(keys)
+        self._make = make
+
+    def __getitem__(self, key: str) -> V:
+        if key not in self._keys:
+            raise KeyError(key)
+        return self._make(key)
+
+    def __contains__(self, key: object) -> bool:  # that of Mapping would make the value
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the pixels of an image lie: a north-up rectangle in a UTM projection.
+
+    Attributes
+    ----------
+    crs : str
+        ``EPSG:326zz`` or ``EPSG:327zz``.
+    west, north : float
+        Outer corner of the first pixel. [m]
+    width, height : int
+        Size of the rectangle. [m]
+    """
+
+    crs: str
+    west: float
+    north: float
+    width: int
+    height: int
+
+    def shape(self, resolution: int) -> tuple[int, int]:
+        """Rows and columns at `resolution` [m]; the last ones may stand out of the rectangle and are then no-data."""
+        return -(-self.height // resolution), -(-self.width // resolution)
+
+    def transform(self, resolution: int) -> tuple[float, float, float, float, float, float]:
+        """Affine coefficients (a, b, c, d, e, f) of pixel corners at `resolution` [m]."""
+        return (float(resolution), 0.0, self.west, 0.0, -float(resolution), self.north)
+
+    @property
+    def east(self) -> float:
+        return self.west + self.width
+
+    @property
+    def south(self) -> float:
+        return self.north - self.height
+
+
+@dataclass(frozen=True)
+class Angles:
+    """Sun and view angles at the nodes of a regular grid, as the Level-1C gives them.
+
+    Node (i, j) is at (`north` - i * `step`, `west` + j * `step`): the grid may reach out of the image.
+
+    Attributes
+    ----------
+    west, north, step : float
+        Position of the first node and distance of the nodes. [m]
+    sun_zenith, sun_azimuth : (row, col) float32
+        [deg], azimuth from north over east.
+    view_zenith, view_azimuth : dict of band to dict of detector to (row, col) float32
+        [deg], NaN where the detector does not see. Azimuth is the direction from the ground to the satellite.
+    mean_sun : (zenith, azimuth)
+        [deg]
+    mean_view : dict of band to (zenith, azimuth)
+        [deg]
+    """
+
+    west: float
+    north: float
+    step: float
+    sun_zenith: NDArray[np.float32]
+    sun_azimuth: NDArray[np.float32]
+    view_zenith: Mapping[str, Mapping[int, NDArray[np.float32]]]
+    view_azimuth: Mapping[str, Mapping[int, NDArray[np.float32]]]
+    mean_sun: tuple[float, float]
+    mean_view: Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Ancillary:
+    """What the chain needs to know beside the image, each with where it came from.
+
+    Attributes
+    ----------
+    altitude : (row, col) float32
+        Mean altitude of each coarse pixel (the version's coarse resolution). [m]
+    ozone : float
+        Column above the ground. [cm atm]
+    origin : dict of str to str
+        Per quantity (``altitude``, ``ozone``, ...) a short name of its source, for the product's metadata.
+    """
+
+    altitude: NDArray[np.float32]
+    ozone: float
+    origin: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One acquisition of one tile as Level-1C: what the chain corrects.
+
+    Attributes
+    ----------
+    tile : str
+        MGRS id without the T, ``31TCJ``.
+    platform : str
+        ``S2A``, ``S2B``, ``S2C``.
+    sensing : datetime
+        Sensing time of the tile, UTC.
+    orbit, relative_orbit : int
+    baseline : str
+        Processing baseline of the Level-1C, ``05.10``.
+    identifier : str
+        Name of the Level-1C package.
+    grid : Grid
+    counts : mapping of band to (row, col) uint16
+        Counts at the band's resolution; 0 no data, 65535 saturated. All 13 bands.
+    quantification : float
+        Reflectance = (counts + offset) / quantification. [-]
+    offset : mapping of band to float
+        RADIO_ADD_OFFSET, 0 before baseline 04.00. [counts]
+    solar_irradiance : mapping of band to float
+        [W m-2 um-1], for the product's metadata.
+    angles : Angles
+    detectors : mapping of band to (row, col) uint8
+        Detector that saw each pixel, 1..12, 0 none; at the band's resolution.
+    defective : mapping of band to (row, col) bool
+        Pixels the Level-1C names defective or lost; at the band's resolution.
+    simulated : bool
+        True where the Level-1C says that it was made by `muscate simulate`.
+    physical_gain : mapping of band to float
+        PHYSICAL_GAINS of the Level-1C, for the product's metadata; empty where it gives none. [counts W-1 m2 sr um]
+    """
+
+    tile: str
+    platform: str
+    sensing: datetime
+    orbit: int
+    relative_orbit: int
+    baseline: str
+    identifier: str
+    grid: Grid
+    counts: Mapping[str, NDArray[np.uint16]]
+    quantification: float
+    offset: Mapping[str, float]
+    solar_irradiance: Mapping[str, float]
+    angles: Angles
+    detectors: Mapping[str, NDArray[np.uint8]]
+    defective: Mapping[str, NDArray[np.bool_]]
+    ancillary: Ancillary
+    simulated: bool = False
+    physical_gain: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def day(self) -> int:
+        """Days since 2000-01-01 (UTC)."""
+        return (self.sensing.astimezone(UTC).date() - EPOCH).days
+
+
+@dataclass(frozen=True)
+class Composite:
+    """The recurrent state a date leaves for the next one of the same tile: the past as the chain knows it.
+
+    All rasters are on the coarse grid. NaN, 0 or -1 as stated where nothing clear was seen yet.
+
+    Attributes
+    ----------
+    tile, version : str
+    grid : Grid
+    resolution : int
+        Of the coarse grid. [m]
+    sensing : datetime
+        The newest date that went in, UTC.
+    day : (row, col) int16
+        Date of each pixel as days since 2000-01-01, -1 without data.
+    toa : dict of band to (row, col) float32
+        Gas-corrected top-of-atmosphere reflectance (MAJA's RTA). [-]
+    rayleigh_corrected : dict of band to (row, col) float32
+        MAJA's RCR. [-]
+    surface : dict of band to (row, col) float32
+        MAJA's RTC. [-]
+    stack : (n, row, col) float32
+        Rayleigh-corrected B2 of the last valid dates, newest first, n <= 10 (MAJA's STO). [-]
+    stack_days : tuple of int
+    possible_water, tested_water : (n, row, col) bool
+        The last dates' water tests, newest first, n <= 10 (MAJA's PWA, TWA).
+    water : (row, col) bool
+        MAJA's WAS.
+    shadow : (row, col) bool
+        Cloud shadows of the newest date, nowhere where none was sought.
+    aot : (row, col) float32
+        AOT of the newest date (for the next inversion's first guess and the previous image's correction). [-]
+    """
+
+    tile: str
+    version: str
+    grid: Grid
+    resolution: int
+    sensing: datetime
+    day: NDArray[np.int16]
+    toa: dict[str, NDArray[np.float32]]
+    rayleigh_corrected: dict[str, NDArray[np.float32]]
+    surface: dict[str, NDArray[np.float32]]
+    stack: NDArray[np.float32]
+    stack_days: tuple[int, ...]
+    possible_water: NDArray[np.bool_]
+    tested_water: NDArray[np.bool_]
+    water: NDArray[np.bool_]
+    shadow: NDArray[np.bool_]
+    aot: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class L2A:
+    """What the chain makes of one scene. With status ``not_valid`` the mappings are empty: no reflectance leaves.
+
+    Rasters are keyed by band (``B2``) or by resolution group (``R1`` 10 m, ``R2`` 20 m) and scaled as in the product.
+
+    Attributes
+    ----------
+    status, mode, version : str
+    surface_reflectance : mapping of band to (row, col) int16
+        SRE: reflectance * 10000, -10000 no data.
+    flat_reflectance : mapping of band to (row, col) int16
+        FRE; empty while the slope correction is not in the order of the steps.
+    atmosphere : mapping of group to (2, row, col) uint8
+        ATB: water vapour * 20 [g cm-2] and AOT * 200, 0 no data.
+    cloud, geophysical, edge, saturation, interpolated, defective : mapping of group to (row, col) uint8
+        CLM, MG2, EDG, SAT, IAB, DFP with the bits of `masks` (SAT and DFP: one bit a band in the group's order).
+    absent : frozenset of str
+        Masks and rasters whose step is not in the version's order: names of `masks.Cloud` as ``CLM.SHADOW``,
+        of `masks.Geophysical` as ``MG2.TOPOGRAPHIC_SHADOW``, or a whole raster as ``FRE``. Declared absent in the
+        metadata.
+    cloud_percent, snow_percent, water_percent, no_data_percent : float
+        Of the observed pixels, no data of all. [%]
+    aot_mean, water_vapour_mean : float
+        NaN if not valid. [-], [g cm-2]
+    flags : dict of str to bool
+        ``rain``, ``hot_spot``, ``sun_glint``, ``cirrus`` for those that were tested.
+    origin : dict of str to str
+        Where each ancillary quantity and table came from, and every fallback that was taken.
+    seconds : dict of str to float
+        Time spent in each step of the coarse stage. [s]
+    """
+
+    status: Status
+    mode: Mode
+    version: str
+    surface_reflectance: Mapping[str, NDArray[np.int16]]
+    flat_reflectance: Mapping[str, NDArray[np.int16]]
+    atmosphere: Mapping[str, NDArray[np.uint8]]
+    cloud: Mapping[str, NDArray[np.uint8]]
+    geophysical: Mapping[str, NDArray[np.uint8]]
+    edge: Mapping[str, NDArray[np.uint8]]
+    saturation: Mapping[str, NDArray[np.uint8]]
+    interpolated: Mapping[str, NDArray[np.uint8]]
+    defective: Mapping[str, NDArray[np.uint8]]
+    absent: frozenset[str]
+    cloud_percent: float
+    snow_percent: float
+    water_percent: float
+    no_data_percent: float
+    aot_mean: float
+    water_vapour_mean: float
+    flags: dict[str, bool] = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,78 @@
+"""Settings of a centre: one TOML file (`muscate.toml` in the home, or `MUSCATE_CONFIG`) and `MUSCATE_*` variables."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class Settings(BaseSettings):
+    """Where things lie and how many run at once. The environment wins over the file."""
+
+    model_config = SettingsConfigDict(env_prefix="MUSCATE_", extra="forbid")
+
+    home: Path = Field(Path("var"), description="Folder of the store, inbox, archive, state and logs.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home.")
+    executor: str = Field("local", description="`local`, or the address of a dask scheduler (tcp://host:port).")
+    host: str = Field("127.0.0.1", description="Address the web listens on.")
+    port: int = Field(5006, description="Port of the web.")
+    workers: int = Field(1, ge=1, description="Tiles processed at once on this host.")
+    versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")
+    dem: Path | None = Field(None, description="Terrain model: a raster file, any projection. [m]")
+    scan_seconds: float = Field(5.0, gt=0, description="Time between two looks into the inbox.")
+    lease_seconds: float = Field(120.0, gt=0, description="Life of a worker's lease on a chain without renewal.")
+    attempt_seconds: float = Field(7200.0, gt=0, description="Wall-clock limit of one date in the chain.")
+    min_free_gb: float = Field(2.0, ge=0, description="No date is started with less free space in the archive. [GB]")
+    settle_seconds: float = Field(0.0, ge=0, description="Wait for the other half of a pass before a date is due.")
+    demonstration: bool = Field(True, description="Fill an empty home with a small simulated archive.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        home = Path(os.environ.get("MUSCATE_HOME", "var"))
+        file = Path(os.environ.get("MUSCATE_CONFIG", home / "muscate.toml"))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @cached_property
+    def url(self) -> str:
+        """SQLAlchemy URL of the store."""
+        return self.database_url or f"sqlite:///{(self.home / 'muscate.db').resolve()}"
+
+    @property
+    def inbox(self) -> Path:
+        return self.home / "inbox"
+
+    @property
+    def rejected(self) -> Path:
+        return self.inbox / "rejected"
+
+    @property
+    def l1c(self) -> Path:
+        return self.home / "l1c"
+
+    @property
+    def archive(self) -> Path:
+        return self.home / "archive"
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def make_folders(self) -> None:
+        """Create the home's folders where missing."""
+        for folder in (self.rejected, self.l1c, self.archive, self.state, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,302 @@
+"""Processing versions: every number a scientist may tune, frozen once a version is released.
+
+A released version's parameters are never edited; a change is a new version. A product records its version, so any
+pixel can be explained.
+
+Sources of the values: the public MACCS/MAJA L2COMM parameter file of 2016 for Sentinel-2 (GIPP, repository
+olivierhagolle/MAJA_Parameters), the open MAJA 4 code for forms and names (CNES/MAJA, Apache-2.0), and THEIA's posts
+of February and March 2017 for what changed between V1_0 and V1_4.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from hashlib import sha256
+from typing import Literal
+
+ShadowSelection = Literal["single_pass", "three_pass"]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """The numbers of one processing version. Reflectances without unit; GIPP 2016 unless said otherwise."""
+
+    version: str
+    #: Sub-sampled grid of masks and aerosol. [m]
+    coarse_resolution: int = 240
+    #: A coarse cell counts as saturated or unobserved from this fraction of its pixels. [-]
+    coarse_fraction: float = 0.9
+    #: Coarse masks become full-resolution masks from this interpolated value. [-] (MAJA 4 code)
+    mask_resampling_threshold: float = 0.25
+
+    # Limits of a valid product
+    #: More cloud than this: the product is not valid. [%]
+    max_cloud_percent: float = 90.0
+    #: More unobserved pixels than this in the composite: the product is not valid. [%]
+    max_no_data_percent: float = 99.0
+
+    # Gases
+    #: Ozone when no measurement is given. [cm atm]
+    default_ozone: float = 0.300
+    #: Water vapour when no pixel allows an estimate. [g cm-2] (chosen here)
+    default_water_vapour: float = 2.0
+    #: Water vapour is bounded by this. [g cm-2]
+    max_water_vapour: float = 5.0
+    #: B8A reflectance below which water vapour is not read. [-]
+    water_vapour_min_reflectance: float = 0.1
+    #: Gap filling of water vapour: first and last half width of the window. [coarse px]
+    water_vapour_gap_radius: tuple[int, int] = (2, 16)
+    #: Growth of the invalid area before gap filling. [coarse px]
+    water_vapour_dilation: int = 2
+
+    # Scattering
+    aerosol_model: str = "continental"
+    #: AOT of the Rayleigh-corrected image that the mask tests use. [-]
+    rayleigh_aot: float = 0.05
+
+    # Geometric flags
+    #: Angular distance to the specular direction below which sun glint is possible. [deg]
+    sun_glint_angle: float = 30.0
+    #: Angular distance to the backscatter direction below which the hot spot is seen. [deg]
+    hot_spot_angle: float = 5.0
+
+    # High clouds: cloud if TOA B10 > offset + gain * altitude
+    cirrus_offset: float = 0.015
+    #: [1/m]
+    cirrus_gain: float = 2.0e-5
+    #: The product's cirrus flag is raised from this share of cirrus pixels: never. [%]
+    cirrus_flag_percent: float = 100.0
+
+    # Snow
+    snow_min_ndsi: float = 0.4
+    snow_min_red: float = 0.12
+    snow_max_swir: float = 0.16
+    #: Floor of the cosine of the local incidence in the illumination normalisation. [-]
+    snow_min_cos_incidence: float = 0.20
+    #: [coarse px]
+    snow_dilation: int = 1
+
+    # Cloud, one date
+    #: Blue band of the cloud tests (B2 before V1_3: THEIA).
+    cloud_blue_band: str = "B1"
+    cloud_min_blue: float = 0.22
+    cloud_min_red: float = 0.15
+    cloud_nir_red_ratio: tuple[float, float] = (0.8, 2.0)
+    cloud_min_nir_swir_ratio: float = 1.0
+    #: Over water: B12 above this, without and with possible sun glint. [-]
+    cloud_water_swir: tuple[float, float] = (0.08, 0.25)
+    #: Buffer around every cloud and shadow mask. [m] (1 coarse px of 240 m)
+    cloud_dilation: float = 240.0
+
+    # Cloud, against the composite: threshold = min(max, min * (1 + lag / forgetting))
+    cloud_blue_rise: tuple[float, float] = (0.025, 0.070)
+    #: [days]
+    cloud_forgetting: float = 30.0
+    cloud_nir_blue_factor: float = 1.20
+    cloud_red_blue_factor: float = 1.50
+    #: Band of the multi-temporal variable: blue rise (MACCS; Hagolle et al. 2010).
+    cloud_extension_delta: float = 0.005
+    #: Extension components are dropped from this share of correlated pixels. [-]
+    cloud_extension_max_correlated: float = 0.20
+    correlation_threshold: float = 0.80
+    #: Half width of the correlation window. [coarse px]
+    correlation_radius: int = 3
+    correlation_min_pixels: int = 15
+    #: Images of the correlation stack.
+    correlation_stack: int = 10
+
+    # Shadow
+    shadow_selection: ShadowSelection = "three_pass"
+    #: Heights looked at: first, last, step. [m]
+    shadow_heights: tuple[float, float, float] = (0.0, 8000.0, 250.0)
+    shadow_max_darkening: float = 0.8
+    shadow_min_quantile: float = 0.10
+    shadow_cover_factor: float = 2.0
+    #: Largest shadow to cloud ratio for clouds below and above `shadow_small_cloud` pixels. [-]
+    shadow_ratio: tuple[float, float] = (1.0, 0.5)
+    #: [coarse px]
+    shadow_small_cloud: int = 10
+    shadow_outside_max: float = 0.2
+    shadow_outside_quantile: float = 0.30
+    shadow_outside_composite_ratio: float = 0.8
+
+    # Water and rain
+    water_max_ndvi: float = 0.010
+    water_max_red: float = 0.05
+    #: [rad]
+    water_max_slope: float = 0.15
+    #: Share of the tested dates that must have looked like water. [-]
+    water_min_share: float = 0.50
+    #: Weight of the terrain model's water mask. [-]
+    water_terrain_weight: float = 0.51
+    #: With possible sun glint, also: relative change of B8A above, its composite value below.
+    water_glint_change: float = 0.040
+    water_glint_max_nir: float = 0.120
+    #: Dates remembered by the water test.
+    water_stack: int = 10
+    rain_swir_drop: float = 0.045
+
+    # AOT
+    #: Blue band of the spectral relation; the red one is B4.
+    aot_blue_band: str = "B1"
+    #: blue = slope * red + intercept, over vegetation. [-]
+    aot_slope: float = 0.45
+    aot_intercept: float = 0.0
+    #: Weight of the multi-spectral residual, and NDVI dependence: w * (a * max(NDVI, 0) + b).
+    aot_spectral_weight: float = 2.0
+    aot_ndvi_weights: tuple[float, float] = (0.7, 0.3)
+    #: Weight of the residual against the composite relative to the one against the previous image.
+    aot_composite_weight: float = 2.0
+    #: Time factor A / (dt^2 + B). [days^2]
+    aot_time_factor: tuple[float, float] = (1200.0, 800.0)
+    #: Residual weight towards the dark-pixel bound when above it.
+    aot_dark_weight: float = 10.0
+    #: Surface reflectance assumed for the darkest pixel. [-] (the per-site value is not public; chosen here)
+    aot_dark_reflectance: float = 0.01
+    #: One inversion every so many coarse pixels.
+    aot_step: int = 3
+    #: Neighbourhood: half size in samples, first and last spacing. [coarse px]
+    aot_window: tuple[int, int, int] = (3, 2, 8)
+    aot_min_samples: int = 19
+    aot_max_red: float = 0.2
+    aot_min_ndvi: float = 0.3
+    #: Largest relative change of B8A for the multi-temporal method. [-]
+    aot_max_nir_change: float = 0.075
+    #: Least standard deviation of B12 in the neighbourhood for the multi-temporal method. [-]
+    aot_min_swir_deviation: float = 0.02
+    #: AOT when it can't be estimated, and its bounds. [-]
+    aot_default: float = 0.10
+    aot_min: float = 0.01
+    #: Above this mean AOT the composite is not updated. [-]
+    aot_max_for_composite: float = 0.500
+    #: Composite pixels older than this do not serve the AOT, or are forgotten. [days]
+    aot_max_age: int = 60
+    composite_max_age: int = 90
+    #: Gap filling: first and last half width; smoothing sigma. [AOT nodes]
+    aot_gap_radius: tuple[int, int] = (2, 16)
+    aot_smoothing: float = 2.0
+
+    # Environment and slope
+    #: Half width of the window of the environment's mean. [coarse px]
+    adjacency_radius: int = 10
+    slope_min_cos_incidence: float = 0.20
+    slope_min_cos_view: float = 0.10
+    slope_min_ratio: float = 0.20
+
+    # Modes
+    #: Dates of a backward start.
+    backward_dates: int = 8
+    #: A gap to the previous product from which a tile starts anew: before and from July 2017 (S2B). [days]
+    restart_gap: tuple[int, int] = (30, 15)
+
+    # Scales of the product
+    #: Counts per unit of reflectance, per g cm-2, per unit of AOT.
+    reflectance_quantification: int = 10000
+    water_vapour_quantification: int = 20
+    aot_quantification: int = 200
+    no_data: int = -10000
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all the numbers: products with the same digest were made with the same parameters."""
+        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Version:
+    """A processing version as users know it.
+
+    Attributes
+    ----------
+    name : str
+        ``V1_4``; printed ``V1-4`` in file names and ``1.4`` in the metadata.
+    parameters : Parameters or None
+        None for a version that is listed and not produced.
+    released : date or None
+        First production with it, as far as public.
+    summary : str
+        What changed, for users.
+    known_defect : str
+    """
+
+    name: str
+    parameters: Parameters | None
+    released: date | None
+    summary: str
+    known_defect: str = ""
+
+    @property
+    def hyphen(self) -> str:
+        """As printed in file names: ``V1-4``."""
+        return self.name.replace("_", "-")
+
+    @property
+    def number(self) -> str:
+        """As printed in the metadata: ``1.4``."""
+        return self.name.removeprefix("V").replace("_", ".")
+
+    @property
+    def produced(self) -> bool:
+        return self.parameters is not None
+
+
+_V1_4 = Parameters(version="V1_4")
+_V1_3 = replace(_V1_4, version="V1_3", shadow_selection="single_pass")
+_V1_1 = replace(_V1_3, version="V1_1", cloud_blue_band="B2", aot_blue_band="B2")
+
+#: All versions, oldest first. V1_2 was never distributed: the number stays empty.
+VERSIONS: dict[str, Version] = {
+    v.name: v
+    for v in (
+        Version(
+            "V1_0",
+            None,
+            None,
+            "First MACCS products for Sentinel-2, over France, for validation only. Retired.",
+            "With more than 255 clouds in an image, shadows appear anywhere: cloud labels were kept in 8 bits.",
+        ),
+        Version(
+            "V1_1",
+            _V1_1,
+            date(2016, 11, 15),
+            "First operational version: France, Belgium, northern Spain. Any number of clouds. "
+            "AOT from the ratio of B2 and B4.",
+            "AOT is biased high and reflectances are about 2 % too low. Too many false cloud shadows.",
+        ),
+        Version(
+            "V1_3",
+            _V1_3,
+            date(2017, 2, 1),
+            "AOT from the ratio of B1 and B4: no bias, reflectances about 2 % higher. "
+            "Also Reunion, Burkina Faso, Senegal, Tunisia, Morocco.",
+            "Too many false cloud shadows.",
+        ),
+        Version(
+            "V1_4",
+            _V1_4,
+            date(2017, 3, 1),
+            "A better, less severe cloud shadow mask: shadows must match the size of their cloud.",
+        ),
+    )
+}
+
+#: What the centre produces unless told otherwise.
+CURRENT = "V1_4"
+
+
+def parameters(name: str) -> Parameters:
+    """Parameters of a version that is produced.
+
+    Raises
+    ------
+    ValueError
+        If there is no such version, or it is not produced; the text lists those that are.
+    """
+    version = VERSIONS.get(name)
+    if version is None or version.parameters is None:
+        produced = ", ".join(v.name for v in VERSIONS.values() if v.produced)
+        reason = "is not a version" if version is None else "is retired and not produced"
+        raise ValueError(f"{name} {reason}; versions produced: {produced}")
+    return version.parameters
