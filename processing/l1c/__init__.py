@@ -1,0 +1,385 @@
+"""Level-1C packages: a SAFE (old, compact, zipped) becomes checked granules, and a granule the chain's scene.
+
+What a package is, is read in its XML and not in its name. Sizes are those of the images: one that is smaller than the
+metadata say and keeps the band's pixel size is a crop, and read as that.
+
+Formats: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, issues 13.1 (several tiles a package), 14.2
+(compact, one tile) and 14.9 (offset of the counts and masks as images, baseline 04.00).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.bands import BANDS
+from processing.errors import L1CError
+from processing.l1c import images, metadata
+from processing.l1c.metadata import SIMULATION_CENTRE
+from processing.l1c.package import Package, open_package
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Angles, Grid, Lazy, Scene
+
+__all__ = ["SIMULATION_CENTRE", "Granule", "granules", "merge"]
+
+#: Images of all resolutions share their edges: those lie on whole pixels of the coarsest. [m]
+EDGE = 60
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The files of one granule."""
+
+    package: Package
+    xml: str
+    images: Mapping[str, str]
+    masks: Mapping[tuple[str, str], str]
+    special: Mapping[str, int]
+    grid: Grid
+
+    @property
+    def folder(self) -> str:
+        return str(PurePosixPath(self.xml).parent)
+
+    def observed(self, band: str) -> NDArray[np.uint16]:
+        """Counts as `Scene.counts` has them."""
+        counts = images.read(self.package, self.images[band])
+        saturated = self._masks(band)[1]
+        for name, value in (("SATURATED", SATURATED_COUNTS), ("NODATA", NO_DATA_COUNTS)):
+            if self.special[name] != value:
+                counts[counts == self.special[name]] = value
+        # real images have 15 bits and can't hold 65535: only the mask knows
+        counts[saturated & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
+        return counts
+
+    def detectors(self, band: str) -> NDArray[np.uint8]:
+        name, resolution = self.masks["MSK_DETFOO", band], BANDS[band].resolution
+        read = images.detector_image if self._masks_are_images else images.detector_polygons
+        return read(self.package, name, self.grid, resolution)
+
+    def defective(self, band: str) -> NDArray[np.bool_]:
+        return self._masks(band)[0]
+
+    @property
+    def _masks_are_images(self) -> bool:
+        return any(kind == "MSK_QUALIT" for kind, _ in self.masks)
+
+    def _masks(self, band: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Defective and saturated pixels."""
+        resolution = BANDS[band].resolution
+        if self._masks_are_images:
+            return images.quality_image(self.package, self.masks["MSK_QUALIT", band], self.grid, resolution)
+        found = [
+            images.polygons(self.package, self.masks[kind, band], types, self.grid, resolution)
+            for kind, types in images.DEFECTIVE_TYPES.items()
+        ]
+        saturated = images.polygons(self.package, self.masks["MSK_SATURA", band], None, self.grid, resolution)
+        return np.logical_or.reduce(found), saturated
+
+
+@dataclass(frozen=True)
+class Granule:
+    """One tile of a Level-1C package, its metadata checked and no pixel decoded.
+
+    Two granules of one acquisition have `tile`, `platform` and `datatake_sensing` in common. Then either one replaces
+    the other (same `datastrip`: the later `generation` counts), or they are the two halves of a pass whose downlink was
+    split inside the tile (another `datastrip`), to be put together by `merge`.
+
+    Attributes
+    ----------
+    path : Path
+        The package: `.SAFE` folder or zip.
+    identifier : str
+        Name of the package without .SAFE and .zip.
+    tile : str
+        MGRS id without the T, ``31TCJ``.
+    platform : str
+        ``S2A``, ``S2B``, ``S2C``.
+    sensing : datetime
+        Sensing time of the tile, UTC.
+    datatake_sensing : datetime
+        Start of the datatake, UTC.
+    datastrip : datetime
+        Start of the datastrip, UTC, to the second.
+    orbit, relative_orbit : int
+    baseline : str
+        Processing baseline, ``05.10``.
+    discriminator : str
+        Last time in a compact name; the generation time for older names.
+    generation : datetime
+        When the Level-1C was made, UTC.
+    grid : Grid
+        Of the images.
+    cropped : bool
+        The images are smaller than the metadata say.
+    quantification, offset, solar_irradiance, physical_gain
+        As in `Scene`.
+    simulated : bool
+    """
+
+    path: Path
+    identifier: str
+    tile: str
+    platform: str
+    sensing: datetime
+    datatake_sensing: datetime
+    datastrip: datetime
+    orbit: int
+    relative_orbit: int
+    baseline: str
+    discriminator: str
+    generation: datetime
+    grid: Grid
+    cropped: bool
+    quantification: float
+    offset: Mapping[str, float]
+    solar_irradiance: Mapping[str, float]
+    physical_gain: Mapping[str, float]
+    simulated: bool
+    _sources: tuple[_Source, ...] = field(repr=False)
+
+    def angles(self) -> Angles:
+        """Sun and view angles on the 5 km grid of the tile, which may reach out of the images.
+
+        Raises
+        ------
+        L1CError
+            If they are missing or malformed.
+        """
+        first, *others = (metadata.angles(s.package, s.xml) for s in self._sources)
+        for other in others:
+            first = _merge_angles(self.path, first, other)
+        return first
+
+    def scene(self, ancillary: Ancillary) -> Scene:
+        """What the chain corrects. Images and masks are decoded each time one is asked for.
+
+        Raises
+        ------
+        L1CError
+            Here if the angles are missing or malformed; on access to a band if its files can't be decoded.
+        """
+        return Scene(
+            tile=self.tile,
+            platform=self.platform,
+            sensing=self.sensing,
+            orbit=self.orbit,
+            relative_orbit=self.relative_orbit,
+            baseline=self.baseline,
+            identifier=self.identifier,
+            grid=self.grid,
+            counts=Lazy(BANDS, self._counts),
+            quantification=self.quantification,
+            offset=self.offset,
+            solar_irradiance=self.solar_irradiance,
+            physical_gain=self.physical_gain,
+            angles=self.angles(),
+            detectors=Lazy(BANDS, self._detectors),
+            defective=Lazy(BANDS, self._defective),
+            ancillary=ancillary,
+            simulated=self.simulated,
+        )
+
+    def check(self) -> None:
+        """Make sure that every file the scene needs is there and whole, without decoding pixels.
+
+        The structure of each JPEG 2000 file is walked through to its end, each XML and GML file is parsed, and the
+        checksums of a zip are verified.
+
+        Raises
+        ------
+        L1CError
+            With the file and its fault.
+        """
+        self.angles()
+        for source in self._sources:
+            package = source.package
+            for name in (*source.images.values(), *source.masks.values()):
+                if name.endswith(".gml"):
+                    images.features(package, name)
+                else:
+                    with package.open(name) as file:
+                        images.codestream(package, name, file)
+
+    def ecmwf(self) -> bytes | None:
+        """The ECMWF forecast (GRIB) that comes with the tile: total ozone, water vapour, pressure. None if it doesn't.
+
+        Raises
+        ------
+        L1CError
+            If it is there and can't be read.
+        """
+        source = self._sources[0]
+        names = [n for n in source.package.files(f"{source.folder}/AUX_DATA") if "AUX_ECMWFT" in n]
+        return source.package.read(names[0]) if names else None
+
+    def _counts(self, band: str) -> NDArray[np.uint16]:
+        counts = self._sources[0].observed(band)
+        for source in self._sources[1:]:
+            np.copyto(counts, source.observed(band), where=counts == NO_DATA_COUNTS)
+        return counts
+
+    def _detectors(self, band: str) -> NDArray[np.uint8]:
+        detectors = self._sources[0].detectors(band)
+        for source in self._sources[1:]:
+            np.copyto(detectors, source.detectors(band), where=detectors == 0)
+        return detectors
+
+    def _defective(self, band: str) -> NDArray[np.bool_]:
+        """Of the half whose detectors saw the pixel."""
+        defective = self._sources[0].defective(band)
+        if len(self._sources) > 1:
+            seen = self._sources[0].detectors(band) != 0
+            for source in self._sources[1:]:
+                np.copyto(defective, source.defective(band), where=~seen)
+                seen |= source.detectors(band) != 0
+        return defective
+
+
+def granules(path: Path) -> list[Granule]:
+    """Granules of a `.SAFE` folder or zip, one for each tile.
+
+    Metadata and image headers are read, no pixel is decoded.
+
+    Raises
+    ------
+    L1CError
+        If the package is no whole Level-1C that this reader knows; the text names the file and the fault.
+    UnsafeArchive
+        If a zip leads out of its folder, holds links, or unpacks without bound.
+    """
+    package = open_package(path)
+    product = metadata.product(package)
+    return [_granule(package, product, folder, files) for folder, files in product.granules]
+
+
+def _granule(package: Package, product: metadata.Product, folder: str, files: Mapping[str, str]) -> Granule:
+    xml = metadata.find_tile(package, folder)
+    tile = metadata.tile(package, xml, product.baseline)
+    grid = _grid(package, tile, files)
+    rows, cols = tile.sizes[EDGE]
+    cropped = (grid.height, grid.width) != (rows * EDGE, cols * EDGE)
+    if cropped:
+        size = f"{grid.width} x {grid.height} m, the metadata say {cols * EDGE} x {rows * EDGE} m: read as a crop"
+        log.warning("%s: images of tile %s cover %s", package.path.name, tile.tile, size)
+    return Granule(
+        path=package.path,
+        identifier=package.path.name.removesuffix(".zip").removesuffix(".SAFE"),
+        tile=tile.tile,
+        platform=product.platform,
+        sensing=tile.sensing,
+        datatake_sensing=product.datatake_sensing,
+        datastrip=tile.datastrip,
+        orbit=product.orbit,
+        relative_orbit=product.relative_orbit,
+        baseline=product.baseline,
+        discriminator=product.discriminator,
+        generation=product.generation,
+        grid=grid,
+        cropped=cropped,
+        quantification=product.quantification,
+        offset=product.offset,
+        solar_irradiance=product.solar_irradiance,
+        physical_gain=product.physical_gain,
+        simulated=tile.simulated,
+        _sources=(_Source(package, xml, files, tile.masks, product.special, grid),),
+    )
+
+
+def _grid(package: Package, tile: metadata.Tile, files: Mapping[str, str]) -> Grid:
+    """Grid that the 13 images have in common, which is that of the tile or a part of it."""
+    grids = {b: _image_grid(package, tile, files[b], BANDS[b].resolution) for b in BANDS}
+    first = grids["B1"]
+    for band, grid in grids.items():
+        if grid != first:
+            here, there = (f"{g.width} x {g.height} m at {g.west:.10g} E {g.north:.10g} N" for g in (grid, first))
+            raise package.fault(files[band], f"covers {here}, the image of B1 {there}")
+    return first
+
+
+def _image_grid(package: Package, tile: metadata.Tile, name: str, resolution: int) -> Grid:
+    image = images.header(package, name)
+    rows, cols = tile.sizes[resolution]
+    west, north, t = tile.west, tile.north, image.transform
+    size, said = f"{image.columns} x {image.rows} pixels", f"the metadata say {cols} x {rows} of {resolution} m"
+    if image.epsg is not None:
+        west, north = t.c, t.f
+        if (t.a, t.b, t.d, t.e) != (resolution, 0, 0, -resolution):
+            raise package.fault(name, f"{size} of {t.a:.6g} m, {said}")
+        if image.epsg != tile.epsg:
+            raise package.fault(name, f"in EPSG:{image.epsg}, the metadata say EPSG:{tile.epsg}")
+    elif (image.rows, image.columns) != (rows, cols):
+        raise package.fault(name, f"{size} without a georeference, {said}")
+    if (image.layers, image.dtype) != (1, "uint16"):
+        raise package.fault(name, f"{image.layers} layer(s) of {image.dtype}, one of uint16 expected")
+    grid = Grid(f"EPSG:{tile.epsg}", west, north, image.columns * resolution, image.rows * resolution)
+    here = f"{size} of {resolution} m at {west:.10g} E {north:.10g} N"
+    south, east = tile.north - rows * resolution, tile.west + cols * resolution
+    if west < tile.west or grid.east > east or north > tile.north or grid.south < south:
+        raise package.fault(name, f"{here}, {said} at {tile.west:.10g} E {tile.north:.10g} N")
+    if any(d % EDGE for d in (west - tile.west, tile.north - north, grid.width, grid.height)):
+        raise package.fault(name, f"{here}: a crop whose edges are not multiples of {EDGE} m in the tile")
+    return grid
+
+
+def merge(halves: Sequence[Granule]) -> Granule:
+    """One granule out of the half products of a pass: each pixel from whichever half observed it.
+
+    What both halves say (name, times, mean sun) is taken from the newest one; its sensing time is the earliest.
+
+    Raises
+    ------
+    L1CError
+        If they are not of one tile, satellite and datatake, on one grid and with one scale of counts.
+    """
+    newest, *others = sorted(halves, key=lambda g: (g.generation, g.identifier), reverse=True)
+    for other in others:
+        for name in ("tile", "platform", "datatake_sensing", "grid", "quantification", "offset"):
+            here, there = getattr(newest, name), getattr(other, name)
+            if here != there:
+                text = f"no half of the same pass as {newest.identifier}: {name} {there} against {here}"
+                raise L1CError(other.path, text)
+    return replace(
+        newest,
+        sensing=min(g.sensing for g in halves),
+        simulated=any(g.simulated for g in halves),
+        _sources=tuple(s for g in (newest, *others) for s in g._sources),
+    )
+
+
+def _merge_angles(path: Path, a: Angles, b: Angles) -> Angles:
+    """View angles of `a`, and of `b` where `a` has none; band means weighted by the nodes seen."""
+    if (a.west, a.north, a.step, a.sun_zenith.shape) != (b.west, b.north, b.step, b.sun_zenith.shape):
+        raise L1CError(path, "the angle grids of its halves differ in size or place")
+    zenith: dict[str, dict[int, NDArray[np.float32]]] = {}
+    azimuth: dict[str, dict[int, NDArray[np.float32]]] = {}
+    mean = {}
+    for band in BANDS:
+        zenith[band], azimuth[band] = {}, {}
+        for detector in sorted({*a.view_zenith[band], *b.view_zenith[band]}):
+            for out, first, second in (
+                (zenith[band], a.view_zenith[band], b.view_zenith[band]),
+                (azimuth[band], a.view_azimuth[band], b.view_azimuth[band]),
+            ):
+                if detector in first and detector in second:
+                    out[detector] = np.where(np.isnan(first[detector]), second[detector], first[detector])
+                else:
+                    out[detector] = first[detector] if detector in first else second[detector]
+        # a little more than the nodes, as a band may have been seen at none of them
+        weights = [1e-9 + sum(np.isfinite(g).sum() for g in x.view_zenith[band].values()) for x in (a, b)]
+        mean[band] = _mean_direction([a.mean_view[band], b.mean_view[band]], weights)
+    return replace(a, view_zenith=zenith, view_azimuth=azimuth, mean_view=mean)
+
+
+def _mean_direction(directions: Sequence[tuple[float, float]], weights: Sequence[float]) -> tuple[float, float]:
+    """Mean of (zenith, azimuth) as vectors of length tan(zenith). [deg]"""
+    zenith, azimuth = np.radians(np.array(directions, float)).T
+    x, y = (np.average(np.tan(zenith) * f(azimuth), weights=weights) for f in (np.sin, np.cos))
+    return float(np.degrees(np.arctan(np.hypot(x, y)))), float(np.degrees(np.arctan2(x, y)) % 360)

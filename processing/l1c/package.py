@@ -1,0 +1,192 @@
+"""A Level-1C package on disk: a `.SAFE` folder, or a zip of one read where it lies."""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from lxml import etree
+
+from processing.errors import L1CError, StorageError, UnsafeArchive
+
+#: Bounds of a zip: unpacked over packed size, unpacked size [bytes] (an old package of 15 tiles has some 8 GB), files.
+MAX_RATIO = 200
+MAX_UNPACKED = 16 * 1024**3
+MAX_MEMBERS = 100_000
+#: A member below this does no harm however well it packs, as an empty mask does. [bytes]
+SMALL = 1024**2
+
+
+@dataclass(frozen=True)
+class Package:
+    """Files of one package by their names relative to its root, always with ``/``.
+
+    Attributes
+    ----------
+    path : Path
+        The folder or the zip.
+    zipped : bool
+    root : str
+        Folder of the zip that holds the package, with a final ``/``; empty where it is the top.
+    """
+
+    path: Path
+    zipped: bool = False
+    root: str = ""
+
+    def fault(self, name: str, text: str) -> L1CError:
+        """The error that names a file of the package."""
+        return L1CError(self.path, f"{PurePosixPath(name).name}: {text}")
+
+    def open(self, name: str) -> IO[bytes]:
+        """A file to read and seek in; out of a zip it is unpacked to memory and its checksum verified first.
+
+        Raises
+        ------
+        L1CError
+            If the file is missing or damaged.
+        StorageError
+            If the disk can't be read.
+        """
+        try:
+            if not self.zipped:
+                return (self.path / name).open("rb")
+            with zipfile.ZipFile(self.path) as archive:
+                return io.BytesIO(archive.read(self.root + name))
+        except (KeyError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise self.fault(name, "missing") from None
+        except PermissionError:
+            raise self.fault(name, "may not be read") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise self.fault(name, f"damaged in the zip ({error})") from error
+        except OSError as error:
+            raise StorageError(f"{self.path}: {error}") from error
+
+    def read(self, name: str) -> bytes:
+        """Whole content of a file; errors as of `open`."""
+        with self.open(name) as file:
+            return file.read()
+
+    def files(self, folder: str = "") -> list[str]:
+        """Names of the files that lie in `folder` itself, sorted; empty if there is no such folder."""
+        prefix = f"{folder}/" if folder else ""
+        if self.zipped:
+            with zipfile.ZipFile(self.path) as archive:
+                start = self.root + prefix
+                inner = (n.removeprefix(start) for n in archive.namelist() if n.startswith(start))
+                return sorted(prefix + n for n in inner if n and "/" not in n)
+        here = self.path / folder
+        return sorted(prefix + p.name for p in here.iterdir() if p.is_file()) if here.is_dir() else []
+
+    def gdal(self, name: str) -> str:
+        """Name under which GDAL opens a file.
+
+        GDAL reads a zip in place, deflated members too: decoding a JPEG 2000 band costs 4 % more than from a plain
+        file.
+        """
+        return (
+            f"/vsizip/{{{self.path.resolve()}}}/{self.root}{name}" if self.zipped else str(self.path.resolve() / name)
+        )
+
+    def xml(self, name: str) -> Any:
+        """Root element of an XML file. External entities, document types and huge trees are not read.
+
+        Raises
+        ------
+        L1CError
+            If it is malformed or brings a document type.
+        """
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+        content = self.read(name)
+        if not content.strip():
+            raise self.fault(name, "empty, not XML")
+        try:
+            root = etree.fromstring(content, parser)
+        except etree.XMLSyntaxError as error:
+            raise self.fault(name, f"malformed XML ({error.msg})") from error
+        if root.getroottree().docinfo.doctype:
+            raise self.fault(name, "XML with a document type (DOCTYPE), which no Level-1C has: refused")
+        return root
+
+
+def inside(package: Package, source: str, name: str) -> str:
+    """`name`, read out of the metadata file `source`, if it stays inside the package.
+
+    Raises
+    ------
+    L1CError
+        If it doesn't.
+    """
+    if not _is_inside(name):
+        raise package.fault(source, f"names a file outside of the package: {name!r}")
+    return name
+
+
+def _is_inside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and not re.search(r"[\\:\0]", name)
+
+
+def open_package(path: Path) -> Package:
+    """Find the package in a folder or zip; a zip is checked before anything of it is read.
+
+    Raises
+    ------
+    L1CError
+        If there is nothing, or the zip is damaged or holds no single package.
+    UnsafeArchive
+        If the zip could write outside its folder, holds links, or unpacks without bound.
+    """
+    if path.is_dir():
+        return Package(path)
+    if not path.exists():
+        raise L1CError(path, "no such file or folder")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except zipfile.BadZipFile as error:
+        raise L1CError(path, f"neither a .SAFE folder nor a whole zip ({error})") from error
+    except PermissionError:
+        raise L1CError(path, "may not be read") from None
+    except OSError as error:
+        raise StorageError(f"{path}: {error}") from error
+    _check_members(path, members)
+    names = [m.filename for m in members if not m.is_dir()]
+    if any("/" not in n and n.endswith(".xml") for n in names):
+        return Package(path, zipped=True)
+    tops = sorted({n.split("/")[0] for n in names if "/" in n} - {"__MACOSX"})
+    if len(tops) != 1:
+        raise L1CError(path, f"a zip of {len(tops)} folders, one package expected")
+    return Package(path, zipped=True, root=f"{tops[0]}/")
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > MAX_MEMBERS:
+        raise UnsafeArchive(path, f"{len(members)} files, at most {MAX_MEMBERS} are read")
+    seen: set[str] = set()
+    for member in members:
+        # zipfile cuts a name at a NUL: compare with what the archive really says
+        if not _is_inside(member.filename) or "\0" in member.orig_filename:
+            raise UnsafeArchive(path, f"a name that leads out of its folder: {member.orig_filename!r}")
+        if member.filename in seen:
+            raise UnsafeArchive(path, f"holds {member.filename} twice")
+        seen.add(member.filename)
+        kind = stat.S_IFMT(member.external_attr >> 16)
+        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise UnsafeArchive(path, f"holds a link or device: {member.filename}")
+        if member.flag_bits & 1:
+            raise L1CError(path, f"encrypted: {member.filename}")
+        if member.file_size > SMALL and member.file_size > MAX_RATIO * member.compress_size:
+            ratio = member.file_size / max(member.compress_size, 1)
+            raise UnsafeArchive(path, f"{member.filename} unpacks to {ratio:.0f} times its size, at most {MAX_RATIO}")
+    unpacked, packed = sum(m.file_size for m in members), path.stat().st_size
+    if unpacked > MAX_UNPACKED:
+        raise UnsafeArchive(path, f"unpacks to {unpacked / 1e9:.1f} GB, at most {MAX_UNPACKED / 1e9:.1f} GB")
+    if unpacked > max(MAX_RATIO * packed, SMALL):  # members may share their packed bytes
+        raise UnsafeArchive(path, f"unpacks to {unpacked / packed:.0f} times its size, at most {MAX_RATIO}")

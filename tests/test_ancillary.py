@@ -1,0 +1,154 @@
+"""Terrain and ozone of a scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+from rasterio.warp import transform
+
+from processing.ancillary import ancillary
+from processing.errors import AncillaryError
+from processing.scene import Grid
+from processing.versions import Parameters
+from tests.l1c_products import COMPACT, OFFSET, OLD, shared
+
+GRID = Grid("EPSG:32631", 300_000, 4_900_020, 7320, 7320)  # 30.5 coarse pixels of 240 m
+
+
+def write_dem(
+    path: Path,
+    altitude: NDArray[np.floating],
+    west: float,
+    north: float,
+    pixel: float,
+    crs: str = "EPSG:32631",
+    nodata: float | None = None,
+) -> Path:
+    rows, cols = altitude.shape
+    where = rasterio.Affine(pixel, 0, west, 0, -pixel, north)
+    options = {"driver": "GTiff", "count": 1, "height": rows, "width": cols, "dtype": "float32", "nodata": nodata}
+    with rasterio.open(path, "w", crs=crs, transform=where, **options) as out:
+        out.write(altitude.astype("float32"), 1)
+    return path
+
+
+def test_without_a_terrain_model_the_tile_is_flat_and_says_so() -> None:
+    found = ancillary(GRID, 240)
+    assert found.altitude.shape == (31, 31)
+    assert found.altitude.dtype == np.float32
+    assert not found.altitude.any()
+    assert found.ozone == Parameters.default_ozone
+    assert found.origin == {"altitude": "flat 0 m (no terrain model)", "ozone": "default"}
+
+
+def test_altitude_is_the_mean_of_each_coarse_pixel(tmp_path: Path) -> None:
+    fine = np.random.default_rng(0).uniform(0, 3000, (248, 248))  # 30 m, to the end of the last coarse pixel
+    found = ancillary(GRID, 240, write_dem(tmp_path / "dem.tif", fine, 300_000, 4_900_020, 30))
+    assert_allclose(found.altitude, fine.reshape(31, 8, 31, 8).mean(axis=(1, 3)), rtol=1e-5)
+    assert found.origin["altitude"] == "dem.tif"
+
+
+def test_a_model_that_ends_with_the_tile_covers_it(tmp_path: Path) -> None:
+    plane = np.full((61, 61), 500.0)  # 120 m: half of the last coarse pixel
+    found = ancillary(GRID, 240, write_dem(tmp_path / "dem.tif", plane, 300_000, 4_900_020, 120))
+    assert_allclose(found.altitude, 500)
+
+
+@pytest.mark.parametrize("pixel", [1 / 3600, 0.02])  # finer and coarser than the coarse grid
+def test_a_model_in_longitude_and_latitude(tmp_path: Path, pixel: float) -> None:
+    """A plane rising to the north stays one. At 45 N a degree of latitude is 111 km."""
+    (lon,), (lat,) = transform(GRID.crs, "EPSG:4326", [GRID.west], [GRID.north])
+    size = int(0.3 / pixel)
+    north = lat + 0.1
+    latitudes = north - (np.arange(size) + 0.5) * pixel
+    plane = np.repeat(1e4 * (latitudes - lat)[:, None], size, axis=1) + 2000
+    path = write_dem(tmp_path / "dem.tif", plane, lon - 0.1, north, pixel, "EPSG:4326")
+    found = ancillary(GRID, 240, path).altitude
+    y, x = np.mgrid[:30, :30] * 240 + 120  # the last row and column stand out
+    _, expected = transform(GRID.crs, "EPSG:4326", (GRID.west + x).ravel(), (GRID.north - y).ravel())
+    assert_allclose(found[:30, :30], 1e4 * (np.reshape(expected, x.shape) - lat) + 2000, atol=1.5)
+
+
+@pytest.mark.parametrize(("west", "share"), [(300_000, 50), (500_000, 0)])
+def test_a_model_that_does_not_cover_the_tile_is_refused(tmp_path: Path, west: float, share: float) -> None:
+    path = write_dem(tmp_path / "dem.tif", np.ones((122, 61)), west, 4_900_020, 60)
+    with pytest.raises(AncillaryError, match=r"^dem.tif: covers \d+\.\d % of the tile$") as caught:
+        ancillary(GRID, 240, path)
+    assert float(caught.value.fault.split()[1]) == pytest.approx(share, abs=3)
+
+
+@pytest.mark.parametrize(("nodata", "tagged"), [(-32768.0, True), (np.nan, True), (np.nan, False)])
+def test_void_pixels_are_left_out_and_sea_is_at_sea_level(tmp_path: Path, nodata: float, tagged: bool) -> None:
+    plane = np.full((248, 248), 100.0)
+    plane[:, ::2] = nodata  # half of each coarse pixel
+    plane[:80] = nodata  # ten rows of coarse pixels
+    path = write_dem(tmp_path / "dem.tif", plane, 300_000, 4_900_020, 30, nodata=nodata if tagged else None)
+    found = ancillary(GRID, 240, path)
+    assert_allclose(found.altitude[:10], 0)
+    assert_allclose(found.altitude[10:], 100)
+    assert found.origin["altitude"] == "dem.tif (32.3 % without data taken as sea level)"
+
+
+def test_what_is_no_terrain_model(tmp_path: Path) -> None:
+    with pytest.raises(AncillaryError, match=r"^none.tif: can't be read as a terrain model"):
+        ancillary(GRID, 240, tmp_path / "none.tif")
+    void = write_dem(tmp_path / "void.tif", np.full((122, 122), -32768.0), 300_000, 4_900_020, 60)
+    with pytest.raises(AncillaryError, match=r"^void.tif: altitudes from -32768 to -32768 m$"):
+        ancillary(GRID, 240, void)
+    feet = write_dem(tmp_path / "feet.tif", np.full((122, 122), 12_000.0), 300_000, 4_900_020, 60)
+    with pytest.raises(AncillaryError, match=r"^feet.tif: altitudes from 12000 to 12000 m$"):
+        ancillary(GRID, 240, feet)
+
+
+def test_a_world_model_at_the_antimeridian(tmp_path: Path) -> None:
+    world = np.full((180, 360), 7.0)
+    path = write_dem(tmp_path / "world.tif", world, -180, 90, 1, "EPSG:4326")
+    found = ancillary(Grid("EPSG:32701", 99_960, 8_200_000, 109_800, 109_800), 240, path)
+    assert_allclose(found.altitude, 7)
+
+
+# Ozone
+
+
+def forecast(name: str) -> bytes:
+    return next(p for p in sorted(shared(name).rglob("*AUX_ECMWFT*")) if p.is_file()).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "grid", "dobson"),
+    [
+        (OFFSET, Grid("EPSG:32631", 300_000, 4_900_020, 109_800, 109_800), (280, 480)),
+        (COMPACT, Grid("EPSG:32632", 499_980, 4_700_040, 109_800, 109_800), (250, 480)),
+        (OLD, Grid("EPSG:32753", 300_000, 6_100_000, 109_800, 109_800), (250, 480)),
+    ],
+)
+def test_ozone_of_the_forecast_in_the_product(name: str, grid: Grid, dobson: tuple[float, float]) -> None:
+    found = ancillary(grid, 240, ecmwf=forecast(name))
+    assert found.origin["ozone"] == "ECMWF in the L1C"
+    assert dobson[0] < 1000 * found.ozone < dobson[1]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"not a GRIB", "default (the ECMWF file of the L1C can't be read)"),
+        (b"", "default (the ECMWF file of the L1C is empty)"),
+        (None, "default (the ECMWF file of the L1C is of another place)"),
+    ],
+)
+def test_without_ozone_the_default_and_the_reason(content: bytes | None, reason: str) -> None:
+    elsewhere = Grid("EPSG:32701", 99_960, 8_200_000, 109_800, 109_800)
+    found = ancillary(elsewhere, 240, ecmwf=forecast(OFFSET) if content is None else content, default_ozone=0.25)
+    assert found.ozone == 0.25
+    assert found.origin["ozone"] == reason
+
+
+def test_a_forecast_without_ozone() -> None:
+    aerosol = next(p for p in shared(OFFSET).rglob("AUX_CAMSFO")).read_bytes()
+    found = ancillary(Grid("EPSG:32631", 300_000, 4_900_020, 109_800, 109_800), 240, ecmwf=aerosol)
+    assert found.origin["ozone"] == "default (no total ozone in the ECMWF file of the L1C)"
