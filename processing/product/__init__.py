@@ -1,0 +1,11 @@
+"""A Level-2A as a MUSCATE product on disk, and back; and the recurrent state beside it.
+
+Reads and writes only: no database, no clock.
+"""
+
+from .names import identifier
+from .reader import Product, read
+from .state import load_state, save_state
+from .writer import write
+
+__all__ = ["Product", "identifier", "load_state", "read", "save_state", "write"]

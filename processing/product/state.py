@@ -1,0 +1,141 @@
+"""The recurrent state of a tile on disk: one ``.npz``, there whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StateError
+from ..scene import Composite, Grid
+from . import disk
+
+#: Number of the file's form, raised when it changes.
+FORMAT = 1
+HEADER = "header.json"
+#: Fields of `Composite` that are one raster or a stack, with their type; and those that are one raster a band.
+RASTERS = {
+    "day": np.dtype(np.int16),
+    "stack": np.dtype(np.float32),
+    "possible_water": np.dtype(np.bool_),
+    "tested_water": np.dtype(np.bool_),
+    "water": np.dtype(np.bool_),
+    "shadow": np.dtype(np.bool_),
+    "aot": np.dtype(np.float32),
+}
+BY_BAND = ("toa", "rayleigh_corrected", "surface")
+#: What the libraries raise on the way through a damaged archive.
+_DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, RuntimeError)
+
+
+def save_state(composite: Composite, path: Path) -> None:
+    """Write a state, bit for bit; the same state always gives the same bytes.
+
+    Level 1 of DEFLATE: higher ones cost time and save nothing on such data.
+
+    Raises
+    ------
+    StorageError
+        If the disk is full or can't be written; what was at `path` before is still there.
+    """
+    header = {
+        "format": FORMAT,
+        "tile": composite.tile,
+        "version": composite.version,
+        "resolution": composite.resolution,
+        "sensing": composite.sensing.isoformat(),
+        "grid": vars(composite.grid),
+        "stack_days": composite.stack_days,
+        "bands": {kind: list(getattr(composite, kind)) for kind in BY_BAND},
+    }
+    growing = path.with_name(f".{path.name}.partial")
+    try:
+        with disk.storing(path):
+            with growing.open("wb") as file:
+                with zipfile.ZipFile(file, "w") as archive:
+                    archive.writestr(_member(HEADER), json.dumps(header))
+                    for name, array in _arrays(composite):
+                        content = io.BytesIO()
+                        np.lib.format.write_array(content, array, allow_pickle=False)
+                        archive.writestr(_member(f"{name}.npy"), content.getbuffer(), compresslevel=1)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(growing, path)
+    except BaseException:
+        with suppress(OSError):
+            growing.unlink()
+        raise
+    disk.sync(path.parent)
+
+
+def load_state(path: Path) -> Composite:
+    """Read a state back. Whether it is of the right tile, version and date is for the caller to say.
+
+    Raises
+    ------
+    StateError
+        If the file is missing, damaged, of another form, or its rasters do not fit its grid.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read(HEADER))  # the archive checks each member's CRC
+            if header["format"] != FORMAT:
+                raise StateError(path, f"is a state of form {header['format']}, not {FORMAT}")
+            rasters: dict[str, Any] = {name: _array(archive, name) for name in RASTERS}
+            for kind in BY_BAND:
+                rasters[kind] = {band: _array(archive, f"{kind}/{band}") for band in header["bands"][kind]}
+            composite = Composite(
+                tile=header["tile"],
+                version=header["version"],
+                grid=Grid(**header["grid"]),
+                resolution=header["resolution"],
+                sensing=datetime.fromisoformat(header["sensing"]),
+                stack_days=tuple(header["stack_days"]),
+                **rasters,
+            )
+    except FileNotFoundError:
+        raise StateError(path, "is not there") from None
+    except _DAMAGE as error:
+        raise StateError(path, f"is damaged: {error}") from error
+    _check(composite, path)
+    return composite
+
+
+def _arrays(composite: Composite) -> Iterator[tuple[str, NDArray[Any]]]:
+    for name in RASTERS:
+        yield name, getattr(composite, name)
+    for kind in BY_BAND:
+        for band, array in getattr(composite, kind).items():
+            yield f"{kind}/{band}", array
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    return np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """A member without the time of writing."""
+    info = zipfile.ZipInfo(name)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    return info
+
+
+def _check(composite: Composite, path: Path) -> None:
+    shape = composite.grid.shape(composite.resolution)
+    for name, array in _arrays(composite):
+        if array.shape[-2:] != shape:
+            raise StateError(path, f"{name} of shape {array.shape} on a grid of {shape}")
+        if array.dtype != RASTERS.get(name, np.float32):
+            raise StateError(path, f"{name} is {array.dtype}")
+    if len(composite.stack) != len(composite.stack_days):
+        raise StateError(path, f"{len(composite.stack_days)} dates for a stack of {len(composite.stack)}")

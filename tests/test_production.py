@@ -1,0 +1,419 @@
+"""The engine: attempts in child processes, publication, recovery after kills, dispatching. The chain is a stand-in."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from distributed import LocalCluster
+
+from processing.production import janitor, operations, publish, worker
+from processing.production.dispatcher import dispatch
+from processing.production.ingest import prepare
+from processing.production.worker import run_attempt, work
+from processing.settings import Settings
+from processing.store import Store, catalogue, lease, orders
+from processing.store.catalogue import Arrival
+from processing.store.lease import Claim
+from processing.store.models import Attempt, Job, Product, Quality
+from tests.production_fake import NAME
+from tests.store_databases import postgres, url  # noqa: F401
+
+FIRST = datetime(2023, 8, 10, 9, 45, 49, tzinfo=UTC)
+
+
+class Centre:
+    """A home with fake packages."""
+
+    def __init__(self, home: Path, **changes: object) -> None:
+        self.settings = Settings(home=home, lease_seconds=30, **changes)  # type: ignore[arg-type]
+        self.settings.make_folders()
+        self.store = Store(self.settings.url)
+        self.store.upgrade(explicit=True)
+        prepare(self.settings, self.store)
+
+    def add(self, day: int, do: str = "valid", tile: str = "33TWM") -> str:
+        sensing = FIRST + timedelta(days=day)
+        name = f"{tile}_{sensing:%Y%m%d}"
+        package = self.settings.l1c / tile / f"{name}.SAFE"
+        package.mkdir(parents=True)
+        (package / "fake.json").write_text(json.dumps({"sensing": sensing.isoformat(), "do": do}))
+        arrival = Arrival(
+            tile=tile,
+            platform="S2A",
+            datatake=sensing,
+            sensing=sensing,
+            relative_orbit=79,
+            name=name,
+            baseline="05.10",
+            datastrip=sensing,
+            generation=sensing,
+            source="test",
+            path=f"{tile}/{name}.SAFE",
+            bytes=1,
+            simulated=True,
+        )
+        with self.store.write() as session:
+            catalogue.add(session, arrival)
+        return name
+
+    def change(self, name: str, do: str) -> None:
+        file = self.settings.l1c / name.split("_")[0] / f"{name}.SAFE" / "fake.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "do": do}))
+
+    def claim(self) -> Claim:
+        with self.store.write() as session:
+            claimed = lease.claim(session, "test", self.settings.lease_seconds)
+        assert claimed is not None
+        return claimed
+
+    def run(self, settings: Settings | None = None) -> str:
+        return run_attempt(self.claim(), settings or self.settings, NAME)
+
+    def job(self, name: str) -> Job:
+        with self.store.read() as session:
+            return orders.find_jobs(session, name)[0]
+
+    def published(self) -> int:
+        with self.store.read() as session:
+            return session.scalar(sa.select(sa.func.count(Product.id))) or 0
+
+    def audit(self) -> list[str]:
+        return operations.audit(self.store, self.settings)
+
+    def staged(self) -> list[Path]:
+        return list(self.settings.archive.glob(f"{publish.STAGING}/*"))
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Iterator[Centre]:
+    centre = Centre(tmp_path / "home")
+    yield centre
+    worker.end_children()
+    assert centre.audit() == []
+    assert centre.staged() == []
+    centre.store.dispose()
+
+
+def wait_for(condition: object, seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+# One attempt
+
+
+def test_a_series_is_published_each_date_from_the_one_before(centre: Centre) -> None:
+    for day, do in ((10, "valid"), (0, "valid"), (5, "cloudy"), (15, "valid")):
+        centre.add(day, do)
+    assert [centre.run() for _ in range(4)] == ["published", "not_valid", "published", "published"]
+    with centre.store.read() as session:
+        products = session.query(Product).order_by(Product.sensing).all()
+        made_from = [
+            json.loads((centre.settings.archive / p.path / "manifest.json").read_text())["from"] for p in products
+        ]
+        dates = [p.sensing.isoformat() for p in products]
+        assert made_from == [[], dates[:1], dates[:2]]
+        assert [p.mode for p in products] == ["init", "nominal", "nominal"]
+        assert [p.prev_product for p in products] == [None, products[0].id, products[1].id]
+        assert all(p.simulated and p.bytes > 0 and p.absent == ["CLM.SHADOW"] for p in products)
+        assert session.query(Quality).filter(Quality.cloud_percent == 95.5).count() == 1
+        attempt = session.query(Attempt).first()
+        assert attempt is not None
+        assert attempt.peak_memory is not None
+        assert 10e6 < attempt.peak_memory < 2e9
+        assert attempt.log_path is not None
+        assert "valid" in (centre.settings.logs / attempt.log_path).read_text()
+
+
+@pytest.mark.parametrize(
+    ("do", "result", "state", "words"),
+    [
+        ("broken", "rejected", "rejected", "MTD_TL.xml: malformed"),
+        ("no_terrain", "held", "held", "dem.tif: does not cover the tile"),
+        ("disk_full", "retry", "retry", "no space left"),
+        ("bug", "failed", "failed", "ZeroDivisionError: division by zero"),
+        ("kill", "retry", "retry", "SIGKILL"),
+        ("hang", "retry", "retry", "longer than 1 s"),
+    ],
+)
+def test_a_failure_is_recorded_in_one_line_and_leaves_nothing(
+    centre: Centre, do: str, result: str, state: str, words: str
+) -> None:
+    name = centre.add(0, do)
+    centre.add(5)
+    short = centre.settings.model_copy(update={"attempt_seconds": 1.0})
+    assert centre.run(short if do == "hang" else None) == result
+    job = centre.job(name)
+    assert job.state == state
+    assert words in (job.reason or "")
+    assert centre.published() == 0
+    with centre.store.read() as session:
+        free = lease.claimable(session)
+    assert free == (state in ("rejected", "failed"))  # else the later date waits for this one
+    if do == "bug":
+        log = next(centre.settings.logs.glob("attempts/*/*.log")).read_text()
+        assert "Traceback" in log
+        assert "production_fake.py" in log
+    centre.change(name, "valid")
+    assert operations.release(centre.store, name) if state == "held" else operations.retry(centre.store, name)
+    assert centre.run() == "published"
+    assert centre.run() == "published"
+
+
+def test_a_stale_attempt_is_refused_at_publication_and_its_staging_removed(centre: Centre) -> None:
+    centre.add(0)
+    stale = centre.claim()
+    with centre.store.write() as session:
+        chain = lease.lock(session, stale.chain_id)
+        chain.lease_until = datetime.now(UTC) - timedelta(seconds=1)
+    fresh = centre.claim()
+    assert run_attempt(stale, centre.settings, NAME) == "fenced"
+    assert centre.published() == 0
+    assert not any((centre.settings.archive / "33TWM").glob("**/manifest.json"))
+    assert run_attempt(fresh, centre.settings, NAME) == "published"
+    with centre.store.read() as session:
+        assert [a.outcome for a in session.query(Attempt).order_by(Attempt.id)] == ["fenced", "published"]
+
+
+def test_a_worker_that_lost_its_lease_while_the_chain_runs_kills_the_chain(centre: Centre) -> None:
+    name = centre.add(0, "hang")
+    settings = centre.settings.model_copy(update={"lease_seconds": 0.8})
+    results: list[str] = []
+    thread = threading.Thread(target=lambda: results.append(run_attempt(centre.claim(), settings, NAME)))
+    thread.start()
+    wait_for(lambda: any(centre.settings.logs.glob("attempts/*/*.log")))
+    assert operations.hold(centre.store, name) == "V1_4 held"
+    thread.join(10)
+    assert results == ["fenced"]
+    assert centre.job(name).state == "held"
+
+
+def test_a_folder_without_a_row_is_set_aside_and_never_a_product(centre: Centre) -> None:
+    centre.add(0)
+    claimed = centre.claim()
+    orphan = centre.settings.archive / "33TWM" / "V1_4" / "SENTINEL2A_20230810-094549-000_L2A_T33TWM_C_V1-4"
+    orphan.mkdir(parents=True)
+    (orphan / "half").write_text("x")
+    assert [line for line in centre.audit() if "without a product" in line] != []
+    assert run_attempt(claimed, centre.settings, NAME) == "published"
+    assert [p.name for p in centre.settings.archive.glob(".orphans/*/*")] == ["half"]
+    (orphan.parent / "other").mkdir()
+    assert janitor.set_orphans_aside(centre.store, centre.settings) == ["other"]
+
+
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(centre: Centre) -> None:
+    """The connection breaks at COMMIT: once before it was done, once after."""
+    for day in (0, 5):
+        centre.add(day)
+    from processing.errors import StoreError
+
+    for lost_after in (False, True):
+        real, broken = centre.store.write, [True]
+
+        @contextmanager
+        def write(real=real, broken=broken, lost_after=lost_after):  # type: ignore[no-untyped-def]
+            with real() as session:
+                yield session
+                breaks = broken and any(isinstance(row, Product) for row in session.identity_map.values())
+                if breaks and not lost_after:
+                    broken.clear()
+                    raise StoreError("connection lost")
+            if breaks:
+                broken.clear()
+                raise StoreError("connection lost")
+
+        claimed = centre.claim()
+        worker._store.cache_clear()
+        store = worker._store(centre.settings.url)
+        store.write = write  # type: ignore[method-assign]
+        assert run_attempt(claimed, centre.settings, NAME) == "published"
+        assert not broken
+        worker._store.cache_clear()
+    assert centre.published() == 2
+
+
+def test_a_missing_state_is_never_a_silent_new_start(centre: Centre) -> None:
+    centre.add(0)
+    name = centre.add(5)
+    centre.run()
+    (state,) = centre.settings.state.rglob("*.npz")
+    state.rename(state.with_suffix(".gone"))
+    assert centre.run() == "retry"
+    assert "recurrent state of the previous date is missing" in (centre.job(name).reason or "")
+    assert any("without its recurrent state" in line for line in centre.audit())
+    state.with_suffix(".gone").rename(state)
+    operations.retry(centre.store, name)
+    assert centre.run() == "published"
+
+
+def test_a_very_late_date_starts_anew_and_says_so(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor, "KEPT_STATES", 1)
+    for day in (0, 10, 20):
+        centre.add(day)
+        centre.run()
+    janitor.sweep(centre.store, centre.settings)
+    assert len(list(centre.settings.state.rglob("*.npz"))) == 1
+    name = centre.add(5)
+    assert centre.run() == "published"
+    with centre.store.read() as session:
+        product = session.query(Product).filter(Product.job_id == centre.job(name).id).one()
+        assert (product.mode, product.prev_product) == ("init", None)
+        assert [p.previous_not_latest for p in session.query(Product).order_by(Product.sensing)] == [
+            False,
+            False,
+            True,
+            False,
+        ]
+    assert centre.job(name).late
+
+
+# Many
+
+
+def dispatching(settings: Settings) -> tuple[threading.Thread, threading.Event]:
+    stop = threading.Event()
+    thread = threading.Thread(target=dispatch, args=(settings, stop, NAME))
+    thread.start()
+    return thread, stop
+
+
+def test_the_dispatcher_publishes_all_in_order(tmp_path: Path, url: str) -> None:  # noqa: F811
+    centre = Centre(tmp_path / "home", database_url=url, workers=2)
+    for tile in ("31TCJ", "31TDJ", "40KCB"):
+        for day in (5, 0, 10):
+            centre.add(day, "cloudy" if day == 5 and tile == "31TDJ" else "valid", tile)
+    thread, stop = dispatching(centre.settings)
+    try:
+        wait_for(lambda: centre.published() == 8, 40)
+        status = operations.status(centre.store)
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+    assert status["states"] == {"published": 8, "not_valid": 1}
+    assert (status["backlog"], status["published_last_hour"], status["tiles"]) == (0, 8, 3)
+    with centre.store.read() as session:
+        for tile in ("31TCJ", "31TDJ", "40KCB"):
+            rows = session.query(Product).filter(Product.tile == tile).order_by(Product.published).all()
+            assert [p.sensing for p in rows] == sorted(p.sensing for p in rows)
+    assert centre.audit() == []
+    lines = [json.loads(line) for line in (centre.settings.logs / "dispatch.log").read_text().splitlines()]
+    assert {"event", "level", "ts", "tile", "attempt"} <= set(next(x for x in lines if x["event"] == "published"))
+    centre.store.dispose()
+
+
+def test_a_stopped_dispatcher_returns_its_dates(centre: Centre) -> None:
+    name = centre.add(0, "hang")
+    thread, stop = dispatching(centre.settings)
+    wait_for(lambda: any(centre.settings.logs.glob("attempts/*/*.log")))
+    stop.set()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert (centre.job(name).state, centre.job(name).attempts) == ("ready", 0)
+
+
+def test_workers_join_a_scheduler_of_their_own(tmp_path: Path) -> None:
+    with LocalCluster(
+        n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        centre = Centre(tmp_path / "home", executor=cluster.scheduler_address)
+        for day in range(3):
+            centre.add(day)
+        leave = threading.Event()
+        joined = threading.Thread(target=work, args=(centre.settings, leave))
+        joined.start()
+        thread, stop = dispatching(centre.settings)
+        try:
+            wait_for(lambda: centre.published() == 3)
+        finally:
+            stop.set()
+            thread.join(20)
+            leave.set()
+            joined.join(20)
+        assert not thread.is_alive()
+        assert not joined.is_alive()
+        assert centre.audit() == []
+        centre.store.dispose()
+
+
+@pytest.mark.slow
+def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
+    """`kill -9` of two dispatchers at random moments, again and again: every date is published once, in order."""
+    centre = Centre(tmp_path / "home", workers=2)
+    tiles, dates = ("31TCJ", "31TDJ", "40KCB", "29RPQ"), 5
+    for tile in tiles:
+        for day in range(dates):
+            centre.add(day, "sleep:0.1", tile)
+    # Renames are made slow so that kills fall between rename and commit too.
+    code = (
+        "import threading, time\n"
+        "from processing.production import publish\n"
+        "from processing.production.dispatcher import dispatch\n"
+        "from processing.settings import Settings\n"
+        "from processing.store import lease\n"
+        "lease.MAX_ATTEMPTS = 100\n"
+        "lease.claim.__kwdefaults__['max_attempts'] = lease.expire.__kwdefaults__['max_attempts'] = 100\n"
+        "real = publish._into_place\n"
+        "def slow(*a):\n    real(*a)\n    time.sleep(0.15)\n"
+        "publish._into_place = slow\n"
+        f"dispatch(Settings(lease_seconds=1.0, workers=2), threading.Event(), {NAME!r})\n"
+    )
+    environment = dict(os.environ, MUSCATE_HOME=str(centre.settings.home), PYTHONPATH=str(Path.cwd()))
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
+
+    chance = random.Random(4)
+    running = [start(), start()]
+    total = len(tiles) * dates
+    try:
+        end = time.monotonic() + 60
+        kills = 0
+        while centre.published() < total:
+            assert time.monotonic() < end, operations.status(centre.store)
+            if kills < 6:
+                time.sleep(chance.uniform(1.5, 3.0))
+                victim = running.pop(0)
+                victim.send_signal(signal.SIGKILL)
+                victim.wait()
+                kills += 1
+                running.append(start())
+            else:
+                time.sleep(0.2)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    with centre.store.read() as session:
+        outcomes = [a.outcome for a in session.query(Attempt)]
+        assert outcomes.count("published") == total
+        assert outcomes.count("lost") + outcomes.count("fenced") > 0  # else nothing was tested
+    janitor.set_orphans_aside(centre.store, centre.settings)
+    assert centre.audit() == []
+    centre.store.dispose()
+
+
+def test_the_janitor_removes_what_ended_attempts_left(centre: Centre) -> None:
+    centre.add(0)
+    running = centre.claim()
+    left = [publish.staging(centre.settings, running), centre.settings.archive / publish.STAGING / "a99"]
+    for folder in left:
+        folder.mkdir(parents=True)
+    janitor.sweep(centre.store, centre.settings)
+    assert centre.staged() == left[:1]
+    assert run_attempt(running, centre.settings, NAME) == "published"
