@@ -1,0 +1,200 @@
+"""The look-up tables of data/lut, folded into the bands of a sensor and refined for cheap interpolation.
+
+The scattering tables are monochromatic, at 6S's wavelengths: one file serves every sensor. The making and the
+content of every file are told in data/lut/README.md.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from processing.errors import OutOfRange
+from processing.resources import DATA
+
+LUT = DATA / "lut"
+MODELS = ("continental", "maritime", "urban", "desert", "biomass", "dust", "watersoluble", "oceanic", "soot")
+
+#: Steps of the refined grids: linear interpolation on them errs by less than 1e-5 in reflectance.
+SUN_FIRST = 15.0  # [deg]
+SUN_STEP = 1.0  # [deg]
+AZIMUTH_STEP = 2.5  # [deg]
+AIRMASS_STEP = 0.01  # in 1 / cos(zenith) [-]
+AOT_STEP = 0.005  # [-]
+
+#: Surface reflectance for which the band's spherical albedo is exact; it matters for bright surfaces only. [-]
+BRIGHT = 0.6
+
+Mixture = tuple[tuple[str, float], ...]
+Array = NDArray[np.float64]
+
+
+class Scattering(NamedTuple):
+    """What molecules and aerosol do in one band, ready for the kernel; `node` runs over AOT x altitude.
+
+    Attributes
+    ----------
+    path : (sun zenith from `SUN_FIRST` every `SUN_STEP`, view zenith, azimuth every `AZIMUTH_STEP`, node) float32
+        Atmospheric path reflectance x cos(sun zenith). [-]
+    transmittance : (1 / cos(zenith) from 1 every `AIRMASS_STEP`, node) float32
+        Natural logarithm of the total transmittance of one way. [-]
+    albedo : (node,) float32
+        Spherical albedo. [-]
+    view_nodes : (view zenith,) float64
+        Nodes. [deg]
+    aot : (AOT, node of AOT) float64
+        Weight of each node of the AOT, every `AOT_STEP`. [-]
+    pressure : (altitude,) float64
+        Relative pressure at the nodes of altitude. [-]
+    """
+
+    path: NDArray[np.float32]
+    transmittance: NDArray[np.float32]
+    albedo: NDArray[np.float32]
+    view_nodes: Array
+    aot: Array
+    pressure: Array
+
+
+class Gases(NamedTuple):
+    """Natural logarithms of transmittances of both ways in one band.
+
+    Attributes
+    ----------
+    water : (altitude, air mass, air mass x water vapour) float64
+    ozone : (altitude, air mass x ozone) float64
+    other : (altitude, air mass) float64
+        Oxygen, carbon dioxide, methane, nitrous oxide, carbon monoxide.
+    pressure, airmass, log_water, air_mass_ozone : (n,) float64
+        Nodes; `log_water` [ln g cm-2] and `air_mass_ozone` [cm atm] are evenly spaced.
+    """
+
+    water: Array
+    ozone: Array
+    other: Array
+    pressure: Array
+    airmass: Array
+    log_water: Array
+    air_mass_ozone: Array
+
+
+@njit(nogil=True, cache=True)
+def relative_pressure(altitude: Any) -> Any:
+    """Pressure over that at sea level, standard atmosphere (US 1962/1976 below 11 km); altitude in km."""
+    return (1.0 - altitude * (6.5 / 288.15)) ** 5.25588
+
+
+@lru_cache(maxsize=1)
+def _weights() -> tuple[Array, dict[tuple[str, str], Array]]:
+    with np.load(LUT / "band_weights.npz") as file:
+        weights = {
+            (str(sensor), str(band)): file["weights"][i, j].astype(float)
+            for i, sensor in enumerate(file["sensor"])
+            for j, band in enumerate(file["band"])
+        }
+        return file["wavelength"], weights
+
+
+@lru_cache(maxsize=len(MODELS))
+def _monochromatic(model: str) -> dict[str, Array]:
+    if model not in MODELS:
+        raise OutOfRange(f"no aerosol model {model!r}; there are {', '.join(MODELS)}")
+    with np.load(LUT / f"{model}.npz") as file:
+        return {name: file[name].astype(float) for name in file.files}
+
+
+def band_weights(sensor: str, band: str) -> tuple[Array, Array]:
+    """Wavelengths [um] and weights (response x solar irradiance, sum 1) of one band of S2A or S2B."""
+    wavelength, weights = _weights()
+    used = np.flatnonzero(weights[sensor, band])
+    return wavelength[used], weights[sensor, band][used]
+
+
+def _spectrum(values: Array, axis: int, nodes: Array, wavelength: Array) -> Array:
+    """Values at `wavelength`, last axis: straight between the nodes in log-log, as in 6S."""
+    logs = np.log(np.maximum(np.moveaxis(values, axis, -1), 1e-12))
+    at = np.log(wavelength)
+    x = np.log(nodes)
+    left = np.clip(np.searchsorted(x, at) - 1, 0, len(x) - 2)
+    part = (at - x[left]) / (x[left + 1] - x[left])
+    return np.exp(logs[..., left] * (1 - part) + logs[..., left + 1] * part)
+
+
+def _spline(nodes: Array, at: Array) -> Array:
+    """Matrix (at, node) of the cubic spline's weights."""
+    return np.asarray(CubicSpline(nodes, np.eye(len(nodes)))(at))
+
+
+@lru_cache(maxsize=32)  # some 2 MB each
+def scattering(sensor: str, band: str, mixture: Mixture) -> Scattering:
+    """Tables of one band of S2A or S2B for a mixture of aerosol models, each with its share of the AOT."""
+    wavelength, weights = band_weights(sensor, band)
+    path = transmittance = albedo = np.zeros(())
+    for model, share in mixture:
+        table = _monochromatic(model)
+        path = path + share * (_spectrum(table["path"], 3, table["wl"], wavelength) @ weights)
+        # Both ways and the reflections between ground and sky act together at each wavelength: the mean over the band
+        # is of the squared one-way transmittance T, and the albedo S keeps that of T r / (1 - S r) at r = BRIGHT.
+        one_way = _spectrum(np.concatenate([table["tu"][None], table["td"]]), 3, table["wl"], wavelength)
+        squared = one_way**2 @ weights
+        transmittance = transmittance + share * np.log(squared) / 2
+        sphere = _spectrum(table["S"], 2, table["wl"], wavelength)
+        middle = len(squared) // 2
+        signal = (one_way[middle] ** 2 / (1 - sphere * BRIGHT)) @ weights
+        albedo = albedo + share * (1 - squared[middle] / signal) / BRIGHT
+    sun, aot = table["sza"], table["aot"]
+
+    smooth = path * np.cos(np.radians(sun)).reshape(-1, 1, 1, 1, 1)
+    # Past the zenith the sun comes from the other side, its azimuth mirrored: this tells the spline how to begin.
+    both = np.concatenate([smooth[::-1, ..., ::-1], smooth])
+    refined = np.arange(SUN_FIRST, sun[-1] + SUN_STEP, SUN_STEP)
+    dense = np.tensordot(_spline(np.concatenate([-sun[::-1], sun]), refined), both, 1)
+    azimuth = _azimuth_weights(table["raa"])
+    dense = np.moveaxis(dense, (3, 4), (1, 2))  # sun, view, azimuth, AOT, altitude
+    dense = np.moveaxis(np.tensordot(azimuth, dense, (1, 2)), 0, 2)
+
+    inverse_cosine = 1 / np.cos(np.radians(np.concatenate([[0.0], sun])))
+    airmass = np.arange(1, inverse_cosine[-1] + AIRMASS_STEP, AIRMASS_STEP)
+    transmittance = np.tensordot(_spline(inverse_cosine, airmass), transmittance, 1)
+    return Scattering(
+        path=np.ascontiguousarray(dense.reshape(*dense.shape[:3], -1), np.float32),
+        transmittance=transmittance.reshape(len(airmass), -1).astype(np.float32),
+        albedo=albedo.reshape(-1).astype(np.float32),
+        view_nodes=table["vza"],
+        aot=_spline(aot, np.arange(0, aot[-1] + AOT_STEP, AOT_STEP)),
+        pressure=relative_pressure(table["alt"]),
+    )
+
+
+def _azimuth_weights(nodes: Array) -> Array:
+    """Weights of the nodes every `AZIMUTH_STEP`: cubic spline of a function that is even about 0 and 180 degrees."""
+    eye = np.eye(len(nodes))
+    spline = CubicSpline(nodes, eye, bc_type=((1, np.zeros(len(nodes))), (1, np.zeros(len(nodes)))))
+    return np.asarray(spline(np.arange(0, 180 + AZIMUTH_STEP, AZIMUTH_STEP)))
+
+
+@lru_cache(maxsize=1)
+def _gas_file() -> dict[str, NDArray]:
+    with np.load(LUT / "gas_tables.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+@lru_cache(maxsize=64)
+def gases(sensor: str, band: str) -> Gases:
+    """Gas tables of one band of S2A or S2B."""
+    file = _gas_file()
+    at = list(file["sensor"]).index(sensor), list(file["band"]).index(band)
+    return Gases(
+        water=file["water"][at].astype(float),
+        ozone=file["ozone"][at].astype(float),
+        other=file["other"][at].astype(float),
+        pressure=relative_pressure(file["altitude"]),
+        airmass=file["airmass"],
+        log_water=np.log(file["air_mass_water"]),
+        air_mass_ozone=file["air_mass_ozone"],
+    )
