@@ -1,0 +1,127 @@
+"""The chain: from the top of the atmosphere to the surface, one scene after the other in time.
+
+Pure: arrays and parameters in, arrays out; no files, no database, no date of today. Each step is a module with the
+field's word for a name.
+
+References
+----------
+Hagolle et al., "A multi-temporal method for cloud detection", Remote Sensing of Environment 114, 2010.
+Hagolle et al., "A multi-temporal and multi-spectral method to estimate aerosol optical thickness", Remote Sensing 7,
+2015.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from processing.chain import (
+    aerosol_optical_thickness,
+    cirrus,
+    cloud_mask,
+    correlation,
+    gaseous_absorption,
+    geometry,
+    level2a,
+    multi_temporal,
+    rain,
+    rayleigh,
+    scattering,
+    shadow_mask,
+    shadow_outside,
+    snow_mask,
+    subsampling,
+    water_mask,
+    water_vapour,
+)
+from processing.chain import composite as composites
+from processing.chain.clouds import Clouds
+from processing.chain.stopwatch import Stopwatch
+from processing.scene import L2A, Composite, Mode, Scene
+from processing.versions import Parameters
+
+__all__ = ["correct"]
+
+
+def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -> tuple[L2A, Composite | None]:
+    """Correct one scene.
+
+    Parameters
+    ----------
+    scene : Scene
+        Left as it is. Each band's counts are looked up once for the coarse grid, and once more for each look-up of
+        its surface reflectance in the result.
+    composite : Composite or None
+        What the date before left (nominal mode), or None to begin (init mode).
+    parameters : Parameters
+        Of the version.
+
+    Returns
+    -------
+    L2A
+        With status ``not_valid`` and the reason in ``origin["reason"]`` when there is nothing to correct: no observed
+        pixel, angles outside the tables, too many clouds, too little of the tile seen so far.
+    Composite or None
+        What the next date starts from; None where the state must stay as it was.
+
+    Raises
+    ------
+    StateError
+        If the composite is not this scene's past.
+    AncillaryError
+        If the altitude is not on the coarse grid.
+    """
+    run = Stopwatch()
+    mode: Mode = "init" if composite is None else "nominal"
+    past = None if composite is None else run(composites.recall, composite, scene, parameters)
+
+    image = run(subsampling.reduce, scene, parameters)
+    angles = run(geometry.interpolate, scene, parameters)
+    column = run(water_vapour.estimate, image, scene, angles, parameters)
+    anywhere, _ = run(water_vapour.fill, column, ~image.observed, parameters)
+    toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere)
+    reflectance = run(rayleigh.correct, image, scene, angles, anywhere, parameters)
+    tested = image.observed & np.isfinite(sum(reflectance.values()))
+    known = level2a.outcome(scene, mode, parameters, image, angles, tested)
+    if not tested.any():
+        return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
+
+    glint = angles.sun_glint
+    past_water = past.water if past else np.zeros_like(tested)
+    high = run(cirrus.detect, image.toa["B10"], scene.ancillary.altitude, parameters) & tested
+    snow = run(snow_mask.detect, reflectance, tested, past_water, parameters)
+    mono = run(cloud_mask.detect, reflectance, image.saturated, tested, snow, past_water, glint, parameters)
+    clouds = Clouds(mono, high)
+    if past:
+        multi, candidates = run(multi_temporal.detect, reflectance, scene.day, past, tested, snow, parameters)
+        ground = run(correlation.alike, reflectance["B2"], past, mono | candidates, parameters)
+        mono, multi = mono & ~ground, multi & ~ground
+        thinnest = run(multi_temporal.extend, candidates, mono | multi, ground, parameters)
+        casting = mono | multi | high
+        darkening = run(shadow_mask.darkening, reflectance["B4"], past, casting, tested)
+        inside = run(shadow_mask.detect, darkening, casting, tested, angles, scene.ancillary.altitude, parameters)
+        outside = run(shadow_outside.detect, darkening, inside, reflectance["B2"], tested, angles, past, parameters)
+        clouds = Clouds(mono, high, multi, thinnest, inside, outside)
+    clouds = run(clouds.dilated, parameters)
+    cloudy, shadow = clouds.all(), clouds.shadows()
+    snow &= ~cloudy
+    known = level2a.outcome(scene, mode, parameters, image, angles, tested, clouds, snow)
+    if known.cloud_percent > parameters.max_cloud_percent:
+        return level2a.refused(known, f"{known.cloud_percent:.1f} % of cloud", run.seconds), None
+
+    clear = tested & ~cloudy & ~shadow
+    water = run(water_mask.detect, reflectance, clear & ~snow, glint, past, parameters)
+    if past:
+        known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, past, parameters)
+    column, filled = run(water_vapour.fill, column, cloudy | water.mask, parameters)
+    aot = run(aerosol_optical_thickness.constant, tested.shape, parameters)
+    coefficients = run(scattering.coefficients, level2a.BANDS, scene, angles, aot, column, parameters)
+    surface = run(scattering.remove, image.toa, coefficients, rayleigh.BANDS)
+    steady = past is None or not composites.unsettled(known.flags, aot, clear, parameters)
+    fresh = clear & ~image.any_saturated(rayleigh.BANDS) & steady
+    state = run(composites.update, past, scene, fresh, toa, reflectance, surface, water, shadow, aot, parameters)
+    unseen = level2a.percent(state.day < 0, np.ones_like(tested))
+    if unseen > parameters.max_no_data_percent:
+        return level2a.refused(known, f"{unseen:.1f} % of the tile not seen clear so far", run.seconds), None
+
+    found = level2a.Found(tested, clouds, snow, water.mask, column, filled, aot, coefficients)
+    return level2a.valid(known, scene, image, found, run.seconds, parameters), state

@@ -1,0 +1,181 @@
+"""The AOT of each node from the samples around it, by least squares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.chain.aerosol_samples import Samples
+from processing.versions import Parameters
+
+#: Levenberg-Marquardt stops when a step is smaller than this [-], or after so many steps.
+_TOLERANCE, _STEPS = 1e-5, 500
+
+
+@njit(nogil=True, cache=True)
+def _value(terms: Any, x: float) -> tuple[float, float]:
+    """A polynomial and its derivative."""
+    value = slope = 0.0
+    for k in range(terms.size - 1, -1, -1):
+        slope = slope * x + value
+        value = value * x + terms[k]
+    return value, slope
+
+
+@njit(nogil=True, cache=True)
+def _normal(
+    colour: Any, blue: Any, before: Any, settled: Any, w1: float, w2: float,
+    dark: float, dark_weight: float, now: float, then: float, out: Any,
+) -> float:  # fmt: skip
+    """Sum of the squared residuals; `out` becomes the normal equations: a11, a12, a22, b1, b2."""
+    cost = 0.0
+    out[:] = 0.0
+    for i in range(colour.shape[0]):
+        r, d = _value(colour[i], now)
+        cost += r * r
+        out[0] += d * d
+        out[3] -= d * r
+    for i in range(blue.shape[0]):
+        value, d = _value(blue[i], now)
+        other, d_other = _value(before[i], then)
+        r1, r2 = w1 * (value - other), w2 * (value - settled[i])
+        cost += r1 * r1 + r2 * r2
+        out[0] += (w1 * w1 + w2 * w2) * d * d
+        out[1] -= w1 * w1 * d * d_other
+        out[2] += w1 * w1 * d_other * d_other
+        out[3] -= (w1 * r1 + w2 * r2) * d
+        out[4] += w1 * r1 * d_other
+    if now > dark:
+        r, d = dark_weight * (now - dark) ** 2, 2 * dark_weight * (now - dark)
+        cost += r * r
+        out[0] += d * d
+        out[3] -= d * r
+    return cost
+
+
+@njit(nogil=True, cache=True)
+def _minimise(
+    colour: Any, blue: Any, before: Any, settled: Any, w1: float, w2: float, dark: float, dark_weight: float,
+    start: float, low: float, high: float, tolerance: float, steps: int, a: Any, trial: Any,
+) -> float:  # fmt: skip
+    """The AOT of this date at the least sum of squares; that of the date before is a second unknown, kept to itself."""
+    now = then = start
+    damping = 1e-3
+    cost = _normal(colour, blue, before, settled, w1, w2, dark, dark_weight, now, then, a)
+    for _ in range(steps):
+        a11, a12, a22 = a[0] * (1 + damping), a[1], a[2] * (1 + damping)
+        determinant = a11 * a22 - a12 * a12
+        if determinant > 1e-12 * a11 * a22:
+            first, second = (a22 * a[3] - a12 * a[4]) / determinant, (a11 * a[4] - a12 * a[3]) / determinant
+        else:  # no previous image, or it tells nothing
+            first, second = a[3] / max(a11, 1e-30), 0.0
+        next_now, next_then = min(max(now + first, low), high), min(max(then + second, low), high)
+        moved = max(abs(next_now - now), abs(next_then - then))
+        better = _normal(colour, blue, before, settled, w1, w2, dark, dark_weight, next_now, next_then, trial)
+        if better <= cost:
+            now, then, cost = next_now, next_then, better
+            a[:] = trial
+            damping = max(damping / 10, 1e-12)
+        else:
+            damping *= 10
+        if moved < tolerance:
+            break
+    return now
+
+
+@njit(nogil=True, cache=True)
+def _invert(
+    spectral: Any, temporal: Any, colour: Any, blue: Any, before: Any, settled: Any, rise: Any, swir: Any, lag: Any,
+    dark: float, step: int, window: Any, enough: int, least_deviation: float, time_factor: Any, rise_scale: Any,
+    composite_weight: float, dark_weight: float, start: float, low: float, high: float, tolerance: float, steps: int,
+    out: Any,
+) -> None:  # fmt: skip
+    rows, cols = spectral.shape
+    half, first, last = window
+    most = (2 * half + 1) ** 2
+    terms = colour.shape[2]
+    colours, blues, befores = np.empty((most, terms)), np.empty((most, terms)), np.empty((most, terms))
+    settleds, a, trial = np.empty(most), np.empty(5), np.empty(5)
+    at_row, at_col, days = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            row0, col0 = min(i * step + step // 2, rows - 1), min(j * step + step // 2, cols - 1)
+            n = m = 0
+            mean_rise = 0.0
+            age = 0
+            for spacing in range(first, last + 1, 2):
+                n = m = found = 0
+                for p in range(-half, half + 1):
+                    for q in range(-half, half + 1):
+                        row, col = row0 + p * spacing, col0 + q * spacing
+                        if row < 0 or row >= rows or col < 0 or col >= cols:
+                            continue
+                        if spectral[row, col]:
+                            colours[n] = colour[row, col]
+                            n += 1
+                        if temporal[row, col]:
+                            at_row[found], at_col[found], days[found] = row, col, lag[row, col]
+                            found += 1
+
+                # Of the dates in the composite only the most frequent one: its air is one
+                times = 0
+                for k in range(found):
+                    count = 0
+                    for o in range(found):
+                        count += days[o] == days[k]
+                    if count > times or (count == times and days[k] < age):
+                        times, age = count, days[k]
+                if times >= enough:
+                    sums = squares = mean_rise = 0.0
+                    for k in range(found):
+                        if days[k] != age:
+                            continue
+                        row, col = at_row[k], at_col[k]
+                        blues[m], befores[m], settleds[m] = blue[row, col], before[row, col], settled[row, col]
+                        mean_rise += rise[row, col]
+                        sums += swir[row, col]
+                        squares += swir[row, col] ** 2
+                        m += 1
+                    mean_rise /= m
+                    if squares / m - (sums / m) ** 2 <= least_deviation**2:
+                        m = 0
+                if n >= enough and (m >= enough or before.shape[2] == 0):
+                    break
+            if n < enough:
+                n = 0
+            if n == 0 and m == 0:
+                continue
+            fading = time_factor[0] / (float(age) ** 2 + time_factor[1])
+            w1 = min(abs(mean_rise) / rise_scale[0], rise_scale[1]) * fading
+            aot = _minimise(
+                colours[:n], blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading, dark, dark_weight,
+                start, low, high, tolerance, steps, a, trial,
+            )  # fmt: skip
+            if aot < high:  # at the end of the tables nothing was found
+                out[i, j] = aot
+
+
+def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
+    """The AOT of every node, one each `aot_step` coarse cells.
+
+    The neighbourhood grows until both methods have enough samples; when it can't grow, either will do.
+
+    Returns
+    -------
+    (row, col) float32
+        NaN where neither method has enough samples, or no AOT of the tables fits. [-]
+    """
+    step = parameters.aot_step
+    rows, cols = samples.spectral.shape
+    nodes = np.full((-(-rows // step), -(-cols // step)), np.nan, np.float32)
+    _invert(
+        samples.spectral, samples.temporal, samples.colour, samples.blue, samples.before, samples.settled, samples.rise,
+        samples.swir, samples.lag, samples.dark, step, parameters.aot_window, parameters.aot_min_samples,
+        parameters.aot_min_swir_deviation, parameters.aot_time_factor, parameters.aot_rise_scale,
+        parameters.aot_composite_weight, parameters.aot_dark_weight, parameters.aot_default, parameters.aot_min,
+        parameters.aot_max, _TOLERANCE, _STEPS, nodes,
+    )  # fmt: skip
+    return nodes

@@ -1,0 +1,131 @@
+"""Aerosol optical thickness at 550 nm, read from the image: by its colours, and against the past.
+
+Around each node of a grid, the AOT is sought under which the ground has the colour of vegetation in the blue and the
+red (multi-spectral), and under which it is as blue as it was: as the composite's surface, and as the previous image
+under an AOT of its own (multi-temporal).
+
+References
+----------
+Hagolle et al., "A multi-temporal and multi-spectral method to estimate aerosol optical thickness over land, for the
+atmospheric correction of FormoSat-2, LandSat, VENuS and Sentinel-2 images", Remote Sensing 7, 2668-2691, 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing import atmosphere
+from processing.chain import aerosol_inversion, aerosol_samples, gap_filling
+from processing.chain.geometry import Geometry
+from processing.chain.subsampling import Image
+from processing.scene import Composite, Scene
+from processing.versions import Parameters
+
+
+@dataclass(frozen=True)
+class Aerosol:
+    """The aerosol of a scene on the coarse grid.
+
+    Attributes
+    ----------
+    aot : (row, col) float32
+        No NaN. [-]
+    interpolated : (row, col) bool
+        Where it was not found but filled in from around, or is the version's constant.
+    blue : (term, row, col) float32
+        Surface reflectance in the AOT's blue band as a polynomial in AOT, constant term first: what the next date
+        compares with.
+    origin : str
+        ``inverted``, or ``constant`` with its value and the reason.
+    """
+
+    aot: NDArray[np.float32]
+    interpolated: NDArray[np.bool_]
+    blue: NDArray[np.float32]
+    origin: str
+
+
+def estimate(
+    image: Image,
+    toa: Mapping[str, NDArray[np.float32]],
+    scene: Scene,
+    geometry: Geometry,
+    water_vapour: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    covered: float,
+    past: Composite | None,
+    parameters: Parameters,
+) -> Aerosol:
+    """Estimate the AOT of a scene.
+
+    Parameters
+    ----------
+    image : Image
+    toa : mapping of band to (row, col) float32
+        Gas-corrected reflectance of the AOT's blue band, B4, B8A and B12. [-]
+    water_vapour : (row, col) float32
+        Without gaps. [g cm-2]
+    usable : (row, col) bool
+        Clear land: no cloud, shadow, water or snow, nothing saturated.
+    covered : float
+        Cloud and snow; above the version's `max_cloud_percent` the AOT is not sought. [%]
+    past : Composite or None
+        Without it the colours alone are used.
+    """
+    bands = (parameters.aot_blue_band, "B4")
+    blue, red = (_against_aot(band, image, scene, geometry, water_vapour, parameters) for band in bands)
+    kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
+    shape = usable.shape
+    constant = np.full(shape, parameters.aot_default, np.float32), np.ones(shape, np.bool_), kept
+    name = f"constant {parameters.aot_default:.2f}"
+    if covered > parameters.max_cloud_percent:
+        return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow")
+
+    usable = usable & np.isfinite(blue[..., 0]) & np.isfinite(red[..., 0])
+    samples = aerosol_samples.select(toa, blue, red, usable, scene.day, past, parameters)
+    nodes = aerosol_inversion.invert(samples, parameters)
+    found = _opened(np.isfinite(nodes))
+    if not found.any():
+        return Aerosol(*constant, f"{name}: too little clear land to read it from")
+
+    smooth = gap_filling.fill(nodes, ~found, parameters.aot_gap_radius)
+    smooth = ndimage.gaussian_filter(smooth, parameters.aot_smoothing, mode="nearest")
+    step = parameters.aot_step
+    row, col = np.indices(shape, dtype=np.float64)
+    at = [(row + 0.5) / step - 0.5, (col + 0.5) / step - 0.5]
+    aot = ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
+    own = np.repeat(np.repeat(found, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
+    return Aerosol(aot.astype(np.float32), ~own, kept, "inverted")
+
+
+def _against_aot(
+    band: str,
+    image: Image,
+    scene: Scene,
+    geometry: Geometry,
+    water_vapour: NDArray[np.float32],
+    parameters: Parameters,
+) -> NDArray[np.float32]:
+    return atmosphere.against_aot(
+        image.toa[band],
+        scene.platform,
+        band,
+        geometry.sun_zenith,
+        geometry.view_zenith[band],
+        geometry.relative_azimuth(band),
+        scene.ancillary.altitude / 1000,
+        water_vapour,
+        scene.ancillary.ozone,
+        parameters.aerosol_model,
+    )
+
+
+def _opened(found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Without the nodes that stand alone: none of the squares of 2 x 2 nodes around them is whole."""
+    cross = ndimage.generate_binary_structure(2, 1)
+    return np.asarray(ndimage.binary_dilation(ndimage.binary_erosion(found, cross, border_value=1), cross) & found)

@@ -1,0 +1,118 @@
+"""Which cells can tell the aerosol, and what each of them says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.scene import Composite
+from processing.versions import Parameters
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What the inversion looks at, on the coarse grid. Polynomials are in AOT, constant term first.
+
+    Attributes
+    ----------
+    spectral : (row, col) bool
+        Vegetated enough for the relation of blue and red.
+    temporal : (row, col) bool
+        Of a composite recent and alike enough to compare with; nowhere without one.
+    colour : (row, col, term) float32
+        Weighted blue reflectance less what the red one tells of it.
+    blue : (row, col, term) float32
+        Surface reflectance of this date.
+    before : (row, col, term) float32
+        That of the composite's date; without terms if there is no composite.
+    settled : (row, col) float32
+        The composite's surface reflectance.
+    rise : (row, col) float32
+        Gas-corrected top-of-atmosphere reflectance in the blue, less the composite's.
+    swir : (row, col) float32
+        B12: where it is uniform, a change of the ground can't be told from one of the air.
+    lag : (row, col) int32
+        Days since the composite's date.
+    dark : float
+        AOT that makes the darkest cell as dark as the version's `aot_dark_reflectance`: the air can hardly hold more.
+    """
+
+    spectral: NDArray[np.bool_]
+    temporal: NDArray[np.bool_]
+    colour: NDArray[np.float32]
+    blue: NDArray[np.float32]
+    before: NDArray[np.float32]
+    settled: NDArray[np.float32]
+    rise: NDArray[np.float32]
+    swir: NDArray[np.float32]
+    lag: NDArray[np.int32]
+    dark: float
+
+
+def select(
+    toa: Mapping[str, NDArray[np.float32]],
+    blue: NDArray[np.float32],
+    red: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    day: int,
+    past: Composite | None,
+    parameters: Parameters,
+) -> Samples:
+    """Choose the samples of a scene.
+
+    Parameters
+    ----------
+    toa : mapping of band to (row, col) float32
+        Gas-corrected. [-]
+    blue, red : (row, col, term) float32
+        Surface reflectance as polynomials in AOT. [-]
+    usable : (row, col) bool
+        Clear land with both.
+    day : int
+        Of the scene, since 2000-01-01.
+    """
+    band = parameters.aot_blue_band
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ndvi = (toa["B8A"] - toa["B4"]) / (toa["B8A"] + toa["B4"])
+        spectral = usable & (toa["B4"] <= parameters.aot_max_red) & (ndvi >= parameters.aot_min_ndvi)
+    colour = blue - np.float32(parameters.aot_slope) * red
+    colour[..., 0] -= np.float32(parameters.aot_intercept)
+    by_ndvi, least = parameters.aot_ndvi_weights
+    colour *= (parameters.aot_spectral_weight * (by_ndvi * np.maximum(ndvi, 0) + least))[..., None].astype(np.float32)
+
+    temporal = np.zeros_like(usable)
+    before, settled, rise = np.empty((*usable.shape, 0), np.float32), toa[band], toa[band]
+    lag = np.zeros(usable.shape, np.int32)
+    if past is not None:
+        before = np.ascontiguousarray(np.moveaxis(past.blue, 0, -1))
+        settled, rise = past.surface[band], toa[band] - past.toa[band]
+        lag = day - past.day.astype(np.int32)
+        nir, known = toa["B8A"], past.toa["B8A"]
+        aot, least_change = parameters.aot_insensitive
+        with np.errstate(invalid="ignore", divide="ignore"):
+            alike = np.abs(nir - known) / (nir + known) <= parameters.aot_max_nir_change
+            sensitive = np.abs(_at(blue, aot) - _at(blue, 0.0)) >= least_change
+        recent = (past.day >= 0) & (lag < parameters.aot_max_age)
+        temporal = usable & recent & alike & sensitive & np.isfinite(settled + rise + before.sum(axis=-1))
+    return Samples(
+        spectral, temporal, colour, blue, before, settled, rise, toa["B12"], lag, _dark(toa[band], blue, usable, parameters)
+    )
+
+
+def _at(polynomial: NDArray[np.float32], aot: float) -> NDArray[np.float32]:
+    return np.asarray(polynomial @ np.power(np.float32(aot), np.arange(polynomial.shape[-1], dtype=np.float32)))
+
+
+def _dark(
+    toa: NDArray[np.float32], blue: NDArray[np.float32], usable: NDArray[np.bool_], parameters: Parameters
+) -> float:
+    if not usable.any():
+        return parameters.aot_max
+    darkest = np.where(usable, toa, np.inf).argmin()
+    terms = blue.reshape(-1, blue.shape[-1])[darkest]
+    aot = np.linspace(0, parameters.aot_max, 1000)
+    above = np.polynomial.polynomial.polyval(aot, terms) > parameters.aot_dark_reflectance
+    return float(aot[above].max(initial=0.0))

@@ -1,0 +1,67 @@
+"""The clouds of a scene and their shadows, each kind apart, and their buffers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing import masks
+from processing.chain.dilation import dilate
+from processing.versions import Parameters
+
+_SHADOWS = frozenset({"shadow", "shadow_outside"})
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """Cloud and shadow masks on the coarse grid; None where the step is not in the order of this mode.
+
+    Attributes
+    ----------
+    mono_temporal, multi_temporal, thinnest, high, shadow, shadow_outside : (row, col) bool or None
+        Named as the bits of `masks.Cloud`.
+    """
+
+    mono_temporal: NDArray[np.bool_]
+    high: NDArray[np.bool_]
+    multi_temporal: NDArray[np.bool_] | None = None
+    thinnest: NDArray[np.bool_] | None = None
+    shadow: NDArray[np.bool_] | None = None
+    shadow_outside: NDArray[np.bool_] | None = None
+
+    def all(self) -> NDArray[np.bool_]:
+        """Any cloud, high and thinnest ones included."""
+        return np.logical_or.reduce([mask for name, mask in self._found().items() if name not in _SHADOWS])
+
+    def shadows(self) -> NDArray[np.bool_]:
+        """Any shadow, nowhere where none was sought."""
+        nowhere = np.zeros(self.mono_temporal.shape, np.bool_)
+        return np.logical_or.reduce([nowhere, *(mask for name, mask in self._found().items() if name in _SHADOWS)])
+
+    def _found(self) -> dict[str, NDArray[np.bool_]]:
+        return {f.name: mask for f in fields(self) if (mask := getattr(self, f.name)) is not None}
+
+    def dilated(self, parameters: Parameters) -> Clouds:
+        """With the version's buffer around each mask."""
+        radius, resolution = parameters.cloud_dilation, parameters.coarse_resolution
+        return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
+
+    def bits(self) -> NDArray[np.uint8]:
+        """(row, col) uint8 with the bits of `masks.Cloud`.
+
+        As in MAJA's code, and other than its users' page says, CLOUD and ANY include the thinnest and the high
+        clouds: who wants the others alone combines MONO_TEMPORAL and MULTI_TEMPORAL.
+        """
+        code = np.zeros(self.mono_temporal.shape, np.uint8)
+        code[self.shadows()] = masks.Cloud.ANY
+        code[self.all()] = masks.Cloud.ANY | masks.Cloud.CLOUD
+        for name, mask in self._found().items():
+            code[mask] |= np.uint8(masks.Cloud[name.upper()])
+        return code
+
+    def absent(self) -> set[str]:
+        """Names of the masks whose step was not run, as `L2A.absent` wants them."""
+        names = {f"CLM.{f.name.upper()}" for f in fields(self) if getattr(self, f.name) is None}
+        return names | {"MG2.CLOUD_SHADOW"} if self.shadow is None else names

@@ -1,0 +1,121 @@
+"""The past as the chain knows it: the last clear look at each cell, left by one date to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.chain.water_mask import Water
+from processing.errors import StateError
+from processing.scene import Composite, Scene
+from processing.versions import Parameters
+
+Rasters = Mapping[str, NDArray[np.float32]]
+
+
+def recall(composite: Composite, scene: Scene, parameters: Parameters) -> Composite:
+    """The composite as this scene may use it: the cells older than the version's `composite_max_age` are forgotten.
+
+    Raises
+    ------
+    StateError
+        If it is of another tile, version or grid, or not older than the scene.
+    """
+    name = f"state of {composite.tile} {composite.version} at {composite.sensing:%Y-%m-%dT%H:%M:%S}"
+    here = f"the scene {scene.identifier}"
+    if composite.tile != scene.tile:
+        raise StateError(name, f"{here} is of tile {scene.tile}")
+    if composite.version != parameters.version:
+        raise StateError(name, f"the version asked for is {parameters.version}")
+    if composite.grid != scene.grid:
+        raise StateError(name, f"lies on {composite.grid}, {here} on {scene.grid}")
+    if composite.resolution != parameters.coarse_resolution:
+        raise StateError(
+            name, f"has cells of {composite.resolution} m, {parameters.version} of {parameters.coarse_resolution} m"
+        )
+    if composite.day.shape != scene.grid.shape(composite.resolution):
+        raise StateError(name, f"has {composite.day.shape} cells, {here} {scene.grid.shape(composite.resolution)}")
+    if composite.sensing >= scene.sensing:
+        raise StateError(name, f"is not older than {here} of {scene.sensing:%Y-%m-%dT%H:%M:%S}")
+    old = (composite.day >= 0) & (scene.day - composite.day.astype(np.int32) > parameters.composite_max_age)
+    if not old.any():
+        return composite
+    return replace(
+        composite,
+        day=np.where(old, np.int16(-1), composite.day),
+        toa=_without(composite.toa, old),
+        rayleigh_corrected=_without(composite.rayleigh_corrected, old),
+        surface=_without(composite.surface, old),
+    )
+
+
+def _without(rasters: Rasters, old: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    return {band: np.where(old, np.float32(np.nan), raster) for band, raster in rasters.items()}
+
+
+def unsettled(
+    flags: Mapping[str, bool], aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Parameters
+) -> bool:
+    """Whether the whole date is kept out of a composite that is there: hot spot, cirrus, rain, or much aerosol."""
+    if flags["hot_spot"] or flags["cirrus"] or flags.get("rain", False):
+        return True
+    return bool(clear.any() and aot[clear].mean(dtype=np.float64) > parameters.aot_max_for_composite)
+
+
+def update(
+    past: Composite | None,
+    scene: Scene,
+    clear: NDArray[np.bool_],
+    toa: Rasters,
+    rayleigh_corrected: Rasters,
+    surface: Rasters,
+    water: Water,
+    shadow: NDArray[np.bool_],
+    aot: NDArray[np.float32],
+    parameters: Parameters,
+) -> Composite:
+    """The state this date leaves: its clear cells, over what was known.
+
+    Parameters
+    ----------
+    past : Composite or None
+        As recalled.
+    clear : (row, col) bool
+        Cells whose reflectances of this date enter.
+    toa, rayleigh_corrected, surface : mapping of band to (row, col) float32
+        Gas-corrected, Rayleigh-corrected and surface reflectance of this date. [-]
+    shadow : (row, col) bool
+        All cloud shadows of this date.
+    """
+
+    nothing: dict[str, NDArray[np.float32]] = {}
+
+    def renewed(fresh: Rasters, known: Rasters) -> dict[str, NDArray[np.float32]]:
+        return {band: np.where(clear, fresh[band], known.get(band, np.float32(np.nan))) for band in fresh}
+
+    stack = rayleigh_corrected["B2"][None]
+    days: tuple[int, ...] = (scene.day,)
+    if past is not None:
+        kept = parameters.correlation_stack - 1
+        stack, days = np.concatenate([stack, past.stack[:kept]]), days + past.stack_days[:kept]
+    return Composite(
+        tile=scene.tile,
+        version=parameters.version,
+        grid=scene.grid,
+        resolution=parameters.coarse_resolution,
+        sensing=scene.sensing,
+        day=np.where(clear, np.int16(scene.day), np.int16(-1) if past is None else past.day),
+        toa=renewed(toa, past.toa if past else nothing),
+        rayleigh_corrected=renewed(rayleigh_corrected, past.rayleigh_corrected if past else nothing),
+        surface=renewed(surface, past.surface if past else nothing),
+        stack=stack,
+        stack_days=days,
+        possible_water=water.possible,
+        tested_water=water.tested,
+        water=water.mask,
+        shadow=shadow,
+        aot=aot,
+    )

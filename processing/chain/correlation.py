@@ -1,0 +1,85 @@
+"""What looks like the ground of an earlier date is no cloud: clouds hide or shift the texture below them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.scene import Composite
+from processing.versions import Parameters
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _coefficient(a: Any, b: Any, row: int, col: int, radius: int, least: int) -> float:
+    """Pearson correlation of the pixels of a window that both images have, NaN with fewer than `least`."""
+    top, bottom = max(row - radius, 0), min(row + radius + 1, a.shape[0])
+    left, right = max(col - radius, 0), min(col + radius + 1, a.shape[1])
+    n, mean_a, mean_b = 0, 0.0, 0.0
+    for i in range(top, bottom):
+        for j in range(left, right):
+            if not np.isnan(a[i, j]) and not np.isnan(b[i, j]):
+                n += 1
+                mean_a += a[i, j]
+                mean_b += b[i, j]
+    if n < least:
+        return np.nan
+    mean_a /= n
+    mean_b /= n
+    aa, bb, ab = 0.0, 0.0, 0.0
+    for i in range(top, bottom):
+        for j in range(left, right):
+            if not np.isnan(a[i, j]) and not np.isnan(b[i, j]):
+                da, db = a[i, j] - mean_a, b[i, j] - mean_b
+                aa += da * da
+                bb += db * db
+                ab += da * db
+    return ab / np.sqrt(aa * bb)
+
+
+@njit(nogil=True, cache=True)
+def _alike(image: Any, past: Any, tested: Any, radius: int, least: int, limit: float, out: Any) -> None:
+    for row in range(image.shape[0]):
+        for col in range(image.shape[1]):
+            if tested[row, col]:
+                for k in range(past.shape[0]):
+                    if _coefficient(image, past[k], row, col, radius, least) > limit:
+                        out[row, col] = True
+                        break
+
+
+def alike(
+    image: NDArray[np.float32],
+    composite: Composite,
+    tested: NDArray[np.bool_],
+    parameters: Parameters,
+) -> NDArray[np.bool_]:
+    """Cells whose surroundings correlate with those of the composite or of one of the last dates.
+
+    Parameters
+    ----------
+    image : (row, col) float32
+        Rayleigh-corrected B2, NaN where unobserved. [-]
+    composite : Composite
+        Its Rayleigh-corrected B2 and its stack of the last dates.
+    tested : (row, col) bool
+        Only these cells are looked at.
+
+    Returns
+    -------
+    (row, col) bool
+    """
+    past = np.concatenate([composite.rayleigh_corrected["B2"][None], composite.stack]).astype(np.float32)
+    out = np.zeros(image.shape, np.bool_)
+    _alike(
+        image.astype(np.float32, copy=False),
+        past,
+        tested,
+        parameters.correlation_radius,
+        parameters.correlation_min_pixels,
+        parameters.correlation_threshold,
+        out,
+    )
+    return out

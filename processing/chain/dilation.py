@@ -1,0 +1,29 @@
+"""Buffers around masks.
+
+Clouds have fuzzy edges, light their surroundings, and lie at different places in different bands (up to 200 m
+between B2 and B8A for high clouds): a mask reaches beyond what was detected.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+
+def dilate(mask: NDArray[np.bool_], radius: float, resolution: float = 1.0) -> NDArray[np.bool_]:
+    """Mask of all cells whose centre is within `radius` of the centre of a masked one.
+
+    Parameters
+    ----------
+    mask : (row, col) bool
+    radius : float
+        [m], or in cells with `resolution` 1.
+    resolution : float
+        Size of a cell. [m]
+    """
+    reach = int(radius / resolution + 1e-6)
+    offsets = np.arange(-reach, reach + 1)
+    disc = np.hypot(*np.meshgrid(offsets, offsets)) * resolution <= radius * (1 + 1e-6)
+    grown = cv2.dilate(np.ascontiguousarray(mask).view(np.uint8), disc.astype(np.uint8))
+    return grown.view(np.bool_)

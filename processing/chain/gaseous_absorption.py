@@ -1,0 +1,36 @@
+"""The image without its gases, on the coarse grid: what the composite remembers of the top of the atmosphere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing import atmosphere
+from processing.chain.geometry import Geometry
+from processing.chain.subsampling import Image
+from processing.scene import Scene
+
+
+def remove(
+    bands: Iterable[str],
+    image: Image,
+    scene: Scene,
+    geometry: Geometry,
+    water_vapour: NDArray[np.float32],
+) -> dict[str, NDArray[np.float32]]:
+    """Top-of-atmosphere reflectance that would be seen without gases, NaN where unobserved. [-]"""
+    found = {}
+    for band in bands:
+        transmittance = atmosphere.gas_transmittance(
+            scene.platform,
+            band,
+            geometry.sun_zenith,
+            geometry.view_zenith[band],
+            scene.ancillary.altitude / 1000,
+            water_vapour,
+            scene.ancillary.ozone,
+        )
+        found[band] = (image.toa[band] / transmittance).astype(np.float32)
+    return found

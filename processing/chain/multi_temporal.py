@@ -1,0 +1,96 @@
+"""Clouds by the rise of the blue since the composite, and the thinnest clouds around them.
+
+The ground seldom brightens fast in the blue without changing colour; a cloud that moves in does (Hagolle et al.,
+"A multi-temporal method for cloud detection", Remote Sensing of Environment 114, 1747-1755, 2010).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing.scene import Composite
+from processing.versions import Parameters
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
+
+
+def threshold(lag: NDArray[np.integer], parameters: Parameters) -> NDArray[np.float32]:
+    """Rise of the blue that makes a cloud, after `lag` days without a clear look: the ground may have changed. [-]"""
+    least, most = parameters.cloud_blue_rise
+    return np.minimum(most, least * (1 + np.abs(lag) / parameters.cloud_forgetting)).astype(np.float32)
+
+
+def detect(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    day: int,
+    composite: Composite,
+    valid: NDArray[np.bool_],
+    snow: NDArray[np.bool_],
+    parameters: Parameters,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Clouds against the composite, and the candidates of the extension.
+
+    Parameters
+    ----------
+    reflectance : mapping of band to (row, col) float32
+        Rayleigh-corrected: the version's blue band, B4, B8A. [-]
+    day : int
+        Of the scene, since 2000-01-01.
+    composite : Composite
+        Not tested where it has no data or knows water.
+    valid, snow : (row, col) bool
+
+    Returns
+    -------
+    clouds, candidates : (row, col) bool
+        `candidates` has a threshold lower by the version's `cloud_extension_delta` and includes `clouds`.
+    """
+    past = composite.rayleigh_corrected
+    tested = valid & ~snow & ~composite.water & (composite.day >= 0)
+    blue, past_blue = reflectance[parameters.cloud_blue_band], past[parameters.cloud_blue_band]
+    nir, past_nir = reflectance["B8A"], past["B8A"]
+    rise = blue - past_blue
+    least = threshold(day - composite.day.astype(np.int32), parameters)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        white = (
+            (nir - past_nir) / (nir + past_nir)
+            < parameters.cloud_nir_blue_factor * (blue - past_blue) / (blue + past_blue)
+        ) & (reflectance["B4"] - past["B4"] < parameters.cloud_red_blue_factor * rise)
+    return (
+        tested & white & (rise > least),
+        tested & white & (rise > least - np.float32(parameters.cloud_extension_delta)),
+    )
+
+
+def extend(
+    candidates: NDArray[np.bool_],
+    clouds: NDArray[np.bool_],
+    correlated: NDArray[np.bool_],
+    parameters: Parameters,
+) -> NDArray[np.bool_]:
+    """The thinnest clouds: patches of candidates that touch a cloud and do not look like the ground.
+
+    Parameters
+    ----------
+    candidates, clouds : (row, col) bool
+        `clouds` as left by the correlation test.
+    correlated : (row, col) bool
+        Candidates that look like the ground of an earlier date.
+
+    Returns
+    -------
+    (row, col) bool
+        Cells beyond `clouds`, of patches of candidates (8 neighbours) with at least one cloud cell and a share
+        of correlated cells below the version's limit.
+    """
+    labels, count = ndimage.label(candidates, _EIGHT_NEIGHBOURS)
+    size = np.bincount(labels.ravel(), minlength=count + 1)
+    cloudy = np.bincount(labels.ravel(), (clouds & candidates).ravel(), minlength=count + 1)
+    alike = np.bincount(labels.ravel(), (correlated & candidates).ravel(), minlength=count + 1)
+    keep = (cloudy > 0) & (alike < parameters.cloud_extension_max_correlated * size)
+    keep[0] = False
+    return np.asarray(keep[labels] & ~clouds & ~correlated)

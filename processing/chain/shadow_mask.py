@@ -1,0 +1,233 @@
+"""Shadows of the clouds inside the image: darker than the composite, where the sun can throw them.
+
+The height of a cloud is not known: its shadow is sought below every height it may have.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing.chain.dilation import dilate
+from processing.chain.geometry import REFERENCE_BAND, Geometry
+from processing.scene import Composite
+from processing.versions import Parameters
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
+
+
+def darkening(
+    red: NDArray[np.float32], composite: Composite, clouds: NDArray[np.bool_], valid: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Red reflectance over that of the composite.
+
+    Parameters
+    ----------
+    red : (row, col) float32
+        Rayleigh-corrected B4. [-]
+    clouds, valid : (row, col) bool
+
+    Returns
+    -------
+    (row, col) float32
+        NaN where not to be tested: cloud, not valid, water or nothing in the composite. [-]
+    """
+    past = composite.rayleigh_corrected["B4"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        tested = valid & ~clouds & ~composite.water & (past > 0)
+        return np.where(tested, red / past, np.float32(np.nan))
+
+
+def rays(angles: Geometry, resolution: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Steps along the ground towards the sun and towards the satellite, in cells for each metre of height.
+
+    Returns
+    -------
+    sun, view : (2, row, col) float64
+        Rows (to the south) and columns (to the east). [m-1]
+    """
+
+    def ray(zenith: NDArray[np.float32], azimuth: NDArray[np.float32]) -> NDArray[np.float64]:
+        tangent, toward = np.tan(np.radians(zenith, dtype=np.float64)), np.radians(azimuth, dtype=np.float64)
+        return np.asarray(tangent / resolution * np.stack([-np.cos(toward), np.sin(toward)]))
+
+    return (
+        ray(angles.sun_zenith, angles.sun_azimuth),
+        ray(angles.view_zenith[REFERENCE_BAND], angles.view_azimuth[REFERENCE_BAND]),
+    )
+
+
+@njit(nogil=True, cache=True)
+def _fall(row: int, col: int, height: float, sun: Any, view: Any, altitude: Any) -> tuple[int, int]:
+    """Cell of the shadow of a cloud seen at a cell, -1 outside the image."""
+    # The cloud stands on the line of sight; from there the sun's ray goes down to the ground it meets.
+    cloud_row = row + height * view[0, row, col]
+    cloud_col = col + height * view[1, row, col]
+    top = altitude[row, col] + height
+    drop = height
+    r, c = row, col
+    for _ in range(3):  # the ground's altitude is that of the place found before
+        r = int(np.floor(cloud_row - drop * sun[0, row, col] + 0.5))
+        c = int(np.floor(cloud_col - drop * sun[1, row, col] + 0.5))
+        if r < 0 or c < 0 or r >= altitude.shape[0] or c >= altitude.shape[1]:
+            return -1, -1
+        below = max(top - altitude[r, c], 0.0)
+        if below == drop:
+            break
+        drop = below
+    return r, c
+
+
+@njit(nogil=True, cache=True)
+def _gather(
+    rows: Any,
+    cols: Any,
+    heights: Any,
+    sun: Any,
+    view: Any,
+    altitude: Any,
+    dark: Any,
+    taken: Any,
+    seen: Any,
+    mark: int,
+    found: Any,
+) -> int:
+    """Dark cells, not taken yet, below one cloud; each once, as flat indices in `found`. Returns their number."""
+    n = 0
+    for pixel in range(rows.size):
+        for height in heights:
+            r, c = _fall(rows[pixel], cols[pixel], height, sun, view, altitude)
+            if r >= 0 and seen[r, c] != mark:
+                seen[r, c] = mark
+                if dark[r, c] and not taken[r, c]:
+                    found[n] = r * dark.shape[1] + c
+                    n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _select(
+    rows: Any,
+    cols: Any,
+    starts: Any,
+    heights: Any,
+    sun: Any,
+    view: Any,
+    altitude: Any,
+    ratio: Any,
+    dark: Any,
+    small: int,
+    small_share: float,
+    share: float,
+    out: Any,
+) -> None:
+    count = starts.size - 1
+    nothing = np.zeros(dark.shape, np.bool_)
+    first = np.zeros(dark.shape, np.bool_)
+    flat_first, flat_out, flat_ratio = first.reshape(-1), out.reshape(-1), ratio.reshape(-1)
+    seen = np.zeros(dark.shape, np.int32)
+    found = np.empty(dark.size, np.int32)
+    rejected = np.zeros(count, np.bool_)
+    for k in range(count):
+        a, b = starts[k], starts[k + 1]
+        n = _gather(rows[a:b], cols[a:b], heights, sun, view, altitude, dark, nothing, seen, k + 1, found)
+        if n <= (small_share if b - a < small else share) * (b - a):
+            for i in range(n):
+                flat_first[found[i]] = True
+        else:
+            rejected[k] = True
+    out[:] = first
+    for k in range(count):
+        if not rejected[k]:
+            continue
+        a, b = starts[k], starts[k + 1]
+        mark = count + k + 1
+        n = _gather(rows[a:b], cols[a:b], heights, sun, view, altitude, dark, first, seen, mark, found)
+        limit = np.inf
+        if n > share * (b - a):
+            values = np.empty(n, np.float32)
+            for i in range(n):
+                values[i] = flat_ratio[found[i]]
+            limit = np.sort(values)[int(np.ceil(share * (b - a))) - 1]
+        for i in range(n):
+            if flat_ratio[found[i]] <= limit:
+                flat_out[found[i]] = True
+
+
+def threshold(
+    ratio: NDArray[np.float32], clouds: NDArray[np.bool_], valid: NDArray[np.bool_], parameters: Parameters
+) -> float:
+    """Darkening below which a cell may lie in a shadow: the more clouds, the more shadows are expected. [-]"""
+    tested = ratio[np.isfinite(ratio)]
+    if not tested.size:
+        return parameters.shadow_max_darkening
+    cover = np.count_nonzero(clouds & valid) / np.count_nonzero(valid)
+    share = max(parameters.shadow_min_quantile, min(parameters.shadow_cover_factor * cover, 1.0))
+    return min(float(np.quantile(tested, share)), parameters.shadow_max_darkening)
+
+
+def detect(
+    ratio: NDArray[np.float32],
+    clouds: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    angles: Geometry,
+    altitude: NDArray[np.float32],
+    parameters: Parameters,
+) -> NDArray[np.bool_]:
+    """Shadows of the clouds of the image.
+
+    Each cloud is sent down along the sun's rays from every height it may have over the ground seen below it; the
+    cells on the way that are dark enough are its possible shadow. With ``single_pass`` they all are shadow. With
+    ``three_pass`` a cloud keeps all of them only if they are not too many for its size; then without those that
+    already are another cloud's shadow; at last the darkest of them, in number of the allowed share of the cloud.
+
+    Parameters
+    ----------
+    ratio : (row, col) float32
+        As of `darkening`. [-]
+    clouds, valid : (row, col) bool
+        Clouds as found, without a buffer. Those whose buffers touch are one.
+    altitude : (row, col) float32
+        Of the ground. [m]
+
+    Returns
+    -------
+    (row, col) bool
+        Not dilated.
+    """
+    out = np.zeros(clouds.shape, np.bool_)
+    with np.errstate(invalid="ignore"):
+        dark = ratio < threshold(ratio, clouds, valid, parameters)
+    if not clouds.any() or not dark.any():
+        return out
+    resolution = parameters.coarse_resolution
+    labels, count = ndimage.label(dilate(clouds, parameters.cloud_dilation, resolution), _EIGHT_NEIGHBOURS)
+    rows, cols = np.nonzero(clouds)
+    label = labels[rows, cols]
+    order = np.argsort(label, kind="stable")
+    starts = np.searchsorted(label[order], np.arange(1, count + 2))
+    sun, view = rays(angles, resolution)
+    lowest, highest, step = parameters.shadow_heights
+    # Under a low sun the version's step of height would jump over cells.
+    finest = max(1 / step, float(np.hypot(*(view - sun)).max()))
+    heights = np.linspace(lowest, highest, int(np.ceil((highest - lowest) * finest - 1e-9)) + 1)
+    shares = parameters.shadow_ratio if parameters.shadow_selection == "three_pass" else (np.inf, np.inf)
+    _select(
+        rows[order],
+        cols[order],
+        starts,
+        heights,
+        sun,
+        view,
+        altitude.astype(np.float64),
+        ratio,
+        dark,
+        parameters.shadow_small_cloud,
+        *shares,
+        out,
+    )
+    return out

@@ -1,0 +1,73 @@
+"""Shadows of clouds outside the image: as dark as the shadows inside, where no cloud of the image can throw them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing.chain import correlation
+from processing.chain.geometry import Geometry
+from processing.chain.shadow_mask import rays
+from processing.scene import Composite
+from processing.versions import Parameters
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
+
+
+def reach(valid: NDArray[np.bool_], angles: Geometry, parameters: Parameters) -> NDArray[np.bool_]:
+    """Valid cells that a cloud of the greatest height outside the image would put into shadow.
+
+    Parameters
+    ----------
+    valid : (row, col) bool
+        The image: its rectangle less what was not observed.
+    """
+    sun, view = rays(angles, parameters.coarse_resolution)
+    rows, cols = np.indices(valid.shape) + np.rint(parameters.shadow_heights[1] * (sun - view)).astype(np.int64)
+    inside = (rows >= 0) & (cols >= 0) & (rows < valid.shape[0]) & (cols < valid.shape[1])
+    inside[inside] = valid[rows[inside], cols[inside]]
+    return np.asarray(valid & ~inside)
+
+
+def detect(
+    ratio: NDArray[np.float32],
+    shadow: NDArray[np.bool_],
+    b2: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    angles: Geometry,
+    composite: Composite,
+    parameters: Parameters,
+) -> NDArray[np.bool_]:
+    """Shadows of clouds outside the image.
+
+    How dark a shadow is on this date is taken from those inside: without any, none is sought. Patches that were
+    shadow on the date before are the ground itself, and so is what correlates with an earlier date.
+
+    Parameters
+    ----------
+    ratio : (row, col) float32
+        As of `shadow_mask.darkening`. [-]
+    shadow : (row, col) bool
+        Shadows of the clouds inside the image, without a buffer.
+    b2 : (row, col) float32
+        Rayleigh-corrected. [-]
+    valid : (row, col) bool
+    composite : Composite
+
+    Returns
+    -------
+    (row, col) bool
+        Not dilated.
+    """
+    if not shadow.any():
+        return np.zeros(shadow.shape, np.bool_)
+    limit = min(float(np.quantile(ratio[shadow], parameters.shadow_outside_quantile)), parameters.shadow_outside_max)
+    with np.errstate(invalid="ignore"):
+        found = (ratio < limit) & reach(valid, angles, parameters)
+    labels, count = ndimage.label(found, _EIGHT_NEIGHBOURS)
+    size = np.bincount(labels.ravel(), minlength=count + 1)
+    before = np.bincount(labels.ravel(), composite.shadow.ravel(), minlength=count + 1)
+    fresh = before < parameters.shadow_outside_composite_ratio * size
+    found &= fresh[labels]
+    return found & ~correlation.alike(b2, composite, found, parameters)

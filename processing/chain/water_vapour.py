@@ -1,0 +1,76 @@
+"""Water vapour above the ground, from how much darker B9 is than B8A beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing import atmosphere
+from processing.chain.dilation import dilate
+from processing.chain.geometry import Geometry
+from processing.chain.subsampling import Image
+from processing.scene import Scene
+from processing.versions import Parameters
+
+
+def estimate(image: Image, scene: Scene, geometry: Geometry, parameters: Parameters) -> NDArray[np.float32]:
+    """Column of each coarse cell, above the cloud where there is one.
+
+    Returns
+    -------
+    (row, col) float32
+        NaN where unobserved, where B8A is darker than the version's `water_vapour_min_reflectance`, and outside the
+        table. [g cm-2]
+    """
+    reference = image.toa["B8A"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = image.toa["B9"] / reference
+    found = atmosphere.water_vapour(
+        ratio, scene.platform, geometry.sun_zenith, geometry.view_zenith["B9"], scene.ancillary.altitude / 1000
+    )
+    bright = reference >= parameters.water_vapour_min_reflectance
+    return np.where(bright, np.minimum(found, parameters.max_water_vapour), np.nan).astype(np.float32)
+
+
+def fill(
+    water_vapour: NDArray[np.float32], unusable: NDArray[np.bool_], parameters: Parameters
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Fill the gaps from around: triangular weights in windows that double until they hold enough.
+
+    Parameters
+    ----------
+    water_vapour : (row, col) float32
+        NaN where not known. [g cm-2]
+    unusable : (row, col) bool
+        Cloud and water, where the ratio does not tell the column down to the ground. Grown, like all gaps, by the
+        version's `water_vapour_dilation`.
+
+    Returns
+    -------
+    filled : (row, col) float32
+        No NaN: beyond the largest window the mean of the scene, without any known cell the version's default.
+        [g cm-2]
+    interpolated : (row, col) bool
+    """
+    gaps = dilate(np.isnan(water_vapour) | unusable, parameters.water_vapour_dilation)
+    if gaps.all():
+        return np.full(gaps.shape, parameters.default_water_vapour, np.float32), gaps
+    known = (~gaps).astype(np.float64)
+    values = np.where(gaps, 0.0, water_vapour).astype(np.float64)
+    filled = np.where(gaps, np.nan, water_vapour)
+    first, last = parameters.water_vapour_gap_radius
+    radius = first
+    while radius <= last and np.isnan(filled).any():
+        triangle = 1 - np.abs(np.arange(-radius, radius + 1)) / (radius + 1)
+        weight, total = _windowed(known, triangle), _windowed(values, triangle)
+        enough = _windowed(known, np.ones(2 * radius + 1)) > 2 * first + 1.5
+        filled = np.where(np.isnan(filled) & enough, total / np.where(enough, weight, 1), filled)
+        radius *= 2
+    mean = values.sum() / known.sum()
+    return np.where(np.isnan(filled), mean, filled).astype(np.float32), gaps
+
+
+def _windowed(image: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    along = ndimage.correlate1d(image, weights, axis=0, mode="constant")
+    return np.asarray(ndimage.correlate1d(along, weights, axis=1, mode="constant"))

@@ -1,0 +1,287 @@
+"""The mask tests, each on cells made for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import ndimage
+
+from processing.chain import (
+    cirrus,
+    cloud_mask,
+    correct,
+    correlation,
+    dilation,
+    multi_temporal,
+    snow_mask,
+    water_mask,
+    water_vapour,
+)
+from processing.chain.clouds import Clouds
+from processing.masks import Cloud, Geophysical
+from processing.scene import Composite, Grid
+from processing.versions import parameters
+from tests import scenes
+
+V1_4 = parameters("V1_4")
+ROW = (1, 4)
+NONE = np.zeros(ROW, bool)
+ALL = np.ones(ROW, bool)
+
+
+def cells(**bands: list[float]) -> dict[str, np.ndarray]:
+    return {band: np.array([values], np.float32) for band, values in bands.items()}
+
+
+def past(reflectance: dict[str, np.ndarray], day: int | np.ndarray, water: np.ndarray | None = None) -> Composite:
+    shape = reflectance["B2"].shape
+    return Composite(
+        tile="31TCJ",
+        version="V1_4",
+        grid=Grid("EPSG:32631", 300000.0, 4900020.0, shape[1] * 240, shape[0] * 240),
+        resolution=240,
+        sensing=scenes.START,
+        day=np.broadcast_to(np.asarray(day, np.int16), shape).copy(),
+        toa=reflectance,
+        rayleigh_corrected=reflectance,
+        surface=reflectance,
+        stack=reflectance["B2"][None],
+        stack_days=(0,),
+        possible_water=np.zeros((1, *shape), bool),
+        tested_water=np.zeros((1, *shape), bool),
+        water=np.zeros(shape, bool) if water is None else water,
+        shadow=np.zeros(shape, bool),
+        aot=np.full(shape, 0.1, np.float32),
+    )
+
+
+def test_cirrus_threshold_rises_with_altitude() -> None:
+    toa = np.array([[0.014, 0.016, 0.034, 0.036, np.nan]], np.float32)
+    altitude = np.array([[0, 0, 1000, 1000, 0]], np.float32)
+    assert_array_equal(cirrus.detect(toa, altitude, V1_4), [[False, True, False, True, False]])
+    low = np.array([[-400.0]], np.float32)  # below the sea the threshold is that of the sea
+    assert not cirrus.detect(np.array([[0.0145]], np.float32), low, V1_4).any()
+
+
+def test_cirrus_of_a_scene_is_the_high_bit() -> None:
+    b10 = 0.001 + 0.03 * scenes.blot((9, 9), 4, 4, 1)
+    product, _ = correct(scenes.scene(scenes.ground((9, 9)), (9, 9), b10=b10), None, V1_4)
+    clm = product.cloud["R2"][6::12, 6::12]
+    assert clm[4, 4] == Cloud.ANY | Cloud.CLOUD | Cloud.HIGH
+    assert clm[0, 0] == 0
+    mountain, _ = correct(scenes.scene(scenes.ground((9, 9)), (9, 9), b10=b10, altitude=1500.0), None, V1_4)
+    assert not mountain.cloud["R2"].any()
+
+
+def test_snow_is_told_from_cloud() -> None:
+    surface = scenes.mix(scenes.ground((12, 12)), scenes.SNOW, scenes.blot((12, 12), 3, 3, 1))
+    surface = scenes.mix(surface, scenes.CLOUD, scenes.blot((12, 12), 8, 8, 1))
+    product, _ = correct(scenes.scene(surface), None, V1_4)
+    mg2 = product.geophysical["R2"][6::12, 6::12]
+    assert mg2[3, 3] == Geophysical.SNOW
+    assert mg2[8, 8] == Geophysical.CLOUD
+    assert product.snow_percent == pytest.approx(100 * 21 / 144)  # 9 cells and their neighbours
+    assert product.cloud_percent == pytest.approx(100 * 21 / 144)
+
+
+def test_turbid_water_known_as_water_is_no_snow() -> None:
+    turbid = cells(B3=[0.2] * 4, B4=[0.15] * 4, B11=[0.01] * 4)
+    assert snow_mask.detect(turbid, ALL, NONE, V1_4).all()
+    assert not snow_mask.detect(turbid, ALL, ALL, V1_4).any()
+    assert not snow_mask.detect(turbid, NONE, NONE, V1_4).any()
+
+
+def test_clouds_are_bright_white_and_brighter_in_nir_than_in_swir() -> None:
+    # cloud, bright sand (SWIR above NIR), vegetation, blue roof (NIR / red too low)
+    reflectance = cells(
+        B1=[0.5, 0.23, 0.03, 0.4], B4=[0.5, 0.4, 0.04, 0.4], B8A=[0.55, 0.5, 0.4, 0.3], B11=[0.4, 0.6, 0.2, 0.2],
+        B12=[0.3, 0.5, 0.1, 0.1],
+    )  # fmt: skip
+    saturated = dict.fromkeys(("B1", "B4", "B8A", "B11"), NONE)
+    found = cloud_mask.detect(reflectance, saturated, ALL, NONE, NONE, NONE, V1_4)
+    assert_array_equal(found, [[True, False, False, False]])
+    assert not cloud_mask.detect(reflectance, saturated, ALL, ALL, NONE, NONE, V1_4).any()  # all snow
+    one = np.array([[False, True, True, False]])
+    saturated = saturated | {"B8A": one}
+    found = cloud_mask.detect(reflectance, saturated, ~one | NONE[:, ::-1], NONE, NONE, NONE, V1_4)
+    assert_array_equal(found, [[True, False, False, False]])
+    assert_array_equal(
+        cloud_mask.detect(reflectance, saturated, ALL, NONE, NONE, NONE, V1_4), [[True, True, True, False]]
+    )
+
+
+def test_over_water_the_swir_tells_and_glint_needs_more() -> None:
+    dark = [0.03] * 4
+    reflectance = cells(B1=dark, B4=dark, B8A=dark, B11=dark, B12=[0.07, 0.09, 0.2, 0.3])
+    saturated = dict.fromkeys(("B1", "B4", "B8A", "B11"), NONE)
+    calm = cloud_mask.detect(reflectance, saturated, ALL, NONE, ALL, NONE, V1_4)
+    assert_array_equal(calm, [[False, True, True, True]])
+    glinting = cloud_mask.detect(reflectance, saturated, ALL, NONE, ALL, ALL, V1_4)
+    assert_array_equal(glinting, [[False, False, False, True]])
+
+
+def test_blue_threshold_grows_with_age_up_to_its_limit() -> None:
+    lags = np.array([0, 30, 54, 90, -30])
+    assert_allclose(multi_temporal.threshold(lags, V1_4), [0.025, 0.05, 0.07, 0.07, 0.05])
+
+
+def test_a_rise_of_the_blue_is_cloud_and_a_harvest_is_not() -> None:
+    old = cells(B1=[0.03] * 4, B2=[0.04] * 4, B4=[0.05] * 4, B8A=[0.3] * 4)
+    # thin cloud, harvest (red rises more than the blue), thinner cloud, nothing
+    new = cells(B1=[0.09, 0.07, 0.0535, 0.03], B2=[0.1, 0.1, 0.06, 0.04], B4=[0.11, 0.15, 0.07, 0.05],
+                B8A=[0.33, 0.33, 0.31, 0.3])  # fmt: skip
+    clouds, candidates = multi_temporal.detect(new, 1, past(old, 1), ALL, NONE, V1_4)
+    assert_array_equal(clouds, [[True, False, False, False]])
+    assert_array_equal(candidates, [[True, False, True, False]])
+    aged, _ = multi_temporal.detect(new, 60, past(old, 0), ALL, NONE, V1_4)
+    assert not aged.any()
+    for untested in (past(old, -1), past(old, 1, water=ALL)):
+        assert not multi_temporal.detect(new, 1, untested, ALL, NONE, V1_4)[1].any()
+    assert not multi_temporal.detect(new, 1, past(old, 1), ALL, ALL, V1_4)[1].any()
+
+
+def test_what_correlates_with_the_ground_is_clear() -> None:
+    rng = np.random.default_rng(5)
+    ground = rng.uniform(0.05, 0.15, (15, 15)).astype(np.float32)
+    veil = ground + np.float32(0.05)
+    cloud = rng.uniform(0.1, 0.3, (15, 15)).astype(np.float32)
+    everywhere = np.ones((15, 15), bool)
+    known = past({"B2": ground}, 0)
+    assert correlation.alike(veil, known, everywhere, V1_4).all()
+    assert not correlation.alike(cloud, known, everywhere, V1_4).any()
+    assert not correlation.alike(veil, known, ~everywhere, V1_4).any()
+    flat = np.full((15, 15), 0.5, np.float32)
+    assert not correlation.alike(flat, known, everywhere, V1_4).any()
+    lost = past({"B2": np.full_like(ground, np.nan)}, -1)
+    assert not correlation.alike(veil, lost, everywhere, V1_4).any()
+    older = replace(lost, stack=np.stack([cloud, ground]))  # one date of the stack is enough
+    assert correlation.alike(veil, older, everywhere, V1_4).all()
+
+
+def test_extension_needs_a_cloud_and_little_ground() -> None:
+    candidates = np.zeros((3, 11), bool)
+    candidates[1, 0:4] = candidates[1, 5:8] = candidates[1, 9:11] = True
+    clouds = np.zeros_like(candidates)
+    clouds[1, 1] = clouds[1, 9] = True
+    ground = np.zeros_like(candidates)
+    ground[1, 10] = True
+    found = multi_temporal.extend(candidates, clouds, ground, V1_4)
+    expected = np.zeros_like(candidates)
+    expected[1, [0, 2, 3]] = True  # touched by a cloud; the middle patch has none, the last looks like ground
+    assert_array_equal(found, expected)
+
+
+def test_a_thin_cloud_is_found_once_the_ground_is_known() -> None:
+    ground, shape = scenes.ground((16, 16)), (16, 16)
+    share = 0.14 * scenes.blot(shape, 8, 8, 3)  # too thin for the thresholds of one date
+    veiled = scenes.mix(ground, scenes.CLOUD, share)
+    noise = np.random.default_rng(7).uniform(0.85, 1.25, shape)
+    veiled = {band: np.where(share > 0, value * noise, value) for band, value in veiled.items()}
+    alone, _ = correct(scenes.scene(veiled, shape, days=5), None, V1_4)
+    assert not alone.cloud["R2"].any()
+    _, state = correct(scenes.scene(ground, shape), None, V1_4)
+    product, later = correct(scenes.scene(veiled, shape, days=5), state, V1_4)
+    assert later is not None
+    clm = product.cloud["R2"][6::12, 6::12]
+    assert (clm[5:12, 5:12] & Cloud.CLOUD > 0).mean() > 0.9
+    assert (clm & Cloud.MULTI_TEMPORAL).any()
+    assert not clm[:3].any()
+    same, _ = correct(scenes.scene(ground, shape, days=5), state, V1_4)
+    assert not same.cloud["R2"].any()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    mask=hnp.arrays(bool, st.tuples(st.integers(1, 25), st.integers(1, 25))),
+    radius=st.sampled_from([0, 120, 240, 300, 480, 720]),
+    resolution=st.sampled_from([120, 240]),
+)
+def test_dilation_reaches_the_metres_asked(mask: np.ndarray, radius: int, resolution: int) -> None:
+    found = dilation.dilate(mask, radius, resolution)
+    if mask.any():
+        distance = ndimage.distance_transform_edt(~mask) * resolution
+        assert_array_equal(found, distance <= radius + 1e-6)
+    else:
+        assert not found.any()
+
+
+def test_each_cloud_bit_is_dilated_on_its_own() -> None:
+    one, other = scenes.blot((9, 9), 2, 2, 0) > 0, scenes.blot((9, 9), 6, 6, 0) > 0
+    clouds = Clouds(one, other).dilated(V1_4)
+    code = clouds.bits()
+    assert code[2, 3] == Cloud.ANY | Cloud.CLOUD | Cloud.MONO_TEMPORAL
+    assert code[6, 5] == Cloud.ANY | Cloud.CLOUD | Cloud.HIGH
+    assert np.count_nonzero(code) == 10
+    assert clouds.absent() >= {"CLM.MULTI_TEMPORAL", "CLM.THINNEST"}
+    assert not clouds.absent() & {"CLM.MONO_TEMPORAL", "CLM.HIGH"}
+
+
+def test_water_is_what_looked_like_water_on_most_dates() -> None:
+    dark = cells(B2=[0.02] * 4, B4=[0.02, 0.02, 0.02, 0.06], B8A=[0.01, 0.01, 0.3, 0.05])
+    clear = np.array([[True, False, True, True]])
+    first = water_mask.detect(dark, clear, NONE, None, V1_4)
+    assert_array_equal(first.mask, [[True, False, False, False]])  # water, cloud, vegetation, dark soil
+    known = replace(
+        past(dark, 0),
+        possible_water=np.array([[[False, True, True, True]]] * 12),
+        tested_water=np.array([[[True, True, True, True]]] * 12),
+    )
+    later = water_mask.detect(dark, clear, NONE, known, V1_4)
+    assert later.possible.shape == (V1_4.water_stack, *ROW)
+    assert_array_equal(later.mask, [[False, True, True, True]])
+
+
+def test_under_glint_water_is_what_changes_and_was_dark() -> None:
+    old = cells(B2=[0.05] * 4, B4=[0.02] * 4, B8A=[0.02, 0.02, 0.3, 0.02])
+    new = cells(B2=[0.05] * 4, B4=[0.08] * 4, B8A=[0.09, 0.0205, 0.4, 0.09])
+    glint = np.array([[True, True, True, False]])
+    found = water_mask.detect(new, ALL, glint, past(old, 0), V1_4)
+    assert_array_equal(found.possible[0], [[True, False, False, False]])
+
+
+def test_water_of_a_scene() -> None:
+    surface = scenes.mix(scenes.ground((12, 12)), scenes.WATER, scenes.blot((12, 12), 3, 3, 2))
+    product, state = correct(scenes.scene(surface), None, V1_4)
+    assert state is not None
+    water = product.geophysical["R2"][6::12, 6::12] & Geophysical.WATER > 0
+    assert_array_equal(water, scenes.blot((12, 12), 3, 3, 2) > 0)
+    assert product.water_percent == pytest.approx(100 * 25 / 144)
+    assert_array_equal(state.water, water)
+
+
+def test_gaps_of_water_vapour_are_filled_from_around() -> None:
+    truth = np.add.outer(np.linspace(1, 2, 40), np.linspace(0, 1, 40)).astype(np.float32)
+    known = truth.copy()
+    known[15:22, 15:22] = np.nan
+    filled, gaps = water_vapour.fill(known, np.zeros((40, 40), bool), V1_4)
+    assert_allclose(filled, truth, atol=0.15)
+    assert_array_equal(filled[~gaps], truth[~gaps])
+    assert gaps[13, 18]  # grown by two
+    assert not gaps[12, 18]
+    none, everywhere = water_vapour.fill(np.full((5, 5), np.nan, np.float32), np.zeros((5, 5), bool), V1_4)
+    assert_array_equal(none, np.full((5, 5), V1_4.default_water_vapour))
+    assert everywhere.all()
+    far = np.full((120, 120), np.nan, np.float32)
+    far[:10] = 3.0
+    assert_allclose(water_vapour.fill(far, np.zeros((120, 120), bool), V1_4)[0], 3.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("column", [0.5, 2.0, 4.0])
+def test_water_vapour_comes_back(column: float) -> None:
+    product, _ = correct(scenes.scene(scenes.ground((6, 6)), (6, 6), water_vapour=column), None, V1_4)
+    assert product.water_vapour_mean == pytest.approx(column, rel=0.1)
+
+
+def test_v1_1_sees_clouds_in_b2() -> None:
+    """The blue of the cloud tests is B1 from V1_3 on, and was B2 before."""
+    assert (parameters("V1_1").cloud_blue_band, parameters("V1_3").cloud_blue_band) == ("B2", "B1")
+    surface = dict(scenes.CLOUD) | {"B1": 0.1}
+    scene = scenes.scene(scenes.mix(scenes.ground((9, 9)), surface, scenes.blot((9, 9), 4, 4, 1)), (9, 9))
+    assert correct(scene, None, parameters("V1_1"))[0].cloud_percent > 0
+    assert correct(scene, None, V1_4)[0].cloud_percent == 0
