@@ -1,0 +1,5 @@
+"""`python -m processing` is `muscate`."""
+
+from .cli import main
+
+main()

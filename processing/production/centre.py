@@ -1,0 +1,68 @@
+"""A whole centre on one host: the parts of the Procfile under one process tree, and the demonstration archive."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+
+from honcho.manager import Manager
+from sqlalchemy import select
+
+from ..settings import Settings
+from ..store import Store
+from ..store.models import Granule
+
+
+def up(settings: Settings, *, open_browser: bool = False) -> int:
+    """Start web, watcher, dispatcher (and a worker for a scheduler elsewhere), and wait until one of them ends or the user stops them.
+
+    Returns
+    -------
+    int
+        Exit code: that of the part that ended first, 0 if the user stopped them.
+    """
+    store = Store(settings.url)
+    store.upgrade()
+    with store.read() as session:
+        empty = session.scalar(select(Granule.id).limit(1)) is None
+    store.dispose()
+    environment = dict(os.environ, MUSCATE_HOME=str(settings.home), PYTHONUNBUFFERED="1")
+    manager = Manager()
+    muscate = f'"{sys.executable}" -m processing'
+    # At home the dispatcher runs the dates itself; with a scheduler elsewhere this host offers its slots to it.
+    for part in ("web", "watch", "dispatch", *(() if settings.executor == "local" else ("worker",))):
+        manager.add_process(part, f"{muscate} {part}", env=environment)
+    url = f"http://localhost:{settings.port}"
+    print(f"muscate: dashboard on {url} · drop Level-1C products into {settings.inbox.resolve()}", flush=True)
+    if empty and settings.demonstration and not any(p for p in settings.inbox.iterdir() if p != settings.rejected):
+        print("muscate: the home is empty: filling it with a simulated demonstration archive", flush=True)
+        threading.Thread(target=_demonstrate, args=(settings, environment), daemon=True).start()
+    if open_browser and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        threading.Thread(target=_open, args=(url,), daemon=True).start()
+    manager.loop()
+    return manager.returncode or 0
+
+
+def _demonstrate(settings: Settings, environment: dict[str, str]) -> None:
+    """Write the simulated archive into the inbox, in a process of its own so that the parts start at once."""
+    command = [sys.executable, "-m", "processing", "simulate", "--demonstration", "--out", str(settings.inbox)]
+    done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        print(f"muscate: the demonstration archive could not be made (exit code {done.returncode})", flush=True)
+
+
+def _open(url: str) -> None:
+    for _ in range(120):
+        try:
+            urllib.request.urlopen(f"{url}/health", timeout=2).close()
+        except (urllib.error.URLError, OSError):
+            time.sleep(1)
+        else:
+            webbrowser.open(url)
+            return

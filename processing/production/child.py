@@ -1,0 +1,224 @@
+"""The process in which the chain runs: its own process group, so that it can be killed whole.
+
+One lives beside each worker slot and takes one date after the other, since importing the chain takes longer than a
+small date does. It is ended after a failure, a time-out, the loss of the lease, or some number of dates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MuscateError
+
+if TYPE_CHECKING:
+    from .processor import Outcome
+
+#: The function that runs a date: ``module:name``.
+PRODUCE = "processing.production.processor:produce"
+#: A child is replaced after so many dates, whatever it may have kept.
+MAX_DATES = 50
+#: An attempt that writes a longer log is stopped. [bytes]
+MAX_LOG = 20_000_000
+
+
+class Died(MuscateError):
+    """The chain's process ended without an answer: killed, out of memory, or a crash in a library."""
+
+    reason_class = "unknown"
+    retry = True
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+        name = f"signal {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+        super().__init__(f"the chain's process died ({name})")
+
+
+class Stopped(MuscateError):
+    """The chain's process was ended on purpose: time-out, runaway log."""
+
+    reason_class = "unknown"
+    retry = True
+
+
+class Defect(MuscateError):
+    """The chain raised something that is no failure known by name; the traceback is in the attempt's log."""
+
+
+class Unusable(MuscateError):
+    """The chain can't even be loaded: no date is at fault, and none can be made."""
+
+    reason_class = "infrastructure"
+
+
+class Child:
+    """A process that runs dates; started at its first one."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: Connection
+        self._dates = 0
+
+    def run(
+        self,
+        produce: str,
+        packages: Sequence[Path],
+        tile: str,
+        version: str,
+        keywords: dict[str, Any],
+        *,
+        log: Path,
+        seconds: float,
+        give_up: Callable[[], MuscateError | None] = lambda: None,
+    ) -> tuple[Outcome, int]:
+        """Run one date.
+
+        Parameters
+        ----------
+        log : Path
+            Receives all the chain writes.
+        seconds : float
+            Wall-clock limit. [s]
+        give_up : callable
+            Asked again and again: an error stops the chain and is raised.
+
+        Returns
+        -------
+        outcome
+        int
+            Largest resident memory while it ran. [bytes]
+
+        Raises
+        ------
+        MuscateError
+            What the chain raised; `Defect`, `Died` or `Stopped`.
+        """
+        end = time.monotonic() + seconds
+        try:
+            self._start()
+            self._pipe.send((produce, packages, tile, version, keywords, log))
+            while not self._pipe.poll(0.1):
+                error = give_up()
+                if error is None and time.monotonic() > end:
+                    error = Stopped(f"the chain ran longer than {seconds:.0f} s")
+                if error is None and log.exists() and log.stat().st_size > MAX_LOG:
+                    error = Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
+                if error is not None:
+                    raise error
+            answer, peak = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            assert self._process is not None
+            raise Died(self._process.wait()) from None
+        except BaseException:
+            self.kill()
+            raise
+        self._dates += 1
+        if isinstance(answer, MuscateError):
+            if isinstance(answer, Defect | Unusable):
+                self.kill()
+            raise answer
+        if self._dates >= MAX_DATES:
+            self.kill()
+        return answer, peak
+
+    def kill(self) -> None:
+        """End the process and all it started."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._pipe.close()
+            self._process = None
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self.kill()
+        self._pipe, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                # Not `-m`: what this module defines would cross the pipe as part of `__main__`.
+                [sys.executable, "-c", f"from {__name__} import main; main()", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p)),
+            )
+        self._dates = 0
+
+
+def main() -> None:
+    """Run the dates that come in through the pipe, until it closes."""
+    pipe = Connection(int(sys.argv[1]))
+    os.nice(5)  # the pages go first
+    parent = os.getppid()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    while True:
+        try:
+            produce, packages, tile, version, keywords, log = pipe.recv()
+        except EOFError:
+            return
+        with open(log, "ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        _reset_peak()
+        answer: object
+        try:
+            run = _load(produce)
+            answer = run(packages, tile, version, **keywords)
+        except MuscateError as error:
+            traceback.print_exc()
+            answer = error
+        except Exception as error:
+            traceback.print_exc()
+            answer = Defect(" ".join(f"{type(error).__name__}: {error}".split()))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pipe.send((answer, _peak()))
+
+
+def _load(produce: str) -> Callable[..., Outcome]:
+    module, name = produce.split(":")
+    try:
+        function: Callable[..., Outcome] = getattr(import_module(module), name)
+    except Exception as error:
+        raise Unusable(f"the chain can't be loaded: {type(error).__name__}: {error}") from error
+    return function
+
+
+def _end_with(parent: int) -> None:
+    """End with the worker, even when it was killed: what it had claimed passes to another one."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _reset_peak() -> None:
+    with contextlib.suppress(OSError):  # Linux only; elsewhere the peak is the process's
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak() -> int:
+    """Largest resident memory since `_reset_peak`. [bytes]"""
+    with contextlib.suppress(OSError):
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        if found:
+            return int(found[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

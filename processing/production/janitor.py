@@ -1,0 +1,104 @@
+"""What has to be tidied up so that nothing looks as if it ran, and no disk fills with what nobody needs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+
+from ..product import disk
+from ..settings import Settings
+from ..store import Store, events, lease, upkeep
+from ..store.dialect import now
+from ..store.models import Campaign, Chain, Product
+from .publish import ORPHANS, STAGING, set_aside
+
+log = structlog.get_logger(__name__)
+
+#: Recurrent states kept of each chain: as many dates may come late and still find the state that preceded them.
+KEPT_STATES = 10
+#: Orphans and half-placed packages are removed after this. [s]
+ORPHAN_SECONDS, PARTIAL_SECONDS = 7 * 86400.0, 3600.0
+
+
+def sweep(store: Store, settings: Settings) -> None:
+    """One round.
+
+    Raises
+    ------
+    StoreError, StorageError
+        If the database can't be reached or the disk not be written; the next round does the rest.
+    """
+    with store.write() as session:
+        expired = lease.expire(session)
+        events.close_anomalies(session, now(session))
+    if expired:
+        log.warning("leases ran out", chains=expired)
+    with disk.storing(settings.archive):
+        _sweep_staging(store, settings)
+        _sweep_states(store, settings)
+        _sweep_old(settings.archive.glob(f"{ORPHANS}/*"), ORPHAN_SECONDS)
+        _sweep_old(settings.l1c.glob("*/.*.partial"), PARTIAL_SECONDS)
+
+
+def _sweep_staging(store: Store, settings: Settings) -> None:
+    """Remove the staging folders of attempts that ended some time ago."""
+    folders = {int(p.name[1:]): p for p in settings.archive.glob(f"{STAGING}/a*") if p.name[1:].isdigit()}
+    if folders:
+        with store.read() as session:
+            before = now(session) - timedelta(seconds=2 * settings.lease_seconds)
+            gone = upkeep.ended_before(session, list(folders), before)
+        for attempt in gone:
+            shutil.rmtree(folders[attempt], ignore_errors=True)
+
+
+def _sweep_states(store: Store, settings: Settings) -> None:
+    with store.write() as session:
+        paths = upkeep.forget_states(session, KEPT_STATES)
+    for path in paths:
+        (settings.state / path).unlink(missing_ok=True)
+
+
+def _sweep_old(paths: Iterator[Path], seconds: float) -> None:
+    for path in paths:
+        if time.time() - path.stat().st_mtime > seconds:
+            shutil.rmtree(path, ignore_errors=True)
+            path.unlink(missing_ok=True)
+
+
+def product_folders(settings: Settings, tile: str, version: str) -> Iterator[Path]:
+    """Folders in the places of products of one chain, whether a row knows them or not."""
+    for entry in sorted((settings.archive / tile / version).glob("*")):
+        if re.fullmatch(r"revision-\d+", entry.name):
+            yield from sorted(entry.glob("*"))
+        else:
+            yield entry
+
+
+def set_orphans_aside(store: Store, settings: Settings) -> list[str]:
+    """Move folders that no row knows to ``.orphans/``; their names.
+
+    The chain's row is locked meanwhile, so that no attempt is between its rename and its commit.
+    """
+    moved = []
+    with store.read() as session:
+        chains = session.execute(
+            sa.select(Chain.id, Chain.tile, Campaign.version).join(Campaign, Campaign.id == Chain.campaign_id)
+        ).all()
+    for chain_id, tile, version in chains:
+        with store.write() as session, disk.storing(settings.archive):
+            lease.lock(session, chain_id)
+            known = set(
+                session.scalars(sa.select(Product.path).where(Product.tile == tile, Product.version == version))
+            )
+            for folder in product_folders(settings, tile, version):
+                if str(folder.relative_to(settings.archive)) not in known:
+                    set_aside(settings, folder)
+                    moved.append(folder.name)
+    return moved

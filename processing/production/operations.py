@@ -1,0 +1,129 @@
+"""What operators ask and order; the same functions serve the command line and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ..settings import Settings
+from ..store import Store, checks, orders
+from ..store.dialect import now
+from ..store.models import JOB_STATES, Anomaly, Campaign, Chain, Granule, Job, Product
+from .janitor import product_folders
+from .publish import MANIFEST
+
+
+def status(store: Store) -> dict[str, Any]:
+    """Dates by state, backlog, delay, rate, the last product and what goes wrong, as JSON-ready values.
+
+    Keys: ``states`` (of jobs), ``backlog`` (open jobs), ``oldest_waiting`` (when the oldest open job was queued),
+    ``published_last_hour``, ``published_last_day``, ``last_published`` (identifier and time), ``tiles``,
+    ``products``, ``previous_not_latest`` (products made without a date that came late), ``expired_leases``,
+    ``anomalies`` (open).
+    """
+    with store.read() as session:
+        time = now(session)
+        jobs = session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state))
+        counts = {state: number for state, number in jobs}
+        waiting = sa.select(sa.func.min(Job.created)).where(Job.state.in_(("ready", "retry", "held")))
+        oldest = session.scalar(waiting)
+        last = session.execute(
+            sa.select(Product.identifier, Product.published).order_by(Product.id.desc()).limit(1)
+        ).one_or_none()
+        anomalies = session.scalars(sa.select(Anomaly).where(Anomaly.closed.is_(None)).order_by(Anomaly.opened)).all()
+
+        def published_since(hours: float) -> int:
+            since = time - timedelta(hours=hours)
+            return session.scalar(sa.select(sa.func.count()).where(Product.published >= since)) or 0
+
+        return {
+            "states": {state: counts[state] for state in JOB_STATES if state in counts},
+            "backlog": sum(counts.get(state, 0) for state in ("ready", "running", "retry", "held")),
+            "oldest_waiting": oldest.isoformat(timespec="seconds") if oldest else None,
+            "published_last_hour": published_since(1),
+            "published_last_day": published_since(24),
+            "last_published": {"identifier": last[0], "time": last[1].isoformat(timespec="seconds")} if last else None,
+            "tiles": session.scalar(sa.select(sa.func.count(sa.distinct(Chain.tile)))),
+            "products": session.scalar(sa.select(sa.func.count()).where(Product.current)),
+            "previous_not_latest": session.scalar(
+                sa.select(sa.func.count()).where(Product.previous_not_latest, Product.current)
+            ),
+            "expired_leases": checks.expired_leases(session),
+            "anomalies": {f"{a.reason_class}, {a.signature}": f"{a.count} x, last: {a.last}" for a in anomalies},
+        }
+
+
+def explain(store: Store, name: str) -> dict[str, Any]:
+    """Which rule keeps a Level-1C package, product or ``job:<id>`` waiting, or what became of it.
+
+    One key for each version, its value the story of the date there.
+
+    Raises
+    ------
+    ValueError
+        If nothing has this name.
+    """
+    with store.read() as session:
+        found = [orders.explain_job(session, job) for job in orders.find_jobs(session, name)]
+    return {f"{story['date']} {story['version']}": story for story in found}
+
+
+def audit(store: Store, settings: Settings) -> list[str]:
+    """Broken promises, one line each: of the store, and between the store and the disk. Empty if all is well."""
+    with store.read() as session:
+        findings = list(checks.violations(session))
+        products = session.execute(
+            sa.select(Product.identifier, Product.path, Product.manifest_sha, Product.state_path)
+        ).all()
+        packages = session.execute(sa.select(Granule.name, Granule.path).where(Granule.state == "usable")).all()
+        chains = session.execute(
+            sa.select(Chain.tile, Campaign.version).join(Campaign, Campaign.id == Chain.campaign_id)
+        ).all()
+    for identifier, path, digest, state in products:
+        manifest = settings.archive / path / MANIFEST
+        if not manifest.exists():
+            findings.append(f"product without its folder: {identifier}")
+        elif sha256(manifest.read_bytes()).hexdigest() != digest:
+            findings.append(f"product with another manifest than was published: {identifier}")
+        if state is not None and not (settings.state / state).exists():
+            findings.append(f"product without its recurrent state: {identifier}")
+    findings += [f"Level-1C missing: {name}" for name, path in packages if not (settings.l1c / path).exists()]
+    known = {settings.archive / path for _, path, _, _ in products}
+    for tile, version in chains:
+        folders = [p for p in product_folders(settings, tile, version) if p not in known]
+        findings += [f"folder without a product: {p.relative_to(settings.archive)}" for p in folders]
+    return findings
+
+
+def retry(store: Store, name: str) -> str:
+    """Queue a failed or rejected date again, in all its versions; what was done, in words."""
+    return _order(store, name, orders.retry)
+
+
+def hold(store: Store, name: str) -> str:
+    """Keep a date, and the later ones of its tile, from being processed."""
+    return _order(store, name, orders.hold)
+
+
+def release(store: Store, name: str) -> str:
+    """Let a held date go on."""
+    return _order(store, name, orders.release)
+
+
+def reject(store: Store, name: str) -> str:
+    """Give a date up, so that its tile goes on without it."""
+    return _order(store, name, orders.reject)
+
+
+def _order(store: Store, name: str, verb: Callable[[Session, Job], str]) -> str:
+    with store.write() as session:
+        answers = {}
+        for job in orders.find_jobs(session, name):
+            version = session.get_one(Campaign, session.get_one(Chain, job.chain_id).campaign_id).version
+            answers[version] = verb(session, job)
+        return ", ".join(f"{version} {answer}" for version, answer in answers.items())

@@ -1,0 +1,224 @@
+"""One attempt on a worker: keep the lease, run the chain in a child process, publish or record what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import structlog
+
+from ..errors import Fenced, InputError, L1CError, MuscateError, OutOfRange, StorageError, StoreError
+from ..product import disk
+from ..settings import Settings
+from ..store import Store, lease, outcomes
+from ..store.lease import Claim
+from . import logs, publish
+from .child import PRODUCE, Child, Unusable
+
+log = structlog.get_logger(__name__)
+
+#: Set when this process is asked to stop: attempts return their dates.
+stopping = threading.Event()
+_idle: list[Child] = []
+
+
+class Returned(MuscateError):
+    """The worker is being stopped."""
+
+
+@cache
+def _store(url: str) -> Store:
+    return Store(url)
+
+
+@contextmanager
+def _child() -> Iterator[Child]:
+    """A child that is idle, or a new one."""
+    try:
+        child = _idle.pop()
+    except IndexError:
+        child = Child()
+    try:
+        yield child
+    finally:
+        _idle.append(child)
+
+
+def end_children() -> None:
+    """End the children that are idle."""
+    while _idle:
+        _idle.pop().kill()
+
+
+class _Lease:
+    """Renews the lease of a claim from a thread of its own, and says when it passed on."""
+
+    def __init__(self, store: Store, claim: Claim, seconds: float) -> None:
+        self.store, self.claim, self.seconds = store, claim, seconds
+        self.lost: Fenced | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> _Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self.seconds / 4):
+            try:
+                with self.store.write() as session:
+                    lease.renew(session, self.claim, self.seconds)
+            except Fenced as error:
+                self.lost = error
+                return
+            except StoreError as error:  # it may come back before the lease ends
+                log.warning("lease not renewed", reason=str(error))
+
+
+def run_attempt(claim: Claim, settings: Settings, produce: str = PRODUCE) -> str:
+    """Work on a claimed date to its end.
+
+    Parameters
+    ----------
+    produce : str
+        ``module:name`` of a function like `processing.production.processor.produce`.
+
+    Returns
+    -------
+    str
+        ``published``, ``not_valid``, ``rejected``, ``retry``, ``held``, ``failed``, ``fenced`` or ``returned``.
+    """
+    store = _store(settings.url)
+    with structlog.contextvars.bound_contextvars(
+        tile=claim.tile,
+        version=claim.version,
+        date=f"{claim.sensing:%Y-%m-%d}",
+        job=claim.job_id,
+        attempt=claim.attempt_id,
+    ):
+        staging = publish.staging(settings, claim)
+        try:
+            with _Lease(store, claim, settings.lease_seconds) as held:
+                done = _attempt(store, settings, claim, staging, held, produce)
+        except Fenced:
+            done = "fenced"
+            with store.write() as session:
+                lease.note_fenced(session, claim)
+        except Returned:
+            done = "returned"
+            with store.write() as session:
+                outcomes.given_back(session, claim)
+        except MuscateError as error:
+            done = _record(store, claim, error)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        log.info(done)
+        return done
+
+
+def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held: _Lease, produce: str) -> str:
+    log_path = Path("attempts", f"{claim.sensing:%Y-%m}", f"{claim.tile}_{claim.version}_a{claim.attempt_id}.log")
+    with disk.storing(staging):
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        (settings.logs / log_path).parent.mkdir(parents=True, exist_ok=True)
+    with store.write() as session:
+        lease.started(session, claim, socket.gethostname(), str(log_path))
+    state = None if claim.previous is None else settings.state / claim.previous.state_path
+    if state is not None and not state.exists():
+        # Never start anew in silence where a state should be.
+        raise StorageError(f"{state}: the recurrent state of the previous date is missing")
+
+    def give_up() -> MuscateError | None:
+        return held.lost or (Returned("the worker is being stopped") if stopping.is_set() else None)
+
+    with _child() as child:
+        outcome, peak = child.run(
+            produce,
+            [settings.l1c / path for path in claim.packages],
+            claim.tile,
+            claim.version,
+            {"staging": staging, "previous_state": state, "dem": settings.dem},
+            log=settings.logs / log_path,
+            seconds=settings.attempt_seconds,
+            give_up=give_up,
+        )
+    kept = publish.made(outcome, peak)
+    if outcome.status == "valid":
+        publish.publish(store, settings, claim, outcome, kept)
+        return "published"
+    with store.write() as session:
+        reason = outcome.origin.get("reason") or f"{outcome.cloud_percent:.1f} % cloud"
+        outcomes.not_valid(session, claim, kept, reason)
+    return "not_valid"
+
+
+def _record(store: Store, claim: Claim, error: MuscateError) -> str:
+    """A failure known by name: the Level-1C is refused, or the attempt failed."""
+    reason = " ".join(str(error).split())
+    log.warning("attempt failed", reason=reason, failure=type(error).__name__)
+    try:
+        with store.write() as session:
+            if isinstance(error, L1CError | OutOfRange):
+                bad = (
+                    error.path.name.removesuffix(".zip").removesuffix(".SAFE") if isinstance(error, L1CError) else None
+                )
+                outcomes.rejected(session, claim, error.reason_class, reason, bad)
+                return "rejected"
+            return outcomes.failed(
+                session,
+                claim,
+                error.reason_class,
+                reason,
+                signature=type(error).__name__,
+                again=error.retry,
+                # A terrain model, a state, an installation that can't be used: the later dates would meet the same.
+                hold=isinstance(error, InputError | Unusable),
+                exit_code=getattr(error, "exit_code", None),
+            )
+    except Fenced:
+        return "fenced"
+    except StoreError as gone:
+        log.error("outcome not recorded: the lease will run out", reason=str(gone))
+        return "lost"
+
+
+def work(settings: Settings, stop: threading.Event) -> None:
+    """Join the dask scheduler of `settings.executor` with `settings.workers` slots until stopped."""
+    logs.start(settings, "worker")
+    if settings.executor == "local":
+        log.info("nothing to join: the dispatcher runs the dates itself (MUSCATE_EXECUTOR is local)")
+        stop.wait()
+        return
+    asyncio.run(_join(settings, stop))
+    end_children()
+
+
+async def _join(settings: Settings, stop: threading.Event) -> None:
+    import dask
+    from distributed import Worker
+
+    # Memory is bounded by the batch system: the chain runs in a child, which dask does not see.
+    with dask.config.set({"distributed.worker.memory.terminate": False}):
+        slots = [
+            await Worker(
+                settings.executor, nthreads=1, memory_limit=0, dashboard_address="127.0.0.1:0", death_timeout=60
+            )
+            for _ in range(settings.workers)
+        ]
+    log.info("joined", scheduler=settings.executor, slots=len(slots))
+    while not stop.is_set() and all(slot.status.name == "running" for slot in slots):
+        await asyncio.sleep(0.5)
+    stopping.set()
+    for slot in slots:
+        await slot.close(timeout=10)

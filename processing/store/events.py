@@ -1,0 +1,41 @@
+"""The event log and the anomalies: what happened, in order, and which failures are going on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from .dialect import insert
+from .models import Anomaly, Event
+
+#: An anomaly without a new case for this long is over.
+ANOMALY_LIFE = timedelta(days=1)
+
+
+def record(session: Session, time: datetime, kind: str, **fields: Any) -> None:
+    """Append an event. `fields`: severity, tile, version, job_id, product_id, actor, and `data`, a dict for JSON."""
+    session.add(Event(time=time, kind=kind, **fields))
+
+
+def note_anomaly(session: Session, time: datetime, reason_class: str, signature: str, line: str) -> None:
+    """Count a case of a failure; the first case opens its anomaly."""
+    case = insert(session, Anomaly).values(
+        reason_class=reason_class, signature=signature, last=line, opened=time, seen=time, count=1
+    )
+    session.execute(
+        case.on_conflict_do_update(
+            index_elements=["reason_class", "signature"],
+            index_where=Anomaly.closed.is_(None),
+            set_={"count": Anomaly.count + 1, "seen": time, "last": line},
+        )
+    )
+
+
+def close_anomalies(session: Session, time: datetime) -> None:
+    """Close the anomalies whose last case is old."""
+    session.execute(
+        sa.update(Anomaly).where(Anomaly.closed.is_(None), Anomaly.seen < time - ANOMALY_LIFE).values(closed=time)
+    )

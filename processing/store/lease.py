@@ -1,0 +1,301 @@
+"""Who works on which chain: claims in time order, leases with a fencing token, and the loss of both.
+
+The lease is on the chain (tile x version), and a chain offers only its oldest open date, so that two dates of a tile
+can't run at once nor in the wrong order, however many dispatchers and workers there are. Each claim raises the
+chain's token; whoever writes with an older one is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ..errors import Fenced
+from . import events
+from .dialect import now
+from .models import OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Granule, Job, Product
+
+#: Attempts of a date that may fail, time out or take their worker with them before the date is given up.
+MAX_ATTEMPTS = 3
+#: First wait before a retry, doubled each time, and the longest. [s]
+RETRY_SECONDS, MAX_RETRY_SECONDS = 30.0, 3600.0
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The product before a date, and where its recurrent state lies (relative to the home's ``state/``)."""
+
+    product_id: int
+    identifier: str
+    state_path: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on one date, as long as `token` is the chain's."""
+
+    attempt_id: int
+    token: int
+    chain_id: int
+    job_id: int
+    acquisition_id: int
+    tile: str
+    version: str
+    platform: str
+    sensing: datetime
+    relative_orbit: int | None
+    revision: int
+    #: Level-1C packages, relative to the home's ``l1c/``, and their names.
+    packages: tuple[str, ...]
+    names: tuple[str, ...]
+    previous: Previous | None
+    late: bool
+    simulated: bool
+
+
+def advance(session: Session, chain_id: int) -> None:
+    """Let the chain offer its oldest open date, or nothing. Part of every transaction that touches its jobs.
+
+    The chain's row stays locked to the end of the transaction, so that two of them can't miss each other's jobs.
+    """
+    session.flush()
+    chain = lock(session, chain_id)
+    oldest = session.execute(
+        sa.select(Job.id, Job.state, Job.not_before)
+        .where(Job.chain_id == chain_id, Job.state.in_(OPEN_STATES))
+        .order_by(Job.sensing, Job.revision, Job.id)
+        .limit(1)
+    ).one_or_none()
+    status = session.scalar(sa.select(Campaign.status).where(Campaign.id == chain.campaign_id))
+    offered = oldest if oldest is not None and oldest.state != "held" else None
+    # A date that runs keeps its place when its campaign is paused: its lease may still be lost.
+    if offered is not None and status != "active" and offered.state != "running":
+        offered = None
+    chain.next_job_id = offered.id if offered else None
+    chain.next_due = offered.not_before if offered else None
+    session.flush()
+
+
+def lock(session: Session, chain_id: int) -> Chain:
+    """The chain's row, locked and read afresh."""
+    return session.scalars(
+        sa.select(Chain).where(Chain.id == chain_id).with_for_update().execution_options(populate_existing=True)
+    ).one()
+
+
+def claimable(session: Session) -> bool:
+    """Whether a claim could find something now: a look without a lock."""
+    return session.scalar(_due(now(session)).limit(1)) is not None
+
+
+def _due(time: datetime) -> sa.Select[int]:
+    return (
+        sa.select(Chain.id)
+        .where(
+            Chain.next_job_id.is_not(None),
+            Chain.next_due <= time,
+            sa.or_(Chain.lease_until.is_(None), Chain.lease_until < time),
+        )
+        .order_by(Chain.priority, Chain.next_due, Chain.id)
+    )
+
+
+def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = MAX_ATTEMPTS) -> Claim | None:
+    """Take the most urgent chain that is due and free, and open an attempt of its oldest date.
+
+    Parameters
+    ----------
+    owner : str
+        Who asks.
+    seconds : float
+        Life of the lease. [s]
+    max_attempts : int
+        A date whose lease was lost so often is given up.
+
+    Returns
+    -------
+    Claim or None
+        None if nothing is due. A chain that turns out to have nothing due after all is left alone for this time.
+    """
+    time = now(session)
+    # An uncorrelated scalar subquery is evaluated once; on SQLite the write lock is already ours.
+    due = _due(time).limit(1).with_for_update(skip_locked=True)
+    taken = session.execute(
+        sa.update(Chain)
+        .where(Chain.id == due.scalar_subquery())
+        .values(lease_owner=owner, lease_until=time + timedelta(seconds=seconds), token=Chain.token + 1)
+        .returning(Chain.id, Chain.token)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if taken is None:
+        return None
+    _lose(session, taken.id, time, max_attempts)
+    advance(session, taken.id)
+    chain = session.get_one(Chain, taken.id)
+    if chain.next_job_id is None or chain.next_due is None or chain.next_due > time:
+        # The date was given up just now, or an older one that is not due came while it ran.
+        chain.lease_owner = chain.lease_until = None
+        return None
+    job = session.get_one(Job, chain.next_job_id)
+    version = session.get_one(Campaign, chain.campaign_id).version
+    acquisition = session.get_one(Acquisition, job.acquisition_id)
+    granules = session.scalars(
+        sa.select(Granule)
+        .where(Granule.acquisition_id == acquisition.id, Granule.state == "usable")
+        .order_by(Granule.name)
+    ).all()
+    job.state, job.reason, job.reason_class = "running", None, None
+    job.late = newest_published(session, chain.tile, version, job) is not None
+    before = previous(session, chain.tile, version, job)
+    attempt = Attempt(job_id=job.id, token=taken.token, owner=owner, claimed=time)
+    session.add(attempt)
+    session.flush()
+    data = {"token": taken.token, "late": job.late, "date": job.sensing.isoformat()}
+    events.record(session, time, "claimed", tile=chain.tile, version=version, job_id=job.id, actor=owner, data=data)
+    return Claim(
+        attempt_id=attempt.id,
+        token=taken.token,
+        chain_id=chain.id,
+        job_id=job.id,
+        acquisition_id=acquisition.id,
+        tile=chain.tile,
+        version=version,
+        platform=acquisition.platform,
+        sensing=job.sensing,
+        relative_orbit=acquisition.relative_orbit,
+        revision=job.revision,
+        packages=tuple(g.path for g in granules),
+        names=tuple(g.name for g in granules),
+        previous=before,
+        late=job.late,
+        simulated=acquisition.simulated,
+    )
+
+
+def previous(session: Session, tile: str, version: str, job: Job) -> Previous | None:
+    """The newest valid product before a date. None too where its state was removed, as for a very late date."""
+    found = session.execute(
+        sa.select(Product.id, Product.identifier, Product.state_path)
+        .where(
+            Product.tile == tile,
+            Product.version == version,
+            Product.sensing < job.sensing,
+            Product.current,
+            Product.valid,
+        )
+        .order_by(Product.sensing.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if found is None or found.state_path is None else Previous(found.id, found.identifier, found.state_path)
+
+
+def newest_published(session: Session, tile: str, version: str, job: Job) -> int | None:
+    """A product of the chain newer than a date: the date is then late."""
+    return session.scalar(
+        sa.select(Product.id)
+        .where(Product.tile == tile, Product.version == version, Product.sensing > job.sensing, Product.current)
+        .limit(1)
+    )
+
+
+def fence(session: Session, claim: Claim) -> Chain:
+    """The locked chain of a claim.
+
+    Raises
+    ------
+    Fenced
+        If the lease passed on, or the attempt has ended.
+    """
+    chain = lock(session, claim.chain_id)
+    if chain.token != claim.token or chain.lease_owner is None:
+        raise Fenced(f"attempt {claim.attempt_id} of {claim.tile} {claim.sensing:%Y-%m-%d}: the lease passed on")
+    return chain
+
+
+def renew(session: Session, claim: Claim, seconds: float) -> None:
+    """Keep the lease for another `seconds`.
+
+    Raises
+    ------
+    Fenced
+        If the lease passed on.
+    """
+    fence(session, claim).lease_until = now(session) + timedelta(seconds=seconds)
+
+
+def started(session: Session, claim: Claim, host: str, log_path: str) -> None:
+    """Note that a worker began."""
+    fence(session, claim)
+    attempt = session.get_one(Attempt, claim.attempt_id)
+    attempt.started, attempt.host, attempt.log_path = now(session), host, log_path
+
+
+def note_fenced(session: Session, claim: Claim) -> None:
+    """Note that a worker whose lease was lost came back, and was refused."""
+    attempt = session.get_one(Attempt, claim.attempt_id)
+    if attempt.outcome == "lost":
+        attempt.outcome = "fenced"
+
+
+def expire(session: Session, *, max_attempts: int = MAX_ATTEMPTS) -> int:
+    """Free the chains whose lease ran out, so that nothing looks as if it ran; how many there were."""
+    time = now(session)
+    stale: Sequence[int] = session.scalars(
+        sa.select(Chain.id)
+        .where(Chain.lease_until.is_not(None), Chain.lease_until < time)
+        .order_by(Chain.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for chain_id in stale:
+        chain = lock(session, chain_id)
+        chain.token += 1
+        chain.lease_owner = chain.lease_until = None
+        _lose(session, chain_id, time, max_attempts)
+        advance(session, chain_id)
+    return len(stale)
+
+
+def interrupt(session: Session, chain_id: int, time: datetime) -> None:
+    """Take the lease away from whoever has it: the attempt is cancelled, its worker finds itself fenced."""
+    chain = lock(session, chain_id)
+    chain.token += 1
+    chain.lease_owner = chain.lease_until = None
+    for job, attempt in _running(session, chain_id):
+        job.state = "ready"
+        if attempt is not None:
+            attempt.ended, attempt.outcome = time, "cancelled"
+
+
+def _running(session: Session, chain_id: int) -> Sequence[sa.Row[Job, Attempt | None]]:
+    return session.execute(
+        sa.select(Job, Attempt)
+        .outerjoin(Attempt, sa.and_(Attempt.job_id == Job.id, Attempt.ended.is_(None)))
+        .where(Job.chain_id == chain_id, Job.state == "running")
+    ).all()
+
+
+def _lose(session: Session, chain_id: int, time: datetime, max_attempts: int) -> None:
+    """Close what still counts as running on a chain whose lease ran out."""
+    for job, attempt in _running(session, chain_id):
+        if attempt is not None:
+            attempt.ended, attempt.outcome, attempt.reason = time, "lost", "the worker did not renew its lease"
+        job.attempts += 1
+        given_up = job.attempts >= max_attempts
+        job.state = "failed" if given_up else "ready"
+        job.closed = time if given_up else None
+        job.reason_class = "unknown"
+        job.reason = f"the worker was lost {job.attempts} times" if given_up else "the worker was lost"
+        events.note_anomaly(session, time, "unknown", "worker lost", f"job {job.id}: {job.reason}")
+        events.record(
+            session,
+            time,
+            "lost",
+            severity="error" if given_up else "warning",
+            job_id=job.id,
+            actor=attempt.owner if attempt else None,
+            data={"attempts": job.attempts, "given_up": given_up},
+        )

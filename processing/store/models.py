@@ -1,0 +1,444 @@
+"""Tables of the store: the only truth about sites, acquisitions, jobs, leases, products and events.
+
+Types are portable between SQLite and Postgres. Times are UTC and carry their zone. A name that ends in ``_id`` is a
+key of the store; tiles, sites and versions are known by their own names (``31TCJ``, ``V1_4``).
+
+The way of a date: a *granule* (one Level-1C package seen for one tile) belongs to an *acquisition* (one pass over one
+tile; two half packages share it). For each *chain* (tile x version) an acquisition gives a *job*; each try of it is an
+*attempt*; a valid one leaves a *product*. Both valid and not valid dates leave a *quality* row.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+#: States of a job that its chain still has to work on; the oldest of them is the chain's next date.
+#: ``held`` blocks its chain until somebody releases it, so that time order is kept.
+OPEN_STATES = ("ready", "running", "retry", "held")
+#: States of a job that is over.
+CLOSED_STATES = ("published", "not_valid", "rejected", "failed")
+JOB_STATES = OPEN_STATES + CLOSED_STATES
+#: ``usable``: whole and catalogued. ``superseded``: a newer package of the same acquisition is used instead.
+GRANULE_STATES = ("usable", "superseded", "rejected")
+CAMPAIGN_STATUS = ("active", "paused", "closed")
+#: How an attempt ended; null while it runs.
+OUTCOMES = ("published", "not_valid", "rejected", "failed", "lost", "fenced", "cancelled")
+MODES = ("init", "nominal", "backward")
+SEVERITIES = ("info", "warning", "error")
+#: What `muscate validate` judges.
+VALIDATIONS = ("clouds", "aot", "reflectance", "versions")
+
+
+class UTCDateTime(sa.types.TypeDecorator[datetime]):
+    """A time with its zone, always UTC. SQLite keeps no zone: it is taken off on the way in and put back after."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"time without zone: {value}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Key = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+Json = sa.JSON().with_variant(JSONB, "postgresql")
+
+
+def _among(column: str, values: tuple[str, ...]) -> str:
+    return f"{column} IN ({', '.join(repr(v) for v in values)})"
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """A partial index on both databases."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
+class Base(DeclarativeBase):
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UTCDateTime,
+        dict[str, Any]: Json,
+        list[str]: Json,
+        str: sa.Text,
+        float: sa.Double,
+    }
+
+
+class Site(Base):
+    """A region whose tiles are produced together, as users know it."""
+
+    __tablename__ = "site"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    country: Mapped[str]
+    active: Mapped[bool] = mapped_column(default=True)
+    #: The smallest is served first.
+    priority: Mapped[int]
+
+
+class Tile(Base):
+    """An MGRS tile, ``31TCJ``. Known as soon as a site or an acquisition names it."""
+
+    __tablename__ = "tile"
+
+    mgrs: Mapped[str] = mapped_column(primary_key=True)
+    #: The version users get by default; null until the first date is catalogued.
+    current_version: Mapped[str | None]
+
+
+class SiteTile(Base):
+    """Which tiles a site has; a tile may belong to several sites."""
+
+    __tablename__ = "site_tile"
+
+    site: Mapped[str] = mapped_column(sa.ForeignKey("site.code"), primary_key=True)
+    tile: Mapped[str] = mapped_column(sa.ForeignKey("tile.mgrs"), primary_key=True, index=True)
+
+
+class Acquisition(Base):
+    """One pass of one satellite over one tile, whatever packages carry it."""
+
+    __tablename__ = "acquisition"
+    __table_args__ = (
+        sa.UniqueConstraint("tile", "platform", "datatake"),
+        sa.Index(None, "tile", "sensing"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    tile: Mapped[str] = mapped_column(sa.ForeignKey("tile.mgrs"))
+    #: ``S2A``, ``S2B``, ``S2C``.
+    platform: Mapped[str]
+    #: Sensing start of the datatake, to the second: the same for both halves of a pass and for every baseline.
+    datatake: Mapped[datetime]
+    #: Sensing time of the tile; dates of a chain are ordered by it.
+    sensing: Mapped[datetime]
+    relative_orbit: Mapped[int | None]
+    first_seen: Mapped[datetime]
+    simulated: Mapped[bool] = mapped_column(default=False)
+
+    granules: Mapped[list[Granule]] = relationship(back_populates="acquisition", order_by="Granule.id")
+
+
+class Granule(Base):
+    """One tile of one Level-1C package."""
+
+    __tablename__ = "granule"
+    __table_args__ = (
+        sa.UniqueConstraint("acquisition_id", "name"),
+        sa.CheckConstraint(_among("state", GRANULE_STATES), name="state"),
+        sa.Index(None, "name"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    acquisition_id: Mapped[int] = mapped_column(sa.ForeignKey("acquisition.id"))
+    #: Name of the package without ``.SAFE`` or ``.zip``.
+    name: Mapped[str]
+    #: Where it came from: ``inbox``, ``ingest``, later a remote source.
+    source: Mapped[str]
+    #: Processing baseline of the Level-1C, ``05.10``.
+    baseline: Mapped[str]
+    #: Start of its datastrip: the halves of a pass differ in it, a package made anew does not.
+    datastrip: Mapped[datetime]
+    #: When the Level-1C was made.
+    generation: Mapped[datetime]
+    #: Of the package, relative to the home's ``l1c/``.
+    path: Mapped[str]
+    #: Size of the package. [bytes]
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    state: Mapped[str] = mapped_column(default="usable")
+    reason: Mapped[str | None]
+    seen: Mapped[datetime]
+    simulated: Mapped[bool] = mapped_column(default=False)
+
+    acquisition: Mapped[Acquisition] = relationship(back_populates="granules")
+
+
+class Campaign(Base):
+    """The production of one version: of real time and of the archive. Its chains hold the tiles."""
+
+    __tablename__ = "campaign"
+    __table_args__ = (sa.CheckConstraint(_among("status", CAMPAIGN_STATUS), name="status"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    #: ``V1_4``
+    version: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str] = mapped_column(default="active")
+    #: 0 real time, 10 gap filling, 20 reprocessing.
+    priority: Mapped[int] = mapped_column(default=0)
+    opened: Mapped[datetime]
+
+
+class Chain(Base):
+    """One tile in one version: its dates are worked on one after the other, oldest first, under one lease."""
+
+    __tablename__ = "chain"
+    __table_args__ = (
+        sa.UniqueConstraint("tile", "campaign_id"),
+        sa.Index("ix_chain_claim", "priority", "next_due", "id", **_where("next_job_id IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    tile: Mapped[str] = mapped_column(sa.ForeignKey("tile.mgrs"))
+    campaign_id: Mapped[int] = mapped_column(sa.ForeignKey("campaign.id"), index=True)
+    priority: Mapped[int] = mapped_column(default=0)
+    #: The oldest open date, if it may run; recomputed in every transaction that touches the chain's jobs.
+    next_job_id: Mapped[int | None] = mapped_column(Key)
+    next_due: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    #: Grows with each claim; a write that shows an older one is refused.
+    token: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+    campaign: Mapped[Campaign] = relationship()
+
+
+class Job(Base):
+    """One date of one chain. `reason` says in one line why it waits, was refused or failed."""
+
+    __tablename__ = "job"
+    __table_args__ = (
+        sa.UniqueConstraint("chain_id", "acquisition_id", "revision"),
+        sa.CheckConstraint(_among("state", JOB_STATES), name="state"),
+        sa.Index("ix_job_open", "chain_id", "sensing", "revision", **_where(_among("state", OPEN_STATES))),
+        sa.Index(None, "acquisition_id"),
+        sa.Index(None, "state", "closed"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    chain_id: Mapped[int] = mapped_column(sa.ForeignKey("chain.id"))
+    acquisition_id: Mapped[int] = mapped_column(sa.ForeignKey("acquisition.id"))
+    #: The acquisition's, copied for the order.
+    sensing: Mapped[datetime]
+    #: 0, or more when the date was produced again (other half of the pass, newer baseline).
+    revision: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(default="ready")
+    #: Not to be claimed earlier: settling of the pass, or the wait before a retry.
+    not_before: Mapped[datetime]
+    #: Attempts that count against the limit of retries.
+    attempts: Mapped[int] = mapped_column(default=0)
+    #: The date came after a newer one of the chain was produced: it runs alone, from the state that preceded it.
+    late: Mapped[bool] = mapped_column(default=False)
+    #: ``input``, ``processor``, ``infrastructure``, ``transient``, ``unknown``.
+    reason_class: Mapped[str | None]
+    reason: Mapped[str | None]
+    created: Mapped[datetime]
+    #: When it reached a closed state.
+    closed: Mapped[datetime | None]
+
+    chain: Mapped[Chain] = relationship()
+    acquisition: Mapped[Acquisition] = relationship()
+
+
+class Attempt(Base):
+    """One try of a job under one lease."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        sa.UniqueConstraint("job_id", "token"),
+        sa.CheckConstraint(_among("outcome", OUTCOMES), name="outcome"),
+        sa.CheckConstraint(_among("mode", MODES), name="mode"),
+        sa.Index(None, "ended"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    job_id: Mapped[int] = mapped_column(sa.ForeignKey("job.id"))
+    token: Mapped[int] = mapped_column(sa.BigInteger)
+    owner: Mapped[str]
+    host: Mapped[str | None]
+    claimed: Mapped[datetime]
+    started: Mapped[datetime | None]
+    ended: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    mode: Mapped[str | None]
+    #: One line; the whole is in the log.
+    reason: Mapped[str | None]
+    exit_code: Mapped[int | None]
+    #: Largest resident memory of the chain's process. [bytes]
+    peak_memory: Mapped[int | None] = mapped_column(sa.BigInteger)
+    #: Relative to the home's ``logs/``.
+    log_path: Mapped[str | None]
+
+    job: Mapped[Job] = relationship()
+
+
+class Product(Base):
+    """A published Level-2A product: it exists for users from the commit of this row on."""
+
+    __tablename__ = "product"
+    __table_args__ = (
+        sa.UniqueConstraint("identifier", "revision"),
+        sa.CheckConstraint(_among("mode", MODES), name="mode"),
+        sa.CheckConstraint("prev_product <> id", name="not_its_own_previous"),
+        sa.Index("uq_product_current", "tile", "sensing", "platform", "version", unique=True, **_where("current")),
+        sa.Index(None, "tile", "version", "sensing"),
+        sa.Index(None, "published"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    job_id: Mapped[int] = mapped_column(sa.ForeignKey("job.id"), unique=True)
+    attempt_id: Mapped[int] = mapped_column(sa.ForeignKey("attempt.id"), unique=True)
+    #: MUSCATE's name, ``SENTINEL2A_20230815-095843-461_L2A_T33TWM_C_V1-4``.
+    identifier: Mapped[str]
+    tile: Mapped[str] = mapped_column(sa.ForeignKey("tile.mgrs"))
+    platform: Mapped[str]
+    #: The acquisition's.
+    sensing: Mapped[datetime]
+    relative_orbit: Mapped[int | None]
+    version: Mapped[str]
+    revision: Mapped[int] = mapped_column(default=0)
+    #: Folder of the product, relative to the archive.
+    path: Mapped[str] = mapped_column(unique=True)
+    mode: Mapped[str]
+    #: False once it was withdrawn. A date that is not valid (too cloudy) leaves no product at all.
+    valid: Mapped[bool] = mapped_column(default=True)
+    #: False once another revision of the date took its place.
+    current: Mapped[bool] = mapped_column(default=True)
+    #: The product whose recurrent state entered this one; null in the init and backward modes.
+    prev_product: Mapped[int | None] = mapped_column(sa.ForeignKey("product.id"))
+    #: Another date between the previous product and this one came late: it did not enter this one.
+    previous_not_latest: Mapped[bool] = mapped_column(default=False)
+    #: Recurrent state for the next date, relative to the home's ``state/``: its own, or that of the product before
+    #: where this date left it unchanged; null once removed, when many newer ones are there.
+    state_path: Mapped[str | None]
+    #: sha256 of the product's manifest, which has the sha256 of each file.
+    manifest_sha: Mapped[str]
+    #: Size of the folder. [bytes]
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    published: Mapped[datetime]
+    simulated: Mapped[bool] = mapped_column(default=False)
+    #: Level-1C packages that went in.
+    l1c: Mapped[list[str]] = mapped_column(default=list)
+    #: Masks and rasters whose step is not in the version's order: ``CLM.SHADOW``, ``FRE``.
+    absent: Mapped[list[str]] = mapped_column(default=list)
+    #: Source of each ancillary quantity and table, and every fallback.
+    origin: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Time spent in each step. [s]
+    seconds: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    job: Mapped[Job] = relationship()
+    quality: Mapped[Quality | None] = relationship(
+        primaryjoin="foreign(Product.job_id) == Quality.job_id", viewonly=True, uselist=False
+    )
+
+
+class Quality(Base):
+    """What the chain found in one date, published or not valid. Null where not computed."""
+
+    __tablename__ = "quality"
+
+    job_id: Mapped[int] = mapped_column(sa.ForeignKey("job.id"), primary_key=True)
+    #: Of the observed pixels. [%]
+    cloud_percent: Mapped[float | None] = mapped_column(index=True)
+    snow_percent: Mapped[float | None]
+    water_percent: Mapped[float | None]
+    #: Of all pixels. [%]
+    no_data_percent: Mapped[float | None]
+    #: [-]
+    aot_mean: Mapped[float | None]
+    #: [g cm-2]
+    water_vapour_mean: Mapped[float | None]
+    #: ``rain``, ``hot_spot``, ``sun_glint``, ``cirrus``, those that were tested.
+    flags: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Any further figure.
+    other: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Anomaly(Base):
+    """A kind of failure that is going on: opened at its first case, counted, closed when it is over."""
+
+    __tablename__ = "anomaly"
+    __table_args__ = (
+        sa.Index("uq_anomaly_open", "reason_class", "signature", unique=True, **_where("closed IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    reason_class: Mapped[str]
+    #: What its cases have in common: the error's name.
+    signature: Mapped[str]
+    #: The last case in one line.
+    last: Mapped[str]
+    opened: Mapped[datetime]
+    seen: Mapped[datetime]
+    closed: Mapped[datetime | None] = mapped_column(index=True)
+    count: Mapped[int] = mapped_column(default=1)
+
+
+class Event(Base):
+    """What happened, in order of `id`; only ever appended to. A page asks for those after the last it saw."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        sa.CheckConstraint(_among("severity", SEVERITIES), name="severity"),
+        sa.Index(None, "time"),
+        sa.Index(None, "kind", "time"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    time: Mapped[datetime]
+    kind: Mapped[str]
+    severity: Mapped[str] = mapped_column(default="info")
+    tile: Mapped[str | None]
+    version: Mapped[str | None]
+    job_id: Mapped[int | None] = mapped_column(Key)
+    product_id: Mapped[int | None] = mapped_column(Key)
+    #: Who: a worker, ``watcher``, ``operator``.
+    actor: Mapped[str | None]
+    data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Validation(Base):
+    """A figure of merit of products or of another processor's masks against a reference (`muscate validate`).
+
+    Rows are only ever added: a later run of the same comparison stands beside the earlier one.
+    """
+
+    __tablename__ = "validation"
+    __table_args__ = (
+        sa.CheckConstraint(_among("kind", VALIDATIONS), name="kind"),
+        sa.Index(None, "kind", "image"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    kind: Mapped[str]
+    #: What was compared: ``valid``, ``cloud``, ``shadow``; a band, ``B4``; ``aot``, ``water_vapour``.
+    subject: Mapped[str]
+    #: Whose result was judged: ``muscate V1_4``, ``s2cloudless``.
+    method: Mapped[str]
+    #: Processing version of our own products; null for other processors.
+    version: Mapped[str | None]
+    #: What it was held against: ``SCL``, an AERONET site, ``V1_3``.
+    reference: Mapped[str]
+    #: The acquisition, ``SENTINEL2A_20230815-095843-461_L2A_T33TWM``; null for all of them together.
+    image: Mapped[str | None]
+    #: Buffer around clouds and shadows that all masks were brought to; null where compared as they are. [m]
+    buffer: Mapped[float | None]
+    #: Width of the ring around the reference's clouds and shadows that was left out; null where none. [m]
+    ring: Mapped[float | None]
+    #: The figures by name; null where one is not defined.
+    metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    made: Mapped[datetime]
+    #: The command line.
+    command: Mapped[str]

@@ -1,0 +1,136 @@
+"""What an operator may tell the centre about a date: retry, hold, release, reject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from . import events, lease
+from .dialect import now
+from .models import Acquisition, Campaign, Chain, Granule, Job, Product
+
+
+def find_jobs(session: Session, name: str) -> Sequence[Job]:
+    """The latest job of each chain that a name means, oldest date first.
+
+    Parameters
+    ----------
+    name : str
+        Of a Level-1C package (with or without ``.SAFE``, ``.zip``), of a product, or ``job:<id>``.
+
+    Raises
+    ------
+    ValueError
+        If nothing has this name.
+    """
+    bare = name.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zip").removesuffix(".SAFE")
+    jobs = sa.select(Job)
+    if bare.startswith("job:") and bare[4:].isdigit():
+        jobs = jobs.where(Job.id == int(bare[4:]))
+    else:
+        of_granule = sa.select(Granule.acquisition_id).where(Granule.name == bare)
+        of_product = sa.select(Product.job_id).where(Product.identifier == bare)
+        other = sa.orm.aliased(Job)
+        later = sa.exists().where(
+            other.chain_id == Job.chain_id,
+            other.acquisition_id == Job.acquisition_id,
+            other.revision > Job.revision,
+        )
+        jobs = jobs.where(sa.or_(sa.and_(Job.acquisition_id.in_(of_granule), ~later), Job.id.in_(of_product)))
+    found = session.scalars(jobs.order_by(Job.sensing, Job.id)).all()
+    if not found:
+        raise ValueError(f"{name}: no Level-1C package, product or job of this name")
+    return found
+
+
+def retry(session: Session, job: Job, actor: str = "operator") -> str:
+    """Queue a date that failed, was rejected, or waits for its retry; at once."""
+    return _order(session, job, actor, "retry", ("failed", "rejected", "retry"), "ready")
+
+
+def hold(session: Session, job: Job, actor: str = "operator") -> str:
+    """Keep a date, and with it the later ones of its chain, from being processed; one that runs is stopped."""
+    return _order(session, job, actor, "hold", ("ready", "retry", "running"), "held", "held by the operator")
+
+
+def release(session: Session, job: Job, actor: str = "operator") -> str:
+    """Let a held date go on."""
+    return _order(session, job, actor, "release", ("held",), "ready")
+
+
+def reject(session: Session, job: Job, actor: str = "operator") -> str:
+    """Give a date up so that its chain goes on without it; one that runs is stopped."""
+    states = ("ready", "retry", "running", "held", "failed")
+    return _order(session, job, actor, "reject", states, "rejected", "given up by the operator")
+
+
+def _order(
+    session: Session, job: Job, actor: str, verb: str, states: tuple[str, ...], state: str, reason: str | None = None
+) -> str:
+    chain = lease.lock(session, job.chain_id)
+    session.refresh(job)
+    if job.state not in states:
+        return f"is {job.state}: nothing to {verb}"
+    time = now(session)
+    if job.state == "running":
+        lease.interrupt(session, chain.id, time)
+    job.state, job.reason, job.reason_class = state, reason, "operator" if reason else None
+    job.closed = time if state == "rejected" else None
+    if state == "ready":
+        job.attempts, job.not_before = 0, time
+        usable = sa.update(Granule).where(Granule.acquisition_id == job.acquisition_id, Granule.state == "rejected")
+        session.execute(usable.values(state="usable", reason=None))
+    lease.advance(session, chain.id)
+    version = session.get_one(Campaign, chain.campaign_id).version
+    events.record(session, time, verb, tile=chain.tile, version=version, job_id=job.id, actor=actor)
+    return {"ready": "queued", "held": "held", "rejected": "given up"}[state]
+
+
+def explain_job(session: Session, job: Job) -> dict[str, object]:
+    """Which rule keeps a date waiting, or what became of it."""
+    chain = session.get_one(Chain, job.chain_id)
+    campaign = session.get_one(Campaign, chain.campaign_id)
+    acquisition = session.get_one(Acquisition, job.acquisition_id)
+    product = session.scalar(sa.select(Product).where(Product.job_id == job.id))
+    return {
+        "date": f"{acquisition.platform} {acquisition.tile} {job.sensing:%Y-%m-%dT%H:%M:%SZ}",
+        "version": campaign.version,
+        "job": f"job:{job.id}",
+        "revision": job.revision,
+        "state": job.state,
+        "why": _why(session, job, chain, campaign, product),
+        "attempts": job.attempts,
+        "late": job.late,
+        "product": product.identifier if product else None,
+        "l1c": [g.name for g in acquisition.granules if g.state == "usable"],
+    }
+
+
+def _why(session: Session, job: Job, chain: Chain, campaign: Campaign, product: Product | None) -> str:
+    time = now(session)
+    if product is not None:
+        later = "" if product.current else "; another revision took its place"
+        return f"published {product.published:%Y-%m-%d %H:%M} UTC as {product.path}{later}"
+    if job.state == "running":
+        return f"runs under the lease of {chain.lease_owner} until {chain.lease_until:%H:%M:%S} UTC"
+    if job.state not in ("ready", "retry"):
+        return job.reason or job.state
+    if campaign.status != "active":
+        return f"the campaign {campaign.version} is {campaign.status}"
+    reason = f" ({job.reason})" if job.reason else ""
+    if chain.next_job_id != job.id:
+        oldest = session.scalars(
+            sa.select(Job)
+            .where(Job.chain_id == chain.id, Job.state.in_(("ready", "running", "retry", "held")))
+            .order_by(Job.sensing, Job.revision)
+            .limit(1)
+        ).one()
+        return f"waits for an older date of its tile, {oldest.sensing:%Y-%m-%d}, which is {oldest.state}{reason}"
+    if chain.lease_until is not None and chain.lease_until >= time:
+        return f"waits for {chain.lease_owner}, who works on another date of this tile{reason}"
+    if job.not_before > time:
+        rule = "to be tried again" if job.state == "retry" else "settling"
+        return f"{rule}: not before {job.not_before:%Y-%m-%d %H:%M:%S} UTC{reason}"
+    return f"due: waits for a free worker{reason}"

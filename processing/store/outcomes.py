@@ -1,0 +1,235 @@
+"""How an attempt ends: each verb is fenced, closes the attempt, moves the job and lets the chain go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from . import events
+from .dialect import now
+from .lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
+from .models import Attempt, Chain, Granule, Job, Product, Quality
+
+_FIGURES = ("cloud_percent", "snow_percent", "water_percent", "no_data_percent", "aot_mean", "water_vapour_mean")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the store keeps of a finished date, published or not valid; fields as in `models`."""
+
+    mode: str
+    figures: Mapping[str, float | None]
+    flags: Mapping[str, bool]
+    simulated: bool
+    peak_memory: int | None = None
+    #: Of a product only.
+    identifier: str = ""
+    has_state: bool = False
+    manifest_sha: str = ""
+    bytes: int = 0
+    absent: list[str] = field(default_factory=list)
+    origin: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def product_path(claim: Claim, identifier: str) -> PurePosixPath:
+    """Where a product lies in the archive: ``<tile>/<version>/<identifier>``.
+
+    A date that was produced again lies beside the first one, under ``revision-<n>/``: a published folder never
+    changes.
+    """
+    folder = PurePosixPath(claim.tile, claim.version)
+    return (folder / f"revision-{claim.revision}" if claim.revision else folder) / identifier
+
+
+def published(session: Session, claim: Claim, made: Made) -> Product:
+    """Record a product whose folder was just put in its place; the last step of the transaction that did so.
+
+    Raises
+    ------
+    Fenced
+        If the lease passed on.
+    """
+    chain = fence(session, claim)
+    time = now(session)
+    path = product_path(claim, made.identifier)
+    own_state = path.with_name(path.name + ".npz")
+    same_date = sa.and_(
+        Product.tile == claim.tile,
+        Product.version == claim.version,
+        Product.platform == claim.platform,
+        Product.sensing == claim.sensing,
+    )
+    session.execute(sa.update(Product).where(same_date, Product.current).values(current=False))
+    product = Product(
+        job_id=claim.job_id,
+        attempt_id=claim.attempt_id,
+        identifier=made.identifier,
+        tile=claim.tile,
+        platform=claim.platform,
+        sensing=claim.sensing,
+        relative_orbit=claim.relative_orbit,
+        version=claim.version,
+        revision=claim.revision,
+        path=str(path),
+        mode=made.mode,
+        prev_product=claim.previous.product_id if claim.previous and made.mode == "nominal" else None,
+        state_path=str(own_state) if made.has_state else claim.previous.state_path if claim.previous else None,
+        manifest_sha=made.manifest_sha,
+        bytes=made.bytes,
+        published=time,
+        simulated=made.simulated,
+        l1c=list(claim.names),
+        absent=made.absent,
+        origin=made.origin,
+        seconds=made.seconds,
+    )
+    session.add(product)
+    session.flush()
+    _flag_successor(session, product)
+    _keep_figures(session, claim, made)
+    _close(session, claim, chain, time, "published", made=made)
+    _event(session, claim, time, "published", product_id=product.id, data={"identifier": made.identifier})
+    return product
+
+
+def not_valid(session: Session, claim: Claim, made: Made, reason: str) -> None:
+    """Record a date that gives no product (too cloudy, hardly observed). The chain goes on from the older state."""
+    chain = fence(session, claim)
+    time = now(session)
+    _keep_figures(session, claim, made)
+    _close(session, claim, chain, time, "not_valid", reason, made=made)
+    _event(session, claim, time, "not_valid", data={"reason": reason})
+
+
+def rejected(session: Session, claim: Claim, reason_class: str, reason: str, bad: str | None = None) -> None:
+    """Record that the Level-1C can't be used; the chain goes on. `bad`: the name of the package at fault, if known.
+
+    The same package may be delivered again.
+    """
+    chain = fence(session, claim)
+    time = now(session)
+    granules = session.scalars(
+        sa.select(Granule).where(Granule.acquisition_id == claim.acquisition_id, Granule.name.in_(claim.names))
+    ).all()
+    for granule in [g for g in granules if g.name == bad] or granules:
+        granule.state, granule.reason = "rejected", reason
+    _close(session, claim, chain, time, "rejected", reason, reason_class)
+    events.note_anomaly(session, time, reason_class, "rejected Level-1C", reason)
+    _event(session, claim, time, "rejected", severity="warning", data={"reason": reason})
+
+
+def failed(
+    session: Session,
+    claim: Claim,
+    reason_class: str,
+    reason: str,
+    *,
+    signature: str,
+    again: bool = False,
+    hold: bool = False,
+    exit_code: int | None = None,
+    max_attempts: int = MAX_ATTEMPTS,
+) -> str:
+    """Record an attempt that failed, and decide what becomes of the date.
+
+    Parameters
+    ----------
+    reason_class : str
+        ``infrastructure`` failures are not the date's fault and don't count against its attempts.
+    signature : str
+        What such failures have in common, for the anomaly.
+    again : bool
+        Trying again may help.
+    hold : bool
+        Only an operator can help, and the later dates would meet the same: the chain waits.
+
+    Returns
+    -------
+    str
+        ``retry``, ``held`` or ``failed``: the job's new state.
+    """
+    chain = fence(session, claim)
+    time = now(session)
+    job = session.get_one(Job, claim.job_id)
+    if reason_class != "infrastructure":
+        job.attempts += 1
+    if hold:
+        state = "held"
+    elif again and job.attempts < max_attempts:
+        state = "retry"
+        tries = session.scalar(sa.select(sa.func.count()).where(Attempt.job_id == job.id)) or 1
+        job.not_before = time + timedelta(seconds=min(RETRY_SECONDS * 2 ** (tries - 1), MAX_RETRY_SECONDS))
+    else:
+        state = "failed"
+    _close(session, claim, chain, time, state, reason, reason_class, exit_code=exit_code)
+    events.note_anomaly(session, time, reason_class, signature, reason)
+    severity = "warning" if state == "retry" else "error"
+    _event(session, claim, time, state, severity=severity, data={"reason": reason, "class": reason_class})
+    return state
+
+
+def given_back(session: Session, claim: Claim) -> None:
+    """A worker that is being stopped returns its date unharmed; it can be claimed again at once."""
+    chain = fence(session, claim)
+    _close(session, claim, chain, now(session), "ready")
+
+
+def _close(
+    session: Session,
+    claim: Claim,
+    chain: Chain,
+    time: datetime,
+    state: str,
+    reason: str | None = None,
+    reason_class: str | None = None,
+    *,
+    made: Made | None = None,
+    exit_code: int | None = None,
+) -> None:
+    """Close the attempt, put the job in its new state, free the chain and let it go on."""
+    attempt = session.get_one(Attempt, claim.attempt_id)
+    attempt.ended, attempt.reason, attempt.exit_code = time, reason, exit_code
+    attempt.outcome = {"retry": "failed", "held": "failed", "ready": "cancelled"}.get(state, state)
+    if made is not None:
+        attempt.mode, attempt.peak_memory = made.mode, made.peak_memory
+    job = session.get_one(Job, claim.job_id)
+    job.state, job.reason, job.reason_class = state, reason, reason_class
+    job.closed = None if state in ("retry", "held", "ready") else time
+    chain.lease_owner = chain.lease_until = None
+    advance(session, chain.id)
+
+
+def _flag_successor(session: Session, product: Product) -> None:
+    """The next product, if it is there already, was made without this one: say so on it."""
+    successor = session.scalar(
+        sa.select(Product)
+        .where(
+            Product.tile == product.tile,
+            Product.version == product.version,
+            Product.sensing > product.sensing,
+            Product.current,
+            Product.valid,
+        )
+        .order_by(Product.sensing)
+        .limit(1)
+    )
+    if successor is not None:
+        successor.previous_not_latest = True
+
+
+def _keep_figures(session: Session, claim: Claim, made: Made) -> None:
+    figures: dict[str, Any] = {name: made.figures.get(name) for name in _FIGURES}
+    other = {name: value for name, value in made.figures.items() if name not in _FIGURES}
+    session.merge(Quality(job_id=claim.job_id, flags=dict(made.flags), other=other, **figures))
+
+
+def _event(session: Session, claim: Claim, time: datetime, kind: str, **fields: Any) -> None:
+    fields["data"] = {"date": claim.sensing.isoformat(), **fields.get("data", {})}
+    events.record(session, time, kind, tile=claim.tile, version=claim.version, job_id=claim.job_id, **fields)

@@ -1,0 +1,107 @@
+"""Sites, tiles, campaigns and chains: what is to be followed, and in which versions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ..sites import Site as KnownSite
+from ..versions import VERSIONS, parameters
+from . import events, lease
+from .dialect import insert, now
+from .models import Campaign, Chain, Site, SiteTile, Tile
+
+#: Order of the versions, oldest first.
+_AGE = {name: age for age, name in enumerate(VERSIONS)}
+
+
+def register_sites(session: Session, known: Iterable[KnownSite]) -> None:
+    """Bring the site tables in line with the list of sites; a site that left the list becomes inactive."""
+    codes = []
+    for site in known:
+        codes.append(site.code)
+        values = {"name": site.name, "country": site.country, "priority": site.priority, "active": True}
+        session.execute(
+            insert(session, Site)
+            .values(code=site.code, **values)
+            .on_conflict_do_update(index_elements=["code"], set_=values)
+        )
+        for tile in site.tiles:
+            register_tile(session, tile)
+        session.execute(sa.delete(SiteTile).where(SiteTile.site == site.code, SiteTile.tile.not_in(site.tiles)))
+        session.execute(
+            insert(session, SiteTile)
+            .values([{"site": site.code, "tile": tile} for tile in site.tiles])
+            .on_conflict_do_nothing()
+        )
+    session.execute(sa.update(Site).where(Site.code.not_in(codes)).values(active=False))
+
+
+def register_tile(session: Session, tile: str) -> None:
+    """Make a tile known."""
+    session.execute(insert(session, Tile).values(mgrs=tile).on_conflict_do_nothing())
+
+
+def open_campaigns(session: Session, versions: Sequence[str]) -> None:
+    """Open the campaigns of the versions to be produced that have none yet.
+
+    Raises
+    ------
+    ValueError
+        If a version is unknown or not produced.
+    """
+    for version in versions:
+        parameters(version)
+        time = now(session)
+        opened = session.scalar(
+            insert(session, Campaign)
+            .values(version=version, status="active", priority=0, opened=time)
+            .on_conflict_do_nothing()
+            .returning(Campaign.id)
+        )
+        if opened is not None:
+            events.record(session, time, "campaign_opened", version=version)
+
+
+def set_campaign(session: Session, version: str, status: str, actor: str = "operator") -> None:
+    """Pause, resume (``active``) or close a campaign. Dates that run now finish; no other one starts.
+
+    Raises
+    ------
+    ValueError
+        If there is no campaign of this version.
+    """
+    campaign = session.scalar(sa.select(Campaign).where(Campaign.version == version))
+    if campaign is None:
+        raise ValueError(f"no campaign of version {version}")
+    campaign.status = status
+    session.flush()
+    for chain_id in session.scalars(sa.select(Chain.id).where(Chain.campaign_id == campaign.id).order_by(Chain.id)):
+        lease.advance(session, chain_id)
+    events.record(session, now(session), "campaign_" + status, version=version, actor=actor)
+
+
+def chains(session: Session, tile: str) -> list[Chain]:
+    """The tile's chains of all campaigns that are not closed, made where missing."""
+    campaigns = session.scalars(sa.select(Campaign).where(Campaign.status != "closed").order_by(Campaign.id)).all()
+    # The priority of the most urgent site that has the tile.
+    urgency = session.scalar(
+        sa.select(sa.func.min(Site.priority)).join(SiteTile, SiteTile.site == Site.code).where(SiteTile.tile == tile)
+    )
+    for campaign in campaigns:
+        session.execute(
+            insert(session, Chain)
+            .values(tile=tile, campaign_id=campaign.id, priority=campaign.priority + (urgency or 0), token=0)
+            .on_conflict_do_nothing()
+        )
+    if campaigns:
+        newest = max((c.version for c in campaigns), key=lambda name: _AGE.get(name, -1))
+        session.execute(
+            sa.update(Tile).where(Tile.mgrs == tile, Tile.current_version.is_(None)).values(current_version=newest)
+        )
+    wanted = [campaign.id for campaign in campaigns]
+    return list(
+        session.scalars(sa.select(Chain).where(Chain.tile == tile, Chain.campaign_id.in_(wanted)).order_by(Chain.id))
+    )

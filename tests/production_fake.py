@@ -1,0 +1,79 @@
+"""A stand-in for the chain in tests of the engine: it reads a packet of orders instead of pixels.
+
+A package is a folder with ``fake.json``: ``{"sensing": iso, "do": what}`` where `do` is ``valid``, ``cloudy``,
+``broken``, ``no_terrain``, ``disk_full``, ``bug``, ``kill``, ``hang`` or ``sleep:<seconds>``. The state it leaves is
+the list of the dates that went in, so that order and lineage can be read back from it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from processing.errors import AncillaryError, L1CError, StorageError
+from processing.production.processor import Outcome
+
+NAME = "tests.production_fake:produce"
+
+
+def produce(
+    packages: Sequence[Path],
+    tile: str,
+    version: str,
+    *,
+    staging: Path,
+    previous_state: Path | None = None,
+    dem: Path | None = None,
+) -> Outcome:
+    package = packages[0]
+    orders = json.loads((package / "fake.json").read_text())
+    sensing, do = datetime.fromisoformat(orders["sensing"]), orders["do"]
+    print(f"{package.name}: {do}")
+    before: list[str] = [] if previous_state is None else json.loads(previous_state.read_text())
+    assert all(date < orders["sensing"] for date in before), "a state of a later date came in"
+    if do == "broken":
+        raise L1CError(package, "MTD_TL.xml: malformed")
+    if do == "no_terrain":
+        raise AncillaryError("dem.tif", "does not cover the tile")
+    if do == "disk_full":
+        raise StorageError("archive: no space left on device")
+    if do == "bug":
+        raise ZeroDivisionError("division by zero")
+    if do == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if do == "hang":
+        time.sleep(600)
+    if do.startswith("sleep:"):
+        time.sleep(float(do.split(":")[1]))
+    name = f"SENTINEL2A_{sensing:%Y%m%d-%H%M%S}-000_L2A_T{tile}_C_{version.replace('_', '-')}"
+    folder = state = None
+    if do != "cloudy":
+        folder = staging / name
+        folder.mkdir()
+        (folder / "raster").write_bytes(orders["sensing"].encode())
+        (folder / "manifest.json").write_text(json.dumps({"from": before, "l1c": [p.name for p in packages]}))
+        state = staging / f"{name}.npz"
+        state.write_text(json.dumps([*before, orders["sensing"]]))
+    return Outcome(
+        l1c=package.name,
+        identifier=name,
+        status="not_valid" if do == "cloudy" else "valid",
+        mode="nominal" if before else "init",
+        version=version,
+        sensing=sensing,
+        simulated=True,
+        product=folder,
+        state=state,
+        cloud_percent=95.5 if do == "cloudy" else 10.0,
+        aot_mean=None if do == "cloudy" else 0.1,
+        quality={"cloud_percent": 10.0, "snow_percent": 0.0, "extra": 1.0},
+        absent=["CLM.SHADOW"],
+        origin={"ozone": "constant"},
+        flags={"rain": False},
+        seconds={"read": 0.1},
+    )

@@ -1,0 +1,125 @@
+"""The command line: exit codes, one clear line for each fault, JSON."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from processing import product
+
+
+def muscate(*words: str | Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    where = ["--home", str(home)] if home else []
+    command = [sys.executable, "-m", "processing", *map(str, words), *where]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    "up process ingest watch dispatch worker web status explain audit retry hold release reject simulate".split(),
+)
+def test_help_documents_each_command(command: str) -> None:
+    done = muscate(command, "--help")
+    assert done.returncode == 0
+    assert "Usage:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"), [("V9_9", "is not a version"), ("V1_0", "retired"), ("V1_2", "is not a version")]
+)
+def test_version_that_is_not_produced_is_wrong_use(version: str, reason: str, tmp_path: Path) -> None:
+    done = muscate("process", "x.SAFE", "--version", version, "--out", tmp_path)
+    assert done.returncode == 2
+    assert reason in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_unwritable_output_fails_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = muscate("process", "x.SAFE", "--out", tmp_path / "file" / "out")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "Not a directory" in done.stderr
+
+
+@pytest.fixture
+def packages(t33twm_small: Path) -> list[Path]:
+    return sorted(t33twm_small.glob("*.SAFE"), key=lambda p: p.name.split("_")[2])
+
+
+@pytest.mark.slow
+def test_bad_inputs_are_named_and_the_others_go_on(packages: list[Path], tmp_path: Path) -> None:
+    truncated = tmp_path / "in" / packages[1].name
+    shutil.copytree(packages[1], truncated)
+    image = next(truncated.rglob("*_B04.jp2"))
+    image.write_bytes(image.read_bytes()[:-2000])
+    missing = tmp_path / "in" / packages[2].name
+    shutil.copytree(packages[2], missing)
+    next(missing.rglob("*_B8A.jp2")).unlink()
+    bomb = tmp_path / "in" / "S2A_MSIL1C_20230901T095031_N0510_R079_T33TWM_20230901T133204.zip"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.SAFE/MTD_MSIL1C.xml", b"0" * 50_000_000)
+    nothing = tmp_path / "in" / "nothing.SAFE"
+    out = tmp_path / "out"
+
+    done = muscate("process", truncated, missing, bomb, nothing, packages[3], packages[0], "--out", out, "--json")
+    assert done.returncode == 3, done.stderr
+    results = {r["l1c"]: r for r in map(json.loads, done.stdout.splitlines())}
+    assert len(results) == 6
+    assert results[packages[0].name]["status"] == results[packages[3].name]["status"] == "valid"
+    assert results[packages[0].name]["mode"] == "init"
+    assert results[packages[3].name]["mode"] == "nominal"
+    for path, fault in ((truncated, "B04"), (missing, "B8A"), (bomb, "ratio"), (nothing, "")):
+        result = results[path.name]
+        assert result["status"] == "rejected"
+        assert result["product"] is None
+        assert fault in result["reason"]
+        assert "\n" not in result["reason"]
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        Path(results[p.name]["product"]).name for p in (packages[0], packages[3])
+    )
+
+
+@pytest.mark.slow
+def test_state_carries_the_past_from_run_to_run(packages: list[Path], tmp_path: Path) -> None:
+    """One run over three dates and three runs over one date each make the same pixels."""
+    first = muscate("process", *packages[1:4], "--out", tmp_path / "one", "--json")
+    assert first.returncode == 0, first.stderr
+    for package in packages[1:4]:
+        done = muscate("process", package, "--out", tmp_path / "three", "--state", tmp_path / "state", "--json")
+        assert done.returncode == 0, done.stderr
+    one = {p.name: p.read_bytes() for p in (tmp_path / "one").rglob("*.tif")}
+    three = {p.name: p.read_bytes() for p in (tmp_path / "three").rglob("*.tif")}
+    assert one == three
+
+    again = muscate("process", packages[1], "--out", tmp_path / "one", "--json")
+    assert again.returncode == 3
+    assert "already there" in json.loads(again.stdout)["reason"]
+
+
+@pytest.mark.slow
+def test_product_reads_back_with_plain_rasterio(packages: list[Path], tmp_path: Path) -> None:
+    import rasterio
+
+    done = muscate("process", packages[1], "--out", tmp_path, "--json")
+    made = Path(json.loads(done.stdout)["product"])
+    (band,) = made.glob("*_SRE_B4.tif")
+    with rasterio.open(band) as opened:
+        values = opened.read(1, masked=True)
+    assert (values == product.read(made).reflectance("B4")).all()
+
+
+def test_ingest_and_status_on_an_empty_home(tmp_path: Path) -> None:
+    done = muscate("ingest", tmp_path / "nothing.SAFE", home=tmp_path / "home")
+    assert done.returncode == 3
+    assert "nothing.SAFE" in done.stdout
+    assert muscate("status", "--json", home=tmp_path / "home").returncode == 0
+    assert muscate("audit", home=tmp_path / "home").returncode == 0
+    unknown = muscate("explain", "S2A_nothing", home=tmp_path / "home")
+    assert unknown.returncode == 1
+    assert len(unknown.stderr.splitlines()) == 1

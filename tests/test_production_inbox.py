@@ -1,0 +1,335 @@
+"""What is dropped into the inbox or given to `ingest`: taken whole, in order of time, or refused without loss."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from processing.production import ingest as ingest_module
+from processing.production import operations, watcher
+from processing.production.ingest import Ingested, ingest, packages
+from processing.production.watcher import Inbox
+from processing.settings import Settings
+from processing.store import Store
+from processing.store.models import Acquisition, Anomaly, Event, Granule, Job
+
+DATES = ["20230810", "20230813", "20230815", "20230818", "20230820"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(home=tmp_path / "home")  # type: ignore[call-arg]
+    settings.make_folders()
+    return settings
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    store = Store(settings.url)
+    store.upgrade()
+    yield store
+    assert operations.audit(store, settings) == []
+    assert list(settings.l1c.glob("*/.*")) == []
+    store.dispose()
+
+
+@pytest.fixture
+def inbox(settings: Settings, store: Store) -> Inbox:
+    return Inbox(settings, store)
+
+
+def safe(folder: Path, date: str = DATES[0]) -> Path:
+    return next(folder.glob(f"*_{date}T*.SAFE"))
+
+
+def drop(package: Path, settings: Settings, name: str | None = None) -> Path:
+    """A copy of its own, since tests spoil it."""
+    target = settings.inbox / (name or package.name)
+    return Path(shutil.copytree(package, target))
+
+
+def zipped(package: Path, target: Path) -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for path in sorted(package.rglob("*")):
+            archive.write(path, path.relative_to(package.parent))
+    return target
+
+
+def content(package: Path) -> dict[str, str]:
+    return {
+        str(p.relative_to(package)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(package.rglob("*"))
+        if p.is_file()
+    }
+
+
+def look(inbox: Inbox, times: int = 2) -> list[Ingested]:
+    return [result for _ in range(times) for result in inbox.look()]
+
+
+def left(settings: Settings) -> list[str]:
+    return sorted(p.name for p in settings.inbox.iterdir() if p != settings.rejected)
+
+
+def reason(settings: Settings, package: Path) -> str:
+    return (settings.rejected / f"{package.name}.reason.txt").read_text()
+
+
+# Taken
+
+
+def test_dates_dropped_together_enter_in_order_of_time(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path
+) -> None:
+    for date in reversed(DATES):
+        drop(safe(t33twm_small, date), settings)
+    assert look(inbox, 1) == []  # not yet known to be whole
+    results = look(inbox, 1)
+    assert [r.accepted for r in results] == [True] * 5
+    assert left(settings) == []
+    with store.read() as session:
+        acquisitions = session.query(Acquisition).order_by(Acquisition.id).all()
+        assert [f"{a.sensing:%Y%m%d}" for a in acquisitions] == DATES
+        assert {a.tile for a in acquisitions} == {"33TWM"}
+        for granule in session.query(Granule):
+            placed = settings.l1c / granule.path
+            assert placed.parent.name == "33TWM"
+            assert content(placed) == content(t33twm_small / placed.name)
+        assert session.query(Job).count() == 5
+
+
+def test_a_package_that_still_grows_is_left_alone(inbox: Inbox, settings: Settings, t33twm_small: Path) -> None:
+    package = drop(safe(t33twm_small), settings)
+    drop(safe(t33twm_small, DATES[1]), settings, ".hidden.SAFE")
+    drop(safe(t33twm_small, DATES[2]), settings, "coming.zip.part")
+    for number in range(4):
+        (package / "more").write_text("x" * number)
+        assert look(inbox, 1) == []
+    (package / "more").unlink()
+    assert [r.accepted for r in look(inbox)] == [True]
+    assert left(settings) == [".hidden.SAFE", "coming.zip.part"]
+
+
+def test_a_whole_package_waits_for_the_inbox_to_come_to_rest_but_not_for_ever(
+    inbox: Inbox, settings: Settings, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(safe(t33twm_small), settings)
+    growing = settings.inbox / ".coming"
+    for number in range(3):
+        growing.write_text("x" * number)
+        assert look(inbox, 1) == []
+    monkeypatch.setattr(watcher, "PATIENCE", 0.0)
+    growing.write_text("x" * 9)
+    assert [r.accepted for r in look(inbox, 1)] == [True]
+
+
+def test_a_done_marker_says_that_a_package_is_whole(inbox: Inbox, settings: Settings, t33twm_small: Path) -> None:
+    package = drop(safe(t33twm_small), settings)
+    Path(f"{package}.done").touch()
+    assert [r.accepted for r in look(inbox, 1)] == [True]
+    assert left(settings) == []
+
+
+def test_a_zip_a_link_and_a_folder_of_packages_are_taken(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path
+) -> None:
+    zipped(safe(t33twm_small), settings.inbox / (safe(t33twm_small).name.removesuffix(".SAFE") + ".zip"))
+    linked = safe(t33twm_small, DATES[1])
+    (settings.inbox / linked.name).symlink_to(linked.resolve())
+    (settings.inbox / "order_17").mkdir()
+    shutil.copytree(safe(t33twm_small, DATES[2]), settings.inbox / "order_17" / safe(t33twm_small, DATES[2]).name)
+    before = content(linked)
+    assert [r.accepted for r in look(inbox)] == [True] * 3
+    assert left(settings) == []
+    assert content(linked) == before
+    with store.read() as session:
+        assert all(not (settings.l1c / g.path).is_symlink() for g in session.query(Granule))
+
+
+def test_an_ingest_stopped_before_it_cleared_the_inbox_is_completed(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path
+) -> None:
+    package = drop(safe(t33twm_small), settings)
+    assert [r.accepted for r in ingest(settings, store, [package], "inbox")] == [True]
+    look(inbox)
+    assert left(settings) == []
+    assert list(settings.rejected.iterdir()) == []
+
+
+def test_what_a_killed_ingest_left_is_replaced(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path
+) -> None:
+    package = drop(safe(t33twm_small), settings)
+    half = settings.l1c / "33TWM" / package.name
+    half.mkdir(parents=True)
+    (half / "half").touch()
+    assert [r.accepted for r in look(inbox)] == [True]
+    assert not (half / "half").exists()
+
+
+# Refused
+
+
+def spoil(package: Path, how: str) -> Path:
+    band = next(package.glob("GRANULE/*/IMG_DATA/*_B03.jp2"))
+    product = package / "MTD_MSIL1C.xml"
+    if how == "truncated image":
+        band.write_bytes(band.read_bytes()[:2000])
+    elif how == "missing band":
+        band.unlink()
+    elif how == "missing XML":
+        product.unlink()
+    elif how == "malformed XML":
+        product.write_bytes(product.read_bytes()[:500])
+    elif how == "unknown baseline":
+        text = product.read_text()
+        product.write_text(text.replace("<PROCESSING_BASELINE>05.10<", "<PROCESSING_BASELINE>99.99<"))
+    elif how == "Level-2A":
+        text = product.read_text().replace("Level-1C", "Level-2A").replace("S2MSI1C", "S2MSI2A")
+        product.write_text(text.replace("Level-1C_User_Product", "Level-2A_User_Product"))
+    elif how == "link inside":
+        band.unlink()
+        band.symlink_to("/etc/passwd")
+    elif how == "truncated zip":
+        archive = zipped(package, package.with_suffix(".zip"))
+        archive.write_bytes(archive.read_bytes()[:-5000])
+        shutil.rmtree(package)
+        return archive
+    elif how == "zip bomb":
+        archive = package.with_suffix(".zip")
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr(f"{package.name}/MTD_MSIL1C.xml", b"0" * 30_000_000)
+        shutil.rmtree(package)
+        return archive
+    elif how == "any file":
+        shutil.rmtree(package)
+        text_file = package.with_name("notes.txt")
+        text_file.write_text("hello")
+        return text_file
+    return package
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "truncated image",
+        "missing band",
+        "missing XML",
+        "malformed XML",
+        "unknown baseline",
+        "Level-2A",
+        "link inside",
+        "truncated zip",
+        "zip bomb",
+        "any file",
+    ],
+)
+def test_a_bad_package_is_set_aside_whole_with_its_reason_and_the_others_go_on(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path, how: str
+) -> None:
+    bad = spoil(drop(safe(t33twm_small), settings), how)
+    before = content(bad) if bad.is_dir() else bad.read_bytes()
+    drop(safe(t33twm_small, DATES[1]), settings)
+    results = look(inbox)
+    assert sorted(r.accepted for r in results) == [False, True]
+    assert left(settings) == []
+    aside = settings.rejected / bad.name
+    assert (content(aside) if aside.is_dir() else aside.read_bytes()) == before
+    words = reason(settings, bad)
+    assert words.count("\n") == 1
+    assert bad.name in words
+    with store.read() as session:
+        assert session.query(Acquisition).count() == 1
+        assert session.query(Event).filter(Event.kind == "refused").one().data["l1c"] == bad.name
+        assert session.query(Anomaly).one().count == 1
+
+
+def test_a_date_already_there_is_refused(inbox: Inbox, settings: Settings, t33twm_small: Path) -> None:
+    drop(safe(t33twm_small), settings)
+    look(inbox)
+    for number in range(2):  # two of one name find their places
+        package = drop(safe(t33twm_small), settings)
+        assert [r.accepted for r in look(inbox)] == [False]
+        assert "already there" in reason(settings, package)
+        assert len(list(settings.rejected.glob("*.SAFE*"))) == 2 * (number + 1)
+
+
+def test_a_full_disk_leaves_the_package_in_the_inbox(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = drop(safe(t33twm_small), settings)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        (result,) = look(inbox)
+        assert "No space left" in (result.reason or "")
+        assert left(settings) == [package.name]
+        assert list(settings.rejected.iterdir()) == []
+    assert [r.accepted for r in look(inbox, 1)] == [True]
+
+
+def test_a_fault_of_the_reader_stops_nobody(
+    inbox: Inbox, settings: Settings, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ingest_module.l1c.granules
+
+    def granules(path: Path) -> object:
+        if DATES[0] in path.name:
+            raise ZeroDivisionError("division by zero")
+        return real(path)
+
+    monkeypatch.setattr(ingest_module.l1c, "granules", granules)
+    bad = drop(safe(t33twm_small), settings)
+    drop(safe(t33twm_small, DATES[1]), settings)
+    assert sorted(r.accepted for r in look(inbox)) == [False, True]
+    assert "ZeroDivisionError" in reason(settings, bad)
+
+
+# From the command line
+
+
+def test_ingest_leaves_the_files_of_the_user_as_they_are(
+    settings: Settings, store: Store, t33twm_small: Path, tmp_path: Path
+) -> None:
+    given = Path(shutil.copytree(safe(t33twm_small), tmp_path / "mine" / safe(t33twm_small).name))
+    before = content(given)
+    missing = tmp_path / "nothing.SAFE"
+    results = list(ingest(settings, store, [tmp_path / "mine", missing, given]))
+    assert [(r.name, r.accepted) for r in results] == [(missing.name, False), (given.name, True), (given.name, False)]
+    assert "no such file" in (results[0].reason or "")
+    assert content(given) == before
+    assert packages(tmp_path / "mine") == [given]
+
+
+def test_ingest_copies_where_links_are_not_possible(
+    settings: Settings, store: Store, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other_device(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", other_device)
+    given = safe(t33twm_small)
+    assert [r.accepted for r in ingest(settings, store, [given])] == [True]
+    assert content(settings.l1c / "33TWM" / given.name) == content(given)
+
+
+def test_status_and_explain_of_what_waits(settings: Settings, store: Store, t33twm_small: Path) -> None:
+    list(ingest(settings, store, [t33twm_small]))
+    status = operations.status(store)
+    assert status["states"] == {"ready": 5}
+    assert status["backlog"] == 5
+    json.dumps(status)
+    (story,) = operations.explain(store, safe(t33twm_small, DATES[3]).name).values()
+    assert "older date of its tile" in str(story["why"])
+    with pytest.raises(ValueError, match="nothing"):
+        operations.explain(store, "nothing")

@@ -1,0 +1,784 @@
+"""The store's promises, on SQLite and on a real Postgres: order, leases, fencing, lineage, schema."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from processing.errors import Fenced, InputError, StoreError
+from processing.sites import Site as KnownSite
+from processing.store import MIGRATIONS, Store, catalogue, checks, lease, orders, outcomes, sites, upkeep
+from processing.store.catalogue import Arrival
+from processing.store.lease import Claim
+from processing.store.models import (
+    Acquisition,
+    Anomaly,
+    Attempt,
+    Base,
+    Chain,
+    Event,
+    Granule,
+    Job,
+    Product,
+    Quality,
+    Site,
+    SiteTile,
+    Tile,
+)
+from processing.store.outcomes import Made
+from tests.store_databases import postgres, url  # noqa: F401
+
+# ruff: noqa: F811
+
+FIRST = datetime(2023, 8, 10, 9, 45, 49, tzinfo=UTC)
+TTL = 60.0
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    store = Store(url)
+    store.upgrade(explicit=True)
+    with store.write() as session:
+        sites.open_campaigns(session, ["V1_4"])
+    yield store
+    with store.read() as session:
+        assert list(checks.violations(session)) == []
+    store.dispose()
+
+
+def arrival(day: int, **changes: object) -> Arrival:
+    sensing = FIRST + timedelta(days=day, minutes=3)
+    fields: dict[str, object] = {
+        "tile": "33TWM",
+        "platform": "S2A",
+        "datatake": FIRST + timedelta(days=day),
+        "sensing": sensing,
+        "relative_orbit": 79,
+        "name": f"S2A_MSIL1C_{sensing:%Y%m%d}",
+        "baseline": "05.10",
+        "datastrip": FIRST + timedelta(days=day),
+        "generation": FIRST + timedelta(days=day, hours=3),
+        "source": "inbox",
+        "path": f"33TWM/{sensing:%Y%m%d}.SAFE",
+        "bytes": 5,
+        "simulated": False,
+    }
+    return Arrival(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def add(store: Store, day: int, **changes: object) -> list[int]:
+    with store.write() as session:
+        return catalogue.add(session, arrival(day, **changes))
+
+
+def claim(store: Store, seconds: float = TTL) -> Claim | None:
+    with store.write() as session:
+        return lease.claim(session, "worker", seconds)
+
+
+def made(claim: Claim, **changes: object) -> Made:
+    fields: dict[str, object] = {
+        "mode": "nominal" if claim.previous else "init",
+        "figures": {"cloud_percent": 12.0, "aot_mean": None, "extra": 3.0},
+        "flags": {"rain": False},
+        "simulated": False,
+        "identifier": f"SENTINEL2A_{claim.sensing:%Y%m%d}_{claim.version}",
+        "has_state": True,
+        "manifest_sha": "0" * 64,
+        "bytes": 7,
+    }
+    return Made(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def publish(store: Store, claim: Claim, **changes: object) -> Product:
+    with store.write() as session:
+        return outcomes.published(session, claim, made(claim, **changes))
+
+
+def run_all(store: Store) -> list[Claim]:
+    done = []
+    while (claimed := claim(store)) is not None:
+        publish(store, claimed)
+        done.append(claimed)
+    return done
+
+
+def days(claims: list[Claim]) -> list[int]:
+    return [(c.sensing - FIRST).days for c in claims]
+
+
+# Schema
+
+
+def test_migrations_lead_to_the_models_up_down_and_up(url: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    store = Store(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    for _ in range(2):
+        store.upgrade(explicit=True)
+        with store.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.check(config)
+        with store.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.downgrade(config, "base")
+            assert sa.inspect(connection).get_table_names() == ["alembic_version"]
+    store.dispose()
+
+
+def test_check_constraints_are_in_the_migrated_schema(store: Store) -> None:
+    """Which `alembic check` does not look at."""
+    found = sa.inspect(store.engine)
+    for table in Base.metadata.sorted_tables:
+        wanted = {c.name for c in table.constraints if isinstance(c, sa.CheckConstraint)}
+        assert {c["name"] for c in found.get_check_constraints(table.name)} == wanted
+
+
+def test_a_newer_schema_is_refused_and_postgres_is_upgraded_only_explicitly(url: str) -> None:
+    store = Store(url)
+    if not store.is_sqlite:
+        with pytest.raises(StoreError, match="muscate db upgrade"):
+            store.upgrade()
+    store.upgrade(explicit=True)
+    store.upgrade()
+    with store.write() as session:
+        session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreError, match="newer"):
+        store.upgrade(explicit=True)
+    store.dispose()
+
+
+def test_many_may_start_at_once(url: str) -> None:
+    stores = [Store(url) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda store: store.upgrade(explicit=True), stores))
+    for store in stores:
+        store.dispose()
+
+
+def test_sqlite_is_set_for_durability(tmp_path: Path) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'x.db'}")
+    with store.read() as session:
+        pragmas = {p: session.execute(sa.text(f"PRAGMA {p}")).scalar() for p in ("journal_mode", "synchronous")}
+        assert pragmas == {"journal_mode": "wal", "synchronous": 2}
+        assert session.execute(sa.text("PRAGMA foreign_keys")).scalar() == 1
+    store.dispose()
+
+
+def test_a_database_out_of_reach_is_one_line(tmp_path: Path) -> None:
+    for bad in (f"sqlite:///{tmp_path}/no/such/x.db", "postgresql+psycopg://127.0.0.1:1/x", "nonsense://"):
+        with pytest.raises(StoreError) as caught:
+            Store(bad).upgrade()
+        assert "\n" not in str(caught.value)
+
+
+def test_times_keep_their_zone_and_naive_ones_are_refused(store: Store) -> None:
+    paris = datetime.fromisoformat("2023-08-10T11:45:49+02:00")
+    add(store, 0, sensing=paris)
+    with store.read() as session:
+        found = session.scalars(sa.select(Acquisition.sensing)).one()
+    assert found == paris
+    assert found.utcoffset() == timedelta(0)
+    with pytest.raises(sa.exc.StatementError, match="without zone"):
+        add(store, 1, sensing=datetime(2023, 8, 10))
+
+
+def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
+    def broken() -> None:
+        with store.write() as session:
+            catalogue.add(session, arrival(0))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        broken()
+    with store.read() as session:
+        assert session.scalar(sa.select(sa.func.count(Acquisition.id))) == 0
+        assert session.scalar(sa.select(sa.func.count(Job.id))) == 0
+
+
+# Sites and campaigns
+
+
+def test_sites_follow_their_list(store: Store) -> None:
+    with store.write() as session:
+        sites.register_sites(session, [KnownSite("fr", "France", "FR", ("31TCJ", "31TDJ"), 1)])
+        sites.register_sites(
+            session, [KnownSite("fr", "Midi", "FR", ("31TCJ",), 2), KnownSite("ma", "Maroc", "MA", ("29RPQ",), 1)]
+        )
+        sites.register_sites(session, [KnownSite("fr", "Midi", "FR", ("31TCJ",), 2)])
+    with store.read() as session:
+        assert {s.code: (s.name, s.active, s.priority) for s in session.query(Site)} == {
+            "fr": ("Midi", True, 2),
+            "ma": ("Maroc", False, 1),
+        }
+        assert {(s.site, s.tile) for s in session.query(SiteTile)} == {("fr", "31TCJ"), ("ma", "29RPQ")}
+
+
+def test_every_version_gets_every_date_and_paused_ones_wait(store: Store) -> None:
+    with store.write() as session:
+        sites.open_campaigns(session, ["V1_3", "V1_4"])
+    assert len(add(store, 0)) == 2
+    with store.write() as session:
+        sites.set_campaign(session, "V1_4", "paused")
+    assert [c.version for c in run_all(store)] == ["V1_3"]
+    add(store, 5)
+    assert [c.version for c in run_all(store)] == ["V1_3"]
+    with store.write() as session:
+        assert session.get_one(Tile, "33TWM").current_version == "V1_4"
+        sites.set_campaign(session, "V1_4", "active")
+    done = run_all(store)
+    assert [c.version for c in done] == ["V1_4", "V1_4"]
+    assert days(done) == [0, 5]
+    with store.write() as session, pytest.raises(ValueError, match="not a version"):
+        sites.open_campaigns(session, ["V9_9"])
+
+
+# Order, leases, fencing
+
+
+def test_dates_run_in_order_of_time_whatever_the_order_of_arrival(store: Store) -> None:
+    for day in (10, 0, 20, 5, 15):
+        add(store, day)
+    done = run_all(store)
+    assert days(done) == [0, 5, 10, 15, 20]
+    assert [c.previous.identifier if c.previous else None for c in done] == [
+        None,
+        *(made(c).identifier for c in done[:-1]),
+    ]
+    assert not any(c.late for c in done)
+
+
+def test_one_date_of_a_chain_at_once(store: Store) -> None:
+    add(store, 0)
+    add(store, 5)
+    add(store, 0, tile="33TWN")
+    first, other = claim(store), claim(store)
+    assert first is not None
+    assert other is not None
+    assert {first.tile, other.tile} == {"33TWM", "33TWN"}
+    assert claim(store) is None
+
+
+def test_claims_of_many_at_once_never_meet(store: Store) -> None:
+    tiles = [f"31T{a}{b}" for a in "CDE" for b in "HJK"]
+    for tile in tiles:
+        for day in (0, 5):
+            add(store, day, tile=tile, name=f"{tile}{day}")
+    order: dict[str, list[datetime]] = {tile: [] for tile in tiles}
+    lock = threading.Lock()
+
+    def work(_: int) -> None:
+        mine = Store(store.engine.url.render_as_string(hide_password=False))
+        idle = 0
+        while idle < 3:
+            claimed = claim(mine)
+            if claimed is None:
+                idle += 1
+                time.sleep(0.02)
+                continue
+            with lock:
+                order[claimed.tile].append(claimed.sensing)
+            publish(mine, claimed, identifier=f"{claimed.tile}{claimed.sensing:%Y%m%d}")
+        mine.dispose()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    assert all(len(dates) == 2 and dates == sorted(dates) for dates in order.values())
+
+
+def test_a_lost_lease_passes_on_and_the_stale_token_is_refused(store: Store) -> None:
+    add(store, 0)
+    stale = claim(store, 0.05)
+    assert stale is not None
+    time.sleep(0.1)
+    fresh = claim(store)
+    assert fresh is not None
+    assert (fresh.job_id, fresh.token) == (stale.job_id, stale.token + 1)
+    verbs: list[Callable[[sa.orm.Session], object]] = [
+        lambda s: lease.renew(s, stale, TTL),
+        lambda s: outcomes.published(s, stale, made(stale)),
+        lambda s: outcomes.not_valid(s, stale, made(stale), "cloud"),
+        lambda s: outcomes.rejected(s, stale, "input", "bad"),
+        lambda s: outcomes.failed(s, stale, "processor", "bad", signature="X"),
+        lambda s: outcomes.given_back(s, stale),
+    ]
+    for verb in verbs:
+        with pytest.raises(Fenced), store.write() as session:
+            verb(session)
+    publish(store, fresh)
+    with store.read() as session:
+        assert [a.outcome for a in session.query(Attempt).order_by(Attempt.id)] == ["lost", "published"]
+        assert session.query(Product).one().attempt_id == fresh.attempt_id
+
+
+def test_a_renewed_lease_is_kept(store: Store) -> None:
+    add(store, 0)
+    held = claim(store, 0.3)
+    assert held is not None
+    for _ in range(4):
+        time.sleep(0.15)
+        with store.write() as session:
+            lease.renew(session, held, 0.3)
+        assert claim(store) is None
+
+
+def test_an_attempt_ends_once(store: Store) -> None:
+    """A renewal that comes after the end must not take the chain again, nor a second end change the first."""
+    add(store, 0)
+    add(store, 5)
+    ended = claim(store)
+    assert ended is not None
+    publish(store, ended)
+    for verb in (lambda s: lease.renew(s, ended, TTL), lambda s: outcomes.not_valid(s, ended, made(ended), "cloud")):
+        with pytest.raises(Fenced), store.write() as session:
+            verb(session)
+    assert days(run_all(store)) == [5]
+
+
+def test_a_date_that_loses_every_worker_is_given_up_and_the_chain_goes_on(store: Store) -> None:
+    add(store, 0)
+    add(store, 5)
+    for _ in range(lease.MAX_ATTEMPTS):
+        assert [c and days([c]) for c in [claim(store, 0.02)]] == [[0]]
+        time.sleep(0.05)
+    with store.write() as session:
+        assert lease.expire(session) == 1
+    assert days(run_all(store)) == [5]
+    with store.read() as session:
+        reasons = session.scalars(sa.select(Job.reason).order_by(Job.sensing)).all()
+    assert reasons == ["the worker was lost 3 times", None]
+
+
+def test_an_older_date_that_arrives_while_a_lease_is_lost_goes_first(store: Store) -> None:
+    add(store, 5)
+    assert claim(store, 0.02) is not None
+    add(store, 0)
+    time.sleep(0.05)
+    assert days(run_all(store)) == [0, 5]
+
+
+# Outcomes
+
+
+def test_what_a_product_leaves(store: Store) -> None:
+    add(store, 0)
+    claimed = claim(store)
+    assert claimed is not None
+    publish(store, claimed, seconds={"read": 1.5}, absent=["FRE"], origin={"ozone": "constant"})
+    with store.read() as session:
+        product = session.query(Product).one()
+        assert product.path == f"33TWM/V1_4/{product.identifier}"
+        assert product.state_path == f"33TWM/V1_4/{product.identifier}.npz"
+        assert (product.current, product.valid, product.l1c) == (True, True, list(claimed.names))
+        assert (product.seconds, product.absent) == ({"read": 1.5}, ["FRE"])
+        assert product.quality is not None
+        assert (product.quality.cloud_percent, product.quality.other) == (12.0, {"extra": 3.0})
+        kinds = [e.kind for e in session.query(Event).order_by(Event.id)]
+        assert kinds == ["campaign_opened", "arrived", "claimed", "published"]
+
+
+def test_a_cloudy_date_keeps_its_figures_and_the_chain_goes_on_from_the_older_state(store: Store) -> None:
+    for day in (0, 5, 10):
+        add(store, day)
+    first = claim(store)
+    assert first is not None
+    publish(store, first)
+    cloudy = claim(store)
+    assert cloudy is not None
+    with store.write() as session:
+        outcomes.not_valid(session, cloudy, made(cloudy, figures={"cloud_percent": 95.0}), "95.0 % cloud")
+    third = claim(store)
+    assert third is not None
+    assert third.previous == claim_previous(first)
+    publish(store, third)
+    with store.read() as session:
+        assert session.get_one(Quality, cloudy.job_id).cloud_percent == 95.0
+        assert session.get_one(Job, cloudy.job_id).state == "not_valid"
+
+
+def claim_previous(of: Claim) -> lease.Previous:
+    name = made(of).identifier
+    return lease.Previous(1, name, f"33TWM/V1_4/{name}.npz")
+
+
+def test_a_date_that_leaves_the_state_unchanged_hands_it_on(store: Store) -> None:
+    for day in (0, 5, 10):
+        add(store, day)
+    first, second = claim(store), None
+    assert first is not None
+    publish(store, first)
+    second = claim(store)
+    assert second is not None
+    publish(store, second, has_state=False)
+    third = claim(store)
+    assert third is not None
+    assert third.previous is not None
+    assert third.previous.identifier == made(second).identifier
+    assert third.previous.state_path == claim_previous(first).state_path
+    publish(store, third)
+
+
+@pytest.mark.parametrize(
+    ("reason_class", "again", "hold", "states"),
+    [
+        ("processor", False, False, ["failed"]),
+        ("unknown", True, False, ["retry", "retry", "failed"]),
+        ("infrastructure", True, False, ["retry"] * 5),
+        ("input", False, True, ["held"]),
+    ],
+)
+def test_what_becomes_of_a_failure(store: Store, reason_class: str, again: bool, hold: bool, states: list[str]) -> None:
+    add(store, 0)
+    add(store, 5)
+    for expected in states:
+        claimed = claim(store)
+        assert claimed is not None
+        assert days([claimed]) == [0]
+        with store.write() as session:
+            state = outcomes.failed(session, claimed, reason_class, "why", signature="Why", again=again, hold=hold)
+        assert state == expected
+        with store.write() as session:  # let the wait pass
+            job = session.get_one(Job, claimed.job_id)
+            if state == "retry":
+                assert job.not_before > datetime.now(UTC)
+                assert not lease.claimable(session)
+                job.not_before = FIRST
+                lease.advance(session, claimed.chain_id)
+    with store.read() as session:
+        assert session.query(Anomaly).one().count == len(states)
+    following = claim(store)
+    if states[-1] == "failed":
+        assert following is not None
+        assert days([following]) == [5]
+        publish(store, following)
+    elif states[-1] == "held":
+        assert following is None
+    else:
+        assert following is not None
+        assert days([following]) == [0]
+
+
+def test_a_rejected_package_may_be_delivered_again(store: Store) -> None:
+    add(store, 0)
+    claimed = claim(store)
+    assert claimed is not None
+    with store.write() as session:
+        outcomes.rejected(session, claimed, "input", "B02: truncated", claimed.names[0])
+    assert claim(store) is None
+    add(store, 0)
+    again = claim(store)
+    assert again is not None
+    assert again.job_id == claimed.job_id
+    publish(store, again)
+
+
+# Late dates, halves, baselines
+
+
+def test_a_late_date_runs_alone_from_the_state_that_preceded_it_and_its_successor_says_so(store: Store) -> None:
+    for day in (0, 10, 20):
+        add(store, day)
+    run_all(store)
+    add(store, 5)
+    late = claim(store)
+    assert late is not None
+    assert late.late
+    assert late.previous is not None
+    assert late.previous.identifier.endswith("20230810_V1_4")
+    publish(store, late)
+    assert claim(store) is None
+    with store.read() as session:
+        flagged = {p.sensing.day: p.previous_not_latest for p in session.query(Product)}
+        assert flagged == {10: False, 15: False, 20: True, 30: False}
+
+
+def test_a_date_already_there_is_refused_and_leaves_the_store_as_it_was(store: Store) -> None:
+    add(store, 0)
+    with pytest.raises(InputError, match="already there"):
+        add(store, 0)
+    with pytest.raises(InputError, match=r"baseline 02\.04"):
+        add(store, 0, name="older", baseline="02.04")
+    with pytest.raises(InputError, match="same time or later"):
+        add(store, 0, name="renamed")
+    with store.read() as session:
+        assert session.query(Granule).count() == session.query(Job).count() == 1
+
+
+def test_the_other_half_of_a_pass_joins_a_date_that_has_not_run(store: Store) -> None:
+    add(store, 0)
+    half = FIRST + timedelta(minutes=2)
+    add(store, 0, name="half", datastrip=half)
+    claimed = claim(store)
+    assert claimed is not None
+    assert len(claimed.packages) == 2
+    publish(store, claimed)
+    assert claim(store) is None
+
+
+def test_the_other_half_of_a_pass_that_ran_makes_a_new_revision(store: Store) -> None:
+    add(store, 0)
+    add(store, 5)
+    run_all(store)
+    add(store, 0, name="half", datastrip=FIRST + timedelta(minutes=2))
+    claimed = claim(store)
+    assert claimed is not None
+    assert (claimed.revision, claimed.late, len(claimed.packages)) == (1, True, 2)
+    assert claimed.previous is None
+    product = publish(store, claimed)
+    assert product.path == f"33TWM/V1_4/revision-1/{product.identifier}"
+    with store.read() as session:
+        assert [
+            (p.revision, p.current) for p in session.query(Product).order_by(Product.sensing, Product.revision)
+        ] == [
+            (0, False),
+            (1, True),
+            (0, True),
+        ]
+
+
+def test_a_newer_baseline_takes_the_place_of_the_older_one(store: Store) -> None:
+    add(store, 0, baseline="02.04")
+    running = claim(store)
+    assert running is not None
+    add(store, 0, name="new", generation=FIRST + timedelta(days=900))
+    publish(store, running)
+    again = claim(store)
+    assert again is not None
+    assert (again.names, again.revision, again.late) == (("new",), 1, False)
+    publish(store, again)
+    assert claim(store) is None
+
+
+def test_a_date_settles_before_it_is_due(store: Store) -> None:
+    with store.write() as session:
+        catalogue.add(session, arrival(0), settle_seconds=0.3)
+    assert claim(store) is None
+    time.sleep(0.35)
+    assert claim(store) is not None
+
+
+# Orders
+
+
+def job_state(store: Store, name: str) -> str:
+    with store.read() as session:
+        return orders.find_jobs(session, name)[0].state
+
+
+def order(store: Store, verb: Callable[[sa.orm.Session, Job], str], name: str) -> str:
+    with store.write() as session:
+        (job,) = orders.find_jobs(session, name)
+        return verb(session, job)
+
+
+def test_hold_blocks_the_chain_release_and_reject_let_it_go_on(store: Store) -> None:
+    for day in (0, 5):
+        add(store, day)
+    name = arrival(0).name
+    assert order(store, orders.hold, f"/somewhere/{name}.SAFE") == "held"
+    assert claim(store) is None
+    assert order(store, orders.hold, name) == "is held: nothing to hold"
+    assert order(store, orders.release, name) == "queued"
+    assert order(store, orders.reject, name + ".zip") == "given up"
+    assert days(run_all(store)) == [5]
+    assert order(store, orders.retry, name) == "queued"
+    (late,) = run_all(store)
+    assert late.late
+    assert order(store, orders.retry, made(late).identifier) == "is published: nothing to retry"
+    with store.read() as session, pytest.raises(ValueError, match="no Level-1C package"):
+        orders.find_jobs(session, "nothing")
+
+
+def test_an_order_stops_a_date_that_runs(store: Store) -> None:
+    add(store, 0)
+    running = claim(store)
+    assert running is not None
+    order(store, orders.hold, arrival(0).name)
+    with pytest.raises(Fenced), store.write() as session:
+        lease.renew(session, running, TTL)
+    assert job_state(store, arrival(0).name) == "held"
+    with store.read() as session:
+        assert session.get_one(Attempt, running.attempt_id).outcome == "cancelled"
+
+
+def test_explain_names_the_rule(store: Store) -> None:
+    def why(day: int) -> str:
+        with store.read() as session:
+            return str(orders.explain_job(session, orders.find_jobs(session, arrival(day).name)[0])["why"])
+
+    add(store, 0)
+    add(store, 5)
+    assert "free worker" in why(0)
+    assert "older date of its tile, 2023-08-10, which is ready" in why(5)
+    claimed = claim(store)
+    assert claimed is not None
+    assert "lease of worker" in why(0)
+    with store.write() as session:
+        outcomes.failed(session, claimed, "infrastructure", "disk full", signature="StorageError", again=True)
+    assert "not before" in why(0)
+    assert "disk full" in why(0)
+    with store.write() as session:
+        sites.set_campaign(session, "V1_4", "paused")
+    assert "paused" in why(5)
+
+
+def test_states_are_forgotten_but_for_the_newest(store: Store) -> None:
+    for day in range(0, 30, 5):
+        add(store, day)
+    for number in range(6):
+        claimed = claim(store)
+        assert claimed is not None
+        publish(store, claimed, has_state=number != 4)  # the fifth hands on the state of the fourth
+    with store.write() as session:
+        gone = upkeep.forget_states(session, 2)
+    assert [path[-17:-9] for path in gone] == ["20230810", "20230815", "20230820"]
+    with store.read() as session:
+        left = [p.state_path for p in session.query(Product).order_by(Product.sensing) if p.state_path]
+    assert len(left) == 2
+    assert "20230825" in left[0]
+    with store.write() as session:
+        assert upkeep.forget_states(session, 2) == []
+
+
+# The promises under any history
+
+
+class Life(RuleBasedStateMachine):
+    """Dates arrive in any order, attempts end in any way, leases are lost, operators interfere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store("sqlite://")
+        Base.metadata.create_all(self.store.engine)
+        self.claims: list[Claim] = []
+        self.published: list[datetime] = []
+
+    @initialize()
+    def start(self) -> None:
+        with self.store.write() as session:
+            sites.open_campaigns(session, ["V1_4"])
+
+    @rule(day=st.integers(0, 8), half=st.booleans())
+    def arrive(self, day: int, half: bool) -> None:
+        changes = {"name": f"half{day}", "datastrip": FIRST} if half else {}
+        with suppress(InputError):
+            add(self.store, day, **changes)
+
+    @rule(seconds=st.sampled_from([-1.0, 60.0]))
+    def take(self, seconds: float) -> None:
+        claimed = claim(self.store, seconds)
+        if claimed is not None:
+            self.claims.append(claimed)
+
+    @rule(
+        index=st.integers(0, 5),
+        how=st.sampled_from(["publish", "publish", "publish", "cloudy", "reject", "fail", "retry", "held", "back"]),
+    )
+    def end(self, index: int, how: str) -> None:
+        if not self.claims:
+            return
+        ended = self.claims[index % len(self.claims)]
+        with suppress(Fenced), self.store.write() as session:
+            chain = lease.fence(session, ended)
+            if session.get_one(Attempt, ended.attempt_id).ended is not None:
+                return
+            assert chain.next_job_id is not None
+            if how == "publish":
+                outcomes.published(session, ended, made(ended, identifier=f"{ended.sensing:%Y%m%d}"))
+            elif how == "cloudy":
+                outcomes.not_valid(session, ended, made(ended), "cloud")
+            elif how == "reject":
+                outcomes.rejected(session, ended, "input", "bad")
+            elif how == "back":
+                outcomes.given_back(session, ended)
+            else:
+                outcomes.failed(
+                    session, ended, "unknown", "bad", signature="X", again=how == "retry", hold=how == "held"
+                )
+
+    @rule(index=st.integers(0, 20), verb=st.sampled_from([orders.retry, orders.hold, orders.release, orders.reject]))
+    def interfere(self, index: int, verb: Callable[[sa.orm.Session, Job], str]) -> None:
+        with self.store.write() as session:
+            jobs = session.scalars(sa.select(Job).order_by(Job.id)).all()
+            if jobs:
+                verb(session, jobs[index % len(jobs)])
+
+    @rule(status=st.sampled_from(["active", "active", "paused"]))
+    def campaign(self, status: str) -> None:
+        with self.store.write() as session:
+            sites.set_campaign(session, "V1_4", status)
+
+    @rule()
+    def tidy(self) -> None:
+        with self.store.write() as session:
+            lease.expire(session)
+
+    @invariant()
+    def promises_hold(self) -> None:
+        with self.store.read() as session:
+            assert list(checks.violations(session)) == []
+            running = session.scalars(sa.select(Job).where(Job.state == "running")).all()
+            for job in running:
+                older = sa.select(Job.id).where(
+                    Job.state.in_(("ready", "retry", "held")), Job.sensing < job.sensing, Job.created < job.created
+                )
+                assert session.scalars(older).all() == []
+
+    def teardown(self) -> None:
+        self.store.dispose()
+
+
+def test_promises_hold_under_any_history() -> None:
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=12, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        ),
+    )
+
+
+def test_checks_find_what_is_wrong(store: Store) -> None:
+    """A check that never speaks proves nothing."""
+    for day in (0, 5, 10):
+        add(store, day)
+    run_all(store)
+    add(store, 15)
+    with store.write() as session:
+        products = session.query(Product).order_by(Product.sensing).all()
+        products[0].prev_product = products[2].id
+        products[2].prev_product = products[0].id
+        products[1].prev_product = None
+        products[1].current = False
+        chain = session.query(Chain).one()
+        chain.next_job_id, chain.lease_owner = None, "nobody"
+        session.query(Job).filter(Job.state == "ready").one().state = "running"
+        session.flush()
+        kinds = {line.split(":")[0] for line in checks.violations(session)}
+        products[1].current = True
+        session.flush()
+        kinds |= {line.split(":")[0] for line in checks.violations(session)}
+        session.rollback()
+    assert kinds == {
+        "out of order",
+        "wrong previous",
+        "missing previous",
+        "several current",
+        "jobs without attempt",
+        "chains not offering",
+        "two running",
+        "lease without owner",
+    }
