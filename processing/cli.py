@@ -15,11 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-# Two copies of PROJ are installed, rasterio's and pyproj's: a variable that points at one breaks the other.
-for _name in ("PROJ_DATA", "PROJ_LIB"):
-    os.environ.pop(_name, None)
-os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
-
 import typer
 
 from . import __version__
@@ -54,16 +49,25 @@ def main() -> None:
 _debug = False
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _options(
+def _begin(
     debug: Annotated[bool, typer.Option(help="Show the traceback of a failure.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     global _debug
     _debug = debug
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
+    # Two copies of PROJ are installed, rasterio's and pyproj's: a variable that points at one breaks the other.
+    for name in ("PROJ_DATA", "PROJ_LIB"):
+        os.environ.pop(name, None)
+    os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
 
 
 def _is_settings_error(error: Exception) -> bool:

@@ -20,7 +20,7 @@ from ..store.models import Granule
 
 
 def up(settings: Settings, *, open_browser: bool = False) -> int:
-    """Start web, watcher, dispatcher (and a worker for a scheduler elsewhere), and wait until one of them ends or the user stops them.
+    """Start web, watcher and dispatcher, and wait until one of them ends or the user stops them.
 
     Returns
     -------
