@@ -1,0 +1,79 @@
+"""Pages and routes put together. The only file that knows how Panel is mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import holoviews as hv
+import panel as pn
+import panel_material_ui as pmui
+import uvicorn
+from bokeh.embed.bundle import bundle_for_objs_and_resources
+from bokeh.resources import Resources
+from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
+from panel.io.fastapi import add_applications
+from starlette.types import Receive, Scope, Send
+
+from dashboard import frame, routes
+from dashboard.pages.coverage import Coverage
+from dashboard.pages.production import Production
+from dashboard.pages.products import Products
+from dashboard.pages.versions import Versions
+from dashboard.snapshot import Snapshots
+from processing.settings import Settings
+from processing.store import Store
+
+
+class Compression(GZipMiddleware):
+    """Pages and scripts are sent compressed; images and rasters are so already."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(("/tiles/", "/products/")):
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create(settings: Settings) -> FastAPI:
+    """The web of one centre: four pages and the plain routes, fed by its store."""
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    snapshots = Snapshots(store)
+    hv.extension("bokeh")
+    pn.extension("tabulator", notifications=False)
+
+    app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
+    app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
+    app.include_router(routes.router(settings, store, snapshots))
+
+    def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
+        def open_page() -> pmui.Page:
+            return frame.page(name, make(snapshot=snapshots.latest(), settings=settings), snapshots)
+
+        return open_page
+
+    views: dict[str, Callable[..., frame.View]] = {
+        "production": Production,
+        "coverage": Coverage,
+        "versions": Versions,
+        "products": partial(Products, store),
+    }
+    # Makes the folders of GeoViews' and the others' scripts known: only those known by now are served.
+    bundle_for_objs_and_resources(None, Resources("server"))
+    # A browser may open a session from a page of ours only. Behind a proxy: BOKEH_ALLOW_WS_ORIGIN.
+    hosts = {"localhost", "127.0.0.1", settings.host} if settings.host not in ("0.0.0.0", "::") else {"*"}
+    add_applications(
+        {f"/{name}": opener(name, make) for name, make in views.items()},
+        app=app,
+        location=True,
+        websocket_origin=[f"{host}:{settings.port}" for host in sorted(hosts)],
+    )
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve the web until it is stopped."""
+    uvicorn.run(create(settings), host=settings.host, port=settings.port, log_level="warning")

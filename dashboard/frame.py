@@ -1,0 +1,179 @@
+"""What all pages share: title bar, navigation, banner, refresh; and small pieces of HTML."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+
+import panel as pn
+import panel_material_ui as pmui
+
+from dashboard import theme
+from dashboard.snapshot import SECONDS, Snapshot, Snapshots
+from processing.settings import Settings
+
+PAGES = {
+    "production": "Production",
+    "coverage": "Coverage",
+    "versions": "Versions",
+    "products": "Products",
+}
+
+#: For pieces of HTML, in both themes: colours derive from the text's.
+CSS = """
+:host { --line: color-mix(in srgb, currentColor 16%, transparent);
+        --soft: color-mix(in srgb, currentColor 62%, transparent);
+        --fill: color-mix(in srgb, currentColor 5%, transparent); font-size: 14px; line-height: 1.45; }
+a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: 2px; }
+h2 { font-size: 15px; font-weight: 600; margin: 4px 0 6px; } h2 small { font-weight: 400; color: var(--soft); }
+.age { text-align: right; font-size: 12.5px; }
+p { margin: 4px 0; } .soft { color: var(--soft); }
+.chip { display: inline-block; border-radius: 4px; padding: 1px 7px; font-size: 12px; font-weight: 500;
+        white-space: nowrap; }
+.kpis { display: grid; grid-template-columns: repeat(auto-fit, minmax(148px, 1fr)); gap: 10px; }
+.kpi { border: 1px solid var(--line); border-radius: 8px; padding: 9px 12px; background: var(--fill); min-width: 0;
+       color: inherit; text-decoration: none; display: block; }
+a.kpi:hover { border-color: var(--soft); }
+.kpi b { display: block; font-size: 23px; font-weight: 600; font-variant-numeric: tabular-nums; line-height: 1.25; }
+.kpi span { color: var(--soft); font-size: 12.5px; }
+.scroll { overflow-x: auto; max-width: 100%; }
+table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
+th { text-align: left; font-weight: 500; color: var(--soft); white-space: nowrap; }
+th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td.num, th.num { text-align: right; }
+.legend { display: flex; flex-wrap: wrap; gap: 4px 14px; font-size: 12.5px; }
+.legend i { display: inline-block; width: 12px; height: 12px; border-radius: 3px; margin-right: 5px;
+            vertical-align: -1px;
+            box-shadow: inset 0 0 0 1px color-mix(in srgb, currentColor 30%, transparent); }
+.note { border-left: 4px solid var(--c, #0B5C8A); padding: 6px 12px; background: var(--fill);
+        border-radius: 0 6px 6px 0; }
+.cell { border-radius: 5px; padding: 4px 9px; min-width: 92px; } .cell span { float: right; }
+code { background: var(--fill); padding: 1px 5px; border-radius: 4px; overflow-wrap: anywhere; }
+"""
+
+NAV_CSS = """
+nav { display: flex; gap: 2px; font-size: 15px; margin-left: 18px; }
+nav a { color: #fff; text-decoration: none; padding: 5px 12px; border-radius: 6px; opacity: .82; }
+nav a:hover { opacity: 1; background: rgba(255, 255, 255, .12); }
+nav a[aria-current] { opacity: 1; background: rgba(255, 255, 255, .2); font-weight: 600; }
+@media (max-width: 640px) { nav { font-size: 12px; gap: 0; margin-left: 0; } nav a { padding: 5px 4px; } }
+"""
+
+
+def html(content: str = "", **options: Any) -> pn.pane.HTML:
+    """A piece of HTML with the shared style."""
+    return pn.pane.HTML(content, stylesheets=[CSS], sizing_mode="stretch_width", **{"margin": (4, 0), **options})
+
+
+def plain(value: Any) -> str:
+    """Text from the store as HTML; nothing for a gap, which a frame holds as NaN."""
+    return escape(value) if isinstance(value, str) else ""
+
+
+def kpis(tiles: Iterable[Sequence[str]]) -> str:
+    """Figures with their label, a note and maybe a link, as HTML."""
+    cells = []
+    for label, value, note, *link in tiles:
+        body = f"<span>{escape(label)}</span><b>{escape(value)}</b><span>{escape(note)}</span>"
+        cells.append(
+            f'<a class="kpi" href="{escape(link[0])}">{body}</a>' if link else f'<div class="kpi">{body}</div>'
+        )
+    return f'<div class="kpis">{"".join(cells)}</div>'
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> str:
+    """Rows of ready HTML as a table that scrolls sideways where the page is narrow."""
+    mark = [' class="num"' if c in numbers else "" for c in columns]
+    head = "".join(f"<th{m}>{escape(c)}</th>" for c, m in zip(columns, mark, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{m}>{cell}</td>" for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def legend(entries: Iterable[tuple[str, str]]) -> str:
+    """Words with their colours, as HTML."""
+    return (
+        '<div class="legend">'
+        + "".join(f'<span><i style="background:{colour}"></i>{escape(text)}</span>' for text, colour in entries)
+        + "</div>"
+    )
+
+
+def how_to_begin(settings: Settings) -> str:
+    """What to do while the store is empty, as HTML."""
+    return (
+        '<div class="note"><h2>Nothing has arrived yet</h2>'
+        f"<p>Put Sentinel-2 Level-1C products (<code>.SAFE</code> folders or <code>.zip</code> files) into the inbox "
+        f"<code>{escape(str(settings.inbox.resolve()))}</code>. They are taken in within seconds, "
+        "produced in the order of their dates, and shown here.</p>"
+        "<p>For a first look without own products: <code>muscate simulate --help</code>.</p></div>"
+    )
+
+
+class View(pn.viewable.Viewer):
+    """A page that shows a snapshot; `draw` is called at the start and whenever the store has changed."""
+
+    def __init__(self, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
+        self.snapshot = snapshot
+        self.settings = settings
+        super().__init__(**params)
+
+    def draw(self) -> None:
+        raise NotImplementedError
+
+
+def page(name: str, view: View, snapshots: Snapshots) -> pmui.Page:
+    """The whole page around a view; looks for a newer snapshot every few seconds while it is open."""
+    links = "".join(
+        f'<a href="/{key}"{" aria-current=page" if key == name else ""}>{title}</a>' for key, title in PAGES.items()
+    )
+    nav = pn.pane.HTML(f"<nav>{links}</nav>", stylesheets=[NAV_CSS], margin=0)
+    age = html(margin=0)
+    banner = html()
+
+    def refresh() -> None:
+        snapshot = view.snapshot
+        newest = snapshot.products["published"].max() if len(snapshot.products) else None
+        text = f"Store read {snapshot.taken:%H:%M:%S} UTC"
+        if newest is not None:
+            text += f" · newest product {theme.duration(datetime.now(UTC) - newest)} ago"
+        if snapshots.fault:
+            text = f"The store can't be read since {snapshot.taken:%Y-%m-%d %H:%M:%S} UTC: {snapshots.fault}"
+        age.object = f'<div class="soft age" data-snapshot="{snapshot.version}">{escape(text)}</div>'
+        banner.object = ""
+        if snapshot.all_simulated:
+            banner.object = (
+                f'<div class="note" style="--c:{theme.SIMULATED}">{theme.simulated_mark()} All products shown here '
+                "come from the simulation: nothing of it was seen by a satellite.</div>"
+            )
+        banner.visible = bool(banner.object)
+
+    async def pull() -> None:
+        snapshot = await asyncio.to_thread(snapshots.latest)
+        changed = snapshot.version != view.snapshot.version
+        view.snapshot = snapshot
+        refresh()
+        if changed:
+            view.draw()
+
+    refresh()
+    view.draw()
+    if pn.state.curdoc:
+        pn.state.add_periodic_callback(pull, int(SECONDS * 1000))  # type: ignore[arg-type]  # takes coroutines too
+    return pmui.Page(
+        title="muscate",
+        meta_title=f"{PAGES[name]} · muscate",
+        header=[nav],
+        main=[pn.Column(age, banner, view, sizing_mode="stretch_width", margin=(4, 16))],
+        theme_config={
+            "light": {"palette": {"primary": {"main": theme.ACCENT}}},
+            "dark": {
+                "palette": {"primary": {"main": theme.ACCENT_DARK}},
+                "components": {"MuiAppBar": {"styleOverrides": {"root": {"backgroundColor": "#10303F !important"}}}},
+            },
+        },
+    )

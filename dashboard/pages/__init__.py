@@ -1,0 +1,1 @@
+"""The pages: one view each, fed with snapshots of the store."""

@@ -1,0 +1,472 @@
+"""Products: the list, and of the chosen one reflectance and masks side by side on the product's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+import param
+from bokeh.models import Range1d, WMTSTileSource
+from bokeh.plotting import figure
+
+from dashboard import queries, theme, tiles
+from dashboard.frame import View, how_to_begin, html, kpis
+from processing.errors import ProductError
+
+if TYPE_CHECKING:
+    from dashboard.snapshot import Snapshot
+    from processing.settings import Settings
+    from processing.store import Store
+
+ANY = "All"
+#: Layers that can lie under the masks, or alone on the left.
+IMAGES = ("natural", "false", "natural-flat", "aot", "water-vapour")
+NO_MASK = "none"
+#: Height of the two views. [px]
+HEIGHT = 480
+#: Rows of the list.
+ROWS = 14
+LIST_CSS = """
+:host .tabulator { font-size: 12.5px; }
+:host .tabulator-cell, :host .tabulator-col-content { padding: 4px 5px !important; }
+"""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Corner and size of a product on the ground, in its UTM projection. [m]"""
+
+    west: float
+    north: float
+    width: float
+    height: float
+
+
+def tile_url(folder: queries.Folder, layer: str, bits: int | None = None) -> str:
+    """Address of a layer's tiles for Bokeh; it holds the product's digest, so that it may be kept for ever."""
+    style = "" if bits is None else f"&bits={bits}"
+    return f"/tiles/{folder.identifier}/{layer}/{{Z}}/{{X}}/{{Y}}?v={folder.manifest_sha[:12]}{style}"
+
+
+def tile_source(extent: Extent) -> WMTSTileSource:
+    """A lattice of tiles that begins at the product's north-west corner; the address comes later."""
+    return WMTSTileSource(
+        url="",
+        tile_size=tiles.SIZE,
+        min_zoom=0,
+        max_zoom=tiles.NATIVE,
+        initial_resolution=tiles.RESOLUTION0,
+        wrap_around=False,
+        **origin(extent),
+    )
+
+
+def origin(extent: Extent) -> dict[str, Any]:
+    """Where Bokeh's lattice begins: it counts from the south-west of level 0's only tile. [m]"""
+    return {
+        "x_origin_offset": -extent.west,
+        "y_origin_offset": -(extent.north - tiles.SIZE * tiles.RESOLUTION0),
+    }
+
+
+class Viewer(pn.viewable.Viewer):
+    """Two figures with one extent: on the left an image, on the right an image under a mask."""
+
+    left: Any = param.Selector(default="natural", objects=list(IMAGES), doc="Image of the left view.")
+    right: Any = param.Selector(default="natural", objects=list(IMAGES), doc="Image under the mask.")
+    mask: Any = param.Selector(default="CLM", objects=[*theme.MASKS, NO_MASK], doc="Mask of the right view.")
+    bits: Any = param.List(default=[], doc="Bits of the mask that are drawn.")
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._folder: queries.Folder | None = None
+        self._extent: Extent | None = None
+        nowhere = Extent(0, 0, 1, 1)
+        self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
+        self._sources = {name: tile_source(nowhere) for name in ("left", "right", "mask")}
+        self._figures = [self._figure(), self._figure()]
+        self.renderers = {
+            "left": self._figures[0].add_tile(self._sources["left"], smoothing=False),
+            "right": self._figures[1].add_tile(self._sources["right"], smoothing=False),
+            "mask": self._figures[1].add_tile(self._sources["mask"], smoothing=False, alpha=0.6, level="glyph"),
+        }
+        small: dict[str, Any] = {"size": "small", "width": 205, "margin": (4, 8, 4, 0), "description": ""}
+        self._left = pmui.Select.from_param(self.param.left, options=_titles(IMAGES), label="Left: image", **small)
+        self._right = pmui.Select.from_param(self.param.right, options=_titles(IMAGES), label="Right: image", **small)
+        self._mask = pmui.Select.from_param(
+            self.param.mask, options=_titles([*theme.MASKS, NO_MASK]), label="Right: mask over it", **small
+        )
+        opacity = pmui.FloatSlider(
+            label="Mask opacity", start=0, end=1, step=0.05, value=0.6, width=150, size="small", margin=(0, 8)
+        )
+        opacity.jslink(self.renderers["mask"], value="alpha")
+        self._bits = pmui.CheckBoxGroup(label="", options={}, value=[], inline=True, margin=0)
+        self._bits.param.watch(lambda event: setattr(self, "bits", list(event.new)), "value")
+        self._left_legend, self._right_legend = html(), html()
+        self._panes = [pn.pane.Bokeh(plot, sizing_mode="stretch_width", height=HEIGHT) for plot in self._figures]
+        side = {"flex": "1 1 400px", "min-width": "min(100%, 300px)"}
+        self._layout = pn.Column(
+            pn.FlexBox(self._left, self._right, self._mask, opacity, align_items="center", gap="2px 6px"),
+            pn.FlexBox(
+                pn.Column(self._panes[0], self._left_legend, styles=side),
+                pn.Column(self._panes[1], self._bits, self._right_legend, styles=side),
+                sizing_mode="stretch_width",
+                gap="4px 16px",
+            ),
+            sizing_mode="stretch_width",
+        )
+        self._choose_bits()
+
+    def _figure(self) -> Any:
+        plot = figure(
+            x_range=self.x_range,
+            y_range=self.y_range,
+            match_aspect=True,
+            sizing_mode="stretch_width",
+            height=HEIGHT,
+            tools="pan,wheel_zoom,box_zoom,reset",
+            active_scroll="wheel_zoom",
+            min_border=0,
+            toolbar_location="above",
+            output_backend="canvas",
+        )
+        plot.axis.visible = False
+        plot.grid.visible = False
+        plot.toolbar.logo = None
+        return plot
+
+    def open(self, folder: queries.Folder, extent: Extent, layers: list[str]) -> None:
+        """Show a product; the place and scale stay if it lies where the one before lay."""
+        moved = extent != self._extent
+        self._folder, self._extent = folder, extent
+        images = [name for name in IMAGES if name in layers]
+        masks = [*(name for name in theme.MASKS if name in layers), NO_MASK]
+        self._left.options = self._right.options = _titles(images)
+        self._mask.options = _titles(masks)
+        self.param.update(
+            left=self.left if self.left in images else images[0],
+            right=self.right if self.right in images else images[0],
+            mask=self.mask if self.mask in masks else NO_MASK,
+        )
+        if moved:
+            self._change(lambda: self._move(extent))
+        self._draw()
+
+    def _move(self, extent: Extent) -> None:
+        half = max(extent.width, extent.height) / 2
+        x, y = extent.west + extent.width / 2, extent.north - extent.height / 2
+        for span, middle in ((self.x_range, x), (self.y_range, y)):
+            start, end = middle - half, middle + half
+            span.update(start=start, end=end, reset_start=start, reset_end=end)
+        for source in self._sources.values():
+            source.update(**origin(extent))
+
+    def _change(self, change: Callable[[], None]) -> None:
+        """Change Bokeh's models. An event of a widget comes without the document's lock, which a next tick has."""
+        document = self.x_range.document
+        if document is not None and document.session_context is not None:
+            document.add_next_tick_callback(change)
+        else:
+            change()
+
+    @param.depends("mask", watch=True)
+    def _choose_bits(self) -> None:
+        styles = theme.MASKS.get(self.mask, ())
+        self._bits.param.update(
+            options={style.words: int(style.bit) for style in styles},
+            value=[int(style.bit) for style in styles if style.shown],
+            sx=_coloured(styles),
+        )
+        self._bits.visible = bool(styles)
+        self._draw()
+
+    @param.depends("left", "right", "bits", watch=True)
+    def _draw(self) -> None:
+        self._left_legend.object = _image_legend(self.left)
+        self._right_legend.object = _image_legend(self.right)
+        if self._folder is None:
+            return
+        masked = self.mask != NO_MASK and bool(self.bits)
+        urls = {"left": tile_url(self._folder, self.left), "right": tile_url(self._folder, self.right)}
+        if masked:
+            urls["mask"] = tile_url(self._folder, self.mask, sum(self.bits))
+
+        def change() -> None:
+            self.renderers["mask"].visible = masked
+            for name, url in urls.items():
+                self._sources[name].url = url
+
+        self._change(change)
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._layout
+
+
+def _titles(layers: Iterable[str]) -> dict[str, str]:
+    """Layers by their title, as a choice."""
+    return {tiles.LAYERS[name].title if name != NO_MASK else "No mask": name for name in layers}
+
+
+def _coloured(styles: tuple[theme.BitStyle, ...]) -> dict[str, Any]:
+    """Small check boxes, each in the colour of its bit: they are the legend of the mask."""
+    boxes = {
+        f"& label:nth-of-type({place}) .MuiCheckbox-root": {"color": f"{style.colour} !important"}
+        for place, style in enumerate(styles, 1)
+    }
+    return {
+        "& .MuiFormControlLabel-label": {"fontSize": "12.5px"},
+        "& .MuiCheckbox-root": {"padding": "1px 4px 1px 8px", "filter": "drop-shadow(0 0 .6px #555)"},
+        **boxes,
+    }
+
+
+def _image_legend(layer: str) -> str:
+    """The scale of an image in words, or as a ramp."""
+    ramps = {
+        "aot": (theme.AOT_RAMP, "0", f"{tiles.AOT_TOP:g} and more", "AOT at 550 nm [-]"),
+        "water-vapour": (theme.WATER_VAPOUR_RAMP, "0", f"{tiles.WATER_VAPOUR_TOP:g} and more", "water vapour [g cm⁻²]"),
+    }
+    if layer in ramps:
+        colours, low, high, quantity = ramps[layer]
+        return (
+            f'<div class="legend"><span>{quantity}: {low} <i style="width:140px;background:linear-gradient(90deg, '
+            f'{", ".join(colours)})"></i>{high}</span></div>'
+        )
+    words = {
+        "natural": "B4, B3, B2 of SRE, reflectance 0 to 0.25",
+        "natural-flat": "B4, B3, B2 of FRE, reflectance 0 to 0.25",
+        "false": "B8 (0 to 0.5), B4, B3 (0 to 0.25) of SRE",
+    }
+    return f'<div class="soft">{words[layer]}</div>'
+
+
+class Products(View):
+    """Filters, list, and the chosen product; the address holds all of them."""
+
+    product = param.String(doc="Identifier of the chosen product.")
+    tile = param.String(doc="Part of a tile id.")
+    site: Any = param.Selector(default=ANY, objects=[ANY])
+    version: Any = param.Selector(default=ANY, objects=[ANY])
+    first = param.String(doc="First date, 2023-08-31.")
+    last = param.String(doc="Last date.")
+    published = param.String(doc="Day of publication.")
+    cloud = param.Integer(default=100, bounds=(0, 100), doc="Most cloud. [%]")
+
+    #: What the address holds.
+    ADDRESS = ("product", "tile", "site", "version", "first", "last", "published", "cloud")
+
+    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
+        self._store = store
+        products = snapshot.products
+        self.param.site.objects = [ANY, *sorted(set(products["site"]) - {""})]
+        self.param.version.objects = [ANY, *sorted(set(products["version"]))]
+        super().__init__(snapshot, settings, **params)
+        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
+        short = {**small, "width": 118}
+        self._filters = pn.FlexBox(
+            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
+            pmui.Select.from_param(self.param.site, label="Site", **{**small, "width": 166}),
+            pmui.Select.from_param(self.param.version, label="Version", **short),
+            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
+            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
+            pmui.TextInput.from_param(self.param.published, label="Published on", placeholder="2026-11-22", **short),
+            pmui.IntSlider.from_param(self.param.cloud, label="Cloud at most [%]", **{**small, "width": 166}),
+        )
+        self._list = pn.widgets.Tabulator(
+            pd.DataFrame(),
+            show_index=False,
+            disabled=True,
+            selectable=1,
+            pagination="remote",
+            page_size=ROWS,
+            row_height=28,
+            layout="fit_data_stretch",
+            sizing_mode="stretch_width",
+            header_filters=False,
+            text_align={"Cloud": "right"},
+            configuration={"columnDefaults": {"headerSort": True}},
+            formatters={"Origin": {"type": "html"}},
+            stylesheets=[LIST_CSS],
+        )
+        self._list.on_click(self._clicked)
+        self._count, self._head, self._facts, self._empty = html(), html(), html(), html()
+        self._viewer = Viewer()
+        button: dict[str, Any] = {"size": "small", "variant": "outlined", "margin": (3, 8, 3, 0)}
+        self._before = pmui.Button(label="◀ previous date", on_click=lambda _: self._go("before"), **button)
+        self._after = pmui.Button(label="next date ▶", on_click=lambda _: self._go("after"), **button)
+        self._detail: queries.Detail | None = None
+        self._shown: pd.DataFrame = pd.DataFrame()
+        self._chosen = pn.Column(
+            self._head,
+            pn.Row(self._before, self._after),
+            self._viewer,
+            self._facts,
+            sizing_mode="stretch_width",
+        )
+        self._full = pn.FlexBox(
+            pn.Column(
+                self._filters,
+                self._count,
+                self._list,
+                styles={"flex": "1 1 430px", "min-width": "min(100%, 320px)", "max-width": "100%"},
+            ),
+            pn.Column(self._chosen, styles={"flex": "2 1 640px", "min-width": "min(100%, 320px)"}),
+            sizing_mode="stretch_width",
+            gap="8px 20px",
+        )
+        self._layout = pn.Column(self._empty, self._full, sizing_mode="stretch_width")
+        if pn.state.location:
+            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+
+    @param.depends("tile", "site", "version", "first", "last", "published", "cloud", watch=True)
+    def draw(self) -> None:
+        products = self.snapshot.products
+        self._empty.object = how_to_begin(self.settings) if not len(products) else ""
+        self._empty.visible, self._full.visible = not len(products), bool(len(products))
+        if not len(products):
+            return
+        for name, values in (("site", products["site"]), ("version", products["version"])):
+            self.param[name].objects = [ANY, *sorted(set(values) - {""})]
+        self._shown = self.filtered()
+        simulated = (
+            f'<span style="background:{theme.SIMULATED};color:#fff;border-radius:4px;padding:1px 6px">SIMULATED</span>'
+        )
+        self._list.value = pd.DataFrame(
+            {
+                "Date": self._shown["sensing"].dt.strftime("%Y-%m-%d"),
+                "Tile": self._shown["tile"],
+                "Site": self._shown["site"],
+                "Version": self._shown["version"],
+                "Cloud": [
+                    f"{theme.number(v)} %" if v == v and v is not None else "–" for v in self._shown["cloud_percent"]
+                ],
+                "Origin": [simulated if s else "Level-1C" for s in self._shown["simulated"]],
+                "State": ["published" if v else "withdrawn" for v in self._shown["valid"]],
+            }
+        )
+        self._count.object = (
+            f'<span class="soft">{theme.number(len(self._shown))} of {theme.number(len(products))} products</span>'
+        )
+        if not self.product and len(self._shown):
+            self.product = self._shown.iloc[0]["identifier"]
+        elif self._detail is None:
+            self._open()
+
+    def filtered(self) -> pd.DataFrame:
+        """The products that pass the filters, newest date first."""
+        frame = self.snapshot.products
+        keep = pd.Series(True, index=frame.index)
+        if self.tile:
+            keep &= frame["tile"].str.contains(self.tile.strip().upper().removeprefix("T"), regex=False)
+        if self.site != ANY:
+            keep &= frame["site"] == self.site
+        if self.version != ANY:
+            keep &= frame["version"] == self.version
+        days = frame["sensing"].dt.strftime("%Y-%m-%d")
+        if self.first:
+            keep &= days >= self.first.strip()
+        if self.last:
+            keep &= days <= self.last.strip()
+        if self.published:
+            keep &= frame["published"].dt.strftime("%Y-%m-%d") == self.published.strip()
+        if self.cloud < 100:
+            keep &= frame["cloud_percent"].astype(float) <= self.cloud
+        return frame[keep].sort_values(["sensing", "tile", "version"], ascending=False).reset_index(drop=True)
+
+    def _clicked(self, event: Any) -> None:
+        self.product = self._shown.iloc[event.row]["identifier"]
+
+    def _go(self, where: str) -> None:
+        target = getattr(self._detail, where, None)
+        if target:
+            self.product = target
+
+    @param.depends("product", watch=True)
+    def _open(self) -> None:
+        if not self.product:
+            return
+        with self._store.read() as session:
+            self._detail = queries.detail(session, self.product)
+        detail = self._detail
+        self._viewer.__panel__().visible = False
+        self._before.disabled = detail is None or detail.before is None
+        self._after.disabled = detail is None or detail.after is None
+        if detail is None:
+            self._head.object = (
+                f'<div class="note"><b>{escape(self.product)}</b> is not a product of this centre.</div>'
+            )
+            self._facts.object = ""
+            return
+        product = detail.product
+        folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
+        self._head.object = _headline(detail)
+        self._facts.object = _facts(detail)
+        try:
+            path = self.settings.archive / product.path
+            offered = tiles.layers(path)
+            if not any(name in IMAGES for name in offered):
+                raise ProductError(path, "no image of this product is on disk")
+            extent = Extent(*tiles.extent(path, offered[0]))
+        except ProductError as fault:
+            self._head.object += (
+                f'<div class="note" style="--c:{theme.colour("failed")}">'
+                f"The product can't be shown: {escape(str(fault))}</div>"
+            )
+            return
+        self._viewer.open(folder, extent, offered)
+        self._viewer.__panel__().visible = True
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._layout
+
+
+def _headline(detail: queries.Detail) -> str:
+    product = detail.product
+    mark = " " + theme.simulated_mark() if product.simulated else ""
+    withdrawn = "" if product.valid else " " + theme.chip("withdrawn", theme.colour("failed"))
+    versions = " ".join(
+        theme.chip(version, theme.version_colour(version))
+        if name == product.identifier
+        else f'<a href="/products?product={escape(name)}">{theme.chip(version, theme.version_colour(version))}</a>'
+        for version, name in detail.versions
+    )
+    return (
+        f"<h2>{escape(product.tile)}{', ' + escape(detail.site) if detail.site else ''}, {theme.utc(product.sensing)} "
+        f"{versions}{withdrawn}{mark}</h2>"
+        f'<div class="soft" style="overflow-wrap:anywhere">{escape(product.identifier)}</div>'
+    )
+
+
+def _facts(detail: queries.Detail) -> str:
+    product, quality = detail.product, detail.quality
+
+    def percent(value: float | None) -> str:
+        return theme.number(value, 1) + (" %" if value is not None else "")
+
+    figures: list[tuple[str, ...]] = []
+    if quality is not None:
+        figures = [
+            ("Cloud", percent(quality.cloud_percent), "of observed pixels"),
+            ("Snow", percent(quality.snow_percent), "of observed pixels"),
+            ("Not observed", percent(quality.no_data_percent), "of all pixels"),
+            ("AOT", theme.number(quality.aot_mean, 2), "mean, 550 nm"),
+            ("Water vapour", theme.number(quality.water_vapour_mean, 2), "mean [g cm⁻²]"),
+        ]
+    figures.append(("Mode", product.mode, f"{product.platform}, orbit {product.relative_orbit or '–'}"))
+    figures.append(("Published", f"{product.published:%Y-%m-%d}", f"{product.published:%H:%M} UTC"))
+    figures.append(("Size", f"{theme.number(product.bytes / 1e6, 1)} MB", f"revision {product.revision}"))
+    absent = ""
+    if product.absent:
+        absent = f'<p class="soft">Not made by this version: {escape(", ".join(sorted(product.absent)))}</p>'
+    before = ""
+    if detail.previous:
+        name = escape(detail.previous)
+        before = f'<p class="soft">Composite of <a href="/products?product={name}">{name}</a></p>'
+    name = escape(product.identifier)
+    files = f'<p class="soft"><a href="/products/{name}/files">Files of this product</a></p>'
+    return kpis(figures) + absent + before + files

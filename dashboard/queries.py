@@ -1,0 +1,360 @@
+"""What the pages ask the store: pure functions from a session to a frame or plain rows. The only SQL of the web."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from dashboard.theme import OUTCOMES
+from processing.store.models import (
+    OPEN_STATES,
+    Acquisition,
+    Attempt,
+    Campaign,
+    Chain,
+    Event,
+    Job,
+    Product,
+    Quality,
+    Site,
+    SiteTile,
+    Tile,
+)
+
+#: Where tiles that belong to no site are counted.
+NO_SITE = "Other tiles"
+
+
+def _frame(session: Session, query: sa.Executable) -> pd.DataFrame:
+    result = session.execute(query)
+    return pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+
+
+def _hour(time: Any) -> Any:
+    """The hour of a time, in seconds since 1970: there both databases agree on UTC, whatever the session's zone."""
+    epoch = sa.extract("epoch", time)
+    # Written out: as a parameter it would make two different expressions of the one selected and the one grouped by.
+    return (epoch - epoch % sa.literal_column("3600")).label("hour")
+
+
+def fingerprint(session: Session) -> tuple[Any, ...]:
+    """Changes whenever something that the pages show has changed; cheap."""
+    return (
+        session.scalar(sa.select(sa.func.max(Event.id))),
+        session.scalar(sa.select(sa.func.count(Product.id))),
+        session.scalar(sa.select(sa.func.count(SiteTile.tile))),
+        *session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state).order_by(Job.state)).all(),
+    )
+
+
+def outcomes_per_hour(session: Session, since: datetime) -> pd.DataFrame:
+    """Dates that came to an end. Columns: hour (UTC), version, outcome, simulated, dates.
+
+    A package that was refused on arrival counts as a rejected date of no version.
+    """
+    refused = _frame(
+        session,
+        sa.select(_hour(Event.time), sa.func.count().label("dates"))
+        .where(Event.kind == "refused", Event.time >= since)
+        .group_by(_hour(Event.time)),
+    ).assign(version="", outcome="rejected", simulated=False)
+    hour = _hour(Job.closed)
+    keys = (hour, Campaign.version, Job.state.label("outcome"), Acquisition.simulated)
+    query = (
+        sa.select(*keys, sa.func.count().label("dates"))
+        .join(Chain, Job.chain_id == Chain.id)
+        .join(Campaign, Chain.campaign_id == Campaign.id)
+        .join(Acquisition, Job.acquisition_id == Acquisition.id)
+        .where(Job.closed >= since, Job.state.in_(OUTCOMES))
+        .group_by(*keys)
+        .order_by(hour)
+    )
+    frame = pd.concat([frame for frame in (_frame(session, query), refused) if len(frame)] or [refused])
+    return frame.assign(hour=pd.to_datetime(frame["hour"].astype("int64"), unit="s", utc=True))
+
+
+def backlog(session: Session) -> pd.DataFrame:
+    """Open dates, oldest arrival first.
+
+    Columns: tile, version, sensing, state, created, not_before, running_since, attempts, reason, simulated.
+    """
+    running = (
+        sa.select(Attempt.job_id, sa.func.max(Attempt.claimed).label("running_since"))
+        .where(Attempt.ended.is_(None))
+        .group_by(Attempt.job_id)
+        .subquery()
+    )
+    query = (
+        sa.select(
+            Chain.tile,
+            Campaign.version,
+            Job.sensing,
+            Job.state,
+            Job.created,
+            Job.not_before,
+            running.c.running_since,
+            Job.attempts,
+            Job.reason,
+            Acquisition.simulated,
+        )
+        .join(Chain, Job.chain_id == Chain.id)
+        .join(Campaign, Chain.campaign_id == Campaign.id)
+        .join(Acquisition, Job.acquisition_id == Acquisition.id)
+        .outerjoin(running, running.c.job_id == Job.id)
+        .where(Job.state.in_(OPEN_STATES))
+        .order_by(Job.created, Job.sensing)
+    )
+    return _frame(session, query)
+
+
+def products(session: Session, limit: int = 20_000) -> pd.DataFrame:
+    """The products that users get, last published first; one row a product, see the columns."""
+    query = (
+        sa.select(
+            Product.identifier,
+            Product.tile,
+            Product.platform,
+            Product.sensing,
+            Product.version,
+            Product.revision,
+            Product.mode,
+            Product.valid,
+            Product.simulated,
+            Product.published,
+            Product.bytes,
+            Acquisition.first_seen,
+            Quality.cloud_percent,
+            Quality.snow_percent,
+            Quality.no_data_percent,
+            Quality.aot_mean,
+            Quality.water_vapour_mean,
+        )
+        .join(Job, Product.job_id == Job.id)
+        .join(Acquisition, Job.acquisition_id == Acquisition.id)
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(Product.current)
+        .order_by(Product.published.desc(), Product.id.desc())
+        .limit(limit)
+    )
+    frame = _frame(session, query)
+    return frame.assign(site=frame["tile"].map(site_names(session)).fillna(""))
+
+
+def site_names(session: Session) -> dict[str, str]:
+    """Tile to the names of its sites."""
+    query = (
+        sa.select(SiteTile.tile, Site.name).join(Site, SiteTile.site == Site.code).order_by(Site.priority, Site.name)
+    )
+    names: dict[str, str] = {}
+    for tile, name in session.execute(query):
+        names[tile] = f"{names[tile]}, {name}" if tile in names else name
+    return names
+
+
+def events(session: Session, limit: int = 200) -> pd.DataFrame:
+    """The last events, newest first. Columns: id, time, kind, severity, tile, version, actor, data, product."""
+    query = (
+        sa.select(
+            Event.id,
+            Event.time,
+            Event.kind,
+            Event.severity,
+            Event.tile,
+            Event.version,
+            Event.actor,
+            Event.data,
+            Product.identifier.label("product"),
+        )
+        .outerjoin(Product, Product.id == Event.product_id)
+        .order_by(Event.id.desc())
+        .limit(limit)
+    )
+    return _frame(session, query)
+
+
+def coverage(session: Session) -> pd.DataFrame:
+    """Every tile of the store with the state of its latest date.
+
+    Columns: tile, site, sensing and state of the latest date (NaT and ``none`` before the first), version (of that
+    state: the newest that has the date), simulated (of that date), products, dates.
+    """
+    tiles = pd.DataFrame({"tile": list(session.scalars(sa.select(Tile.mgrs).order_by(Tile.mgrs)))}, dtype=object)
+    dates = _frame(
+        session,
+        sa.select(
+            Acquisition.tile, sa.func.count().label("dates"), sa.func.max(Acquisition.sensing).label("sensing")
+        ).group_by(Acquisition.tile),
+    )
+    counts = _frame(
+        session,
+        sa.select(Product.tile, sa.func.count().label("products"))
+        .where(Product.current, Product.valid)
+        .group_by(Product.tile),
+    )
+    last = (
+        sa.select(Chain.tile, sa.func.max(Job.sensing).label("sensing"))
+        .join(Chain, Job.chain_id == Chain.id)
+        .group_by(Chain.tile)
+        .subquery()
+    )
+    states = _frame(
+        session,
+        sa.select(Chain.tile, Job.state, Campaign.version, Job.revision, Acquisition.simulated)
+        .join(Chain, Job.chain_id == Chain.id)
+        .join(Campaign, Chain.campaign_id == Campaign.id)
+        .join(Acquisition, Job.acquisition_id == Acquisition.id)
+        .join(last, sa.and_(last.c.tile == Chain.tile, last.c.sensing == Job.sensing)),
+    )
+    states = states.sort_values(["version", "revision"]).drop_duplicates("tile", keep="last")
+    frame = tiles.merge(dates, how="left", on="tile").merge(counts, how="left", on="tile")
+    frame = frame.merge(states.drop(columns="revision"), how="left", on="tile")
+    return frame.assign(
+        site=frame["tile"].map(site_names(session)).fillna(""),
+        state=frame["state"].fillna("none").astype(str),
+        version=frame["version"].fillna("").astype(str),
+        simulated=frame["simulated"].eq(True),
+        products=frame["products"].fillna(0).astype(int),
+        dates=frame["dates"].fillna(0).astype(int),
+    )
+
+
+def progress(session: Session) -> pd.DataFrame:
+    """How far each version is at each site. Columns: site, version, state, dates.
+
+    The state of a date is that of its last revision. A tile of no site counts at `NO_SITE`, one of several at their
+    joined names: every date counts once.
+    """
+    newest = (
+        sa.select(Job.chain_id, Job.acquisition_id, sa.func.max(Job.revision).label("revision"))
+        .group_by(Job.chain_id, Job.acquisition_id)
+        .subquery()
+    )
+    same = (Job.chain_id, Job.acquisition_id, Job.revision)
+    frame = _frame(
+        session,
+        sa.select(Chain.tile, Campaign.version, Job.state, sa.func.count().label("dates"))
+        .join(Chain, Job.chain_id == Chain.id)
+        .join(Campaign, Chain.campaign_id == Campaign.id)
+        .join(newest, sa.and_(*(newest.c[column.key] == column for column in same)))
+        .group_by(Chain.tile, Campaign.version, Job.state),
+    )
+    frame = frame.assign(site=frame["tile"].map(site_names(session)).fillna(NO_SITE))
+    return frame.groupby(["site", "version", "state"], as_index=False)["dates"].sum()
+
+
+def dates_known(session: Session) -> pd.Series:
+    """Dates that have arrived, per site as in `progress`."""
+    frame = _frame(session, sa.select(Acquisition.tile, sa.func.count().label("dates")).group_by(Acquisition.tile))
+    frame = frame.assign(site=frame["tile"].map(site_names(session)).fillna(NO_SITE))
+    return frame.groupby("site")["dates"].sum()
+
+
+def mixed_series(session: Session) -> pd.DataFrame:
+    """Tiles whose series, taken as the newest version of each date, mixes versions. Columns: tile, site, versions."""
+    frame = _frame(
+        session,
+        sa.select(Product.tile, Product.sensing, Product.platform, Product.version).where(
+            Product.current, Product.valid
+        ),
+    )
+    newest = frame.sort_values("version").drop_duplicates(["tile", "sensing", "platform"], keep="last")
+    counts = newest.groupby(["tile", "version"]).size().unstack(fill_value=0)
+    names = site_names(session)
+    rows = [
+        {
+            "tile": tile,
+            "site": names.get(str(tile), ""),
+            "versions": ", ".join(f"{version}: {n}" for version, n in row.items() if n),
+        }
+        for tile, row in counts.iterrows()
+        if (row > 0).sum() > 1
+    ]
+    return pd.DataFrame(rows, columns=["tile", "site", "versions"])
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where a product lies. `path` is relative to the archive."""
+
+    identifier: str
+    path: str
+    manifest_sha: str
+    simulated: bool
+
+
+def folder(session: Session, identifier: str) -> Folder | None:
+    """Where the newest revision of a product lies; None if the store doesn't know it."""
+    query = (
+        sa.select(Product.identifier, Product.path, Product.manifest_sha, Product.simulated)
+        .where(Product.identifier == identifier)
+        .order_by(Product.revision.desc())
+        .limit(1)
+    )
+    row = session.execute(query).first()
+    return Folder(*row) if row else None
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One product as the viewer shows it, with its neighbours in time and the other versions of its date."""
+
+    product: Product
+    quality: Quality | None
+    before: str | None
+    after: str | None
+    previous: str | None
+    versions: tuple[tuple[str, str], ...]
+    site: str
+
+
+def detail(session: Session, identifier: str) -> Detail | None:
+    """Everything about one product (its newest revision); None if the store doesn't know it."""
+    product = session.scalars(
+        sa.select(Product).where(Product.identifier == identifier).order_by(Product.revision.desc()).limit(1)
+    ).first()
+    if product is None:
+        return None
+    series = sa.select(Product.identifier).where(
+        Product.tile == product.tile, Product.version == product.version, Product.current
+    )
+    other = aliased(Product)
+    result = Detail(
+        product=product,
+        quality=session.get(Quality, product.job_id),
+        before=session.scalar(
+            series.where(Product.sensing < product.sensing).order_by(Product.sensing.desc()).limit(1)
+        ),
+        after=session.scalar(series.where(Product.sensing > product.sensing).order_by(Product.sensing).limit(1)),
+        previous=session.scalar(sa.select(other.identifier).where(other.id == product.prev_product)),
+        versions=tuple(
+            (version, name)
+            for version, name in session.execute(
+                sa.select(Product.version, Product.identifier)
+                .where(
+                    Product.tile == product.tile,
+                    Product.sensing == product.sensing,
+                    Product.platform == product.platform,
+                    Product.current,
+                )
+                .order_by(Product.version)
+            )
+        ),
+        site=site_names(session).get(product.tile, ""),
+    )
+    session.expunge_all()
+    return result
+
+
+def health(session: Session) -> dict[str, Any]:
+    """A few figures that show that the store answers."""
+    return {
+        "products": session.scalar(sa.select(sa.func.count(Product.id))) or 0,
+        "open": session.scalar(sa.select(sa.func.count(Job.id)).where(Job.state.in_(OPEN_STATES))) or 0,
+        "newest_product": session.scalar(sa.select(sa.func.max(Product.published))),
+        "newest_event": session.scalar(sa.select(sa.func.max(Event.time))),
+    }

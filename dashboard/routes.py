@@ -1,0 +1,152 @@
+"""Plain HTTP: health, tiles, products and their files, a small summary. Ids are looked up in the store, never paths."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+
+from dashboard import queries, tiles
+from dashboard.snapshot import Snapshots
+from processing.errors import ProductError
+from processing.settings import Settings
+
+if TYPE_CHECKING:
+    from processing.store import Store
+
+#: Tiles made at once: reading and encoding run outside of the interpreter's lock.
+THREADS = min(8, 2 * (os.cpu_count() or 1))
+FOREVER = "public, max-age=31536000, immutable"
+#: A swath over a tile.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#0B5C8A"/>'
+    '<path d="M9 4h9l5 24h-9z" fill="#56B4E9"/><rect x="10" y="11" width="11" height="11" fill="none" stroke="#fff" '
+    'stroke-width="2.5"/></svg>'
+)
+#: How long a product's folder is believed without asking the store again. [s]
+REMEMBERED = 10.0
+
+
+def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
+    """All plain routes of the web."""
+    routes = APIRouter()
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
+
+    @lru_cache(maxsize=4096)
+    def look_up(identifier: str, period: int) -> queries.Folder | None:
+        with store.read() as session:
+            return queries.folder(session, identifier)
+
+    def folder(identifier: str) -> queries.Folder:
+        found = look_up(identifier, int(time.monotonic() / REMEMBERED))
+        if found is None:
+            raise HTTPException(404, f"no product {identifier}")
+        return found
+
+    @routes.get("/", include_in_schema=False)
+    def home() -> Response:
+        return RedirectResponse("/production")
+
+    @routes.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        return Response(ICON, media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
+
+    @routes.get("/health")
+    def health() -> Response:
+        """Whether the store answers, and how old what it shows is."""
+        now = datetime.now(UTC)
+        try:
+            with store.read() as session:
+                figures = queries.health(session)
+        except Exception as fault:  # whatever is wrong with the store, this route is there to say it
+            return JSONResponse({"status": "down", "reason": f"{type(fault).__name__}: {fault}"}, 503)
+        newest = figures["newest_product"]
+        return JSONResponse(
+            {
+                "status": "ok",
+                "products": figures["products"],
+                "open": figures["open"],
+                "newest_product": newest and newest.isoformat(),
+                "newest_product_age_seconds": newest and (now - newest).total_seconds(),
+                "newest_event": figures["newest_event"] and figures["newest_event"].isoformat(),
+                "time": now.isoformat(),
+            }
+        )
+
+    @routes.get("/tiles/{product}/{layer}/{z}/{x}/{y}")
+    async def tile(
+        request: Request, product: str, layer: str, z: int, x: int, y: int, v: str = "", bits: int = 255
+    ) -> Response:
+        """One PNG of 512 x 512 on the product's own grid; 204 outside of it."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(pool, folder, product)
+        if layer not in tiles.LAYERS or not 0 <= z <= tiles.LAST or x < 0 or y < 0:
+            raise HTTPException(404, f"no layer {layer}, or no such tile")
+        digest = f"{found.manifest_sha}/{layer}/{z}/{x}/{y}/{bits & 255}/{tiles.RENDERING}"
+        etag = f'"{hashlib.sha256(digest.encode()).hexdigest()[:24]}"'
+        # Only an address that names the product's digest may be kept for ever: a new revision has another one.
+        lasting = v and found.manifest_sha.startswith(v)
+        headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        path = settings.archive / found.path
+        if any(tiles.find(path, ending) is None for ending in tiles.LAYERS[layer].files):
+            raise HTTPException(404, f"{product} has no {layer}")
+        try:
+            image = await loop.run_in_executor(pool, tiles.tile, path, layer, z, x, y, bits & 255)
+        except ProductError as fault:
+            raise HTTPException(500, str(fault)) from fault
+        if image is None:
+            return Response(status_code=204, headers=headers)
+        return Response(image, media_type="image/png", headers=headers)
+
+    @routes.get("/products/{product}/files")
+    def files(product: str) -> list[dict[str, Any]]:
+        """Files of a product: name, size in bytes, address."""
+        root = settings.archive / folder(product).path
+        return [
+            {"name": name, "bytes": path.stat().st_size, "href": f"/products/{product}/files/{name}"}
+            for name, path in _files(root).items()
+        ]
+
+    @routes.get("/products/{product}/files/{name:path}")
+    def file(product: str, name: str) -> Response:
+        """One file of a product."""
+        path = _files(settings.archive / folder(product).path).get(name)
+        if path is None:
+            raise HTTPException(404, f"{product} has no file {name}")
+        return FileResponse(path)
+
+    @routes.get("/api/summary")
+    def summary() -> dict[str, Any]:
+        """What the production page shows, in figures."""
+        snapshot = snapshots.latest()
+        backlog = snapshot.backlog["state"].value_counts()
+        return {
+            "taken": snapshot.taken.isoformat(),
+            "products": len(snapshot.products),
+            "simulated": int(snapshot.products["simulated"].sum()),
+            "backlog": {str(state): int(count) for state, count in backlog.items()},
+            "tiles": len(snapshot.coverage),
+            "dates": int(snapshot.known.sum()),
+        }
+
+    return routes
+
+
+def _files(root: Path) -> dict[str, Path]:
+    """Regular files below a product's folder by their relative name; only these can be asked for."""
+    return {
+        path.relative_to(root).as_posix(): path
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }

@@ -1,0 +1,344 @@
+"""The dashboard in a real browser: content, no other host, no error, linked views, phone width, live refresh.
+
+Screenshots go to the folder `MUSCATE_SCREENSHOTS`, or to the test's own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from processing.settings import Settings
+from processing.store import Store
+from processing.store.models import Event, Job, Product
+from tests.dashboard_archive import SITES, fill
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = pytest.mark.slow
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PAGES = ("production", "coverage", "versions", "products")
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+#: Warnings of the browser about its own drawing, and of Bokeh about tiles beside the product (204).
+HARMLESS = re.compile(r"GL Driver|unable to load .*/tiles/|attempting to load .*/tiles/")
+WAIT = 60_000
+
+
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium on this machine: install Debian's `chromium`")
+    return found
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """The web in a process of its own; gives its address."""
+    code = "from processing.settings import Settings; from dashboard.app import serve; serve(Settings())"
+    environment = {**os.environ, "MUSCATE_HOME": str(settings.home), "MUSCATE_PORT": str(settings.port)}
+    log = settings.home / "web.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=stream, stderr=stream)
+    address = f"http://localhost:{settings.port}"
+    try:
+        for _ in range(240):
+            if process.poll() is not None:
+                pytest.fail(f"the web ended: {log.read_text()}")
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=2).read()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield address
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store]]:
+    """A centre with six sites, on a free port."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    with store.write() as session:
+        fill(settings, session, size=366)
+    with serving(settings) as address:
+        yield address, store
+    store.dispose()
+
+
+class Watched:
+    """A page whose requests and console are kept."""
+
+    def __init__(self, browser: playwright.Browser, size: dict[str, int], dark: bool = False) -> None:
+        self.context = browser.new_context(viewport=size)
+        self.page = self.context.new_page()
+        self.hosts: set[str] = set()
+        self.failed: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname or ""))
+        self.page.on("response", lambda r: self.failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def open(self, address: str) -> playwright.Page:
+        self.page.goto(address)
+        self.page.wait_for_selector("[data-snapshot]", timeout=WAIT)
+        self.page.wait_for_load_state("networkidle", timeout=WAIT)
+        return self.page
+
+    def check(self) -> None:
+        assert self.hosts <= {"localhost", ""}, f"asked other hosts: {self.hosts}"
+        assert not self.failed
+        assert not [text for text in self.complaints if not HARMLESS.search(text)]
+
+
+@contextmanager
+def watched(browser: playwright.Browser, size: dict[str, int] = DESKTOP) -> Iterator[Watched]:
+    page = Watched(browser, size)
+    yield page
+    page.check()
+    page.context.close()
+
+
+def picture(page: playwright.Page, name: str, folder: Path) -> None:
+    folder = Path(os.environ.get("MUSCATE_SCREENSHOTS", folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=folder / f"{name}.png")
+
+
+#: Of each Bokeh figure on the page with tiles: extents and size in pixels.
+FIGURES = """() => {
+  const figures = []
+  for (const doc of Bokeh.documents) for (const model of doc._all_models.values())
+    if (model.type === "Figure" && model.renderers.some((r) => r.type === "TileRenderer"))
+      figures.push([model.x_range.start, model.x_range.end, model.y_range.start, model.y_range.end,
+                    model.inner_width, model.inner_height])
+  return figures
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("production", ("Products per day", "Outcomes per day", "Products per hour", "Backlog", "Last events", "UTC")),
+        ("coverage", ("Zoom to site", "31TCJ", "Not valid (too cloudy)", "No date yet", "Latest date")),
+        (
+            "versions",
+            ("Progress of the versions", "Toulouse", "Known defect", "Mixed versions", "retired, not produced"),
+        ),
+        ("products", ("36 of 36 products", "next date", "Shadow of a cloud in the image", "reflectance 0 to 0.25")),
+    ],
+)
+def test_page_shows_its_content(
+    browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/{name}")
+        for text in (*words, "All products shown here come from the simulation"):
+            playwright.expect(page.get_by_text(text).first).to_be_visible(timeout=WAIT)
+        assert page.locator("canvas").count() > 0 or name == "versions"
+        page.wait_for_timeout(1500)
+        picture(page, name, tmp_path)
+        page.get_by_role("button", name="theme").or_(
+            page.locator("button:has([data-testid=LightModeIcon])")
+        ).first.click()
+        page.wait_for_timeout(1000)
+        picture(page, f"{name}-dark", tmp_path)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path, name: str) -> None:
+    with watched(browser, PHONE) as watch:
+        page = watch.open(f"{centre[0]}/{name}")
+        page.wait_for_timeout(1000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        wide = page.evaluate(
+            """() => [...document.querySelectorAll("main *")].filter((e) => e.scrollWidth > e.clientWidth + 1
+                 && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className).slice(0, 5)"""
+        )
+        assert not wide
+        for title in ("Production", "Coverage", "Versions", "Products"):
+            box = page.get_by_role("link", name=title, exact=True).first.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= PHONE["width"]
+        picture(page, f"{name}-phone", tmp_path)
+
+
+def test_root_leads_to_production(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    with watched(browser) as watch:
+        page = watch.open(centre[0])
+        assert page.url.endswith("/production")
+        page.get_by_role("link", name="Versions", exact=True).click()
+        page.wait_for_selector("text=Progress of the versions", timeout=WAIT)
+
+
+def test_both_views_keep_one_extent(browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path) -> None:
+    """After a zoom by wheel and a drag, ranges and scales of left and right agree, and the pixels lie on each other."""
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/products")
+        page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
+        page.wait_for_timeout(1500)
+        before = page.evaluate(FIGURES)
+        canvas = page.locator(".bk-Canvas, .bk-canvas-events").nth(0)
+        box = canvas.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+        for _ in range(4):
+            page.mouse.wheel(0, -240)
+            page.wait_for_timeout(250)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.6, steps=4)
+        page.mouse.up()
+        page.wait_for_timeout(1500)
+        left, right = page.evaluate(FIGURES)
+        assert left == right
+        assert left[:4] != before[0][:4]
+        assert left[1] - left[0] < before[0][1] - before[0][0]
+        scale = (left[1] - left[0]) / left[4], (left[3] - left[2]) / left[5]
+        assert scale[0] == pytest.approx(scale[1], rel=0.01)
+        picture(page, "products-zoomed", tmp_path)
+
+
+def test_mask_lies_exactly_on_the_reflectance(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    """Seen on the screen: where the archive has its clouds white, the right view has them in the mask's colour."""
+    import io
+
+    from PIL import Image
+
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/products")
+        page.wait_for_timeout(3000)
+        figures = page.locator(".bk-Figure")
+        shots = [np.asarray(Image.open(io.BytesIO(figures.nth(i).screenshot())).convert("RGB"), int) for i in (0, 1)]
+        left, right = (shot[40:-10, 10:-10] for shot in shots)
+        height, width = min(left.shape[0], right.shape[0]), min(left.shape[1], right.shape[1])
+        left, right = left[:height, :width], right[:height, :width]
+        changed = np.abs(left - right).sum(axis=2) > 30
+        assert changed.any()
+        cloud = (left > 250).all(axis=2) & changed
+        assert cloud.sum() > 100
+
+
+def test_chosen_product_is_in_the_address(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    address, store = centre
+    with store.read() as session:
+        series = session.scalars(
+            sa.select(Product.identifier)
+            .where(Product.tile == "31TCJ", Product.version == "V1_4")
+            .order_by(Product.sensing)
+        ).all()
+    with watched(browser) as watch:
+        page = watch.open(f"{address}/products?product={series[0]}")
+        playwright.expect(page.get_by_text(series[0]).first).to_be_visible(timeout=WAIT)
+        page.get_by_role("button", name="next date").click()
+        playwright.expect(page.get_by_text(series[1]).first).to_be_visible(timeout=WAIT)
+        page.wait_for_function(f"location.search.includes('{series[1]}')", timeout=WAIT)
+        cells = page.locator(".tabulator-row").nth(4).locator(".tabulator-cell")
+        playwright.expect(cells.nth(0)).to_have_text(re.compile(r"\d{4}-\d\d-\d\d"), timeout=WAIT)
+        date, tile = cells.nth(0).inner_text().replace("-", ""), cells.nth(1).inner_text()
+        cells.nth(1).click()
+        page.wait_for_function(f"/_{date}-.*_T{tile}_/.test(location.search)", timeout=WAIT)
+        playwright.expect(page.get_by_text(f"{tile}, ").first).to_be_visible(timeout=WAIT)
+
+
+def test_pages_follow_the_store(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    """What happens in the store is on the open page within some seconds, without a reload."""
+    address, store = centre
+    with watched(browser) as watch:
+        page = watch.open(f"{address}/production")
+        version = page.locator("[data-snapshot]").first.get_attribute("data-snapshot")
+        with store.write() as session:
+            session.add(
+                Event(
+                    time=datetime.now(UTC),
+                    kind="refused",
+                    severity="warning",
+                    data={"l1c": "S2A_BROKEN.SAFE", "reason": "no product XML"},
+                )
+            )
+        playwright.expect(page.get_by_text("S2A_BROKEN.SAFE").first).to_be_visible(timeout=30_000)
+        assert page.locator("[data-snapshot]").first.get_attribute("data-snapshot") != version
+
+
+def test_map_zooms_to_a_site_and_follows_states(
+    browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path
+) -> None:
+    address, store = centre
+    with watched(browser) as watch:
+        page = watch.open(f"{address}/coverage")
+        page.get_by_label("Zoom to site").click()
+        page.get_by_role("menuitem", name="Réunion").click()
+        rows = page.locator("table").first.locator("tbody tr")
+        playwright.expect(rows).to_have_count(1, timeout=WAIT)
+        page.wait_for_timeout(2500)
+        picture(page, "coverage-site", tmp_path)
+        with store.write() as session:
+            job = session.scalars(sa.select(Job).where(Job.state == "ready")).one()
+            job.state = "held"
+        playwright.expect(page.get_by_text("Held (1)")).to_be_visible(timeout=30_000)
+        drawn = page.evaluate(
+            """() => Bokeh.documents.flatMap((d) => [...d._all_models.values()])
+                 .filter((m) => m.type === "ColumnDataSource" && m.data.tile).map((m) => Array.from(m.data.tile))"""
+        )
+        assert {tile for _, _, owned in SITES for tile in owned} in [set(tiles) for tiles in drawn]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_empty_store_says_what_to_do(
+    browser: playwright.Browser, empty: tuple[str, Settings], tmp_path: Path, name: str
+) -> None:
+    address, settings = empty
+    with watched(browser) as watch:
+        page = watch.open(f"{address}/{name}")
+        playwright.expect(page.get_by_text(str(settings.inbox.resolve()))).to_be_visible(timeout=WAIT)
+        picture(page, f"{name}-empty", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
+    """A centre where nothing has arrived."""
+    settings = Settings(home=tmp_path_factory.mktemp("empty"), port=free_port())
+    settings.make_folders()
+    with serving(settings) as address:
+        yield address, settings

@@ -1,0 +1,273 @@
+"""The pages without a server: what they show of a snapshot, and how their parts depend on each other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import geoviews as gv
+import holoviews as hv
+import numpy as np
+import pandas as pd
+import panel as pn
+import pytest
+from cartopy import crs as ccrs
+
+from dashboard import frame, geometry, theme, tiles
+from dashboard.pages import coverage, production, products, versions
+from dashboard.snapshot import Snapshot, Snapshots
+from processing import tiling
+from processing.masks import Cloud, Geophysical
+from processing.settings import Settings
+from processing.store import Store
+from processing.store.models import JOB_STATES
+from processing.versions import VERSIONS
+from tests.dashboard_archive import SITES, fill
+
+TILES = [tile for _, _, owned in SITES for tile in owned]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bokeh() -> None:
+    hv.extension("bokeh")
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Store]]:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    with store.write() as session:
+        fill(settings, session, size=64)
+    yield settings, store
+    store.dispose()
+
+
+@pytest.fixture
+def snapshot(centre: tuple[Settings, Store]) -> Snapshot:
+    return Snapshots(centre[1]).latest()
+
+
+def shown(view: frame.View) -> str:
+    """All HTML of a view."""
+    view.draw()
+    return " ".join(pane.object for pane in view.__panel__().select(pn.pane.HTML) if pane.object)
+
+
+def test_every_state_and_bit_has_a_word_and_a_colour() -> None:
+    for state in JOB_STATES:
+        assert theme.word(state)
+        assert len(theme.colour(state)) == 7
+    for kind, bits in (("CLM", Cloud), ("MG2", Geophysical)):
+        assert {style.bit for style in theme.MASKS[kind]} == set(bits)
+        assert len({style.colour for style in theme.MASKS[kind]}) == len(bits)
+    assert len({theme.version_colour(version) for version in VERSIONS}) == len(VERSIONS)
+
+
+def test_words_are_readable_on_their_colour() -> None:
+    """Contrast of at least 3 to 1 (WCAG, large or bold text)."""
+
+    def luminance(code: str) -> float:
+        linear = [((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 255 / 12.92 for c in theme.rgb(code)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for _, colour in theme.STATES.values():
+        low, high = sorted((luminance(colour), luminance(theme.ink(colour))))
+        assert (high + 0.05) / (low + 0.05) >= 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "5 s"), (600, "10 min"), (3 * 3600 + 720, "3 h 12 min"), (41 * 3600, "41 h"), (5 * 86400, "5 days")],
+)
+def test_durations_in_words(seconds: float, text: str) -> None:
+    assert theme.duration(seconds) == text
+
+
+def test_numbers_have_separators_and_gaps_are_dashes() -> None:
+    assert theme.number(1234567) == "1\u202f234\u202f567"
+    assert theme.number(None) == theme.number(float("nan")) == theme.duration(None) == theme.utc(None) == "–"
+
+
+def test_bars_stand_on_each_other_and_keep_the_sum() -> None:
+    hours = pd.to_datetime(["2026-03-01 01:00", "2026-03-01 05:00", "2026-03-02 00:00"], utc=True)
+    rows = pd.DataFrame({"hour": hours, "version": ["V1_3", "V1_4", "V1_4"], "dates": [2, 3, 4]})
+    until = datetime(2026, 3, 3, tzinfo=UTC)
+    colours = {"V1_3": "#000000", "V1_4": "#ffffff"}
+    bars = production.stacked(rows, "D", until, until, "version", colours, {v: v for v in colours}).dframe()
+    assert list(zip(bars["bottom"], bars["top"], strict=True)) == [(0, 2), (2, 5), (0, 4)]
+    assert ((bars["end"] - bars["start"]) < pd.Timedelta(1, "D")).all()
+    assert list(bars["when"]) == ["2026-03-01", "2026-03-01", "2026-03-02"]
+
+
+def test_production_page_tells_what_there_is(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = production.Production(snapshot=snapshot, settings=centre[0])
+    text = shown(view)
+    assert "1 running, 1 waiting" in text
+    assert text.count("SIMULATED") == len(snapshot.backlog)
+    assert "/products?product=SENTINEL2" in text
+    assert "AncillaryError" in text
+    view.period = "24 hours"
+    assert "last 24 hours" in shown(view)
+
+
+@pytest.mark.parametrize("view", [production.Production, coverage.Coverage, versions.Versions, products.Products])
+def test_empty_store_says_what_to_do(view: type[frame.View], tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(home=tmp_path_factory.mktemp("empty"))
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    first = (store,) if view is products.Products else ()
+    page = view(*first, snapshot=Snapshots(store).latest(), settings=settings)
+    assert str(settings.inbox.resolve()) in shown(page)
+    store.dispose()
+
+
+def test_tiles_lie_on_the_map_where_they_lie_on_the_ground(snapshot: Snapshot) -> None:
+    layer = coverage.tile_layer(snapshot.coverage)
+    assert len(layer.split()) == len(TILES)
+    for polygon in layer.split(datatype="dictionary"):
+        ring = geometry.tile(str(np.ravel(polygon["tile"])[0]))
+        np.testing.assert_allclose(np.column_stack([polygon["x"], polygon["y"]])[: len(ring)], ring)
+    # Toulouse: 1.44 E, 43.60 N
+    x, y = geometry.mercator(np.array([[1.44, 43.60]]))[0]
+    assert x == pytest.approx(160300, abs=200)
+    ring = geometry.tile("31TCJ")
+    assert ring[:, 0].min() < x < ring[:, 0].max()
+    assert ring[:, 1].min() < y < ring[:, 1].max()
+
+
+def test_map_is_made_of_geoviews_layers_in_its_own_projection(
+    centre: tuple[Settings, Store], snapshot: Snapshot
+) -> None:
+    view = coverage.Coverage(snapshot=snapshot, settings=centre[0])
+    view.draw()
+    countries, tile_layer = view._map.object[()]
+    assert isinstance(countries, gv.Path)
+    assert isinstance(tile_layer, gv.Polygons)
+    assert countries.crs == tile_layer.crs == ccrs.GOOGLE_MERCATOR
+    plot = hv.renderer("bokeh").get_plot(view._map.object)
+    data = plot.state.renderers[-1].data_source.data
+    assert sorted(data["tile"]) == sorted(TILES)
+    colours = {theme.colour(state) for state in snapshot.coverage["state"]}
+    assert set(data.get("color", data.get("colour"))) == colours
+
+
+def test_default_points_layer_renders() -> None:
+    """Fails with cartopy 0.26 and GeoViews 1.15 (`lon_0`); while it fails the pin of cartopy has to stay."""
+    hv.renderer("bokeh").get_plot(gv.Points([(1.44, 43.60)]))
+
+
+def test_thousand_tiles_are_drawn_in_time(snapshot: Snapshot) -> None:
+    names = [f"31T{column}{row}" for column in "CDEFG" for row in "GHJKLMN"]
+    names += [f"{zone}N{column}{row}" for zone in (29, 32, 35, 38) for column in "RQS" for row in "EFGHJ"]
+    names = [name for name in names if tiling.valid(name)]
+    row = snapshot.coverage.iloc[0].to_dict()
+    many = pd.DataFrame([row | {"tile": names[i % len(names)]} for i in range(1000)])
+    coverage.tile_layer(many)
+    began = time.process_time()
+    hv.renderer("bokeh").get_plot(coverage.tile_layer(many).opts(**coverage._TILES))
+    assert time.process_time() - began < 6  # about 1.3 s on an idle core
+
+
+def test_matrix_has_a_cell_a_site_and_version(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    cells = versions.matrix(snapshot.progress, snapshot.known)
+    assert list(cells.index) == sorted(name for _, name, _ in SITES)
+    assert cells["V1_4"].sum() + cells["V1_3"].sum() == len(snapshot.products)
+    assert (cells["V1_4"] <= cells["known"]).all()
+    text = shown(versions.Versions(snapshot=snapshot, settings=centre[0]))
+    for version in VERSIONS.values():
+        assert version.summary[:30] in text
+    assert "retired, not produced" in text
+    assert "Never distributed" in text
+    assert "Mixed versions" in text
+
+
+def test_filters_of_the_list(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
+    view.draw()
+    assert len(view.filtered()) == len(snapshot.products)
+    view.tile = "t31tc"
+    assert set(view.filtered()["tile"]) == {"31TCJ"}
+    view.version = "V1_3"
+    assert set(view.filtered()["version"]) == {"V1_3"}
+    view.param.update(tile="", version=products.ANY, site="Réunion", first="2023-08-10", last="2023-08-20")
+    found = view.filtered()
+    assert set(found["tile"]) == {"40KCB"}
+    assert found["sensing"].min() >= pd.Timestamp("2023-08-10", tz="UTC")
+    view.param.update(site=products.ANY, first="", last="", cloud=0)
+    assert (view.filtered()["cloud_percent"] <= 0).all()
+
+
+def test_next_and_previous_date_keep_the_place(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    series = snapshot.products.query("tile == '31TCJ' and version == 'V1_4'").sort_values("sensing")["identifier"]
+    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0], product=series.iloc[0])
+    view.draw()
+    viewer = view._viewer
+    viewer.x_range.update(start=1, end=2)
+    view._go("after")
+    assert view.product == series.iloc[1]
+    assert (viewer.x_range.start, viewer.x_range.end) == (1, 2)
+    assert series.iloc[1] in viewer.renderers["left"].tile_source.url
+    view._go("before")
+    view._go("before")
+    assert view.product == series.iloc[0]
+    other = snapshot.products.query("tile == '40KCB'")["identifier"].iloc[0]
+    view.product = other
+    assert viewer.x_range.start != 1
+
+
+def test_both_views_share_their_ranges_and_lattice(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
+    view.draw()
+    viewer = view._viewer
+    left, right = viewer._figures
+    assert left.x_range is right.x_range
+    assert left.y_range is right.y_range
+    sources = [renderer.tile_source for renderer in viewer.renderers.values()]
+    assert len({(s.x_origin_offset, s.y_origin_offset, s.initial_resolution, s.tile_size) for s in sources}) == 1
+    source, extent = sources[0], viewer._extent
+    assert extent is not None
+    assert -source.x_origin_offset == extent.west
+    # The north edge of level 0's only tile is the product's.
+    assert -source.y_origin_offset + tiles.SIZE * tiles.RESOLUTION0 == extent.north
+
+
+def test_bits_and_masks_are_part_of_the_address(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
+    view.draw()
+    viewer = view._viewer
+    source = viewer.renderers["mask"].tile_source
+    assert f"bits={255 - Cloud.ANY}" in source.url
+    viewer.bits = [int(Cloud.SHADOW)]
+    assert "/CLM/" in source.url
+    assert "bits=32" in source.url
+    viewer.mask = "MG2"
+    assert "/MG2/" in source.url
+    assert "bits=255" in source.url
+    viewer.mask = products.NO_MASK
+    assert not viewer.renderers["mask"].visible
+
+
+def test_unknown_or_lost_product_is_said(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    settings, store = centre
+    view = products.Products(store, snapshot=snapshot, settings=settings, product="<b>nobody</b>")
+    text = shown(view)
+    assert "is not a product of this centre" in text
+    assert "<b>nobody</b>" not in text.replace("&lt;b&gt;nobody&lt;/b&gt;", "")
+    elsewhere = Settings(home=settings.home / "elsewhere")
+    view = products.Products(store, snapshot=snapshot, settings=elsewhere)
+    assert "can't be shown" in shown(view)
+
+
+def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    settings, store = centre
+    view = products.Products(store, snapshot=snapshot, settings=settings)
+    assert "SIMULATED" in shown(view)
+    assert view._list.value["Origin"].str.contains("SIMULATED").all()
+    assert "SIMULATED" in shown(coverage.Coverage(snapshot=snapshot, settings=settings))
+    assert set(coverage.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
+    page = frame.page("versions", versions.Versions(snapshot=snapshot, settings=settings), Snapshots(store))
+    assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))
