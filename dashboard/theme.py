@@ -140,13 +140,11 @@ def duration(value: timedelta | float | None) -> str:
     return f"{days:.0f} days" if days < 730 else f"{days / 365.25:.1f} years"
 
 
-def utc(value: datetime | None, seconds: bool = False) -> str:
-    """A time in UTC, said so; SQLite gives times without zone that are UTC."""
+def utc(value: datetime | None) -> str:
+    """A time in UTC, said so."""
     if value is None:
         return "–"
-    if value.tzinfo is not None:
-        value = value.astimezone(UTC)
-    return value.strftime("%Y-%m-%d %H:%M:%S UTC" if seconds else "%Y-%m-%d %H:%M UTC")
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def chip(text: str, background: str) -> str:

@@ -13,7 +13,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import IntFlag
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,8 @@ class Layer:
         Takes (bands, row, col) counts and the chosen bits, gives (row, col, 4) uint8.
     mask : bool
         Masks are never averaged.
+    band : int
+        Of each of the files.
     """
 
     title: str
@@ -119,11 +120,6 @@ LAYERS: dict[str, Layer] = {
     "CLM": Layer("Clouds and shadows (CLM)", ("MASKS/CLM_R1.tif",), _bits("CLM"), mask=True),
     "MG2": Layer("Geophysical mask (MG2)", ("MASKS/MG2_R1.tif",), _bits("MG2"), mask=True),
 }
-
-
-def all_bits(kind: type[IntFlag]) -> int:
-    """Every bit of a mask."""
-    return sum(member.value for member in kind)
 
 
 def find(folder: Path, ending: str) -> Path | None:
@@ -240,8 +236,6 @@ def tile(folder: Path, name: str, z: int, x: int, y: int, bits: int = 255) -> by
             return None
         planes.append(plane)
     image = layer.draw(np.stack(planes), bits)
-    if not image[..., 3].any():
-        return None if not layer.mask else _png(image)
     return _png(image)
 
 

@@ -5,6 +5,7 @@ Screenshots go to the folder `MUSCATE_SCREENSHOTS`, or to the test's own.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -22,13 +23,13 @@ from urllib.parse import urlparse
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from PIL import Image
+from playwright import sync_api as playwright
 
 from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Event, Job, Product
 from tests.dashboard_archive import SITES, fill
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = pytest.mark.slow
 
@@ -124,7 +125,6 @@ class Watched:
     def open(self, address: str) -> playwright.Page:
         self.page.goto(address)
         self.page.wait_for_selector("[data-snapshot]", timeout=WAIT)
-        self.page.wait_for_load_state("networkidle", timeout=WAIT)
         return self.page
 
     def check(self) -> None:
@@ -195,7 +195,7 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         wide = page.evaluate(
             """() => [...document.querySelectorAll("main *")].filter((e) => e.scrollWidth > e.clientWidth + 1
-                 && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className).slice(0, 5)"""
+                 && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className)"""
         )
         assert not wide
         for title in ("Production", "Coverage", "Versions", "Products"):
@@ -240,24 +240,23 @@ def test_both_views_keep_one_extent(browser: playwright.Browser, centre: tuple[s
         picture(page, "products-zoomed", tmp_path)
 
 
-def test_mask_lies_exactly_on_the_reflectance(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
-    """Seen on the screen: where the archive has its clouds white, the right view has them in the mask's colour."""
-    import io
-
-    from PIL import Image
-
+def test_mask_covers_the_clouds_on_the_screen(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    """The archive's clouds are white and all in the mask: what is white on the left is coloured on the right."""
     with watched(browser) as watch:
         page = watch.open(f"{centre[0]}/products")
-        page.wait_for_timeout(3000)
         figures = page.locator(".bk-Figure")
-        shots = [np.asarray(Image.open(io.BytesIO(figures.nth(i).screenshot())).convert("RGB"), int) for i in (0, 1)]
-        left, right = (shot[40:-10, 10:-10] for shot in shots)
-        height, width = min(left.shape[0], right.shape[0]), min(left.shape[1], right.shape[1])
-        left, right = left[:height, :width], right[:height, :width]
-        changed = np.abs(left - right).sum(axis=2) > 30
-        assert changed.any()
-        cloud = (left > 250).all(axis=2) & changed
-        assert cloud.sum() > 100
+        for _ in range(30):
+            page.wait_for_timeout(1000)
+            shots = [figures.nth(side).screenshot() for side in (0, 1)]
+            left, right = (np.asarray(Image.open(io.BytesIO(s)).convert("RGB"), int)[60:-20, 20:-20] for s in shots)
+            height, width = min(left.shape[0], right.shape[0]), min(left.shape[1], right.shape[1])
+            white = (left[:height, :width] > 250).all(axis=2)
+            coloured = np.abs(left[:height, :width] - right[:height, :width]).sum(axis=2) > 30
+            if coloured.sum() > 100 and (white & coloured).sum() > 0.99 * white.sum():
+                break
+        assert 100 < coloured.sum() < 0.5 * coloured.size
+        # The images of the two tiles are drawn alike; a pixel of the border may differ by its smoothing.
+        assert (white & coloured).sum() > 0.99 * white.sum()
 
 
 def test_chosen_product_is_in_the_address(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
@@ -274,10 +273,11 @@ def test_chosen_product_is_in_the_address(browser: playwright.Browser, centre: t
         page.get_by_role("button", name="next date").click()
         playwright.expect(page.get_by_text(series[1]).first).to_be_visible(timeout=WAIT)
         page.wait_for_function(f"location.search.includes('{series[1]}')", timeout=WAIT)
-        cells = page.locator(".tabulator-row").nth(4).locator(".tabulator-cell")
-        playwright.expect(cells.nth(0)).to_have_text(re.compile(r"\d{4}-\d\d-\d\d"), timeout=WAIT)
-        date, tile = cells.nth(0).inner_text().replace("-", ""), cells.nth(1).inner_text()
-        cells.nth(1).click()
+        row = page.locator(".tabulator-row").nth(4)
+        day, cell = (row.locator(f".tabulator-cell[tabulator-field={name}]") for name in ("Date", "Tile"))
+        playwright.expect(day).to_have_text(re.compile(r"\d{4}-\d\d-\d\d"), timeout=WAIT)
+        date, tile = day.inner_text().replace("-", ""), cell.inner_text()
+        cell.click()
         page.wait_for_function(f"/_{date}-.*_T{tile}_/.test(location.search)", timeout=WAIT)
         playwright.expect(page.get_by_text(f"{tile}, ").first).to_be_visible(timeout=WAIT)
 
