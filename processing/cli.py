@@ -20,6 +20,7 @@ import typer
 from . import __version__
 from .errors import InputError, MuscateError
 from .settings import Settings
+from .validation.cli import validate
 
 if TYPE_CHECKING:
     from .store import Store
@@ -141,7 +142,7 @@ def process(
     l1c: Annotated[list[Path], typer.Argument(metavar="L1C...", help="`.SAFE` folders or `.zip` files of one tile.")],
     version: Annotated[str, typer.Option(help="Processing version.")] = "V1_4",
     out: Annotated[Path, typer.Option(help="Folder that receives the products.")] = Path("."),
-    dem: Annotated[Path | None, typer.Option(help="Terrain model: a raster file, any projection.")] = None,
+    dem: Annotated[Path | None, typer.Option(help="Terrain model: a raster or a folder of rasters.")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of recurrent states, read and written.")] = None,
     tile: Annotated[str | None, typer.Option(help="Tile, where a package holds several.")] = None,
     as_json: Json = False,
@@ -355,6 +356,7 @@ def simulate(
         typer.echo(path)
 
 
+app.add_typer(validate, name="validate")
 bench = typer.Typer(help="Measure.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 

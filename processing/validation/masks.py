@@ -1,0 +1,384 @@
+"""Masks of clouds and shadows, from wherever they come, brought to one grid."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import CRSError, RasterioError
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+from rasterio.warp import Resampling, reproject, transform_geom
+
+from ..errors import InputError, ProductError
+from ..masks import Cloud, Edge
+from ..product import Product
+from ..scene import Grid
+from ..versions import VERSIONS
+
+VECTORS = (".geojson", ".json", ".shp", ".gpkg")
+KINDS = ("cloud", "shadow", "clear", "unobserved")
+#: What a class of a raster or polygon becomes; two more that the mapping may not know.
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
+_OUTSIDE, _UNKNOWN = 4, 5
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The pixels on which masks are compared: a grid at one resolution. [m]"""
+
+    grid: Grid
+    resolution: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.grid.shape(self.resolution)
+
+    @property
+    def transform(self) -> Affine:
+        return Affine(*self.grid.transform(self.resolution))
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What one method says of one image.
+
+    Attributes
+    ----------
+    method : str
+        ``muscate V1_4``, ``s2cloudless``.
+    cloud, observed : (row, col) bool
+    shadow : (row, col) bool or None
+        None where the method knows no shadows.
+    buffer : float
+        Width by which the method has already grown its clouds and shadows. [m]
+    version : str or None
+        Of our own products.
+    unknown : dict of str to int
+        Classes the mapping does not name, with their pixels.
+    unnamed_is_clear : bool
+        Whether those were taken as clear; else they are unobserved.
+    """
+
+    method: str
+    cloud: NDArray[np.bool_]
+    shadow: NDArray[np.bool_] | None
+    observed: NDArray[np.bool_]
+    buffer: float = 0.0
+    version: str | None = None
+    unknown: dict[str, int] = field(default_factory=dict)
+    unnamed_is_clear: bool = False
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the classes of a mask file mean.
+
+    Attributes
+    ----------
+    kinds : mapping of str to str
+        Class, as text, to ``cloud``, ``shadow``, ``clear`` or ``unobserved``.
+    attribute : str
+        Property of the polygons that holds the class.
+    buffer : float
+        By which the mask was grown when it was made. [m]
+
+    A class that is not named is left out of the comparison where ``clear`` names any, and is clear where it names
+    none. It is counted in both cases.
+    """
+
+    kinds: Mapping[str, str]
+    attribute: str = "class"
+    buffer: float = 0.0
+
+    @property
+    def unnamed(self) -> int:
+        return _UNKNOWN if "clear" in self.kinds.values() else _CODES["clear"]
+
+
+def _scl(cloud: Iterable[int]) -> Classes:
+    clouds = set(cloud)
+    clear = {2, 4, 5, 6, 7, 8, 9, 10, 11} - clouds
+    named = {"cloud": clouds, "shadow": {3}, "clear": clear, "unobserved": {0, 1}}
+    return Classes({str(value): kind for kind, values in named.items() for value in values})
+
+
+#: Known meanings by name. Sen2Cor's scene classification: 7 unclassified or cloud of low probability, 8 cloud of medium
+#: probability, 9 of high probability, 10 thin cirrus.
+SCHEMES = {
+    "scl": _scl((8, 9, 10)),
+    "scl-high": _scl((9,)),
+    "scl-medium": _scl((8, 9)),
+    "scl-low": _scl((7, 8, 9, 10)),
+}
+
+
+def classes(text: str) -> Classes:
+    """The meaning of a mask file's classes.
+
+    Parameters
+    ----------
+    text : str
+        A name of `SCHEMES`; a TOML file with ``cloud``, ``shadow``, ``clear``, ``unobserved`` (lists of classes), and
+        optionally ``attribute`` and ``buffer``; or the same in words, ``cloud=8,9,10 shadow=3 buffer=100``.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    InputError
+        If the file can't be understood.
+    """
+    if text in SCHEMES:
+        return SCHEMES[text]
+    if text.endswith(".toml"):
+        path = Path(text)
+        try:
+            given = tomllib.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(path, f"can't be read: {error}") from error
+        try:
+            return _classes(given)
+        except ValueError as error:
+            raise InputError(path, str(error)) from None
+    words = [word.partition("=") for word in text.split()]
+    if not words or not all(equals for _, equals, _ in words):
+        raise ValueError(f"{text!r} is neither a TOML file, nor one of {', '.join(SCHEMES)}, nor words like cloud=8,9")
+    return _classes(
+        {name: values if name in ("attribute", "buffer") else values.split(",") for name, _, values in words}
+    )
+
+
+def _classes(given: Mapping[str, Any]) -> Classes:
+    if strange := set(given) - {*KINDS, "attribute", "buffer"}:
+        raise ValueError(f"{', '.join(sorted(strange))}: not one of {', '.join(KINDS)}, attribute, buffer")
+    kinds: dict[str, str] = {}
+    for kind in KINDS:
+        values = given.get(kind, [])
+        if not isinstance(values, list):
+            raise ValueError(f"{kind} is no list of classes")
+        for value in map(str, values):
+            if value in kinds:
+                raise ValueError(f"class {value} is both {kinds[value]} and {kind}")
+            kinds[value] = kind
+    if not {"cloud", "shadow"} & set(kinds.values()):
+        raise ValueError("names neither a cloud nor a shadow class")
+    try:
+        buffer = float(given.get("buffer", 0.0))
+    except (TypeError, ValueError):
+        raise ValueError(f"buffer {given['buffer']!r} is no number") from None
+    if not 0 <= buffer < float("inf"):
+        raise ValueError(f"buffer {buffer} is no width")
+    return Classes(kinds, str(given.get("attribute", "class")), buffer)
+
+
+def of_product(product: Product, frame: Frame) -> Mask:
+    """CLM of a MUSCATE product, ours or another centre's: every cloud, high and thin ones too, and every shadow.
+
+    Raises
+    ------
+    ProductError
+        If a mask can't be read.
+    """
+    group, resolution = ("R1", 10) if frame.resolution < 20 else ("R2", 20)
+    bits, edge = product.mask("CLM", group), product.mask("EDG", group)
+    if bits.shape != product.grid.shape(resolution):
+        raise ProductError(product.path, f"its CLM is of {bits.shape}, its grid of {product.grid.shape(resolution)}")
+    coded = np.full(bits.shape, _CODES["clear"], np.uint8)
+    coded[bits & (Cloud.SHADOW | Cloud.SHADOW_OUTSIDE) != 0] = _CODES["shadow"]
+    cloudy = bits & (Cloud.CLOUD | Cloud.THINNEST | Cloud.HIGH) != 0
+    coded[cloudy] = _CODES["cloud"]
+    coded[edge & Edge.NO_DATA != 0] = _CODES["unobserved"]
+    onto = _warp(coded, product.grid.crs, Affine(*product.grid.transform(resolution)), frame, _OUTSIDE, product.path)
+    own = product.authority.lower() == "muscate"
+    has_shadow = "CLM.SHADOW" not in product.absent
+    # a version says by how much it grows its masks; of another centre's products we don't know
+    numbers = VERSIONS[product.version].parameters if own and product.version in VERSIONS else None
+    return _mask(
+        f"{product.authority} {product.version}",
+        onto,
+        buffer=numbers.cloud_dilation if numbers is not None else 0.0,
+        version=product.version if own else None,
+        shadows=has_shadow,
+    )
+
+
+def of_file(path: Path, meaning: Classes, frame: Frame, method: str) -> Mask:
+    """A mask made by others, a raster or polygons, in any projection; brought to the frame by the nearest pixel.
+
+    Raises
+    ------
+    InputError
+        If the file can't be read, does not overlap the frame, or holds no class that the mapping knows.
+    """
+    vector = path.suffix.lower() in VECTORS
+    coded, unknown = (_polygons if vector else _raster)(path, meaning, frame)
+    if not np.any(coded != _OUTSIDE):
+        raise InputError(path, f"does not overlap the image ({frame.grid.crs}, {_extent(frame.grid)})")
+    if not np.any(coded < _OUTSIDE):
+        raise InputError(path, f"none of its classes ({', '.join(sorted(unknown))}) is in the mapping")
+    mask = _mask(method, coded, buffer=meaning.buffer, shadows="shadow" in meaning.kinds.values())
+    return replace(mask, unknown=unknown, unnamed_is_clear=meaning.unnamed != _UNKNOWN)
+
+
+def _mask(
+    method: str, coded: NDArray[np.uint8], *, buffer: float, version: str | None = None, shadows: bool = True
+) -> Mask:
+    return Mask(
+        method=method,
+        cloud=coded == _CODES["cloud"],
+        shadow=coded == _CODES["shadow"] if shadows else None,
+        observed=coded < _CODES["unobserved"],
+        buffer=buffer,
+        version=version,
+    )
+
+
+def _raster(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int]]:
+    try:
+        with rasterio.open(path) as dataset:
+            values, crs, transform = dataset.read(1), dataset.crs, dataset.transform
+            valid = dataset.read_masks(1) != 0
+    except RasterioError as error:
+        raise InputError(path, f"can't be read as a raster: {error}") from error
+    if crs is None:
+        raise InputError(path, "has no projection")
+    if values.dtype.kind == "f":
+        if not np.array_equal(values[valid], np.rint(values[valid])):
+            raise InputError(path, "holds numbers with fractions: no classes")
+        values = np.where(valid, values, 0).astype(np.int64)
+    found, index = np.unique(values, return_inverse=True)
+    lookup = np.array([_code(str(value), meaning) for value in found.tolist()], np.uint8)
+    # classes by their place in `found`, so that those the mapping does not know can be counted on the frame
+    places = index.reshape(values.shape).astype(np.int32)
+    named = np.array([str(value) in meaning.kinds for value in found.tolist()], bool)
+    # a value that is both declared no-data and named in the mapping is what the mapping says
+    places[~valid & ~named[places]] = -1
+    onto = _warp(places, crs, transform, frame, -2, path)
+    coded = np.full(frame.shape, _OUTSIDE, np.uint8)
+    coded[onto == -1] = _CODES["unobserved"]
+    coded[onto >= 0] = lookup[onto[onto >= 0]]
+    counts = np.bincount(onto[onto >= 0], minlength=len(found))
+    unknown = {
+        str(value): int(count)
+        for value, count, is_named in zip(found.tolist(), counts, named, strict=True)
+        if count and not is_named
+    }
+    return coded, unknown
+
+
+def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int]]:
+    """Polygons onto the frame; later ones lie over earlier ones. Between them it is clear."""
+    shapes, crs = _geojson(path) if path.suffix.lower() in (".geojson", ".json") else _vector(path)
+    places: list[str] = []
+    drawn: list[tuple[dict[str, Any], int]] = []
+    try:
+        for geometry, properties in shapes:
+            if meaning.attribute not in properties:
+                raise InputError(path, f"a polygon has no {meaning.attribute!r}: {', '.join(properties) or 'nothing'}")
+            value = _text(properties[meaning.attribute])
+            if value not in places:
+                places.append(value)
+            drawn.append((transform_geom(crs, frame.grid.crs, geometry), places.index(value) + 1))
+        if not drawn:
+            raise InputError(path, "holds no polygon")
+        onto = rasterize(drawn, out_shape=frame.shape, transform=frame.transform, fill=0, dtype="int32")
+    except (RasterioError, CRSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(path, f"its polygons can't be used: {error}") from error
+    if not onto.any():
+        return np.full(frame.shape, _OUTSIDE, np.uint8), {}
+    lookup = np.array([_CODES["clear"], *(_code(value, meaning) for value in places)], np.uint8)
+    counts = np.bincount(onto.ravel(), minlength=len(lookup))
+    unknown = {value: int(counts[i + 1]) for i, value in enumerate(places) if value not in meaning.kinds}
+    return lookup[onto], {value: count for value, count in unknown.items() if count}
+
+
+def _geojson(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], str]:
+    try:
+        document = json.loads(path.read_text())
+        features = document["features"] if document["type"] == "FeatureCollection" else [document]
+        shapes = [(f["geometry"], f.get("properties") or {}) for f in features if f["geometry"] is not None]
+        # RFC 7946 knows longitude and latitude only; files that name another projection are common all the same
+        crs = document.get("crs", {}).get("properties", {}).get("name", "EPSG:4326")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(path, f"is no GeoJSON of polygons: {error}") from error
+    return shapes, crs
+
+
+def _vector(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], str]:
+    try:
+        import pyogrio
+        from shapely import from_wkb
+        from shapely.geometry import mapping
+    except ImportError:
+        raise InputError(path, "needs the package pyogrio (muscate[comparators]); GeoJSON needs nothing") from None
+    try:
+        meta, _, geometries, fields = pyogrio.raw.read(path)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise InputError(path, f"can't be read: {error}") from error
+    if meta["crs"] is None:
+        raise InputError(path, "has no projection")
+    names = [str(name) for name in meta["fields"]]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*fields, strict=True)]
+    return [
+        (mapping(from_wkb(geometry)), row)
+        for geometry, row in zip(geometries, rows, strict=True)
+        if geometry is not None
+    ], meta["crs"]
+
+
+def _text(value: Any) -> str:
+    """A class as the mapping writes it: 3 and 3.0 are the same."""
+    return str(int(value)) if isinstance(value, float | np.floating) and float(value).is_integer() else str(value)
+
+
+def _code(value: str, meaning: Classes) -> int:
+    kind = meaning.kinds.get(value)
+    return meaning.unnamed if kind is None else _CODES[kind]
+
+
+def _warp(values: NDArray[Any], crs: Any, transform: Affine, frame: Frame, outside: int, path: Path) -> NDArray[Any]:
+    """The nearest value for each pixel of the frame, `outside` where there is none."""
+    onto = np.full(frame.shape, outside, values.dtype)
+    try:
+        reproject(
+            values,
+            onto,
+            src_transform=transform,
+            src_crs=crs,
+            src_nodata=outside,
+            dst_transform=frame.transform,
+            dst_crs=frame.grid.crs,
+            dst_nodata=outside,
+            resampling=Resampling.nearest,
+        )
+    except (RasterioError, CRSError) as error:
+        raise InputError(path, f"can't be brought to {frame.grid.crs}: {error}") from error
+    return onto
+
+
+def _extent(grid: Grid) -> str:
+    return f"{grid.west:.0f}..{grid.east:.0f} E, {grid.south:.0f}..{grid.north:.0f} N"
+
+
+_TILE = re.compile(r"(?<![A-Za-z0-9])T(\d{2}[A-Z]{3})(?![A-Za-z0-9])")
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d{2})-?(\d{2})-?(\d{2})(?!\d)")
+
+
+def named(path: Path) -> tuple[str | None, str | None]:
+    """Tile (``31TCJ``) and date (``20230815``) that a file's own name, else that of its folder, tells."""
+    tile = date = None
+    for name in (path.name, path.parent.name, path.parent.parent.name):
+        if tile is None and (match := _TILE.search(name)):
+            tile = match[1]
+        if date is None and (match := _DATE.search(name)):
+            date = "".join(match.groups())
+    return tile, date

@@ -1,0 +1,392 @@
+"""Whole validations: inputs found and paired, compared, drawn. What can't be used is named and stops nothing else."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..bands import DISTRIBUTED
+from ..errors import InputError, MuscateError
+from ..product import Product
+from . import aeronet, figures
+from . import aot as aerosol
+from . import clouds as cloud_masks
+from . import reflectance as surface
+from . import versions as two_versions
+from .comparators import COMPARATORS
+from .images import Image, collect
+from .masks import VECTORS, Classes, Frame, Mask, named, of_file, of_product
+
+RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
+
+
+@dataclass
+class Run:
+    """What a validation found.
+
+    Attributes
+    ----------
+    kind : str
+        ``clouds``, ``aot``, ``reflectance``, ``versions``.
+    rows : list of dict
+        Columns of `store.models.Validation` but for the time and command: kind, subject, method, version, reference,
+        image, buffer, ring, metrics.
+    faults : list of MuscateError
+        Inputs that could not be used.
+    notes : list of str
+        What a reader of the figures has to know.
+    """
+
+    kind: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    faults: list[MuscateError] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Keep a failure known by name and go on after the block."""
+        try:
+            yield
+        except MuscateError as error:
+            self.faults.append(error)
+
+    def add(
+        self,
+        subject: str,
+        method: str,
+        version: str | None,
+        reference: str,
+        image: str | None,
+        metrics: Mapping[str, Any],
+        *,
+        buffer: float | None = None,
+        ring: float | None = None,
+    ) -> None:
+        self.rows.append(
+            {
+                "kind": self.kind,
+                "subject": subject,
+                "method": method,
+                "version": version,
+                "reference": reference,
+                "image": image,
+                "buffer": buffer,
+                "ring": ring,
+                "metrics": dict(metrics),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """Mask files of one origin, one an image."""
+
+    name: str
+    files: Sequence[Path]
+    classes: Classes
+
+
+def files(text: str, suffixes: Sequence[str] = (*RASTERS, *VECTORS)) -> list[Path]:
+    """The files of a path, a folder or a pattern (``reference/*/masks.tif``).
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    path = Path(text)
+    if path.is_dir():
+        found = [p for p in sorted(path.iterdir()) if p.suffix.lower() in suffixes]
+    elif path.exists():
+        found = [path]
+    else:
+        found = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
+    if not found:
+        raise InputError(path, "no such file" if not path.is_dir() else f"holds no file of {', '.join(suffixes)}")
+    return found
+
+
+def of_image(image: Image, found: Sequence[Path], images: Sequence[Image]) -> Path:
+    """The file that belongs to an image by the tile and date in its name or its folder's.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several; a name without a date will do where there is one image only.
+    """
+    fitting = []
+    for path in found:
+        tile, date = named(path)
+        if tile in (None, image.tile) and (date == image.date or (date is None and len(images) == 1)):
+            fitting.append(path)
+    if len(fitting) != 1:
+        several = ": " + ", ".join(str(p) for p in fitting) if fitting else ""
+        raise InputError(image.identifier, f"{len(fitting)} files are of its tile and date instead of one{several}")
+    return fitting[0]
+
+
+def clouds(
+    paths: Sequence[Path],
+    reference: MaskFiles,
+    out: Path,
+    *,
+    further: Sequence[MaskFiles] = (),
+    comparators: Sequence[str] = (),
+    buffer: float = 240.0,
+    ring: float | None = None,
+    sieve: float = 0.0,
+    resolution: int = 20,
+    maps: bool = True,
+) -> Run:
+    """Judge cloud and shadow masks.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Products of any versions, Level-1C packages, or folders of them.
+    reference : MaskFiles
+    out : Path
+        Receives ``clouds_<subject>.png`` and, with `maps`, ``clouds_<image>.png``.
+    further : sequence of MaskFiles
+        Other masks to be judged.
+    comparators : sequence of str
+        Names of `comparators.COMPARATORS`, run on the Level-1C.
+    buffer, ring : float
+        See `clouds.compare_image`. [m]
+    sieve : float
+        See `clouds.harmonise`. [m2]
+    resolution : int
+        Of the comparison. [m]
+    """
+    run = Run("clouds")
+    images, faults = collect(paths)
+    run.faults += faults
+    found: list[cloud_masks.Comparison] = []
+    for image in images:
+        with run.noting():
+            found += _clouds_of(
+                run, image, images, reference, out, further, comparators, buffer, ring, sieve, resolution, maps
+            )
+    rows = [*found, *cloud_masks.overall(found)]
+    for c in rows:
+        metrics = c.confusion.metrics() | {"images": c.images}
+        run.add(c.subject, c.method, c.version, reference.name, c.image, metrics, buffer=c.buffer, ring=c.ring)
+    for subject in dict.fromkeys(c.subject for c in found):
+        figures.bars(out / f"clouds_{subject}.png", rows, subject, reference.name)
+    return run
+
+
+def _clouds_of(
+    run: Run,
+    image: Image,
+    images: Sequence[Image],
+    reference: MaskFiles,
+    out: Path,
+    further: Sequence[MaskFiles],
+    comparators: Sequence[str],
+    buffer: float,
+    ring: float | None,
+    sieve: float,
+    resolution: int,
+    maps: bool,
+) -> list[cloud_masks.Comparison]:
+    frame = Frame(image.grid, resolution)
+    against = of_file(of_image(image, reference.files, images), reference.classes, frame, reference.name)
+    masks: list[Mask] = []
+    for product in image.products:
+        with run.noting():
+            masks.append(of_product(product, frame))
+    for other in further:
+        with run.noting():
+            masks.append(of_file(of_image(image, other.files, images), other.classes, frame, other.name))
+    for name in comparators:
+        with run.noting():
+            if image.granule is None:
+                raise InputError(image.identifier, f"{name} needs its Level-1C, which was not given")
+            masks.append(COMPARATORS[name](image.granule, frame))
+    for one in (against, *masks):
+        for value, pixels in one.unknown.items():
+            what = "taken as clear" if one.unnamed_is_clear else "left out"
+            counted = f"{pixels} pixels ({100 * pixels / one.cloud.size:.2g} %), {what}"
+            run.notes.append(f"{image.identifier}: {one.method}: class {value} is not in the mapping: {counted}")
+    if not masks:
+        raise InputError(image.identifier, "there is no mask of it to judge")
+    if maps:
+        grown = [cloud_masks.harmonise(m, buffer, resolution, sieve) for m in masks]
+        titles = {
+            "as it is": (masks, against),
+            f"grown to {buffer:g} m": (grown, cloud_masks.harmonise(against, buffer, resolution, sieve)),
+        }
+        quicklook = next((p.files["QKL_ALL"] for p in image.products if "QKL_ALL" in p.files), None)
+        figures.agreement(out / f"clouds_{image.identifier}.png", image.identifier, titles, quicklook)
+    return cloud_masks.compare_image(
+        image.identifier, masks, against, resolution, buffer=buffer, ring=ring, sieve=sieve
+    )
+
+
+def _products(run: Run, paths: Sequence[Path]) -> tuple[list[Image], list[tuple[Image, Product]]]:
+    images, faults = collect(paths)
+    run.faults += faults
+    return images, [(image, product) for image in images for product in image.products]
+
+
+def aot_against_stations(paths: Sequence[Path], stations: Sequence[Path], around: aerosol.Around, out: Path) -> Run:
+    """AOT of products against AERONET files; figures by version, and each matched pair by image."""
+    run = Run("aot")
+    _, products = _products(run, paths)
+    known: list[aeronet.Station] = []
+    for path in stations:
+        with run.noting():
+            known += aeronet.read(path)
+    pairs = []
+    for image, product in products:
+        for station in known:
+            with run.noting():
+                found = aerosol.match(product, image.identifier, station, around)
+                if isinstance(found, aerosol.Match):
+                    pairs.append(found)
+                elif found is not None:
+                    run.notes.append(f"{product.identifier}: {found}")
+    if products and known and not pairs:
+        run.notes.append(f"none of {', '.join(sorted({s.name for s in known}))} matches any of the products")
+    panels = {}
+    for version, group in aerosol.by_version(pairs).items():
+        method = f"muscate {version}"
+        numbers = aerosol.figures([m.found for m in group], [m.reference for m in group])
+        panels[version] = group, numbers
+        sites = ", ".join(sorted({m.site for m in group}))
+        run.add("aot", method, version, f"AERONET {sites}", None, numbers | asdict(around))
+        for m in group:
+            details = {k: v for k, v in asdict(m).items() if k not in ("image", "version", "sensing", "site")}
+            run.add("aot", method, version, f"AERONET {m.site}", m.image, details)
+    if panels:
+        figures.matches(out / "aot.png", panels)
+    return run
+
+
+def aot_against_maps(
+    paths: Sequence[Path], maps: Sequence[Path], out: Path, *, interpolated: bool = False, name: str = "map"
+) -> Run:
+    """AOT, and water vapour where the map has it, against rasters where they are known; by image and version."""
+    run = Run("aot")
+    images, products = _products(run, paths)
+    fields: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
+    for image, product in products:
+        for subject in aerosol.SUBJECTS:
+            with run.noting():
+                path = of_image(image, maps, images)
+                found, known = aerosol.against_map(product, path, subject, interpolated=interpolated)
+                both = np.isfinite(found) & np.isfinite(known)
+                fields.setdefault((subject, product.version), []).append((known[both], found[both]))
+                numbers = aerosol.figures(found, known)
+                run.add(subject, f"muscate {product.version}", product.version, name, image.identifier, numbers)
+    for subject in aerosol.SUBJECTS:
+        panels = {}
+        for version in [v for s, v in fields if s == subject]:
+            known, found = (np.concatenate(a) for a in zip(*fields[subject, version], strict=True))
+            numbers = aerosol.figures(found, known) | {"images": len(fields[subject, version])}
+            panels[version] = known, found, numbers
+            run.add(subject, f"muscate {version}", version, name, None, numbers)
+        if panels:
+            unit = "AOT at 550 nm" if subject == "aot" else "water vapour [g cm-2]"
+            labels = (f"{name}: {unit}", f"product: {unit}")
+            figures.scatter(out / f"{subject}.png", panels, labels, limits=subject == "aot")
+    return run
+
+
+def reflectance(
+    paths: Sequence[Path],
+    references: Sequence[Path],
+    out: Path,
+    *,
+    name: str,
+    bands: Sequence[str] | None = None,
+    scale: float | None = None,
+    roughness: float | None = None,
+    kind: str = "SRE",
+) -> Run:
+    """Accuracy, precision and uncertainty by band and bin of reflectance, by image and over all of a version."""
+    run = Run("reflectance")
+    images, products = _products(run, paths)
+    pooled: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
+    for image, product in products:
+        with run.noting():
+            against = surface.reference(of_image(image, references, images), bands, scale)
+            for band, found, known in surface.pairs(product, against, kind, roughness):
+                both = np.isfinite(found) & np.isfinite(known)
+                strange = both & ((known < surface.PLAUSIBLE[0]) | (known > surface.PLAUSIBLE[1]))
+                if strange.any():
+                    count = np.count_nonzero(strange)
+                    run.notes.append(
+                        f"{image.identifier}: {name}: {count} pixels of {band} are no reflectance: left out"
+                    )
+                both &= ~strange
+                pooled.setdefault((product.version, band), []).append((found[both], known[both]))
+                table = surface.figures_by_bin(found[both], known[both])
+                metrics = table["all"] | {"bins": table, "kind": kind, "roughness": roughness}
+                run.add(band, f"muscate {product.version}", product.version, name, image.identifier, metrics)
+    for version in dict.fromkeys(v for v, _ in pooled):
+        tables = {}
+        for band in (b for b in DISTRIBUTED if (version, b) in pooled):
+            found, known = (np.concatenate(a) for a in zip(*pooled[version, band], strict=True))
+            tables[band] = surface.figures_by_bin(found, known)
+            about: dict[str, Any] = {"bins": tables[band], "kind": kind, "roughness": roughness}
+            about["images"] = len(pooled[version, band])
+            run.add(band, f"muscate {version}", version, name, None, about | tables[band]["all"])
+        figures.uncertainty(out / f"reflectance_{version}.png", tables, f"{version} against {name}")
+    return run
+
+
+def noise(paths: Sequence[Path], *, step: float = 200.0, kind: str = "SRE") -> Run:
+    """Noise of the time series of each tile and version."""
+    run = Run("reflectance")
+    _, products = _products(run, paths)
+    series: dict[tuple[str, str], list[Product]] = {}
+    for _, product in products:
+        series.setdefault((product.tile, product.version), []).append(product)
+    for (tile, version), dates in series.items():
+        if len(dates) < 3:
+            run.notes.append(f"T{tile} {version}: {len(dates)} dates: no triplet, no noise")
+            continue
+        with run.noting():
+            for band, numbers in surface.series_noise(dates, step, kind).items():
+                metrics = numbers | {"images": len(dates), "kind": kind}
+                run.add(band, f"muscate {version}", version, f"T{tile} in time", None, metrics)
+    return run
+
+
+def versions(paths: Sequence[Path], new: str, old: str) -> Run:
+    """What a version changes against another, by image and as the mean over the images that have both."""
+    run = Run("versions")
+    images, _ = _products(run, paths)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for image in images:
+        held = {p.version: p for p in image.products}
+        if missing := {new, old} - set(held):
+            run.notes.append(f"{image.identifier}: there is no {' and no '.join(sorted(missing))} of it")
+            continue
+        with run.noting():
+            for subject, metrics in two_versions.compare(held[new], held[old]).items():
+                found.setdefault(subject, []).append(metrics)
+                run.add(subject, f"muscate {new}", new, old, image.identifier, metrics)
+    for subject, rows in found.items():
+        run.add(subject, f"muscate {new}", new, old, None, _mean(rows) | {"images": len(rows)})
+    return run
+
+
+def _mean(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | int | None]:
+    """Each figure's mean over the images that have it; counts are added up."""
+    means: dict[str, float | int | None] = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows if row[name] is not None]
+        if values and all(isinstance(value, int) for value in values):
+            means[name] = sum(values)
+        else:
+            means[name] = float(np.mean(values)) if values else None
+    return means
