@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import rasterio
@@ -10,18 +18,43 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
-from rasterio.warp import Resampling, reproject, transform
+from rasterio.merge import merge
+from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
 from processing.errors import AncillaryError
-from processing.scene import Ancillary, Grid
+from processing.scene import TERRAIN_RESOLUTION, Ancillary, Grid
 from processing.versions import Parameters
 
+log = logging.getLogger(__name__)
+
+#: Files that are taken from a folder of terrain models.
+SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".hgt", ".bil", ".asc", ".dt0", ".dt1", ".dt2", ".jp2")
+#: Number of the form of the kept terrain, raised when its making changes.
+CACHE_FORMAT = 1
 #: One Dobson unit, 1e-5 m of ozone at 0 degC and 1 atm. [kg m-2]
 DOBSON = 2.1415e-5
 #: Total ozone outside of this is an error of the file. [DU]
 OZONE_RANGE = (50.0, 700.0)
 #: No ground lies outside of this: such a model is not in metres. [m]
 ALTITUDE_RANGE = (-500.0, 9000.0)
+
+
+class Terrain(NamedTuple):
+    """A terrain model on a tile's grid.
+
+    Attributes
+    ----------
+    coarse : (row, col) float32
+        Mean altitude of each coarse pixel. [m]
+    fine : (row, col) float32
+        Altitude every `TERRAIN_RESOLUTION`. [m]
+    void : float
+        Share of the tile without data, taken as sea level. [-]
+    """
+
+    coarse: NDArray[np.float32]
+    fine: NDArray[np.float32]
+    void: float
 
 
 def ancillary(
@@ -31,6 +64,7 @@ def ancillary(
     *,
     ecmwf: bytes | None = None,
     default_ozone: float = Parameters.default_ozone,
+    cache: Path | None = None,
 ) -> Ancillary:
     """Terrain and ozone of one scene.
 
@@ -41,77 +75,179 @@ def ancillary(
     resolution : int
         Of the coarse grid. [m]
     dem : Path, optional
-        Terrain model, a raster in any projection. [m] Without one the tile is flat and at sea level.
+        Terrain model: a raster in any projection, or a folder of them; where they overlap, the first by name that
+        has data counts. [m] Without one the tile is flat, at sea level, and has no slopes.
     ecmwf : bytes, optional
         The forecast that comes with the Level-1C (`Granule.ecmwf`).
     default_ozone : float
         Ozone where the forecast is missing or has none. [cm atm]
+    cache : Path, optional
+        Folder that keeps the terrain of each tile for the next scene, until the model's files change.
 
     Raises
     ------
     AncillaryError
         If the terrain model can't be read or does not cover the tile.
     """
+    fine = None
     if dem is None:
         altitude, altitude_origin = np.zeros(grid.shape(resolution), np.float32), "flat 0 m (no terrain model)"
     else:
-        altitude, altitude_origin = _terrain(grid, resolution, dem)
+        altitude, fine, void = _terrain(grid, resolution, dem, cache)
+        altitude_origin = dem.name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
     ozone, ozone_origin = default_ozone, "default"
     if ecmwf is not None:
         try:
             ozone, ozone_origin = _ozone(grid, ecmwf), "ECMWF in the L1C"
         except ValueError as error:
             ozone_origin = f"default ({error})"
-    return Ancillary(altitude, ozone, {"altitude": altitude_origin, "ozone": ozone_origin})
+    return Ancillary(altitude, ozone, {"altitude": altitude_origin, "ozone": ozone_origin}, fine)
 
 
-def _terrain(grid: Grid, resolution: int, dem: Path) -> tuple[NDArray[np.float32], str]:
-    """Mean altitude of each coarse pixel, sea level where the model says nothing, and the model's name."""
-    altitude = np.full(grid.shape(resolution), np.nan, np.float32)
+def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terrain:
+    paths = _rasters(dem)
+    if cache is None:
+        return _resampled(grid, resolution, dem, paths)
+    files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    key = sha256(repr((CACHE_FORMAT, grid, resolution, TERRAIN_RESOLUTION, files)).encode()).hexdigest()[:32]
+    kept = cache / f"terrain-{key}.npz"
     try:
-        with rasterio.open(dem) as model:
-            if model.crs is None:
-                raise AncillaryError(dem, "a terrain model without projection")
-            covered = _coverage(grid, resolution, model)
-            if covered < 1:
-                raise AncillaryError(dem, f"covers {100 * covered:.1f} % of the tile")
-            reproject(
-                rasterio.band(model, 1),
-                altitude,
-                src_nodata=np.nan if model.nodata is None and "float" in model.dtypes[0] else model.nodata,
-                dst_transform=Affine(*grid.transform(resolution)),
-                dst_crs=grid.crs,
-                dst_nodata=np.nan,
-                init_dest_nodata=True,
-                # an average of less than one pixel of the model would make steps
-                resampling=Resampling.average if _pixel(grid, model) < resolution else Resampling.bilinear,
-            )
+        with np.load(kept) as file:
+            return Terrain(file["coarse"], file["fine"], float(file["void"]))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        log.warning("%s: can't be read and is made again (%s)", kept, error)
+    found = _resampled(grid, resolution, dem, paths)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=cache, suffix=".npz", delete=False) as file:
+            try:
+                np.savez(file, **found._asdict())
+                os.replace(file.name, kept)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        log.warning("%s: the terrain can't be kept (%s)", kept, error)
+    return found
+
+
+def _rasters(dem: Path) -> list[Path]:
+    if not dem.is_dir():
+        if not dem.exists():
+            raise AncillaryError(dem, "can't be read as a terrain model (there is no such file)")
+        return [dem]
+    paths = sorted(path for path in dem.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise AncillaryError(dem, f"a folder without terrain models ({', '.join(SUFFIXES)})")
+    return paths
+
+
+def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Terrain:
+    """Bring a terrain model to the tile's grids; sea level where it says nothing."""
+    coarse, fine = (np.full(grid.shape(r), np.nan, np.float32) for r in (resolution, TERRAIN_RESOLUTION))
+    x, y = np.meshgrid(
+        grid.west + _centres(coarse.shape[1], resolution, grid.width),
+        grid.north - _centres(coarse.shape[0], resolution, grid.height),
+    )
+    covered = np.zeros(coarse.shape, np.bool_)
+    models: dict[str, list[rasterio.DatasetReader]] = {}
+    reading = dem
+    try:
+        with ExitStack() as stack:
+            for reading in paths:
+                model = stack.enter_context(rasterio.open(reading))
+                if model.crs is None:
+                    raise AncillaryError(reading, "a terrain model without projection")
+                here = _frame(model, grid, x, y)
+                covered |= here
+                if here.any():
+                    models.setdefault(model.crs.to_wkt(), []).append(model)
+                else:
+                    model.close()
+            if not covered.all():
+                raise AncillaryError(dem, f"covers {100 * covered.mean():.1f} % of the tile")
+            for alike in models.values():
+                reading = Path(alike[0].name)
+                for source in _merged(grid, alike):
+                    for target, pixel in ((coarse, resolution), (fine, TERRAIN_RESOLUTION)):
+                        _fill(target, pixel, grid, source, _pixel(grid, alike[0]))
     except (RasterioError, CRSError) as error:
-        raise AncillaryError(dem, f"can't be read as a terrain model ({error})") from error
-    void = np.isnan(altitude)
-    altitude[void] = 0
-    low, high = altitude.min(), altitude.max()
+        raise AncillaryError(reading, f"can't be read as a terrain model ({error})") from error
+    void = np.isnan(coarse)
+    coarse[void] = 0
+    gaps = np.isnan(fine)
+    if gaps.any():  # what is known around a gap makes a lower step than the sea
+        side = resolution // TERRAIN_RESOLUTION
+        around = np.repeat(np.repeat(coarse, side, axis=0), side, axis=1)[: fine.shape[0], : fine.shape[1]]
+        fine[gaps] = around[gaps]
+    low, high = coarse.min(), coarse.max()
     if low < ALTITUDE_RANGE[0] or high > ALTITUDE_RANGE[1]:
         raise AncillaryError(dem, f"altitudes from {low:g} to {high:g} m")
-    filled = f" ({100 * void.mean():.1f} % without data taken as sea level)" if void.any() else ""
-    return altitude, f"{dem.name}{filled}"
-
-
-def _coverage(grid: Grid, resolution: int, model: rasterio.DatasetReader) -> float:
-    """Share of the coarse pixels whose centre lies within the model's frame."""
-    rows, cols = grid.shape(resolution)
-    # the last row and column may stand out of the tile: take the centre of what lies in it
-    x = grid.west + _centres(cols, resolution, grid.width)
-    y = grid.north - _centres(rows, resolution, grid.height)
-    east, north = np.meshgrid(x, y)
-    lon, lat = transform(grid.crs, model.crs, east.ravel(), north.ravel())
-    col, row = ~model.transform @ np.array([lon, lat])
-    return float(((col >= 0) & (col <= model.width) & (row >= 0) & (row <= model.height)).mean())
+    return Terrain(coarse, fine, float(void.mean()))
 
 
 def _centres(count: int, resolution: int, length: int) -> NDArray[np.float64]:
     edges = np.minimum(np.arange(count + 1) * resolution, length)
     return (edges[:-1] + edges[1:]) / 2
+
+
+def _frame(
+    model: rasterio.DatasetReader, grid: Grid, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which of the places (of the tile's projection) lie within a model's frame."""
+    at = np.array(transform(grid.crs, model.crs, x.ravel(), y.ravel()))
+    col, row = ~model.transform @ at
+    inside = (col >= 0) & (col <= model.width) & (row >= 0) & (row <= model.height)
+    return np.asarray(inside.reshape(x.shape))
+
+
+def _merged(grid: Grid, models: list[rasterio.DatasetReader]) -> Iterator[dict[str, Any]]:
+    """What is to be reprojected: a model, or what several of one projection say of the tile, without seams."""
+    first = models[0]
+    if len(models) == 1:
+        untagged = first.nodata is None and "float" in first.dtypes[0]
+        yield {"source": rasterio.band(first, 1), "src_nodata": np.nan if untagged else first.nodata}
+        return
+    step_x, step_y = first.res
+    finer = TERRAIN_RESOLUTION / 2 / _pixel(grid, first)  # no use for pixels smaller than half of ours
+    if finer > 1:
+        step_x, step_y = step_x * finer, step_y * finer
+    left, bottom, right, top = transform_bounds(grid.crs, first.crs, grid.west, grid.south, grid.east, grid.north)
+    sides = [(left, right)] if left < right else [(left, 180.0), (-180.0, right)]  # of the antimeridian
+    for west, east in sides:
+        frame = (west - 4 * step_x, bottom - 4 * step_y, east + 4 * step_x, top + 4 * step_y)
+        # on the pixels of the first model, so that nothing is resampled twice
+        cols = [(edge - first.bounds.left) / step_x for edge in frame[::2]]
+        rows = [(edge - first.bounds.top) / step_y for edge in frame[1::2]]
+        aligned = (
+            first.bounds.left + np.floor(cols[0]) * step_x,
+            first.bounds.top + np.floor(rows[0]) * step_y,
+            first.bounds.left + np.ceil(cols[1]) * step_x,
+            first.bounds.top + np.ceil(rows[1]) * step_y,
+        )
+        array, where = merge(
+            models, aligned, (step_x, step_y), np.nan, "float32", indexes=[1], resampling=Resampling.bilinear
+        )
+        yield {"source": array[0], "src_transform": where, "src_crs": first.crs, "src_nodata": np.nan}
+
+
+def _fill(target: NDArray[np.float32], resolution: int, grid: Grid, source: dict[str, Any], pixel: float) -> None:
+    """Give the pixels of `target` that have no altitude yet that of a model with pixels of `pixel` metres."""
+    found = np.full_like(target, np.nan)
+    # An average of less than one pixel of the model would make steps; so would slopes between straight lines.
+    finest = Resampling.cubic if resolution == TERRAIN_RESOLUTION else Resampling.bilinear
+    reproject(
+        **source,
+        destination=found,
+        dst_transform=Affine(*grid.transform(resolution)),
+        dst_crs=grid.crs,
+        dst_nodata=np.nan,
+        init_dest_nodata=True,
+        resampling=Resampling.average if pixel < resolution else finest,
+    )
+    np.copyto(target, found, where=np.isnan(target))
 
 
 def _pixel(grid: Grid, model: rasterio.DatasetReader) -> float:

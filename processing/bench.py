@@ -1,17 +1,21 @@
-"""`muscate bench tile`: what a tile costs from Level-1C package to product on disk, beside the bare decoding.
+"""`muscate bench tile`: what a tile costs from Level-1C package to product on disk, beside what can't be avoided.
 
-Everything is measured in one run, in child processes of their own, so that figures can be compared with one another:
-on a busy machine only the ratios mean something.
+That is decoding its 13 images once and deflating its product once. All is measured in one run, each part in a process
+of its own, so that the figures can be compared with one another: on a busy machine only the ratios mean something.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,55 +23,40 @@ from typing import Any
 from .versions import CURRENT
 
 
-def _decode(package: Path, _: Path) -> dict[str, float]:
-    """The yardstick: every band decoded once, nothing else."""
-    from . import l1c
-    from .ancillary import ancillary
+@dataclass(frozen=True)
+class Bar:
+    """A ratio and what it must not exceed, or must reach where `least`."""
 
-    source = l1c.granules(package)[0]
-    counts = source.scene(ancillary(source.grid, 240)).counts
-    for band in counts:
-        counts[band]
-    return {}
+    label: str
+    bar: float
+    least: bool = False
 
-
-def _chain(package: Path, out: Path) -> dict[str, float]:
-    from .production.processor import granule, produce
-
-    return produce([package], granule([package], None).tile, CURRENT, staging=out).seconds
+    def met(self, value: float) -> bool:
+        return value >= self.bar if self.least else value <= self.bar
 
 
-def _child(work: Callable[[Path, Path], dict[str, float]], package: Path, out: Path, answer: Connection) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    start = time.perf_counter()
-    steps = work(package, out)
-    wall = time.perf_counter() - start
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    answer.send(
-        {
-            "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-            "wall": wall,
-            "peak_mb": after.ru_maxrss / 1024,
-            "steps": steps,
-        }
-    )
+#: Seconds are those of the processor, memory is in MB.
+BARS = {
+    "cpu_ratio": Bar("chain / (decoding + deflating), CPU", 1.25),
+    "wall_ratio": Bar("chain, wall / (CPU / threads)", 1.15),
+    "wall": Bar("chain, wall [s]", 75),
+    "peak_mb": Bar("peak memory [MB]", 2500),
+    "low_memory_peak_mb": Bar("peak memory, low-memory mode [MB]", 1000),
+    "cold_cpu": Bar("first run of a fresh install over a warm one [CPU s]", 10),
+    "cloudy_cpu": Bar("more than 90 % cloud, found and stopped [CPU s]", 10),
+    "pair_gain": Bar("two tiles at once against one after the other", 1.8, least=True),
+}
 
 
-def _measured(work: Callable[[Path, Path], dict[str, float]], package: Path, out: Path) -> dict[str, Any]:
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=_child, args=(work, package, out, theirs))
-    child.start()
-    theirs.close()
-    try:
-        figures: dict[str, Any] = ours.recv()
-    except EOFError:
-        raise RuntimeError("the measured process died: see above") from None
-    finally:
-        child.join()
-    return figures
-
-
-def tile(package: Path | None, size: int) -> dict[str, Any]:
+def tile(
+    package: Path | None,
+    size: int,
+    *,
+    dem: Path | None = None,
+    cloudy: Path | None = None,
+    pair: bool = False,
+    threads: int | None = None,
+) -> dict[str, Any]:
     """Measure one tile.
 
     Parameters
@@ -76,43 +65,205 @@ def tile(package: Path | None, size: int) -> dict[str, Any]:
         A Level-1C package; None: one is simulated.
     size : int
         Pixels at 10 m of the simulated one.
+    dem : Path, optional
+        Terrain model.
+    cloudy : Path, optional
+        A Level-1C package with more than 90 % of cloud, for what it costs to refuse it.
+    pair : bool
+        Also run the tile on two processes at once, with half of the threads each.
+    threads : int, optional
+        Of the chain; else one for each core.
 
     Returns
     -------
     dict
-        ``l1c``; ``decode`` and ``chain`` (cold, then warm) with ``cpu`` and ``wall`` [s], ``peak_mb`` and ``steps``
-        [s]; ``product_mb``; ``cpu_ratio`` of the warm chain to the decoding and ``wall_ratio`` to half its CPU.
+        ``l1c``, ``threads``, ``load`` (of the machine, before and after); per part (``decode``, ``deflate``, ``first``,
+        ``chain``, ``low_memory`` ...) its ``cpu`` and ``wall`` [s], ``peak_mb`` and, for a run of the chain, ``steps``
+        [s]; ``product_mb``; ``figures``, those of `BARS` that were measured.
     """
+    from .production import machine
+
+    threads = threads or machine.threads()
     folder = Path(tempfile.mkdtemp(prefix="muscate-bench-"))
+    load = [_load()]
     try:
         if package is None:
             from .simulation import simulate
 
             package = simulate(folder / "l1c", tile="31TCJ", dates=1, size=size)[0]
-        decode = _measured(_decode, package, folder)
-        first = _measured(_chain, package, folder / "first")
-        warm = _measured(_chain, package, folder / "warm")
+        os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
+        run = partial(_chain, package, dem, threads)
+        parts = {
+            "first": _measured([partial(run, folder / "first", False)]),
+            "decode": _measured([partial(_decode, package, threads)]),
+            "chain": _measured([partial(run, folder / "warm", False)]),
+            "low_memory": _measured([partial(run, folder / "low", True)]),
+            "deflate": _measured([partial(_deflate, folder / "warm")]),
+        }
+        warm = parts["chain"]
+        figures = {
+            "cpu_ratio": warm["cpu"] / (parts["decode"]["cpu"] + parts["deflate"]["cpu"]),
+            "wall_ratio": warm["wall"] / (warm["cpu"] / threads),
+            "wall": warm["wall"],
+            "peak_mb": warm["peak_mb"],
+            "low_memory_peak_mb": parts["low_memory"]["peak_mb"],
+            "cold_cpu": parts["first"]["cpu"] - warm["cpu"],
+        }
+        if cloudy is not None:
+            parts["cloudy"] = _measured([partial(_chain, cloudy, dem, threads, folder / "cloudy", False)])
+            figures["cloudy_cpu"] = parts["cloudy"]["cpu"]
+        if pair:
+            one = partial(_chain, package, dem, max(1, threads // 2))
+            parts["pair"] = _measured([partial(one, folder / name, False) for name in ("one", "two")])
+            figures["pair_gain"] = 2 * warm["wall"] / parts["pair"]["wall"]
         return {
             "l1c": package.name,
-            "decode": decode,
-            "first": first,
-            "chain": warm,
+            "version": CURRENT,
+            "threads": threads,
+            "load": [*load, _load()],
+            **parts,
             "product_mb": sum(f.stat().st_size for f in (folder / "warm").rglob("*") if f.is_file()) / 1e6,
-            "cpu_ratio": warm["cpu"] / decode["cpu"],
-            "wall_ratio": warm["wall"] / (warm["cpu"] / 2),
+            "figures": figures,
         }
     finally:
+        os.environ.pop("NUMBA_CACHE_DIR", None)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def table(figures: dict[str, Any]) -> str:
-    """The figures as lines for a reader."""
-    lines = [figures["l1c"], f"{'':24}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}"]
-    for name, label in (("decode", "decoding of 13 bands"), ("first", "chain, first run"), ("chain", "chain, warm")):
-        one = figures[name]
-        lines.append(f"{label:24}{one['cpu']:8.1f}{one['wall']:8.1f}{one['peak_mb']:9.0f}")
-    lines += [f"  {step:22}{'':8}{seconds:8.2f}" for step, seconds in figures["chain"]["steps"].items()]
-    lines.append(f"product {figures['product_mb']:.0f} MB")
-    lines.append(f"chain / decoding, CPU      {figures['cpu_ratio']:.2f}")
-    lines.append(f"chain wall / (CPU / 2)     {figures['wall_ratio']:.2f}")
+def _load() -> float:
+    return round(os.getloadavg()[0], 2)
+
+
+def _decode(package: Path, threads: int) -> dict[str, float]:
+    """The first yardstick: every image decoded once, nothing else."""
+    from .l1c import granules, images
+
+    files = [file for granule in granules(package) for file in granule.image_files()]
+    with ThreadPoolExecutor(threads) as pool:
+        strips = [(*file, rows) for file in files for rows in images.strips(*file)]
+        sum(pool.map(lambda strip: images.read(*strip).nbytes, strips))
+    return {}
+
+
+def _deflate(folder: Path) -> dict[str, float]:
+    """The second one: the pixels of all the product's rasters deflated, without overviews and without a disk."""
+    import rasterio
+
+    from .product import raster
+
+    seconds = 0.0
+    for path in sorted(folder.rglob("*.tif")):
+        with rasterio.open(path) as dataset:
+            for band in range(1, dataset.count + 1):
+                pixels = dataset.read(band)
+                before = time.process_time()
+                raster.deflated(pixels)
+                seconds += time.process_time() - before
+    return {"cpu": seconds}
+
+
+def _chain(package: Path, dem: Path | None, threads: int, out: Path, low_memory: bool) -> dict[str, float]:
+    from .production.processor import granule, produce
+
+    out.mkdir()
+    outcome = produce(
+        [package],
+        granule([package], None).tile,
+        CURRENT,
+        staging=out,
+        dem=dem,
+        threads=threads,
+        low_memory=low_memory,
+    )
+    return outcome.seconds
+
+
+def _child(work: Callable[[], dict[str, float]], answer: Connection) -> None:
+    start = time.perf_counter()
+    steps = work()
+    wall = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    # imports included: what a process costs
+    cpu = steps.pop("cpu", used.ru_utime + used.ru_stime)
+    answer.send({"cpu": cpu, "wall": wall, "peak_mb": used.ru_maxrss / 1024, "steps": steps})
+
+
+def _measured(works: Iterable[Callable[[], dict[str, float]]]) -> dict[str, Any]:
+    """Run some work, each in a process of its own and all at once; sums of CPU and memory, the longest wall."""
+    context = multiprocessing.get_context("spawn")
+    running = []
+    for work in works:
+        ours, theirs = context.Pipe()
+        child = context.Process(target=_child, args=(work, theirs))
+        child.start()
+        theirs.close()
+        running.append((child, ours))
+    answers = []
+    for child, ours in running:
+        try:
+            answers.append(ours.recv())
+        except EOFError:
+            raise RuntimeError("the measured process died: see above") from None
+        finally:
+            child.join()
+    return {
+        "cpu": sum(a["cpu"] for a in answers),
+        "wall": max(a["wall"] for a in answers),
+        "peak_mb": sum(a["peak_mb"] for a in answers),
+        "steps": answers[0]["steps"],
+    }
+
+
+_PARTS = {
+    "decode": "13 images decoded",
+    "deflate": "product deflated",
+    "first": "chain, first run",
+    "chain": "chain, warm",
+    "low_memory": "chain, low memory",
+    "cloudy": "too much cloud",
+    "pair": "two tiles at once",
+}
+
+
+def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str:
+    """The figures as lines for a reader, beside those of an earlier run where there is one."""
+
+    def before(*keys: str) -> str:
+        found: Any = earlier
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        return f"{found:12.2f}" if isinstance(found, int | float) else ""
+
+    then = f"{'earlier':>12}" if earlier else ""
+    lines = [f"{figures['l1c']}, {figures['threads']} threads, load {' to '.join(map(str, figures['load']))}", ""]
+    lines.append(f"{'':24}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{then}")
+    for name, label in _PARTS.items():
+        if name in figures:
+            one = figures[name]
+            lines.append(
+                f"{label:24}{one['cpu']:8.1f}{one['wall']:8.1f}{one['peak_mb']:9.0f}{before(name, 'cpu')}".rstrip()
+            )
+    lines += ["", f"{'step, warm':24}{'':8}{'wall s':>8}{'':9}{then}".rstrip()]
+    for step, seconds in figures["chain"]["steps"].items():
+        lines.append(f"{step:24}{'':8}{seconds:8.2f}{'':9}{before('chain', 'steps', step)}".rstrip())
+    lines += ["", f"product {figures['product_mb']:.0f} MB", "", f"{'':54}{'':>9}{'bar':>10}{then}"]
+    for name, bar in BARS.items():
+        if name in figures["figures"]:
+            value = figures["figures"][name]
+            limit = f"{'>=' if bar.least else '<='} {bar.bar:g}"
+            verdict = "" if bar.met(value) else "  missed"
+            lines.append(f"{bar.label:54}{value:9.2f}{limit:>10}{before('figures', name)}{verdict}")
     return "\n".join(lines)
+
+
+def warmup() -> None:
+    """Compile every kernel into the cache, by two small simulated dates through the whole line."""
+    from .production.processor import granule, produce
+    from .simulation import simulate
+
+    with tempfile.TemporaryDirectory(prefix="muscate-warmup-") as name:
+        folder = Path(name)
+        state = None
+        for package in simulate(folder / "l1c", tile="31TCJ", dates=2, size=366, truth=False, cloud_cover=(0.2, 0.4)):
+            found = granule([package], None)
+            state = produce([package], found.tile, CURRENT, staging=folder, previous_state=state).state or state

@@ -65,6 +65,12 @@ class OutOfRange(MuscateError):
     reason_class = "input"
 
 
+class UnknownName(MuscateError):
+    """A name that the store does not know."""
+
+    reason_class = "input"
+
+
 class StorageError(MuscateError):
     """The disk is full or can't be written."""
 

@@ -23,7 +23,11 @@ EPOCH = date(2000, 1, 1)
 NO_DATA_COUNTS = 0
 SATURATED_COUNTS = 65535
 
+#: Pixels of `Ancillary.terrain`: terrain models of the whole Earth have some 30 m. [m]
+TERRAIN_RESOLUTION = 20
+
 V = TypeVar("V")
+P = TypeVar("P", bound=np.generic)
 
 
 class Lazy(Mapping[str, V]):
@@ -46,6 +50,29 @@ class Lazy(Mapping[str, V]):
 
     def __len__(self) -> int:
         return len(self._keys)
+
+
+class Strips(Lazy[NDArray[P]]):
+    """Rasters that are made when they are asked for, whole or some rows at a time, with the same values."""
+
+    def __init__(self, heights: Mapping[str, int], make: Callable[[str, slice], NDArray[P]]) -> None:
+        """`heights` are the rows of each raster; `make(key, rows)` gives an array (..., row, col) of those rows."""
+        super().__init__(heights, lambda key: make(key, slice(0, heights[key])))
+        self.strip = make
+
+
+def strip(rasters: Mapping[str, NDArray[P]], key: str, rows: slice) -> NDArray[P]:
+    """Some rows of a raster, made alone where the mapping can."""
+    return rasters.strip(key, rows) if isinstance(rasters, Strips) else rasters[key][..., rows, :]
+
+
+def strips(rasters: Mapping[str, NDArray[P]], key: str, height: int, rows: int = 1024) -> Iterator[NDArray[P]]:
+    """A raster `height` rows high from its top down: by `rows` of them where the mapping can, else whole."""
+    if not isinstance(rasters, Strips):
+        yield rasters[key]
+        return
+    for first in range(0, height, rows):
+        yield rasters.strip(key, slice(first, min(first + rows, height)))
 
 
 @dataclass(frozen=True)
@@ -128,11 +155,14 @@ class Ancillary:
         Column above the ground. [cm atm]
     origin : dict of str to str
         Per quantity (``altitude``, ``ozone``, ...) a short name of its source, for the product's metadata.
+    terrain : (row, col) float32 or None
+        Altitude every `TERRAIN_RESOLUTION`, from which the slopes are taken; None without a terrain model. [m]
     """
 
     altitude: NDArray[np.float32]
     ozone: float
     origin: Mapping[str, str]
+    terrain: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -229,7 +259,10 @@ class Composite:
     shadow : (row, col) bool
         Cloud shadows of the newest date, nowhere where none was sought.
     aot : (row, col) float32
-        AOT of the newest date (for the next inversion's first guess and the previous image's correction). [-]
+        AOT of the newest date. [-]
+    blue : (term, row, col) float32
+        Surface reflectance of each pixel's date in the AOT's blue band as a polynomial in AOT, constant term first:
+        what MAJA's reduced tables by date (LTC) tell of it.
     """
 
     tile: str
@@ -248,6 +281,7 @@ class Composite:
     water: NDArray[np.bool_]
     shadow: NDArray[np.bool_]
     aot: NDArray[np.float32]
+    blue: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

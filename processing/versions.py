@@ -166,11 +166,22 @@ class Parameters:
     aot_max_nir_change: float = 0.075
     #: Least standard deviation of B12 in the neighbourhood for the multi-temporal method. [-]
     aot_min_swir_deviation: float = 0.02
-    #: AOT when it can't be estimated, and its bounds. [-]
+    #: Whether the samples are freed of the light of their surroundings.
+    aot_surroundings: bool = False
+    #: Growth of water and snow before they are left out. [coarse px]
+    aot_dilation: int = 1
+    #: The multi-temporal method needs a reflectance that changes by so much (second) at so much AOT (first). [-]
+    aot_insensitive: tuple[float, float] = (0.4, 0.01)
+    #: Weight against the previous image: mean change of the top of the atmosphere over this (first), up to (second).
+    aot_rise_scale: tuple[float, float] = (0.001, 10.0)
+    #: AOT when it can't be estimated, and where the inversion starts; its bounds, the last that of the tables. [-]
     aot_default: float = 0.10
     aot_min: float = 0.01
+    aot_max: float = 1.05
     #: Above this mean AOT the composite is not updated. [-]
     aot_max_for_composite: float = 0.500
+    #: Nor are cells whose AOT exceeds the mean by so many standard deviations, and at least by (second). [-]
+    aot_excess_for_composite: tuple[float, float] = (1.0, 0.1)
     #: Composite pixels older than this do not serve the AOT, or are forgotten. [days]
     aot_max_age: int = 60
     composite_max_age: int = 90
@@ -179,11 +190,16 @@ class Parameters:
     aot_smoothing: float = 2.0
 
     # Environment and slope
-    #: Half width of the window of the environment's mean. [coarse px]
+    #: Half width of the window of the environment's mean, 0 without any. [coarse px]
     adjacency_radius: int = 10
+    #: Whether clouds count as environment. (MAJA 4 code: yes; not here, they darken clear ground by up to 0.03 in B2)
+    adjacency_clouds: bool = False
+    #: Least cosine of the sun's and of the view's angle to a slope; least ratio of the first to flat ground. [-]
     slope_min_cos_incidence: float = 0.20
     slope_min_cos_view: float = 0.10
     slope_min_ratio: float = 0.20
+    #: Ground nearer than this casts no shadow and hides nothing. [m]
+    terrain_min_distance: float = 240.0
 
     # Modes
     #: Dates of a backward start.

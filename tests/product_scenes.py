@@ -138,4 +138,5 @@ def composite(pixels: int = 366, seed: int = 0, bands: tuple[str, ...] = ("B2", 
         water=random.random(shape) < 0.1,
         shadow=random.random(shape) < 0.1,
         aot=field(),
+        blue=np.stack([field() for _ in range(6)]),
     )

@@ -29,6 +29,7 @@ def produce(
     staging: Path,
     previous_state: Path | None = None,
     dem: Path | None = None,
+    terrain_cache: Path | None = None,
 ) -> Outcome:
     package = packages[0]
     orders = json.loads((package / "fake.json").read_text())

@@ -86,6 +86,7 @@ def scene(
     b10: ArrayLike = 0.001,
     unobserved: NDArray[np.bool_] | None = None,
     size: tuple[int, int] | None = None,
+    seen: Surface | None = None,
 ) -> Scene:
     """A scene whose surface reflectances are those given, a number or a (row, col) array of cells for each band.
 
@@ -99,6 +100,8 @@ def scene(
         Cells without data.
     size : (height, width)
         Of the image, when it does not fill its cells. [m]
+    seen : mapping of band to array_like
+        Top-of-atmosphere reflectances made elsewhere, instead of those of `surface` under the tables. [-]
     """
     height, width = size or (cells[0] * CELL, cells[1] * CELL)
     grid = Grid("EPSG:32631", 300000.0, 4900020.0, width, height)
@@ -110,6 +113,8 @@ def scene(
     for band, b in BANDS.items():
         if band == "B10":
             toa: NDArray[np.floating] = np.asarray(b10, np.float64)
+        elif seen is not None:
+            toa = np.asarray(seen[band], np.float64)
         else:
             toa = atmosphere.toa_reflectance(
                 np.asarray(surface[band], np.float64),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from rasterio.warp import transform
 
+from processing import ancillary as module
 from processing.ancillary import ancillary
 from processing.errors import AncillaryError
-from processing.scene import Grid
+from processing.scene import TERRAIN_RESOLUTION, Grid
 from processing.versions import Parameters
 from tests.l1c_products import COMPACT, OFFSET, OLD, shared
 
@@ -110,6 +113,138 @@ def test_a_world_model_at_the_antimeridian(tmp_path: Path) -> None:
     path = write_dem(tmp_path / "world.tif", world, -180, 90, 1, "EPSG:4326")
     found = ancillary(Grid("EPSG:32701", 99_960, 8_200_000, 109_800, 109_800), 240, path)
     assert_allclose(found.altitude, 7)
+
+
+# Terrain every 20 m
+
+
+def hills(east: NDArray[np.floating], north: NDArray[np.floating]) -> NDArray[np.floating]:
+    """A smooth relief over the tile's projection."""
+    x, y = (east - GRID.west) / 1000, (north - GRID.north) / 1000
+    return 500 + 120 * np.sin(x) * np.cos(0.8 * y) + 15 * x
+
+
+def hills_on(west: float, north: float, pixel: float, shape: tuple[int, int], crs: str) -> NDArray[np.floating]:
+    col, row = np.meshgrid(west + (np.arange(shape[1]) + 0.5) * pixel, north - (np.arange(shape[0]) + 0.5) * pixel)
+    at = np.array(transform(crs, GRID.crs, col.ravel(), row.ravel())).reshape(2, *shape)
+    return hills(at[0], at[1])
+
+
+def expected(resolution: int) -> NDArray[np.floating[Any]]:
+    rows, cols = GRID.shape(resolution)
+    return hills_on(GRID.west, GRID.north, resolution, (rows, cols), GRID.crs)
+
+
+def terrain(dem: Path, cache: Path | None = None) -> NDArray[np.floating]:
+    found = ancillary(GRID, 240, dem, cache=cache).terrain
+    assert found is not None
+    return found
+
+
+def slopes(altitude: NDArray[np.floating]) -> NDArray[np.floating]:
+    return np.stack(np.gradient(altitude, TERRAIN_RESOLUTION))
+
+
+def folder_of_tiles(folder: Path, crs: str, pixel: float) -> Path:
+    """Four models side by side whose corner lies within the tile, and a file that is none."""
+    folder.mkdir()
+    middle = transform(GRID.crs, crs, [GRID.west + 3500], [GRID.north - 3900])
+    size = 0.1 if crs == "EPSG:4326" else 10_000
+    count = round(size / pixel)
+    for i in range(2):
+        for j in range(2):
+            west, north = middle[0][0] + (j - 1) * count * pixel, middle[1][0] + i * count * pixel
+            write_dem(
+                folder / f"n{i}e{j}.tif", hills_on(west, north, pixel, (count, count), crs), west, north, pixel, crs
+            )
+    (folder / "readme.txt").write_text("from the survey")
+    return folder
+
+
+def test_without_a_model_there_are_no_slopes() -> None:
+    assert ancillary(GRID, 240).terrain is None
+
+
+@pytest.mark.parametrize(("crs", "pixel"), [("EPSG:32631", 10), ("EPSG:32631", 30), ("EPSG:4326", 1 / 3600)])
+def test_terrain_and_its_slopes_without_a_seam(tmp_path: Path, crs: str, pixel: float) -> None:
+    """A folder of models gives what the ground has, in slope too, across the models' borders."""
+    found = ancillary(GRID, 240, folder_of_tiles(tmp_path / "dem", crs, pixel))
+    assert found.origin["altitude"] == "dem"
+    assert found.terrain is not None
+    assert found.terrain.shape == GRID.shape(20)
+    assert found.terrain.dtype == np.float32
+    assert_allclose(found.terrain, expected(20), atol=0.5)
+    assert_allclose(slopes(found.terrain), slopes(expected(20)), atol=0.01)
+    assert_allclose(found.altitude, ancillary(GRID, 240, tmp_path / "dem").altitude)
+
+
+def test_models_of_two_projections(tmp_path: Path) -> None:
+    folder = folder_of_tiles(tmp_path / "dem", "EPSG:32631", 30)
+    (folder / "n0e0.tif").unlink()
+    west, north = transform(GRID.crs, "EPSG:32632", [GRID.west - 3000], [GRID.north + 3000])
+    altitude = hills_on(west[0], north[0], 30, (500, 500), "EPSG:32632")
+    write_dem(folder / "z.tif", altitude, west[0], north[0], 30, "EPSG:32632")
+    assert_allclose(terrain(folder), expected(20), atol=1)  # where one ends, half a pixel
+
+
+def test_a_folder_that_leaves_a_part_out(tmp_path: Path) -> None:
+    folder = folder_of_tiles(tmp_path / "dem", "EPSG:32631", 30)
+    (folder / "n1e0.tif").unlink()
+    with pytest.raises(AncillaryError, match=r"^dem: covers \d\d\.\d % of the tile$"):
+        ancillary(GRID, 240, folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AncillaryError, match=r"^empty: a folder without terrain models"):
+        ancillary(GRID, 240, tmp_path / "empty")
+    (folder / "broken.tif").write_bytes(b"II*\0 no image")
+    with pytest.raises(AncillaryError, match=r"^broken.tif: can't be read as a terrain model"):
+        ancillary(GRID, 240, folder)
+
+
+def test_small_voids_do_not_become_pits(tmp_path: Path) -> None:
+    altitude = np.full((248, 248), 1000.0)
+    altitude[100:103, 100:103] = -32768
+    path = write_dem(tmp_path / "dem.tif", altitude, 300_000, 4_900_020, 30, nodata=-32768)
+    assert_allclose(terrain(path), 1000)
+    assert ancillary(GRID, 240, path).origin["altitude"] == "dem.tif"
+
+
+def test_terrain_is_made_once_for_a_tile_until_the_model_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = folder_of_tiles(tmp_path / "dem", "EPSG:32631", 30), tmp_path / "cache"
+    made = []
+    resampled = module._resampled
+
+    def counted(grid: Grid, *rest: Any) -> module.Terrain:
+        made.append(grid)
+        return resampled(grid, *rest)
+
+    monkeypatch.setattr(module, "_resampled", counted)
+    first = ancillary(GRID, 240, folder, cache=cache)
+    second = ancillary(GRID, 240, folder, cache=cache)
+    assert len(made) == 1
+    assert first.origin == second.origin
+    assert_array_equal(first.terrain, second.terrain)
+    assert_array_equal(first.altitude, second.altitude)
+    ancillary(Grid("EPSG:32631", 300_240, 4_900_020, 4800, 4800), 240, folder, cache=cache)
+    assert len(made) == 2
+    os.utime(folder / "n1e1.tif", (1, 1))
+    ancillary(GRID, 240, folder, cache=cache)
+    assert len(made) == 3
+    for kept in cache.iterdir():
+        kept.write_bytes(kept.read_bytes()[:1000])
+    third = ancillary(GRID, 240, folder, cache=cache)
+    assert len(made) == 4
+    assert_array_equal(third.terrain, first.terrain)
+    assert {path.suffix for path in cache.iterdir()} == {".npz"}
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_a_cache_that_can_t_be_written_is_no_hindrance(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_dem(tmp_path / "dem.tif", np.full((248, 248), 5.0), 300_000, 4_900_020, 30)
+    (tmp_path / "cache").write_text("a file")
+    assert_allclose(terrain(path, cache=tmp_path / "cache"), 5)
+    assert "can't be kept" in caplog.text
 
 
 # Ozone

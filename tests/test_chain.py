@@ -88,7 +88,8 @@ def test_a_uniform_surface_comes_back(
 def test_each_cell_comes_back_under_a_relief(clear: tuple[Scene, L2A, Composite]) -> None:
     altitude = np.add.outer(np.arange(12), np.arange(12)) * 100.0
     surface = scenes.ground(CELLS)
-    product, _ = correct(scenes.scene(surface, CELLS, altitude=altitude), None, V1_4)
+    alone = replace(V1_4, adjacency_radius=0)  # the scene has no light from beside
+    product, _ = correct(scenes.scene(surface, CELLS, altitude=altitude), None, alone)
     for band in DISTRIBUTED:
         assert_allclose(middles(product.surface_reflectance[band], group_of(band)), surface[band] * 1e4, atol=30)
 
@@ -120,7 +121,8 @@ def test_what_is_not_built_is_declared_absent(clear: tuple[Scene, L2A, Composite
     assert later.mode == "nominal"
     assert later.absent == never
     assert product.flat_reflectance == {}
-    assert product.origin["aot"] == "constant 0.10"
+    assert product.origin["flat_reflectance"] == "absent: no terrain model"
+    assert product.origin["aot"] == "constant 0.10: too little clear land to read it from"
     assert (product.interpolated["R1"] & Interpolated.AOT).all()
     assert set(product.flags) == {"sun_glint", "hot_spot", "cirrus"}
     assert set(later.flags) == {"sun_glint", "hot_spot", "cirrus", "rain"}

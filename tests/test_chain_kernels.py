@@ -12,8 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
-from processing.atmosphere import Coefficients
-from processing.chain import correlation, geometry, resampling, scattering, subsampling
+from processing.chain import adjacency, correlation, geometry, resampling, subsampling
 from processing.scene import Grid
 from processing.versions import parameters
 from tests import scenes
@@ -25,9 +24,14 @@ V1_4 = parameters("V1_4")
 @given(
     counts=hnp.arrays(np.uint16, st.tuples(st.integers(1, 30), st.integers(1, 30)), elements=st.integers(0, 65535)),
     factor=st.integers(1, 12),
+    height=st.integers(1, 40),
 )
-def test_block_sums_count_every_pixel_once(counts: np.ndarray, factor: int) -> None:
-    total, pixels, unobserved, saturated = subsampling.block_sums(counts, factor)
+def test_block_sums_count_every_pixel_once(counts: np.ndarray, factor: int, height: int) -> None:
+    sums = subsampling.Sums.of(counts.shape, factor)
+    for first in range(0, len(counts), height):
+        strip = counts[first : first + height]
+        assert sums.add(first, strip) == ((strip == 0).any(), (strip == 65535).any())
+    total, pixels, unobserved, saturated = sums.total, sums.pixels, sums.unobserved, sums.saturated
     assert total.sum(dtype=np.uint64) == counts.sum(dtype=np.uint64)
     assert pixels.sum() == counts.size
     assert unobserved.sum() == (counts == 0).sum()
@@ -102,37 +106,27 @@ def test_a_scaled_quantity_is_rounded_and_never_no_data() -> None:
     assert_array_equal(out, [[1, 20], [255, 40]])
 
 
-def random_coefficients(shape: tuple[int, int], seed: int = 0) -> Coefficients:
+def random_line(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    bounds = ((1.0, 1.2), (0.01, 0.1), (0.6, 0.95), (0.02, 0.2))
-    return Coefficients(*(rng.uniform(*b, shape).astype(np.float32) for b in bounds))
-
-
-def reference_correction(counts: np.ndarray, c: Coefficients, factor: int) -> np.ndarray:
-    at = np.meshgrid(*((np.arange(n) + 0.5) / factor - 0.5 for n in counts.shape), indexing="ij")
-    scale, offset, transmittance, albedo = (
-        ndimage.map_coordinates(f.astype(float), at, order=1, mode="nearest") for f in c
-    )
-    # the kernel interpolates scale and scale * (-1000 / 10000) - offset, which is the same
-    y = (counts.astype(float) - 1000) / 10000 * scale - offset
-    return y / (transmittance + albedo * y)
+    return np.stack([rng.uniform(1e-4, 2e-4, shape), rng.uniform(-0.2, -0.1, shape)]).astype(np.float32)
 
 
 @pytest.mark.parametrize("factor", [12, 24])
 def test_full_resolution_correction_is_the_formula_under_interpolated_coefficients(factor: int) -> None:
     counts = np.random.default_rng(1).integers(1, 12000, (70, 100)).astype(np.uint16)
-    c = random_coefficients((-(-70 // factor), -(-100 // factor)))
-    found = scattering.surface_reflectance(counts, c, factor, 10000, -1000, V1_4)
-    expected = reference_correction(counts, c, factor) * 10000
-    assert_allclose(found, expected, atol=0.52)
+    line = random_line((-(-70 // factor), -(-100 // factor)))
+    found = adjacency.surface_reflectance(counts, line, factor, V1_4)
+    at = np.meshgrid(*((np.arange(n) + 0.5) / factor - 0.5 for n in counts.shape), indexing="ij")
+    gain, offset = (ndimage.map_coordinates(f.astype(float), at, order=1, mode="nearest") for f in line)
+    assert_allclose(found, (counts * gain + offset) * 10000, atol=0.52)
 
 
 def test_strips_are_parts_of_the_whole() -> None:
     counts = np.random.default_rng(2).integers(0, 12000, (70, 50)).astype(np.uint16)
-    c = random_coefficients((3, 3))
-    whole = scattering.surface_reflectance(counts, c, 24, 10000, -1000, V1_4)
+    line = random_line((3, 3))
+    whole = adjacency.surface_reflectance(counts, line, 24, V1_4)
     for first in (0, 13, 37, 69):
-        strip = scattering.surface_reflectance(counts[first:], c, 24, 10000, -1000, V1_4, first)
+        strip = adjacency.surface_reflectance(counts[first:], line, 24, V1_4, first)
         assert_array_equal(strip, whole[first:])
     assert_array_equal(whole == -10000, counts == 0)
 
@@ -140,30 +134,29 @@ def test_strips_are_parts_of_the_whole() -> None:
 def test_nothing_uncorrected_leaves_and_no_data_is_no_value() -> None:
     counts = np.full((72, 72), 5000, np.uint16)
     counts[60, 60], counts[61, 61] = 65535, 1
-    c = random_coefficients((3, 3))
-    c.albedo[0, 0] = np.nan
-    found = scattering.surface_reflectance(counts, c, 24, 1000, 0, V1_4)
+    line = random_line((3, 3))
+    line[1, 0, 0] = np.nan
+    found = adjacency.surface_reflectance(counts, line, 24, V1_4)
     assert (found[:36, :36] == -10000).all()
     assert (found[36:] != -10000).all()
     assert found[60, 60] == 32767
-    steep = c._replace(offset=np.full((3, 3), 5, np.float32), albedo=np.zeros((3, 3), np.float32))
-    assert (scattering.surface_reflectance(counts[:1], steep, 24, 100000, 0, V1_4) == -9999).all()
+    line[1] = -5
+    assert (adjacency.surface_reflectance(counts[:1], line, 24, V1_4) == -9999).all()
 
 
 def test_kernels_equal_their_python_source() -> None:
     rng = np.random.default_rng(3)
     counts = rng.integers(0, 12000, (10, 14)).astype(np.uint16)
-    fields = np.stack(random_coefficients((3, 3))) / np.array([10000, 1, 1, 1], np.float32)[:, None, None]
     rows, cols = resampling.axis(10, 3, 4), resampling.axis(14, 3, 6)
-    arguments = (counts, fields, rows, cols, np.float32(10000), np.float32(-10000), np.uint16(0))
+    arguments = (counts, random_line((3, 3)), rows, cols, np.float32(10000), np.float32(-10000), np.uint16(0))
     compiled, plain = np.empty((2, 10, 14), np.int16)
-    scattering._correct(*arguments, compiled)
-    scattering._correct.py_func(*arguments, plain)
+    adjacency._correct(*arguments, compiled)
+    adjacency._correct.py_func(*arguments, plain)
     assert np.abs(compiled.astype(int) - plain).max() <= 1
 
-    sums = np.zeros((2, 3, 3, 4), np.uint32)
-    subsampling._block_sums(counts, 4, *sums[0])
-    subsampling._block_sums.py_func(counts, 4, *sums[1])
+    sums = np.zeros((2, 3, 4, 4), np.uint32)
+    subsampling._block_sums(counts, 5, 4, *sums[0])
+    subsampling._block_sums.py_func(counts, 5, 4, *sums[1])
     assert_array_equal(sums[0], sums[1])
 
     code = rng.integers(0, 256, (3, 3)).astype(np.uint8)

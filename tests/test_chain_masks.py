@@ -58,6 +58,7 @@ def past(reflectance: dict[str, np.ndarray], day: int | np.ndarray, water: np.nd
         water=np.zeros(shape, bool) if water is None else water,
         shadow=np.zeros(shape, bool),
         aot=np.full(shape, 0.1, np.float32),
+        blue=np.full((6, *shape), 0.1, np.float32),
     )
 
 

@@ -288,6 +288,7 @@ def past(shape: tuple[int, int], red: float = 0.1, seed: int = 0) -> Composite:
         water=nowhere,
         shadow=nowhere,
         aot=np.full(shape, 0.1, np.float32),
+        blue=np.full((6, *shape), 0.1, np.float32),
     )
 
 

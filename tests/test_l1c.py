@@ -173,8 +173,8 @@ def test_quality_of_a_whole_tile_is_that_of_the_mask(name: str, band: str) -> No
     found = images.quality_image(package, str(path.relative_to(package.path)), grid, resolution)
     with rasterio.open(path) as mask:
         layers = mask.read() != 0
-    assert_array_equal(found[0], layers[[2, 4, 5]].any(axis=0))
-    assert_array_equal(found[1], layers[7])
+    assert_array_equal(found[0].raster(), layers[[2, 4, 5]].any(axis=0))
+    assert_array_equal(found[1].raster(), layers[7])
     assert layers.any()
 
 

@@ -112,7 +112,7 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda header: header.update(format=7), "form 7, not 1"),
+        (lambda header: header.update(format=7), "form 7, not 2"),
         (lambda header: header["grid"].update(width=9999), "on a grid of"),
         (lambda header: header.update(stack_days=[1]), "1 dates for a stack of 2"),
         (lambda header: header.pop("tile"), "is damaged: 'tile'"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from processing.errors import UnknownName
 from processing.production import ingest as ingest_module
 from processing.production import operations, watcher
 from processing.production.ingest import Ingested, ingest, packages
@@ -331,5 +332,5 @@ def test_status_and_explain_of_what_waits(settings: Settings, store: Store, t33t
     json.dumps(status)
     (story,) = operations.explain(store, safe(t33twm_small, DATES[3]).name).values()
     assert "older date of its tile" in str(story["why"])
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(UnknownName, match="nothing"):
         operations.explain(store, "nothing")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from processing.errors import Fenced, InputError, StoreError
+from processing.errors import Fenced, InputError, StoreError, UnknownName
 from processing.sites import Site as KnownSite
 from processing.store import MIGRATIONS, Store, catalogue, checks, lease, orders, outcomes, sites, upkeep
 from processing.store.catalogue import Arrival
@@ -599,7 +599,7 @@ def test_hold_blocks_the_chain_release_and_reject_let_it_go_on(store: Store) -> 
     (late,) = run_all(store)
     assert late.late
     assert order(store, orders.retry, made(late).identifier) == "is published: nothing to retry"
-    with store.read() as session, pytest.raises(ValueError, match="no Level-1C package"):
+    with store.read() as session, pytest.raises(UnknownName, match="no Level-1C package"):
         orders.find_jobs(session, "nothing")
 
 

@@ -28,10 +28,13 @@ from processing.bands import BANDS
 from processing.errors import OutOfRange
 
 __all__ = [
+    "AOT_DEGREE",
     "MODELS",
     "VALID_RANGES",
     "Coefficients",
+    "against_aot",
     "coefficients",
+    "direct_shares",
     "gas_transmittance",
     "outside",
     "sensor_note",
@@ -56,6 +59,11 @@ VALID_RANGES: dict[str, tuple[float, float]] = {
 #: Satellites whose spectral responses are not in the tables, and whose stand in.
 STAND_IN = {"S2C": "S2A"}
 
+#: Degree of the polynomials in AOT of `against_aot`: within 0.0001 of the tables' reflectance.
+AOT_DEGREE = 5
+
+_STEPS = (tables.SUN_FIRST, tables.SUN_STEP, tables.AZIMUTH_STEP, tables.AIRMASS_STEP, tables.AOT_STEP)
+
 Float = NDArray[np.floating[Any]]
 Array = NDArray[np.float64]
 Aerosol = str | Mapping[str, float]
@@ -74,24 +82,66 @@ class Coefficients(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
+def _nodes(
+    sun: float, view: float, azimuth: float, table: tables.Scattering,
+    steps: tuple[float, float, float, float, float], wv: Array, path: Array, logarithm: Array,
+) -> None:  # fmt: skip
+    """Path reflectance x cos(sun zenith) and logarithm of the transmittance of both ways, at each AOT x altitude.
+
+    The path is linear in the refined sun zenith and azimuth, a parabola in the view zenith.
+    """
+    sun_first, sun_step, azimuth_step, airmass_step, _ = steps
+    n_node = path.size
+    v0, v1, v2 = table.view_nodes[0], table.view_nodes[1], table.view_nodes[2]
+    at = (sun - sun_first) / sun_step
+    s = min(int(at), table.path.shape[0] - 2)
+    s_part = at - s
+    folded = abs(azimuth) % 360.0
+    folded = min(folded, 360.0 - folded) / azimuth_step
+    r = min(int(folded), table.path.shape[2] - 2)
+    r_part = folded - r
+    wv[0] = (view - v1) * (view - v2) / ((v0 - v1) * (v0 - v2))
+    wv[1] = (view - v0) * (view - v2) / ((v1 - v0) * (v1 - v2))
+    wv[2] = (view - v0) * (view - v1) / ((v2 - v0) * (v2 - v1))
+    path[:] = 0.0
+    for j in range(2):
+        ws = s_part if j else 1 - s_part
+        for k in range(3):
+            for m in range(2):
+                w = ws * wv[k] * (r_part if m else 1 - r_part)
+                row = table.path[s + j, k, r + m]
+                for n in range(n_node):
+                    path[n] += w * row[n]
+
+    x = (1 / math.cos(math.radians(sun)) - 1) / airmass_step
+    d = min(int(x), table.transmittance.shape[0] - 2)
+    d_part = x - d
+    x = (1 / math.cos(math.radians(view)) - 1) / airmass_step
+    u = min(int(x), table.transmittance.shape[0] - 2)
+    u_part = x - u
+    down0, down1 = table.transmittance[d], table.transmittance[d + 1]
+    up0, up1 = table.transmittance[u], table.transmittance[u + 1]
+    for n in range(n_node):
+        logarithm[n] = down0[n] * (1 - d_part) + down1[n] * d_part + up0[n] * (1 - u_part) + up1[n] * u_part
+
+
+@njit(nogil=True, cache=True)
 def _scattering(
     sun: Array, view: Array, azimuth: Array, altitude: Array, aot: Array, valid: NDArray[np.bool_],
     table: tables.Scattering, steps: tuple[float, float, float, float, float],
     rayleigh: Array, path: Array, transmittance: Array, albedo: Array,
 ) -> None:  # fmt: skip
-    sun_first, sun_step, azimuth_step, airmass_step, aot_step = steps
     n_altitude = table.pressure.size
     n_node = table.albedo.size
     n_aot = n_node // n_altitude
-    nodes, weights, wp, wv = np.empty(n_node), np.empty(n_node), np.empty(3), np.empty(3)
-    v0, v1, v2 = table.view_nodes[0], table.view_nodes[1], table.view_nodes[2]
+    paths, logs, weights, wp, wv = np.empty(n_node), np.empty(n_node), np.empty(n_node), np.empty(3), np.empty(3)
     for i in range(sun.size):
         if not valid[i]:
             rayleigh[i] = path[i] = transmittance[i] = albedo[i] = np.nan
             continue
 
         gases.pressure_weights(altitude[i], table.pressure, wp)
-        at = aot[i] / aot_step
+        at = aot[i] / steps[4]
         a = min(int(at), table.aot.shape[0] - 2)
         part = at - a
         for j in range(n_aot):
@@ -99,50 +149,83 @@ def _scattering(
             for k in range(n_altitude):
                 weights[j * n_altitude + k] = w * wp[k]
 
-        # Path reflectance: linear in the refined sun zenith and azimuth, a parabola in the view zenith
-        at = (sun[i] - sun_first) / sun_step
-        s = min(int(at), table.path.shape[0] - 2)
-        s_part = at - s
-        folded = abs(azimuth[i]) % 360.0
-        folded = min(folded, 360.0 - folded) / azimuth_step
-        r = min(int(folded), table.path.shape[2] - 2)
-        r_part = folded - r
-        v = view[i]
-        wv[0] = (v - v1) * (v - v2) / ((v0 - v1) * (v0 - v2))
-        wv[1] = (v - v0) * (v - v2) / ((v1 - v0) * (v1 - v2))
-        wv[2] = (v - v0) * (v - v1) / ((v2 - v0) * (v2 - v1))
-        nodes[:] = 0.0
-        for j in range(2):
-            ws = s_part if j else 1 - s_part
-            for k in range(3):
-                for m in range(2):
-                    w = ws * wv[k] * (r_part if m else 1 - r_part)
-                    row = table.path[s + j, k, r + m]
-                    for n in range(n_node):
-                        nodes[n] += w * row[n]
+        _nodes(sun[i], view[i], azimuth[i], table, steps, wv, paths, logs)
         us = math.cos(math.radians(sun[i]))
         molecules = 0.0
         for k in range(n_altitude):
-            molecules += wp[k] * nodes[k]
+            molecules += wp[k] * paths[k]
         total = sphere = logarithm = 0.0
-
-        x = (1 / us - 1) / airmass_step
-        d = min(int(x), table.transmittance.shape[0] - 2)
-        d_part = x - d
-        x = (1 / math.cos(math.radians(v)) - 1) / airmass_step
-        u = min(int(x), table.transmittance.shape[0] - 2)
-        u_part = x - u
-        down0, down1 = table.transmittance[d], table.transmittance[d + 1]
-        up0, up1 = table.transmittance[u], table.transmittance[u + 1]
         for n in range(n_node):
             w = weights[n]
-            total += w * nodes[n]
+            total += w * paths[n]
             sphere += w * table.albedo[n]
-            logarithm += w * (down0[n] * (1 - d_part) + down1[n] * d_part + up0[n] * (1 - u_part) + up1[n] * u_part)
+            logarithm += w * logs[n]
         rayleigh[i] = molecules / us
         path[i] = total / us
         albedo[i] = sphere
         transmittance[i] = math.exp(min(logarithm, 0.0))
+
+
+@njit(nogil=True, cache=True)
+def _against_aot(
+    toa: Array, sun: Array, view: Array, azimuth: Array, altitude: Array, valid: NDArray[np.bool_],
+    dry: Array, wet: Array, half: Array, table: tables.Scattering, steps: tuple[float, float, float, float, float],
+    fit: Array, out: Array,
+) -> None:  # fmt: skip
+    n_altitude = table.pressure.size
+    n_node = table.albedo.size
+    paths, logs, wp, wv = np.empty(n_node), np.empty(n_node), np.empty(3), np.empty(3)
+    for i in range(sun.size):
+        if not valid[i]:
+            out[i] = np.nan
+            continue
+        gases.pressure_weights(altitude[i], table.pressure, wp)
+        _nodes(sun[i], view[i], azimuth[i], table, steps, wv, paths, logs)
+        us = math.cos(math.radians(sun[i]))
+        molecules = 0.0
+        for k in range(n_altitude):
+            molecules += wp[k] * paths[k] / us
+        out[i] = 0.0
+        for j in range(n_node // n_altitude):
+            path = logarithm = sphere = 0.0
+            for k in range(n_altitude):
+                n = j * n_altitude + k
+                path += wp[k] * paths[n] / us
+                logarithm += wp[k] * logs[n]
+                sphere += wp[k] * table.albedo[n]
+            y = (toa[i] / dry[i] - molecules - (path - molecules) * half[i]) / wet[i]
+            rho = y / (math.exp(min(logarithm, 0.0)) + sphere * y)
+            for c in range(out.shape[1]):
+                out[i, c] += fit[c, j] * rho
+
+
+@njit(nogil=True, cache=True)
+def _direct(
+    sun: Array, view: Array, altitude: Array, aot: Array, valid: NDArray[np.bool_], table: tables.Scattering,
+    steps: tuple[float, float, float, float, float], down: Array, up: Array,
+) -> None:  # fmt: skip
+    n_altitude = table.pressure.size
+    n_aot = table.albedo.size // n_altitude
+    wp = np.empty(3)
+    for i in range(sun.size):
+        if not valid[i]:
+            down[i] = up[i] = np.nan
+            continue
+        gases.pressure_weights(altitude[i], table.pressure, wp)
+        at = aot[i] / steps[4]
+        a = min(int(at), table.aot.shape[0] - 2)
+        part = at - a
+        for zenith, out in ((sun[i], down), (view[i], up)):
+            x = (1 / math.cos(math.radians(zenith)) - 1) / steps[3]
+            m = min(int(x), table.direct.shape[0] - 2)
+            low, high = table.direct[m], table.direct[m + 1]
+            logarithm = 0.0
+            for j in range(n_aot):
+                w = (1 - part) * table.aot[a, j] + part * table.aot[a + 1, j]
+                for k in range(n_altitude):
+                    n = j * n_altitude + k
+                    logarithm += w * wp[k] * (low[n] + (high[n] - low[n]) * (x - m))
+            out[i] = math.exp(min(logarithm, 0.0))
 
 
 def _mixture(model: Aerosol) -> tables.Mixture:
@@ -267,12 +350,38 @@ def coefficients(
     )
     _scattering(
         sun, view, flat["relative_azimuth"], altitude, flat["aot550"], valid, scattering,
-        (tables.SUN_FIRST, tables.SUN_STEP, tables.AZIMUTH_STEP, tables.AIRMASS_STEP, tables.AOT_STEP),
-        rayleigh, path, transmittance, albedo,
+        _STEPS, rayleigh, path, transmittance, albedo,
     )  # fmt: skip
     scale = 1 / (dry * wet)
     offset = (rayleigh + (path - rayleigh) * half) / wet
     return Coefficients(*(a.reshape(shape).astype(dtype) for a in (scale, offset, transmittance, albedo)))
+
+
+def direct_shares(
+    sensor: str,
+    band: str,
+    sun_zenith: ArrayLike,
+    view_zenith: ArrayLike,
+    altitude_km: ArrayLike,
+    aot550: ArrayLike,
+    aerosol_model: Aerosol = "continental",
+) -> tuple[Float, Float]:
+    """What of the scattering atmosphere's transmittance is direct light, on the way down and on the way up.
+
+    Arguments, errors and NaN as in `coefficients`. The rest of the light is scattered on its way: it comes to the
+    ground from the sky, and to the satellite from beside the target.
+    """
+    _check_band(band)
+    scattering = tables.scattering(_responses(sensor), band, _mixture(aerosol_model))
+    flat, valid, shape, dtype = _prepare(
+        sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km, aot550=aot550
+    )
+    down, up = np.empty((2, valid.size))
+    _direct(
+        flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"], flat["aot550"], valid, scattering, _STEPS,
+        down, up,
+    )  # fmt: skip
+    return down.reshape(shape).astype(dtype), up.reshape(shape).astype(dtype)
 
 
 def surface_reflectance(
@@ -297,6 +406,47 @@ def surface_reflectance(
     )
     y = np.asarray(toa) * c.scale - c.offset
     return np.asarray(y / (c.transmittance + c.albedo * y))
+
+
+def against_aot(
+    toa: ArrayLike,
+    sensor: str,
+    band: str,
+    sun_zenith: ArrayLike,
+    view_zenith: ArrayLike,
+    relative_azimuth: ArrayLike,
+    altitude_km: ArrayLike,
+    water_vapour: ArrayLike,
+    ozone: ArrayLike,
+    aerosol_model: Aerosol = "continental",
+) -> NDArray[np.float32]:
+    """Surface reflectance as a function of the AOT: the tables reduced to what each cell's AOT can change.
+
+    Arguments, errors and NaN as in `surface_reflectance`.
+
+    Returns
+    -------
+    (..., AOT_DEGREE + 1) float32
+        For each cell the polynomial in AOT, constant term first, nearest to the reflectances at the tables' nodes.
+    """
+    _check_band(band)
+    responses = _responses(sensor)
+    scattering = tables.scattering(responses, band, _mixture(aerosol_model))
+    flat, valid, shape, _ = _prepare(
+        toa=toa, sun_zenith=sun_zenith, view_zenith=view_zenith, relative_azimuth=relative_azimuth,
+        altitude_km=altitude_km, water_vapour=water_vapour, ozone=ozone,
+    )  # fmt: skip
+    dry, wet, half = np.empty((3, valid.size))
+    sun, view, altitude = flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"]
+    gases.transmittances(
+        sun, view, altitude, flat["water_vapour"], flat["ozone"], valid, tables.gases(responses, band), dry, wet, half
+    )
+    fit = np.asarray(np.linalg.pinv(np.vander(scattering.aot_nodes, AOT_DEGREE + 1, increasing=True)), np.float64)
+    out = np.empty((valid.size, AOT_DEGREE + 1))
+    _against_aot(
+        flat["toa"], sun, view, flat["relative_azimuth"], altitude, valid, dry, wet, half, scattering, _STEPS, fit, out
+    )
+    return out.reshape(*shape, AOT_DEGREE + 1).astype(np.float32)
 
 
 def toa_reflectance(

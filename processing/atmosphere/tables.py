@@ -43,21 +43,27 @@ class Scattering(NamedTuple):
         Atmospheric path reflectance x cos(sun zenith). [-]
     transmittance : (1 / cos(zenith) from 1 every `AIRMASS_STEP`, node) float32
         Natural logarithm of the total transmittance of one way. [-]
+    direct : (1 / cos(zenith) from 1 every `AIRMASS_STEP`, node) float32
+        Natural logarithm of the direct share of that transmittance. [-]
     albedo : (node,) float32
         Spherical albedo. [-]
     view_nodes : (view zenith,) float64
         Nodes. [deg]
     aot : (AOT, node of AOT) float64
         Weight of each node of the AOT, every `AOT_STEP`. [-]
+    aot_nodes : (node of AOT,) float64
+        [-]
     pressure : (altitude,) float64
         Relative pressure at the nodes of altitude. [-]
     """
 
     path: NDArray[np.float32]
     transmittance: NDArray[np.float32]
+    direct: NDArray[np.float32]
     albedo: NDArray[np.float32]
     view_nodes: Array
     aot: Array
+    aot_nodes: Array
     pressure: Array
 
 
@@ -134,7 +140,7 @@ def _spline(nodes: Array, at: Array) -> Array:
 def scattering(sensor: str, band: str, mixture: Mixture) -> Scattering:
     """Tables of one band of S2A or S2B for a mixture of aerosol models, each with its share of the AOT."""
     wavelength, weights = band_weights(sensor, band)
-    path = transmittance = albedo = np.zeros(())
+    path = transmittance = direct = albedo = np.zeros(())
     for model, share in mixture:
         table = _monochromatic(model)
         path = path + share * (_spectrum(table["path"], 3, table["wl"], wavelength) @ weights)
@@ -143,6 +149,9 @@ def scattering(sensor: str, band: str, mixture: Mixture) -> Scattering:
         one_way = _spectrum(np.concatenate([table["tu"][None], table["td"]]), 3, table["wl"], wavelength)
         squared = one_way**2 @ weights
         transmittance = transmittance + share * np.log(squared) / 2
+        unscattered = np.concatenate([table["tu_direct"][None], table["td_direct"]])
+        unscattered = _spectrum(unscattered, 3, table["wl"], wavelength)
+        direct = direct + share * np.log((unscattered @ weights) / (one_way @ weights))
         sphere = _spectrum(table["S"], 2, table["wl"], wavelength)
         middle = len(squared) // 2
         signal = (one_way[middle] ** 2 / (1 - sphere * BRIGHT)) @ weights
@@ -160,13 +169,16 @@ def scattering(sensor: str, band: str, mixture: Mixture) -> Scattering:
 
     inverse_cosine = 1 / np.cos(np.radians(np.concatenate([[0.0], sun])))
     airmass = np.arange(1, inverse_cosine[-1] + AIRMASS_STEP, AIRMASS_STEP)
-    transmittance = np.tensordot(_spline(inverse_cosine, airmass), transmittance, 1)
+    refine = _spline(inverse_cosine, airmass)
+    transmittance, direct = (np.tensordot(refine, one_way, 1) for one_way in (transmittance, direct))
     return Scattering(
         path=np.ascontiguousarray(dense.reshape(*dense.shape[:3], -1), np.float32),
         transmittance=transmittance.reshape(len(airmass), -1).astype(np.float32),
+        direct=direct.reshape(len(airmass), -1).astype(np.float32),
         albedo=albedo.reshape(-1).astype(np.float32),
         view_nodes=table["vza"],
         aot=_spline(aot, np.arange(0, aot[-1] + AOT_STEP, AOT_STEP)),
+        aot_nodes=aot,
         pressure=relative_pressure(table["alt"]),
     )
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from processing.bands import DISTRIBUTED
 from processing.chain import (
+    adjacency,
     aerosol_optical_thickness,
     cirrus,
     cloud_mask,
@@ -30,11 +32,13 @@ from processing.chain import (
     shadow_outside,
     snow_mask,
     subsampling,
+    terrain_shadow,
     water_mask,
     water_vapour,
 )
 from processing.chain import composite as composites
 from processing.chain.clouds import Clouds
+from processing.chain.dilation import dilate
 from processing.chain.stopwatch import Stopwatch
 from processing.scene import L2A, Composite, Mode, Scene
 from processing.versions import Parameters
@@ -74,8 +78,9 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     mode: Mode = "init" if composite is None else "nominal"
     past = None if composite is None else run(composites.recall, composite, scene, parameters)
 
-    image = run(subsampling.reduce, scene, parameters)
     angles = run(geometry.interpolate, scene, parameters)
+    relief = run(terrain_shadow.detect, scene.ancillary, angles, parameters)
+    image = run(subsampling.reduce, scene, parameters)
     column = run(water_vapour.estimate, image, scene, angles, parameters)
     anywhere, _ = run(water_vapour.fill, column, ~image.observed, parameters)
     toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere)
@@ -109,19 +114,29 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         return level2a.refused(known, f"{known.cloud_percent:.1f} % of cloud", run.seconds), None
 
     clear = tested & ~cloudy & ~shadow
-    water = run(water_mask.detect, reflectance, clear & ~snow, glint, past, parameters)
+    level = ~relief.shadow & (relief.slope <= parameters.water_max_slope)
+    water = run(water_mask.detect, reflectance, clear & ~snow & level, glint, past, parameters)
     if past:
         known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, past, parameters)
     column, filled = run(water_vapour.fill, column, cloudy | water.mask, parameters)
-    aot = run(aerosol_optical_thickness.constant, tested.shape, parameters)
-    coefficients = run(scattering.coefficients, level2a.BANDS, scene, angles, aot, column, parameters)
+    saturated = image.any_saturated(rayleigh.BANDS)
+    usable = clear & ~saturated & ~relief.shadow & ~dilate(snow | water.mask, parameters.aot_dilation)
+    covered = known.cloud_percent + known.snow_percent
+    aerosol = run(
+        aerosol_optical_thickness.estimate, image, toa, scene, angles, column, usable, covered, past, parameters
+    )
+    aot = aerosol.aot
+    coefficients = run(scattering.coefficients, level2a.CORRECTED, scene, angles, aot, column, parameters)
     surface = run(scattering.remove, image.toa, coefficients, rayleigh.BANDS)
     steady = past is None or not composites.unsettled(known.flags, aot, clear, parameters)
-    fresh = clear & ~image.any_saturated(rayleigh.BANDS) & steady
-    state = run(composites.update, past, scene, fresh, toa, reflectance, surface, water, shadow, aot, parameters)
+    fresh = clear & ~saturated & ~composites.hazy(aot, clear, parameters) & steady
+    state = run(composites.update, past, scene, fresh, toa, reflectance, surface, water, shadow, aerosol, parameters)
     unseen = level2a.percent(state.day < 0, np.ones_like(tested))
     if unseen > parameters.max_no_data_percent:
         return level2a.refused(known, f"{unseen:.1f} % of the tile not seen clear so far", run.seconds), None
 
-    found = level2a.Found(tested, clouds, snow, water.mask, column, filled, aot, coefficients)
+    uniform = run(scattering.remove, image.toa, coefficients, DISTRIBUTED)
+    around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters)
+    lines = run(adjacency.correct, coefficients, around)
+    found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     return level2a.valid(known, scene, image, found, run.seconds, parameters), state

@@ -99,6 +99,7 @@ def _invert(
     terms = colour.shape[2]
     colours, blues, befores = np.empty((most, terms)), np.empty((most, terms)), np.empty((most, terms))
     settleds, a, trial = np.empty(most), np.empty(5), np.empty(5)
+    growth = (last - first) // 2 + 1
     at_row, at_col, days = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
@@ -106,7 +107,8 @@ def _invert(
             n = m = 0
             mean_rise = 0.0
             age = 0
-            for spacing in range(first, last + 1, 2):
+            for turn in range(2 * growth):
+                spacing = first + 2 * (turn if turn < growth else 2 * growth - 1 - turn)
                 n = m = found = 0
                 for p in range(-half, half + 1):
                     for q in range(-half, half + 1):
@@ -142,10 +144,9 @@ def _invert(
                     mean_rise /= m
                     if squares / m - (sums / m) ** 2 <= least_deviation**2:
                         m = 0
-                if n >= enough and (m >= enough or before.shape[2] == 0):
+                n = n if n >= enough else 0
+                if (n and (m or before.shape[2] == 0)) or (turn >= growth and (n or m)):
                     break
-            if n < enough:
-                n = 0
             if n == 0 and m == 0:
                 continue
             fading = time_factor[0] / (float(age) ** 2 + time_factor[1])
@@ -161,7 +162,8 @@ def _invert(
 def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
     """The AOT of every node, one each `aot_step` coarse cells.
 
-    The neighbourhood grows until both methods have enough samples; when it can't grow, either will do.
+    The neighbourhood grows until both methods have enough samples. Where that is never so, either will do, in the
+    largest neighbourhood that has it: beside the edge of an image a larger one may hold less.
 
     Returns
     -------

@@ -79,6 +79,10 @@ def estimate(
     """
     bands = (parameters.aot_blue_band, "B4")
     blue, red = (_against_aot(band, image, scene, geometry, water_vapour, parameters) for band in bands)
+    if parameters.aot_surroundings:
+        blue, red = (
+            _freed(terms, band, scene, geometry, parameters) for band, terms in zip(bands, (blue, red), strict=True)
+        )
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
     shape = usable.shape
     constant = np.full(shape, parameters.aot_default, np.float32), np.ones(shape, np.bool_), kept
@@ -123,6 +127,34 @@ def _against_aot(
         scene.ancillary.ozone,
         parameters.aerosol_model,
     )
+
+
+def _freed(
+    terms: NDArray[np.float32], band: str, scene: Scene, geometry: Geometry, parameters: Parameters
+) -> NDArray[np.float32]:
+    """The same polynomials without the light of the surroundings, which dulls contrasts the more the AOT is high.
+
+    With u the direct share of the way up, a cell is seen as u rho + (1 - u) of the mean around it; the reflections
+    between ground and sky, as of a uniform surface, err by 1 % of the difference.
+    """
+    aot = np.linspace(0, parameters.aot_max, 9)
+    _, up = atmosphere.direct_shares(
+        scene.platform,
+        band,
+        float(geometry.sun_zenith.mean()),
+        float(geometry.view_zenith[band].mean()),
+        float(np.nanmean(scene.ancillary.altitude)) / 1000,
+        aot,
+        parameters.aerosol_model,
+    )
+    known = np.isfinite(terms[..., 0])
+    side = 2 * parameters.adjacency_radius + 1
+    share = ndimage.uniform_filter(known.astype(np.float32), side, mode="constant")
+    sums = ndimage.uniform_filter(np.where(known[..., None], terms, 0), (side, side, 0), mode="constant")
+    around = sums / np.where(known, share, 1)[..., None]
+    values = np.vander(aot, terms.shape[-1], increasing=True).astype(np.float32).T
+    freed = ((terms - around) @ values) / up.astype(np.float32) + around @ values
+    return np.ascontiguousarray(freed @ np.linalg.pinv(values).astype(np.float32))
 
 
 def _opened(found: NDArray[np.bool_]) -> NDArray[np.bool_]:

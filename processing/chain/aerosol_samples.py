@@ -98,7 +98,16 @@ def select(
         recent = (past.day >= 0) & (lag < parameters.aot_max_age)
         temporal = usable & recent & alike & sensitive & np.isfinite(settled + rise + before.sum(axis=-1))
     return Samples(
-        spectral, temporal, colour, blue, before, settled, rise, toa["B12"], lag, _dark(toa[band], blue, usable, parameters)
+        spectral,
+        temporal,
+        colour,
+        blue,
+        before,
+        settled,
+        rise,
+        toa["B12"],
+        lag,
+        _dark(toa[band], blue, usable, parameters),
     )
 
 

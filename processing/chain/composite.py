@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.aerosol_optical_thickness import Aerosol
+from processing.chain.dilation import dilate
 from processing.chain.water_mask import Water
 from processing.errors import StateError
 from processing.scene import Composite, Scene
@@ -49,6 +51,7 @@ def recall(composite: Composite, scene: Scene, parameters: Parameters) -> Compos
         toa=_without(composite.toa, old),
         rayleigh_corrected=_without(composite.rayleigh_corrected, old),
         surface=_without(composite.surface, old),
+        blue=np.where(old, np.float32(np.nan), composite.blue),
     )
 
 
@@ -65,6 +68,15 @@ def unsettled(
     return bool(clear.any() and aot[clear].mean(dtype=np.float64) > parameters.aot_max_for_composite)
 
 
+def hazy(aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Parameters) -> NDArray[np.bool_]:
+    """Cells under much more aerosol than the rest of the clear ones, perhaps smoke or unseen cloud, and around them."""
+    if not clear.any():
+        return np.zeros_like(clear)
+    deviations, least = parameters.aot_excess_for_composite
+    mean, deviation = aot[clear].mean(dtype=np.float64), aot[clear].std(dtype=np.float64)
+    return dilate(clear & (aot > mean + max(deviations * deviation, least)), 1)
+
+
 def update(
     past: Composite | None,
     scene: Scene,
@@ -74,7 +86,7 @@ def update(
     surface: Rasters,
     water: Water,
     shadow: NDArray[np.bool_],
-    aot: NDArray[np.float32],
+    aerosol: Aerosol,
     parameters: Parameters,
 ) -> Composite:
     """The state this date leaves: its clear cells, over what was known.
@@ -89,6 +101,7 @@ def update(
         Gas-corrected, Rayleigh-corrected and surface reflectance of this date. [-]
     shadow : (row, col) bool
         All cloud shadows of this date.
+    aerosol : Aerosol
     """
 
     nothing: dict[str, NDArray[np.float32]] = {}
@@ -101,6 +114,8 @@ def update(
     if past is not None:
         kept = parameters.correlation_stack - 1
         stack, days = np.concatenate([stack, past.stack[:kept]]), days + past.stack_days[:kept]
+    band, terms = parameters.aot_blue_band, np.arange(len(aerosol.blue)).reshape(-1, 1, 1)
+    known = (aerosol.blue * aerosol.aot**terms).sum(axis=0, dtype=np.float32)  # what the next AOT is found with
     return Composite(
         tile=scene.tile,
         version=parameters.version,
@@ -110,12 +125,13 @@ def update(
         day=np.where(clear, np.int16(scene.day), np.int16(-1) if past is None else past.day),
         toa=renewed(toa, past.toa if past else nothing),
         rayleigh_corrected=renewed(rayleigh_corrected, past.rayleigh_corrected if past else nothing),
-        surface=renewed(surface, past.surface if past else nothing),
+        surface=renewed({**surface, band: known}, past.surface if past else nothing),
         stack=stack,
         stack_days=days,
         possible_water=water.possible,
         tested_water=water.tested,
         water=water.mask,
         shadow=shadow,
-        aot=aot,
+        aot=aerosol.aot,
+        blue=np.where(clear, aerosol.blue, np.float32(np.nan) if past is None else past.blue),
     )

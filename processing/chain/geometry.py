@@ -15,6 +15,8 @@ from processing.versions import Parameters
 
 #: Band whose view direction stands for all of them in the glint and hot-spot tests.
 REFERENCE_BAND = "B3"
+#: Band from which ground may be hidden by other ground.
+TERRAIN_BAND = "B4"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class Geometry:
     def relative_azimuth(self, band: str) -> NDArray[np.float32]:
         """Sun azimuth minus view azimuth, 0 in backscatter. [deg]"""
         return self.sun_azimuth - self.view_azimuth[band]
+
+
+def direction(zenith: NDArray[np.float32], azimuth: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors to the sun or the satellite, (3, row, col) float32: up, east, north. Angles in degrees."""
+    steep, toward = np.radians(zenith), np.radians(azimuth)
+    return np.stack([np.cos(steep), np.sin(steep) * np.sin(toward), np.sin(steep) * np.cos(toward)]).astype(np.float32)
 
 
 def angular_distances(

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing import masks
-from processing.atmosphere import Coefficients, sensor_note
-from processing.bands import DISTRIBUTED, GROUP_RESOLUTION, GROUPS
-from processing.chain import resampling, scattering
+from processing.atmosphere import sensor_note
+from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
+from processing.chain import adjacency, resampling, slope_correction
+from processing.chain.adjacency import Environment, Line
+from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.clouds import Clouds
-from processing.chain.geometry import Geometry
+from processing.chain.geometry import Geometry, direction
 from processing.chain.subsampling import Image, factor_of
-from processing.scene import L2A, Lazy, Mode, Scene
+from processing.chain.terrain_shadow import Relief
+from processing.scene import L2A, Mode, Scene, Strips, strip
 from processing.versions import Parameters
 
 #: Bands whose atmosphere is looked up: those distributed and those of the composite.
-BANDS = ("B1", *DISTRIBUTED)
+CORRECTED = ("B1", *DISTRIBUTED)
 
-#: What no mode of the chain makes yet.
-_ABSENT = frozenset(
+#: What is made with a terrain model only.
+_OF_TERRAIN = frozenset(
     {
         "FRE",
         "MG2.TOPOGRAPHIC_SHADOW",
@@ -44,13 +49,15 @@ class Found:
     clouds : Clouds
         Dilated.
     snow, water : (row, col) bool
+    relief : Relief
+    angles : Geometry
     water_vapour : (row, col) float32
         Without gaps. [g cm-2]
     water_vapour_filled : (row, col) bool
         Where it was filled in from around.
-    aot : (row, col) float32
-        [-]
-    coefficients : dict of band to Coefficients
+    aerosol : Aerosol
+    around : dict of band to Environment
+    lines : dict of band to Line
         Those the full resolution is corrected with.
     """
 
@@ -58,10 +65,13 @@ class Found:
     clouds: Clouds
     snow: NDArray[np.bool_]
     water: NDArray[np.bool_]
+    relief: Relief
+    angles: Geometry
     water_vapour: NDArray[np.float32]
     water_vapour_filled: NDArray[np.bool_]
-    aot: NDArray[np.float32]
-    coefficients: dict[str, Coefficients]
+    aerosol: Aerosol
+    around: dict[str, Environment]
+    lines: dict[str, Line]
 
 
 def percent(mask: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
@@ -90,8 +100,8 @@ def outcome(
     if clouds:
         flags["cirrus"] = percent(clouds.high, tested) >= parameters.cirrus_flag_percent
     origin = dict(scene.ancillary.origin)
-    origin["aot"] = f"constant {parameters.aot_default:.2f}"
-    origin["adjacency"] = "not corrected"
+    if scene.ancillary.terrain is None:
+        origin["flat_reflectance"] = "absent: no terrain model"
     if angles.mean_view:
         origin["view_angles"] = (
             f"mean of the band, where the detector is not known: {', '.join(sorted(angles.mean_view))}"
@@ -109,7 +119,8 @@ def outcome(
         saturation={},
         interpolated={},
         defective={},
-        absent=_ABSENT | (clouds.absent() if clouds else set()),
+        absent=frozenset(clouds.absent() if clouds else ())
+        | (_OF_TERRAIN if scene.ancillary.terrain is None else set()),
         cloud_percent=percent(clouds.all(), tested) if clouds else unknown,
         snow_percent=unknown if snow is None else percent(snow, tested),
         water_percent=unknown,
@@ -157,10 +168,12 @@ def valid(
     counts them.
     """
     blind = image.observed & ~found.tested
-    for c in found.coefficients.values():
-        blind |= np.isnan(c.scale + c.offset + c.transmittance + c.albedo)
+    for line in found.lines.values():
+        blind |= np.isnan(line.gain + line.offset)
     cells = int(np.count_nonzero(blind & image.observed))
-    origin = dict(known.origin)
+    side = (2 * parameters.adjacency_radius + 1) * parameters.coarse_resolution
+    adjacent = f"corrected with the mean of {side} m around" if parameters.adjacency_radius else "not corrected"
+    origin = known.origin | {"aot": found.aerosol.origin, "adjacency": adjacent}
     if cells:
         origin["no_data"] = f"{cells} coarse cells outside the validity of the tables"
     if note := sensor_note(scene.platform):
@@ -174,73 +187,104 @@ def valid(
     geophysical_code[found.clouds.shadows()] |= np.uint8(masks.Geophysical.CLOUD_SHADOW)
     geophysical_code[found.snow] |= np.uint8(masks.Geophysical.SNOW)
     cloud_code, geophysical_code = (_to_the_rim(code, found.tested) for code in (cloud_code, geophysical_code))
+    geophysical_code[found.relief.shadow] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
+    geophysical_code[found.relief.hidden] |= np.uint8(masks.Geophysical.HIDDEN)
     filled_code = np.where(found.water_vapour_filled, masks.Interpolated.WATER_VAPOUR, 0).astype(np.uint8)
-    filled_code |= np.uint8(masks.Interpolated.AOT)  # a constant is measured nowhere
+    filled_code[found.aerosol.interpolated] |= np.uint8(masks.Interpolated.AOT)
 
     def cell(group: str) -> int:
         return parameters.coarse_resolution // GROUP_RESOLUTION[group]
 
-    def surface_reflectance(band: str) -> NDArray[np.int16]:
-        c = found.coefficients[band]
-        return scattering.surface_reflectance(
-            scene.counts[band],
-            c._replace(scale=np.where(blind, np.float32(np.nan), c.scale)),
+    lines = {band: line.of_counts(scene, band) for band, line in found.lines.items()}
+    for of_counts in lines.values():
+        of_counts[:, blind] = np.nan
+    angles, terrain = found.angles, scene.ancillary.terrain
+    sun = direction(angles.sun_zenith, angles.sun_azimuth)
+    views = {band: direction(angles.view_zenith[band], angles.view_azimuth[band]) for band in DISTRIBUTED}
+
+    def surface_reflectance(band: str, rows: slice) -> NDArray[np.int16]:
+        counts = strip(scene.counts, band, rows)
+        return adjacency.surface_reflectance(counts, lines[band], factor_of(band, parameters), parameters, rows.start)
+
+    def flat_reflectance(band: str, rows: slice) -> NDArray[np.int16]:
+        assert terrain is not None
+        return slope_correction.flat_reflectance(
+            strip(scene.counts, band, rows),
+            lines[band],
+            found.around[band],
+            sun,
+            views[band],
+            terrain,
             factor_of(band, parameters),
-            scene.quantification,
-            scene.offset[band],
             parameters,
+            rows.start,
         )
 
-    def no_data(group: str) -> NDArray[np.bool_]:
-        unseen = image.edge[group].raster()
+    def no_data(group: str, rows: slice) -> NDArray[np.bool_]:
+        unseen = image.edge[group].rows(rows)
         if blind.any():  # any part of such a cell in the interpolation
-            unseen |= resampling.expand_bits(blind.view(np.uint8), unseen.shape, cell(group), 1e-6).view(np.bool_)
+            code = blind.view(np.uint8)
+            unseen |= resampling.expand_bits(code, unseen.shape, cell(group), 1e-6, rows.start).view(np.bool_)
         return unseen
 
-    def mask(group: str, code: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        unseen = no_data(group)
-        raster = resampling.expand_bits(code, unseen.shape, cell(group), parameters.mask_resampling_threshold)
+    def mask(code: NDArray[np.uint8], group: str, rows: slice) -> NDArray[np.uint8]:
+        unseen = no_data(group, rows)
+        threshold = parameters.mask_resampling_threshold
+        raster = resampling.expand_bits(code, unseen.shape, cell(group), threshold, rows.start)
         raster[unseen] = 0
         return raster
 
-    def atmosphere(group: str) -> NDArray[np.uint8]:
-        unseen = no_data(group)
+    def geophysical(group: str, rows: slice) -> NDArray[np.uint8]:
+        raster = mask(geophysical_code, group, rows)
+        if terrain is not None:
+            low = slope_correction.low_sun(raster.shape, sun, terrain, cell(group), parameters, rows.start)
+            low[no_data(group, rows)] = 0
+            raster |= low
+        return raster
+
+    def atmosphere(group: str, rows: slice) -> NDArray[np.uint8]:
+        unseen = no_data(group, rows)
         raster = np.empty((2, *unseen.shape), np.uint8)
         quantities = (
             (found.water_vapour, parameters.water_vapour_quantification),
-            (found.aot, parameters.aot_quantification),
+            (found.aerosol.aot, parameters.aot_quantification),
         )
         for layer, (quantity, quantification) in zip(raster, quantities, strict=True):
-            resampling.expand_scaled(quantity, cell(group), quantification, layer)
+            resampling.expand_scaled(quantity, cell(group), quantification, layer, rows.start)
         raster[:, unseen] = 0
         return raster
 
-    def saturation(group: str) -> NDArray[np.uint8]:
-        raster = np.zeros(scene.grid.shape(GROUP_RESOLUTION[group]), np.uint8)
+    def saturation(group: str, rows: slice) -> NDArray[np.uint8]:
+        bands = {band: image.saturation[band].rows(rows) for band in GROUPS[group] if band in image.saturation}
+        return a_bit_each(bands, group, rows)
+
+    def defective(group: str, rows: slice) -> NDArray[np.uint8]:
+        return a_bit_each({band: strip(scene.defective, band, rows) for band in GROUPS[group]}, group, rows)
+
+    def a_bit_each(bands: Mapping[str, NDArray[np.bool_]], group: str, rows: slice) -> NDArray[np.uint8]:
+        raster = np.zeros((rows.stop - rows.start, scene.grid.shape(GROUP_RESOLUTION[group])[1]), np.uint8)
         for bit, band in enumerate(GROUPS[group]):
-            if band in image.saturation:
-                raster |= image.saturation[band].raster().view(np.uint8) << np.uint8(bit)
+            if band in bands and bands[band].any():
+                raster |= bands[band].view(np.uint8) << np.uint8(bit)
         return raster
 
-    def defective(group: str) -> NDArray[np.uint8]:
-        raster = np.zeros(scene.grid.shape(GROUP_RESOLUTION[group]), np.uint8)
-        for bit, band in enumerate(GROUPS[group]):
-            raster |= scene.defective[band].astype(np.uint8) << np.uint8(bit)
-        return raster
+    bands = {band: scene.grid.shape(BANDS[band].resolution)[0] for band in DISTRIBUTED}
+    groups = {group: scene.grid.shape(resolution)[0] for group, resolution in GROUP_RESOLUTION.items()}
 
     return replace(
         known,
         status="valid",
-        surface_reflectance=Lazy(DISTRIBUTED, surface_reflectance),
-        atmosphere=Lazy(GROUPS, atmosphere),
-        cloud=Lazy(GROUPS, lambda group: mask(group, cloud_code)),
-        geophysical=Lazy(GROUPS, lambda group: mask(group, geophysical_code)),
-        edge=Lazy(GROUPS, lambda group: no_data(group).view(np.uint8)),
-        saturation=Lazy(GROUPS, saturation),
-        interpolated=Lazy(GROUPS, lambda group: mask(group, filled_code)),
-        defective=Lazy(GROUPS, defective),
+        surface_reflectance=Strips(bands, surface_reflectance),
+        flat_reflectance={} if terrain is None else Strips(bands, flat_reflectance),
+        atmosphere=Strips(groups, atmosphere),
+        cloud=Strips(groups, partial(mask, cloud_code)),
+        geophysical=Strips(groups, geophysical),
+        edge=Strips(groups, lambda group, rows: no_data(group, rows).view(np.uint8)),
+        saturation=Strips(groups, saturation),
+        interpolated=Strips(groups, partial(mask, filled_code)),
+        defective=Strips(groups, defective),
         water_percent=percent(found.water, found.tested),
-        aot_mean=float(found.aot[found.tested].mean(dtype=np.float64)),
+        aot_mean=float(found.aerosol.aot[found.tested].mean(dtype=np.float64)),
         water_vapour_mean=float(found.water_vapour[found.tested].mean(dtype=np.float64)),
         origin=origin,
         seconds=seconds,

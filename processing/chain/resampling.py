@@ -28,6 +28,21 @@ def axis(pixels: int, cells: int, factor: int, first: int = 0) -> Axis:
 
 
 @njit(nogil=True, cache=True)
+def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) -> None:
+    """Coarse fields (field, row, col) at the pixels of a line: their values on row `top`, and the change to `bottom`.
+
+    A pixel's value is then start + step * weight: for kernels that walk down the rows of an image.
+    """
+    for k in range(fields.shape[0]):
+        above, below = fields[k, top], fields[k, bottom]
+        for col in range(start.shape[1]):
+            left, right, weight = cols.low[col], cols.high[col], cols.weight[col]
+            value = above[left] + (above[right] - above[left]) * weight
+            start[k, col] = value
+            step[k, col] = below[left] + (below[right] - below[left]) * weight - value
+
+
+@njit(nogil=True, cache=True)
 def _expand_bits(code: Any, rows: Any, cols: Any, threshold: Any, out: Any) -> None:
     for row in range(out.shape[0]):
         top, bottom, down = code[rows.low[row]], code[rows.high[row]], rows.weight[row]
@@ -54,7 +69,9 @@ def _expand_bits(code: Any, rows: Any, cols: Any, threshold: Any, out: Any) -> N
             line[col] = np.uint8(value)
 
 
-def expand_bits(code: NDArray[np.uint8], shape: tuple[int, int], factor: int, threshold: float) -> NDArray[np.uint8]:
+def expand_bits(
+    code: NDArray[np.uint8], shape: tuple[int, int], factor: int, threshold: float, first_row: int = 0
+) -> NDArray[np.uint8]:
     """Coarse mask bits at full resolution: each bit set where its interpolated value reaches `threshold`.
 
     Parameters
@@ -66,9 +83,11 @@ def expand_bits(code: NDArray[np.uint8], shape: tuple[int, int], factor: int, th
         Pixels along the side of a cell.
     threshold : float
         Above 0, at most 1.
+    first_row : int
+        Row of the image that the result starts with.
     """
     out = np.empty(shape, np.uint8)
-    rows, cols = axis(shape[0], code.shape[0], factor), axis(shape[1], code.shape[1], factor)
+    rows, cols = axis(shape[0], code.shape[0], factor, first_row), axis(shape[1], code.shape[1], factor)
     _expand_bits(code, rows, cols, np.float32(threshold), out)
     return out
 
@@ -87,10 +106,12 @@ def _expand_scaled(values: Any, rows: Any, cols: Any, out: Any) -> None:
             out[row, col] = np.uint8(value) if value >= np.float32(1) else np.uint8(1)
 
 
-def expand_scaled(values: NDArray[np.float32], factor: int, quantification: float, out: NDArray[np.uint8]) -> None:
+def expand_scaled(
+    values: NDArray[np.float32], factor: int, quantification: float, out: NDArray[np.uint8], first_row: int = 0
+) -> None:
     """Write a coarse quantity at full resolution into `out`, in counts of 1 / `quantification` bounded to 1..255.
 
-    `values` has no NaN: gaps are filled before.
+    `values` has no NaN: gaps are filled before. `out` starts with row `first_row` of the image.
     """
-    rows, cols = axis(out.shape[0], values.shape[0], factor), axis(out.shape[1], values.shape[1], factor)
+    rows, cols = axis(out.shape[0], values.shape[0], factor, first_row), axis(out.shape[1], values.shape[1], factor)
     _expand_scaled((values * quantification).astype(np.float32), rows, cols, out)

@@ -13,30 +13,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.bands import BANDS, GROUPS
+from processing.bands import BANDS, GROUP_RESOLUTION, GROUPS
 from processing.errors import AncillaryError
-from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, strips
 from processing.versions import Parameters
 
 _NO_DATA = np.uint16(NO_DATA_COUNTS)
 _SATURATED = np.uint16(SATURATED_COUNTS)
 
 
-@dataclass(frozen=True)
 class Bits:
     """A boolean raster kept at one bit a pixel, so that a whole tile's fit in memory."""
 
-    packed: NDArray[np.uint8]
-    shape: tuple[int, int]
+    def __init__(self, shape: tuple[int, int]) -> None:
+        """False everywhere."""
+        self.shape = shape
+        self._packed = np.zeros((shape[0], -(-shape[1] // 8)), np.uint8)
 
-    @classmethod
-    def of(cls, raster: NDArray[np.bool_]) -> Bits:
-        return cls(np.packbits(raster), (raster.shape[0], raster.shape[1]))
+    def add(self, first_row: int, raster: NDArray[np.bool_]) -> None:
+        """Set the pixels that hold in `raster` (row, col), which begins at `first_row`."""
+        self._packed[first_row : first_row + len(raster)] |= np.packbits(raster, axis=1)
+
+    def rows(self, rows: slice) -> NDArray[np.bool_]:
+        """Some rows as (row, col) bool."""
+        return np.unpackbits(self._packed[rows], axis=1, count=self.shape[1]).view(np.bool_)
 
     def raster(self) -> NDArray[np.bool_]:
-        """The (row, col) bool raster."""
-        count = self.shape[0] * self.shape[1]
-        return np.unpackbits(self.packed, count=count).view(np.bool_).reshape(self.shape)
+        """The whole as (row, col) bool."""
+        return self.rows(slice(None))
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,13 @@ class Image:
 
 
 @njit(nogil=True, cache=True)
-def _block_sums(counts: Any, factor: int, total: Any, unobserved: Any, saturated: Any) -> None:
+def _block_sums(counts: Any, first_row: int, factor: int, total: Any, unobserved: Any, saturated: Any) -> Any:
     rows, cols = counts.shape
     blocks = total.shape[1]
+    all_zeros = all_full = np.uint64(0)
     for row in range(rows):
         line = counts[row]
-        i = row // factor
+        i = (first_row + row) // factor
         for j in range(blocks):
             sum_ = np.uint32(0)
             zeros = np.uint32(0)
@@ -88,26 +93,42 @@ def _block_sums(counts: Any, factor: int, total: Any, unobserved: Any, saturated
             total[i, j] += sum_
             unobserved[i, j] += zeros
             saturated[i, j] += full
+            all_zeros += np.uint64(zeros)
+            all_full += np.uint64(full)
+    return all_zeros > 0, all_full > 0
 
 
-def block_sums(
-    counts: NDArray[np.uint16], factor: int
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
-    """Sum of all counts, and numbers of pixels, unobserved pixels and saturated pixels of each block.
+@dataclass(frozen=True)
+class Sums:
+    """What of a band goes into its coarse cells, summed up strip by strip.
 
-    Parameters
+    Attributes
     ----------
-    counts : (row, col) uint16
-    factor : int
-        Pixels along a block's side, at most 256 (the sums are 32 bits wide); the last blocks may be smaller.
+    total, unobserved, saturated : (row, col) uint32
+        Sum of all counts, and numbers of unobserved and saturated pixels of each block.
+    pixels : (row, col) uint32
+        All pixels of each block; the last blocks may be smaller.
     """
-    rows, cols = counts.shape
-    shape = (-(-rows // factor), -(-cols // factor))
-    total, unobserved, saturated = (np.zeros(shape, np.uint32) for _ in range(3))
-    _block_sums(counts, factor, total, unobserved, saturated)
-    heights = np.diff(np.minimum(np.arange(shape[0] + 1) * factor, rows)).astype(np.uint32)
-    widths = np.diff(np.minimum(np.arange(shape[1] + 1) * factor, cols)).astype(np.uint32)
-    return total, heights[:, None] * widths, unobserved, saturated
+
+    factor: int
+    total: NDArray[np.uint32]
+    unobserved: NDArray[np.uint32]
+    saturated: NDArray[np.uint32]
+    pixels: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], factor: int) -> Sums:
+        """Nothing yet of an image (row, col), `factor` <= 256 pixels along a block's side: the sums have 32 bits."""
+        blocks = (-(-shape[0] // factor), -(-shape[1] // factor))
+        heights = np.diff(np.minimum(np.arange(blocks[0] + 1) * factor, shape[0])).astype(np.uint32)
+        widths = np.diff(np.minimum(np.arange(blocks[1] + 1) * factor, shape[1])).astype(np.uint32)
+        total, unobserved, saturated = (np.zeros(blocks, np.uint32) for _ in range(3))
+        return cls(factor, total, unobserved, saturated, heights[:, None] * widths)
+
+    def add(self, first_row: int, counts: NDArray[np.uint16]) -> tuple[bool, bool]:
+        """Add a strip (row, col), which begins at `first_row`; whether some of it is unobserved, or saturated."""
+        some = _block_sums(counts, first_row, self.factor, self.total, self.unobserved, self.saturated)
+        return bool(some[0]), bool(some[1])
 
 
 def factor_of(band: str, parameters: Parameters) -> int:
@@ -127,7 +148,7 @@ def centres(grid: Grid, resolution: int) -> tuple[NDArray[np.float64], NDArray[n
 
 
 def reduce(scene: Scene, parameters: Parameters) -> Image:
-    """Bring all bands to the coarse grid; each is looked up once.
+    """Bring all bands to the coarse grid; each is looked at once, strip by strip, the coarsest bands first.
 
     Raises
     ------
@@ -144,35 +165,35 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
     toa: dict[str, NDArray[np.float32]] = {}
     saturated_cells: dict[str, NDArray[np.bool_]] = {}
     observed = np.ones(shape, np.bool_)
-    edge: dict[str, Bits] = {}
+    edge = {group: Bits(scene.grid.shape(resolution)) for group, resolution in GROUP_RESOLUTION.items()}
     saturation: dict[str, Bits] = {}
-
-    def add(band: str) -> NDArray[np.uint16]:
-        counts = scene.counts[band]
-        expected = scene.grid.shape(BANDS[band].resolution)
-        if counts.shape != expected:
-            raise ValueError(f"{band} has shape {counts.shape}, the scene's grid has {expected}")
-        total, pixels, unobserved, saturated = block_sums(counts, factor_of(band, parameters))
-        unsaturated = pixels - unobserved - saturated
-        sums = np.where(unsaturated > 0, total - saturated * np.uint32(SATURATED_COUNTS), total).astype(np.float64)
-        used = np.where(unsaturated > 0, unsaturated, saturated)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = sums / used
-        toa[band] = ((mean + scene.offset[band]) / scene.quantification).astype(np.float32)
-        saturated_cells[band] = saturated >= parameters.coarse_fraction * pixels
-        np.logical_and(observed, unobserved < parameters.coarse_fraction * pixels, out=observed)
-        if saturated.any():
-            saturation[band] = Bits.of(counts == _SATURATED)
-        return counts
-
-    for group, bands in GROUPS.items():
-        missing: NDArray[np.bool_] | None = None
-        for band in bands:
-            unseen = add(band) == _NO_DATA
-            missing = unseen if missing is None else np.logical_or(missing, unseen, out=missing)
-        assert missing is not None
-        edge[group] = Bits.of(missing)
-    for band in BANDS:
-        if band not in toa:
-            add(band)
+    group_of = {band: group for group, bands in GROUPS.items() for band in bands}
+    for band in sorted(BANDS, key=lambda b: -BANDS[b].resolution):
+        size = scene.grid.shape(BANDS[band].resolution)
+        sums, saturated = Sums.of(size, factor_of(band, parameters)), Bits(size)
+        first_row = 0
+        for counts in strips(scene.counts, band, size[0]):
+            if counts.shape[1] != size[1] or first_row + len(counts) > size[0]:
+                raise ValueError(f"{band} has shape {counts.shape}, the scene's grid has {size}")
+            some_unobserved, some_saturated = sums.add(first_row, counts)
+            if some_unobserved and band in group_of:
+                edge[group_of[band]].add(first_row, counts == _NO_DATA)
+            if some_saturated:
+                saturated.add(first_row, counts == _SATURATED)
+            first_row += len(counts)
+        if first_row != size[0]:
+            raise ValueError(f"{band} has {first_row} rows, the scene's grid has {size[0]}")
+        toa[band] = ((_means(sums) + scene.offset[band]) / scene.quantification).astype(np.float32)
+        saturated_cells[band] = sums.saturated >= parameters.coarse_fraction * sums.pixels
+        np.logical_and(observed, sums.unobserved < parameters.coarse_fraction * sums.pixels, out=observed)
+        if sums.saturated.any():
+            saturation[band] = saturated
     return Image(toa, saturated_cells, observed, edge, saturation)
+
+
+def _means(sums: Sums) -> NDArray[np.float64]:
+    """Counts of the observed pixels, without the saturated ones where there are others; NaN without any."""
+    unsaturated = sums.pixels - sums.unobserved - sums.saturated
+    of_them = sums.total - sums.saturated * np.uint32(SATURATED_COUNTS)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(unsaturated > 0, of_them / unsaturated, sums.total / sums.saturated)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from processing import atmosphere
+from processing.chain import gap_filling
 from processing.chain.dilation import dilate
 from processing.chain.geometry import Geometry
 from processing.chain.subsampling import Image
@@ -56,21 +56,4 @@ def fill(
     gaps = dilate(np.isnan(water_vapour) | unusable, parameters.water_vapour_dilation)
     if gaps.all():
         return np.full(gaps.shape, parameters.default_water_vapour, np.float32), gaps
-    known = (~gaps).astype(np.float64)
-    values = np.where(gaps, 0.0, water_vapour).astype(np.float64)
-    filled = np.where(gaps, np.nan, water_vapour)
-    first, last = parameters.water_vapour_gap_radius
-    radius = first
-    while radius <= last and np.isnan(filled).any():
-        triangle = 1 - np.abs(np.arange(-radius, radius + 1)) / (radius + 1)
-        weight, total = _windowed(known, triangle), _windowed(values, triangle)
-        enough = _windowed(known, np.ones(2 * radius + 1)) > 2 * first + 1.5
-        filled = np.where(np.isnan(filled) & enough, total / np.where(enough, weight, 1), filled)
-        radius *= 2
-    mean = values.sum() / known.sum()
-    return np.where(np.isnan(filled), mean, filled).astype(np.float32), gaps
-
-
-def _windowed(image: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    along = ndimage.correlate1d(image, weights, axis=0, mode="constant")
-    return np.asarray(ndimage.correlate1d(along, weights, axis=1, mode="constant"))
+    return gap_filling.fill(water_vapour, gaps, parameters.water_vapour_gap_radius), gaps

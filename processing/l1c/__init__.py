@@ -10,20 +10,25 @@ Formats: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, issues 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.bands import BANDS
 from processing.errors import L1CError
-from processing.l1c import images, metadata
+from processing.l1c import decoding, images, metadata
 from processing.l1c.metadata import SIMULATION_CENTRE
 from processing.l1c.package import Package, open_package
-from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Angles, Grid, Lazy, Scene
+from processing.l1c.packed import Packed
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Angles, Grid, Scene, Strips
 
 __all__ = ["SIMULATION_CENTRE", "Granule", "granules", "merge"]
 
@@ -48,15 +53,16 @@ class _Source:
     def folder(self) -> str:
         return str(PurePosixPath(self.xml).parent)
 
-    def observed(self, band: str) -> NDArray[np.uint16]:
-        """Counts as `Scene.counts` has them."""
-        counts = images.read(self.package, self.images[band])
-        saturated = self._masks(band)[1]
+    def observed(
+        self, band: str, rows: slice, saturated: Packed[np.bool_], content: bytes | None
+    ) -> NDArray[np.uint16]:
+        """Some rows of the counts as `Scene.counts` has them; `content` is that of the image's file if it is known."""
+        counts = images.read(self.package, self.images[band], rows, content)
         for name, value in (("SATURATED", SATURATED_COUNTS), ("NODATA", NO_DATA_COUNTS)):
             if self.special[name] != value:
                 counts[counts == self.special[name]] = value
-        # real images have 15 bits and can't hold 65535: only the mask knows
-        counts[saturated & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
+        if saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
+            counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
         return counts
 
     def detectors(self, band: str) -> NDArray[np.uint8]:
@@ -64,14 +70,11 @@ class _Source:
         read = images.detector_image if self._masks_are_images else images.detector_polygons
         return read(self.package, name, self.grid, resolution)
 
-    def defective(self, band: str) -> NDArray[np.bool_]:
-        return self._masks(band)[0]
-
     @property
     def _masks_are_images(self) -> bool:
         return any(kind == "MSK_QUALIT" for kind, _ in self.masks)
 
-    def _masks(self, band: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def masks_of(self, band: str) -> tuple[Packed[np.bool_], Packed[np.bool_]]:
         """Defective and saturated pixels."""
         resolution = BANDS[band].resolution
         if self._masks_are_images:
@@ -81,7 +84,7 @@ class _Source:
             for kind, types in images.DEFECTIVE_TYPES.items()
         ]
         saturated = images.polygons(self.package, self.masks["MSK_SATURA", band], None, self.grid, resolution)
-        return np.logical_or.reduce(found), saturated
+        return Packed.of(np.logical_or.reduce(found)), Packed.of(saturated)
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,44 @@ class Granule:
         return first
 
     def scene(self, ancillary: Ancillary) -> Scene:
-        """What the chain corrects. Images and masks are decoded each time one is asked for.
+        """What the chain corrects. Counts are decoded each time they are asked for, masks once.
 
         Raises
         ------
         L1CError
             Here if the angles are missing or malformed; on access to a band if its files can't be decoded.
         """
+        return self._scene(ancillary, _Rasters(self._sources))
+
+    @contextmanager
+    def decoded(self, threads: int, spill: Path | None = None) -> Iterator[Callable[[Ancillary], Scene]]:
+        """`scene` with its counts decoded once, by threads of its own, beginning now with the coarsest bands.
+
+        Who asks the scene for counts waits until they are there. On the way out they are given back.
+
+        Parameters
+        ----------
+        threads : int
+        spill : Path or None
+            Folder for the decoded counts of low-memory machines; None: they stay in memory.
+
+        Raises
+        ------
+        L1CError
+            As of `scene`; it names the image and the rows where one can't be decoded.
+        StorageError
+            If `spill` is full or can't be written.
+        """
+        rasters = _Rasters(self._sources)
+        bands = sorted(BANDS, key=lambda band: -BANDS[band].resolution)
+        first = self._sources[0]
+        parts = {band: images.strips(first.package, first.images[band]) for band in bands}
+        masks = [partial(make, band) for make in (rasters.defective, rasters.detectors) for band in reversed(bands)]
+        with decoding.ahead(rasters.counts, parts, masks, threads, spill) as kept:
+            yield lambda ancillary: replace(self._scene(ancillary, rasters), counts=kept)
+
+    def _scene(self, ancillary: Ancillary, rasters: _Rasters) -> Scene:
+        heights = {name: self.grid.shape(band.resolution)[0] for name, band in BANDS.items()}
         return Scene(
             tile=self.tile,
             platform=self.platform,
@@ -175,14 +209,14 @@ class Granule:
             baseline=self.baseline,
             identifier=self.identifier,
             grid=self.grid,
-            counts=Lazy(BANDS, self._counts),
+            counts=Strips(heights, rasters.counts),
             quantification=self.quantification,
             offset=self.offset,
             solar_irradiance=self.solar_irradiance,
             physical_gain=self.physical_gain,
             angles=self.angles(),
-            detectors=Lazy(BANDS, self._detectors),
-            defective=Lazy(BANDS, self._defective),
+            detectors=Strips(heights, lambda band, rows: rasters.detectors(band).rows(rows)),
+            defective=Strips(heights, lambda band, rows: rasters.defective(band).rows(rows)),
             ancillary=ancillary,
             simulated=self.simulated,
         )
@@ -208,6 +242,10 @@ class Granule:
                     with package.open(name) as file:
                         images.codestream(package, name, file)
 
+    def image_files(self) -> list[tuple[Package, str]]:
+        """Package and name of every image."""
+        return [(source.package, name) for source in self._sources for name in source.images.values()]
+
     def ecmwf(self) -> bytes | None:
         """The ECMWF forecast (GRIB) that comes with the tile: total ozone, water vapour, pressure. None if it doesn't.
 
@@ -220,27 +258,61 @@ class Granule:
         names = [n for n in source.package.files(f"{source.folder}/AUX_DATA") if "AUX_ECMWFT" in n]
         return source.package.read(names[0]) if names else None
 
-    def _counts(self, band: str) -> NDArray[np.uint16]:
-        counts = self._sources[0].observed(band)
-        for source in self._sources[1:]:
-            np.copyto(counts, source.observed(band), where=counts == NO_DATA_COUNTS)
+
+class _Rasters:
+    """The rasters of the halves of a granule put together: masks kept once made, counts made each time."""
+
+    def __init__(self, sources: Sequence[_Source]) -> None:
+        self._sources = sources
+        self._kept: dict[tuple[str, str, int], Packed[Any]] = {}
+        self._unpacked: dict[tuple[str, int], bytes] = {}
+        self._locks: dict[str, Lock] = {band: Lock() for band in BANDS}
+
+    def counts(self, band: str, rows: slice) -> NDArray[np.uint16]:
+        counts = self._observed(band, rows, 0)
+        for half in range(1, len(self._sources)):
+            np.copyto(counts, self._observed(band, rows, half), where=counts == NO_DATA_COUNTS)
         return counts
 
-    def _detectors(self, band: str) -> NDArray[np.uint8]:
-        detectors = self._sources[0].detectors(band)
-        for source in self._sources[1:]:
-            np.copyto(detectors, source.detectors(band), where=detectors == 0)
-        return detectors
+    def _observed(self, band: str, rows: slice, half: int) -> NDArray[np.uint16]:
+        source, content = self._sources[half], None
+        if source.package.zipped:  # unpacked once: to seek in it is to unpack it from its start
+            with self._locks[band]:
+                content = self._unpacked.get((band, half))
+                if content is None:
+                    content = self._unpacked[band, half] = source.package.read(source.images[band])
+                    for old in list(self._unpacked)[: -2 * len(self._sources)]:
+                        self._unpacked.pop(old, None)
+        return source.observed(band, rows, self._masks("saturated", band, half), content)
 
-    def _defective(self, band: str) -> NDArray[np.bool_]:
+    def detectors(self, band: str) -> Packed[np.uint8]:
+        with self._locks[band]:
+            key = "detectors", band, 0
+            if key not in self._kept:
+                detectors = self._sources[0].detectors(band)
+                for source in self._sources[1:]:
+                    np.copyto(detectors, source.detectors(band), where=detectors == 0)
+                self._kept[key] = Packed.of(detectors)
+            return self._kept[key]
+
+    def defective(self, band: str) -> Packed[np.bool_]:
         """Of the half whose detectors saw the pixel."""
-        defective = self._sources[0].defective(band)
-        if len(self._sources) > 1:
-            seen = self._sources[0].detectors(band) != 0
-            for source in self._sources[1:]:
-                np.copyto(defective, source.defective(band), where=~seen)
-                seen |= source.detectors(band) != 0
-        return defective
+        first = self._masks("defective", band, 0)
+        if len(self._sources) == 1:
+            return first
+        defective, seen = first.raster(), self._sources[0].detectors(band) != 0
+        for half, source in enumerate(self._sources[1:], 1):
+            np.copyto(defective, self._masks("defective", band, half).raster(), where=~seen)
+            seen |= source.detectors(band) != 0
+        return Packed.of(defective)
+
+    def _masks(self, kind: str, band: str, half: int) -> Packed[np.bool_]:
+        with self._locks[band]:
+            if (kind, band, half) not in self._kept:
+                defective, saturated = self._sources[half].masks_of(band)
+                self._kept["defective", band, half] = defective
+                self._kept["saturated", band, half] = saturated
+            return self._kept[kind, band, half]
 
 
 def granules(path: Path) -> list[Granule]:

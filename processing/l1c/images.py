@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import IO, Any
@@ -16,9 +16,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
+from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from processing.l1c.package import Package
+from processing.l1c.packed import Packed
 from processing.scene import Grid
 
 #: Layers of MSK_QUALIT (PSD 14.9): 1 and 2 ancillary data lost and degraded, 3 and 4 image data lost and degraded,
@@ -66,18 +68,22 @@ def header(package: Package, name: str) -> Header:
 
 
 @contextmanager
-def _opened(package: Package, name: str) -> Iterator[Any]:
+def _opened(package: Package, name: str, where: str = "", content: bytes | None = None) -> Iterator[Any]:
     """A rasterio dataset of its own for each use, as GDAL's are not for several threads.
 
-    Only JPEG 2000 is opened: other formats may point to other files.
+    Only JPEG 2000 is opened: other formats may point to other files. `where` goes into the error's text, `content`
+    is that of the file if it is known.
     """
     try:
-        with rasterio.open(package.gdal(name), driver="JP2OpenJPEG") as image:
-            yield image
+        with ExitStack() as stack:
+            source = package.gdal(name)
+            if content is not None:
+                source = stack.enter_context(MemoryFile(content)).name
+            yield stack.enter_context(rasterio.open(source, driver="JP2OpenJPEG"))
     except RasterioError as error:
         with package.open(name) as file:  # a file that is missing or damaged in its zip says so better
             _check_signature(package, name, file.read(len(_JP2_SIGNATURE)))
-        raise package.fault(name, f"JPEG 2000 that can't be decoded ({_cause(error)})") from error
+        raise package.fault(name, f"JPEG 2000 that can't be decoded{where} ({_cause(error)})") from error
 
 
 def _cause(error: BaseException) -> str:
@@ -195,10 +201,19 @@ def _edges(start: int, stop: int, origin: int, step: int) -> tuple[int, ...]:
 # Pixels
 
 
-def read(package: Package, name: str) -> NDArray[np.uint16]:
-    """All pixels of a one-layer image."""
+def strips(package: Package, name: str, height: int = 1024) -> list[slice]:
+    """Rows to decode at a time: about `height` of them, and whole tiles of the codestream so as to decode each once."""
     with _opened(package, name) as image:
-        pixels: NDArray[np.uint16] = image.read(1)
+        tile = image.block_shapes[0][0]
+        step = tile * max(1, round(height / tile))
+        return [slice(first, min(first + step, image.height)) for first in range(0, image.height, step)]
+
+
+def read(package: Package, name: str, rows: slice, content: bytes | None = None) -> NDArray[np.uint16]:
+    """Some rows of a one-layer image, out of the file or its content."""
+    with _opened(package, name, f" in rows {rows.start} to {rows.stop - 1}", content) as image:
+        window = Window(0, rows.start, image.width, rows.stop - rows.start)
+        pixels: NDArray[np.uint16] = image.read(1, window=window)
         return pixels
 
 
@@ -220,29 +235,42 @@ def _window(package: Package, name: str, grid: Grid, resolution: int) -> Window:
 def detector_image(package: Package, name: str, grid: Grid, resolution: int) -> NDArray[np.uint8]:
     """Detector of each pixel of `grid` from a MSK_DETFOO of baseline >= 04.00."""
     window = _window(package, name, grid, resolution)
-    with _opened(package, name) as image:
-        pixels: NDArray[np.uint8] = image.read(1, window=window)
-    if pixels.max(initial=0) > LAST_DETECTOR:
-        raise package.fault(name, f"a detector {pixels.max()}, there are {LAST_DETECTOR}")
-    return pixels
+    detectors = np.zeros((window.height, window.width), np.uint8)
+    for here, pixels in _tiles(package, name, window, [1]):
+        detectors[here] = pixels[0]
+    if detectors.max(initial=0) > LAST_DETECTOR:
+        raise package.fault(name, f"a detector {detectors.max()}, there are {LAST_DETECTOR}")
+    return detectors
 
 
 def quality_image(
     package: Package, name: str, grid: Grid, resolution: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Defective and saturated pixels of `grid` from a MSK_QUALIT of baseline >= 04.00.
-
-    Nearly all tiles of the codestream are empty and coded alike, byte for byte: only one of them is decoded. That
-    brings a 10 m band from 4 s to 0.3 s.
-    """
+) -> tuple[Packed[np.bool_], Packed[np.bool_]]:
+    """Defective and saturated pixels of `grid` from a MSK_QUALIT of baseline >= 04.00."""
     window = _window(package, name, grid, resolution)
-    layers = [*DEFECTIVE_LAYERS, SATURATED_LAYER]
-    defective = np.zeros((window.height, window.width), np.bool_)
-    saturated = np.zeros_like(defective)
-    empty: set[tuple[int, int, bytes]] = set()
+    if (layers := header(package, name).layers) != QUALITY_LAYERS:
+        raise package.fault(name, f"{layers} layers, {QUALITY_LAYERS} expected")
+    shape = window.height, window.width
+    tiles = list(_tiles(package, name, window, [*DEFECTIVE_LAYERS, SATURATED_LAYER]))
+    if not any(pixels.any() for _, pixels in tiles):
+        return Packed.empty(shape, np.bool_), Packed.empty(shape, np.bool_)
+    defective, saturated = np.zeros((2, *shape), np.bool_)
+    for here, pixels in tiles:
+        defective[here] = pixels[:-1].any(axis=0)
+        saturated[here] = pixels[-1] != 0
+    return Packed.of(defective), Packed.of(saturated)
+
+
+def _tiles(
+    package: Package, name: str, window: Window, layers: list[int]
+) -> Iterator[tuple[tuple[slice, slice], NDArray[np.uint8]]]:
+    """The tiles of a mask inside a window: where they lie in it, and their pixels (layer, row, col), one if all equal.
+
+    Nearly all tiles of the codestream hold one value and are coded alike, byte for byte: only one of them is decoded.
+    That brings the eight layers of a 10 m band from 4 s to 0.3 s.
+    """
+    uniform: dict[tuple[int, int, bytes], NDArray[np.uint8]] = {}
     with package.open(name) as file, _opened(package, name) as image:
-        if image.count != QUALITY_LAYERS:
-            raise package.fault(name, f"{image.count} layers, {QUALITY_LAYERS} expected")
         stream = codestream(package, name, file)
         for number, rows, cols in stream.tiles():
             top, bottom = max(rows.start, window.row_off), min(rows.stop, window.row_off + window.height)
@@ -250,18 +278,15 @@ def quality_image(
             if top >= bottom or left >= right:
                 continue
             code = (rows.stop - rows.start, cols.stop - cols.start, _bytes(file, stream.parts[number]))
-            if code in empty:
-                continue
-            whole = Window(cols.start, rows.start, code[1], code[0])
-            pixels = image.read(layers, window=whole) != 0
-            if not pixels.any():
-                empty.add(code)
-                continue
+            pixels = uniform.get(code)
+            if pixels is None:
+                pixels = image.read(layers, window=Window(cols.start, rows.start, code[1], code[0]))
+                if (pixels == pixels[:, :1, :1]).all():
+                    uniform[code] = pixels = pixels[:, :1, :1].copy()
             here = np.s_[top - window.row_off : bottom - window.row_off, left - window.col_off : right - window.col_off]
-            pixels = pixels[:, top - rows.start : bottom - rows.start, left - cols.start : right - cols.start]
-            defective[here] = pixels[:-1].any(axis=0)
-            saturated[here] = pixels[-1]
-    return defective, saturated
+            if pixels.shape[1:] != (1, 1):
+                pixels = pixels[:, top - rows.start : bottom - rows.start, left - cols.start : right - cols.start]
+            yield here, pixels
 
 
 def _bytes(file: IO[bytes], parts: list[tuple[int, int]]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -20,13 +20,17 @@ def storing(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: can't be written: {error.strerror or error}") from error
 
 
-def write(path: Path, content: bytes | memoryview) -> dict[str, str | int]:
+def write(path: Path, chunks: Iterable[bytes]) -> dict[str, str | int]:
     """Write a new file down to the disk and give its size [bytes] and SHA-256."""
+    digest, size = sha256(), 0
     with storing(path), path.open("xb") as file:
-        file.write(content)
+        for chunk in chunks:
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
         file.flush()
         os.fsync(file.fileno())
-    return {"size": len(content), "sha256": sha256(content).hexdigest()}
+    return {"size": size, "sha256": digest.hexdigest()}
 
 
 def sync(folder: Path) -> None:

@@ -21,7 +21,7 @@ from ..scene import Composite, Grid
 from . import disk
 
 #: Number of the file's form, raised when it changes.
-FORMAT = 1
+FORMAT = 2
 HEADER = "header.json"
 #: Fields of `Composite` that are one raster or a stack, with their type; and those that are one raster a band.
 RASTERS = {
@@ -32,6 +32,7 @@ RASTERS = {
     "water": np.dtype(np.bool_),
     "shadow": np.dtype(np.bool_),
     "aot": np.dtype(np.float32),
+    "blue": np.dtype(np.float32),
 }
 BY_BAND = ("toa", "rayleigh_corrected", "surface")
 #: What the libraries raise on the way through a damaged archive.

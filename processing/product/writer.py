@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from ..errors import ProductError
-from ..scene import L2A, Scene
+from ..scene import L2A, Grid, Scene, Strips, strip
 from ..versions import parameters
 from . import disk, metadata, quicklook, raster
 from .names import file_path, identifier
@@ -25,14 +29,13 @@ from .names import file_path, identifier
 #: Number of the manifest's form, raised when it changes.
 MANIFEST_FORMAT = 1
 
-Raster = NDArray[np.int16] | NDArray[np.uint8]
 
-
-def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime) -> Path:
+def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime, threads: int = 1, ahead: int = 2) -> Path:
     """Write a product as ``folder/<identifier>/``.
 
     It grows in a hidden sibling, every file brought down to the disk, and gets its name when it is whole. The
-    rasters are asked for one at a time and once each; band by band, surface before flat reflectance.
+    rasters are asked for once each; band by band, surface before flat reflectance. Those that can be made by strips
+    are made and encoded by `threads` threads, the next `ahead` ones while one is written; the others one at a time.
 
     Parameters
     ----------
@@ -69,7 +72,7 @@ def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime) -> Path:
         if growing.exists():  # left by an attempt that was killed
             shutil.rmtree(growing)
     try:
-        _fill(growing, name, jobs, l2a, scene, produced)
+        _fill(growing, name, jobs, l2a, scene, produced, threads, ahead)
         with disk.storing(target):
             os.rename(growing, target)
     except BaseException:
@@ -79,13 +82,31 @@ def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime) -> Path:
     return target
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One raster to be: `rasters[key]`, and how it is stored."""
+
+    rasters: Mapping[str, NDArray[np.int16]] | Mapping[str, NDArray[np.uint8]]
+    key: str
+    resolution: int
+    dtype: type[np.int16] | type[np.uint8]
+    no_data: int | None = None
+    bands: int = 1
+
+
+#: A part of the work under way, and what gives its finished rasters by the keys of their files.
+_Work = tuple[list[Future[None]], Callable[[], dict[str, raster.Encoder]]]
+
+
 def _fill(
     folder: Path,
     name: str,
-    jobs: dict[str, tuple[int, int | None, Callable[[], Raster]]],
+    jobs: dict[str, _Job],
     l2a: L2A,
     scene: Scene,
     produced: datetime,
+    threads: int,
+    ahead: int,
 ) -> None:
     with disk.storing(folder):
         for each in (folder, folder / "MASKS", folder / "DATA"):
@@ -93,24 +114,23 @@ def _fill(
     files: dict[str, str] = {}
     sums: dict[str, dict[str, str | int]] = {}
 
-    def add(key: str, content: bytes | memoryview) -> None:
+    def add(key: str, chunks: Iterable[bytes]) -> None:
         path = file_path(name, key)
-        sums[path] = disk.write(folder / path, content)
+        sums[path] = disk.write(folder / path, chunks)
         files[key] = path
 
-    def add_raster(key: str, array: Raster, resolution: int, no_data: int | None) -> None:
-        with raster.encoded(array, scene.grid, resolution, no_data) as content:
-            add(key, content)
-
-    for key, (resolution, no_data, make) in jobs.items():
-        add_raster(key, make(), resolution, no_data)
-    for group, resolution in GROUP_RESOLUTION.items():
-        for detector, footprint in _footprints(scene.detectors, GROUPS[group]):
-            add_raster(f"DTF_{group}-D{detector:02d}", footprint, resolution, None)
+    with ThreadPoolExecutor(threads, "encode") as pool:
+        try:
+            for rasters in _finished(_work(pool, jobs, scene), ahead):
+                for key, encoder in rasters.items():
+                    add(key, encoder.chunks())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     colours = [folder / files[f"SRE_{band}"] for band in quicklook.BANDS]
-    add("QKL_ALL", quicklook.jpeg(quicklook.render(colours)))
-    add("JPI_ALL", metadata.job(l2a, scene))
-    add("MTD_ALL", metadata.document(name, l2a, scene, produced, files))
+    add("QKL_ALL", [quicklook.jpeg(quicklook.render(colours))])
+    add("JPI_ALL", [metadata.job(l2a, scene)])
+    add("MTD_ALL", [metadata.document(name, l2a, scene, produced, files)])
     manifest = {
         "format": MANIFEST_FORMAT,
         "identifier": name,
@@ -120,35 +140,72 @@ def _fill(
         "simulated": scene.simulated,
         "files": dict(sorted(sums.items())),
     }
-    disk.write(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+    disk.write(folder / "manifest.json", [json.dumps(manifest, indent=1).encode()])
     for each in (folder / "MASKS", folder / "DATA", folder):
         disk.sync(each)
 
 
-def _rasters(l2a: L2A) -> dict[str, tuple[int, int | None, Callable[[], Raster]]]:
-    """Per key of a file: resolution [m], no-data value, and what makes the array when its turn comes."""
-    numbers = parameters(l2a.version)
-    jobs: dict[str, tuple[int, int | None, Callable[[], Raster]]] = {}
+def _finished(work: Iterable[_Work], ahead: int) -> Iterator[dict[str, raster.Encoder]]:
+    """Finished rasters in order, while the threads are busy with the next `ahead` parts."""
+    waiting: deque[_Work] = deque()
+    for part in chain(work, [None] * ahead):
+        if part is not None:
+            waiting.append(part)
+        if waiting and (part is None or len(waiting) > ahead):
+            futures, finish = waiting.popleft()
+            for future in futures:
+                future.result()
+            yield finish()
+
+
+def _work(pool: ThreadPoolExecutor, jobs: dict[str, _Job], scene: Scene) -> Iterator[_Work]:
+    """Start the encoding of each raster in turn."""
+    for key, job in jobs.items():
+        yield _start(pool, key, job, scene.grid)
+    for group, resolution in GROUP_RESOLUTION.items():
+        footprints = _Footprints(scene, group, resolution)
+        yield [pool.submit(footprints.add, rows) for rows in footprints.strips], footprints.encoders
+
+
+def _start(pool: ThreadPoolExecutor, key: str, job: _Job, grid: Grid) -> _Work:
+    encoder = raster.Encoder(grid, job.resolution, job.dtype, job.no_data, job.bands)
+    rasters: Mapping[str, Any] = job.rasters
+    if not isinstance(rasters, Strips):
+        encoder.add_whole(rasters[job.key])
+        return [], lambda: {key: encoder}
+
+    def add(rows: slice) -> None:
+        encoder.add(rows, rasters.strip(job.key, rows))
+
+    return [pool.submit(add, rows) for rows in encoder.strips], lambda: {key: encoder}
+
+
+def _rasters(l2a: L2A) -> dict[str, _Job]:
+    """The rasters of a product but the detectors' footprints, by the keys of their files."""
+    no_data = parameters(l2a.version).no_data
+    jobs = {}
     for band in DISTRIBUTED:
         for kind, reflectance in (("SRE", l2a.surface_reflectance), ("FRE", l2a.flat_reflectance)):
             if _there(kind, band, reflectance, l2a):
-                jobs[f"{kind}_{band}"] = BANDS[band].resolution, numbers.no_data, partial(reflectance.__getitem__, band)
-    for kind, rasters, no_data in (
-        ("ATB", l2a.atmosphere, 0),
-        ("CLM", l2a.cloud, None),
-        ("MG2", l2a.geophysical, None),
-        ("EDG", l2a.edge, None),
-        ("SAT", l2a.saturation, None),
-        ("IAB", l2a.interpolated, None),
-        ("DFP", l2a.defective, None),
+                jobs[f"{kind}_{band}"] = _Job(reflectance, band, BANDS[band].resolution, np.int16, no_data)
+    for group, resolution in GROUP_RESOLUTION.items():
+        if _there("ATB", group, l2a.atmosphere, l2a):
+            jobs[f"ATB_{group}"] = _Job(l2a.atmosphere, group, resolution, np.uint8, 0, bands=2)
+    for kind, rasters in (
+        ("CLM", l2a.cloud),
+        ("MG2", l2a.geophysical),
+        ("EDG", l2a.edge),
+        ("SAT", l2a.saturation),
+        ("IAB", l2a.interpolated),
+        ("DFP", l2a.defective),
     ):
         for group, resolution in GROUP_RESOLUTION.items():
             if _there(kind, group, rasters, l2a):
-                jobs[f"{kind}_{group}"] = resolution, no_data, partial(rasters.__getitem__, group)
+                jobs[f"{kind}_{group}"] = _Job(rasters, group, resolution, np.uint8)
     return jobs
 
 
-def _there(kind: str, key: str, rasters: Mapping[str, Raster], l2a: L2A) -> bool:
+def _there(kind: str, key: str, rasters: Mapping[str, Any], l2a: L2A) -> bool:
     """Whether a raster exists, sure that its being there agrees with what the Level-2A declares."""
     if (key in rasters) == (kind in l2a.absent):
         raise ValueError(f"{kind}_{key} is " + ("declared absent but there" if key in rasters else "missing"))
@@ -169,16 +226,38 @@ def _mark(seen: Any, detector: Any, bit: Any, footprint: Any) -> None:
         footprint[i] |= bit if seen[i] == detector else none
 
 
-def _footprints(
-    detectors: Mapping[str, NDArray[np.uint8]], bands: tuple[str, ...]
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+class _Footprints:
     """The detectors that see the image and where: one bit a band, in the group's order."""
-    seen = [np.ascontiguousarray(detectors[band]) for band in bands]
-    present = np.zeros(256, np.bool_)
-    for by in seen:
-        _present(by.reshape(-1), present)
-    for detector in np.flatnonzero(present[1:]) + 1:
-        footprint = np.zeros_like(seen[0])
-        for number, by in enumerate(seen):
-            _mark(by.reshape(-1), np.uint8(detector), np.uint8(1 << number), footprint.reshape(-1))
-        yield int(detector), footprint
+
+    def __init__(self, scene: Scene, group: str, resolution: int) -> None:
+        self._scene, self._group, self._resolution = scene, group, resolution
+        self._encoders: dict[int, raster.Encoder] = {}
+        self._added: dict[int, set[int]] = {}
+        self._lock = Lock()
+        self.strips = raster.Encoder(scene.grid, resolution, np.uint8).strips
+
+    def add(self, rows: slice) -> None:
+        """Add a strip of each detector that is seen in it."""
+        seen = [np.ascontiguousarray(strip(self._scene.detectors, band, rows)) for band in GROUPS[self._group]]
+        present = np.zeros(256, np.bool_)
+        for by in seen:
+            _present(by.reshape(-1), present)
+        for detector in (np.flatnonzero(present[1:]) + 1).tolist():
+            footprint = np.zeros_like(seen[0])
+            for number, by in enumerate(seen):
+                _mark(by.reshape(-1), np.uint8(detector), np.uint8(1 << number), footprint.reshape(-1))
+            with self._lock:
+                if detector not in self._encoders:
+                    self._encoders[detector] = raster.Encoder(self._scene.grid, self._resolution, np.uint8)
+                    self._added[detector] = set()
+                self._added[detector].add(rows.start)
+            self._encoders[detector].add(rows, footprint)
+
+    def encoders(self) -> dict[str, raster.Encoder]:
+        """The footprints by the keys of their files, empty where no strip was added."""
+        for detector, encoder in self._encoders.items():
+            for rows in self.strips:
+                if rows.start not in self._added[detector]:
+                    width = self._scene.grid.shape(self._resolution)[1]
+                    encoder.add(rows, np.zeros((rows.stop - rows.start, width), np.uint8))
+        return {f"DTF_{self._group}-D{d:02d}": self._encoders[d] for d in sorted(self._encoders)}

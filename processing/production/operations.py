@@ -65,7 +65,7 @@ def explain(store: Store, name: str) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    UnknownName
         If nothing has this name.
     """
     with store.read() as session:

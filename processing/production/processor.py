@@ -89,6 +89,7 @@ def produce(
     staging: Path,
     previous_state: Path | None = None,
     dem: Path | None = None,
+    terrain_cache: Path | None = None,
     threads: int | None = None,
     low_memory: bool | None = None,
 ) -> Outcome:
@@ -105,7 +106,9 @@ def produce(
     previous_state : Path, optional
         Recurrent state of the date before; none: init mode.
     dem : Path, optional
-        Terrain model.
+        Terrain model, a raster or a folder of them.
+    terrain_cache : Path, optional
+        Folder that keeps the terrain of each tile for its next date.
     threads : int, optional
         That decode and encode; else one for each core.
     low_memory : bool, optional
@@ -127,6 +130,7 @@ def produce(
         composite,
         staging=staging,
         dem=dem,
+        terrain_cache=terrain_cache,
         started=start,
         threads=threads,
         low_memory=low_memory,
@@ -140,6 +144,7 @@ def correct(
     *,
     staging: Path,
     dem: Path | None = None,
+    terrain_cache: Path | None = None,
     keep_state: bool = True,
     started: float | None = None,
     threads: int | None = None,
@@ -148,19 +153,26 @@ def correct(
     """`produce` for a granule and a state already in memory; also gives the new state, None if unchanged."""
     started = time.perf_counter() if started is None else started
     numbers = parameters(version)
-    around = ancillary(
-        source.grid, numbers.coarse_resolution, dem, ecmwf=source.ecmwf(), default_ozone=numbers.default_ozone
-    )
     threads = threads or machine.threads()
     if low_memory is None:
         low_memory = machine.is_short(source.grid.width * source.grid.height / TILE_AREA)
     folder = state = None
-    with source.decoded(around, threads, staging if low_memory else None) as scene:
+    with source.decoded(threads, staging if low_memory else None) as scene_with:
+        around = ancillary(
+            source.grid,
+            numbers.coarse_resolution,
+            dem,
+            ecmwf=source.ecmwf(),
+            default_ozone=numbers.default_ozone,
+            cache=terrain_cache,
+        )
+        scene = scene_with(around)
         opened = time.perf_counter()
         l2a, left = chain.correct(scene, composite, numbers)
         corrected = time.perf_counter()
         if l2a.status == "valid":
-            folder = product.write(l2a, scene, staging, produced=datetime.now(UTC), threads=threads)
+            ahead = 0 if low_memory else 2
+            folder = product.write(l2a, scene, staging, produced=datetime.now(UTC), threads=threads, ahead=ahead)
     identifier = product.identifier(scene.platform, scene.sensing, scene.tile, version)
     if left is not None and keep_state:
         state = staging / f"{identifier}.npz"

@@ -148,7 +148,12 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
             [settings.l1c / path for path in claim.packages],
             claim.tile,
             claim.version,
-            {"staging": staging, "previous_state": state, "dem": settings.dem},
+            {
+                "staging": staging,
+                "previous_state": state,
+                "dem": settings.dem,
+                "terrain_cache": settings.home / "terrain",
+            },
             log=settings.logs / log_path,
             seconds=settings.attempt_seconds,
             give_up=give_up,

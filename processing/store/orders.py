@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from ..errors import UnknownName
 from . import events, lease
 from .dialect import now
 from .models import Acquisition, Campaign, Chain, Granule, Job, Product
@@ -22,7 +23,7 @@ def find_jobs(session: Session, name: str) -> Sequence[Job]:
 
     Raises
     ------
-    ValueError
+    UnknownName
         If nothing has this name.
     """
     bare = name.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zip").removesuffix(".SAFE")
@@ -41,7 +42,7 @@ def find_jobs(session: Session, name: str) -> Sequence[Job]:
         jobs = jobs.where(sa.or_(sa.and_(Job.acquisition_id.in_(of_granule), ~later), Job.id.in_(of_product)))
     found = session.scalars(jobs.order_by(Job.sensing, Job.id)).all()
     if not found:
-        raise ValueError(f"{name}: no Level-1C package, product or job of this name")
+        raise UnknownName(f"{name}: no Level-1C package, product or job of this name")
     return found
 
 

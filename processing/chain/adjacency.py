@@ -1,0 +1,194 @@
+"""Light that comes to the satellite from beside the target, taken away.
+
+Before, every cell was corrected as if its surroundings were like itself. In a band whose atmosphere lets T of the
+light through both ways, of which u is direct on the way up, and sends back S of what the ground reflects, a pixel rho
+among surroundings rho_env gives
+
+    y = T (u rho + (1 - u) rho_env) / (1 - S rho_env)
+
+so that the corrected reflectance is linear in y, and y in the counts: two coefficients of each cell of the coarse grid,
+interpolated, make the full resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from processing import atmosphere
+from processing.atmosphere import Coefficients
+from processing.chain.geometry import Geometry
+from processing.chain.resampling import axis, lines
+from processing.scene import NO_DATA_COUNTS, Scene
+from processing.versions import Parameters
+
+Field = NDArray[np.float32]
+
+
+class Environment(NamedTuple):
+    """What lies around each coarse cell and how much of it is seen, in one band.
+
+    Attributes
+    ----------
+    reflectance : (row, col) float32
+        NaN where nothing around is known. [-]
+    direct_down, direct_up : (row, col) float32
+        Direct share of the atmosphere's transmittance. [-]
+    """
+
+    reflectance: Field
+    direct_down: Field
+    direct_up: Field
+
+
+class Line(NamedTuple):
+    """One band's surface reflectance without the light of its surroundings: rho = toa * gain + offset.
+
+    (row, col) float32 on the coarse grid, NaN where the band can't be corrected.
+    """
+
+    gain: Field
+    offset: Field
+
+    def of_counts(self, scene: Scene, band: str) -> Field:
+        """The same for counts, (2, row, col) float32: rho = counts * [0] + [1]."""
+        gain = self.gain / scene.quantification
+        return np.stack([gain, gain * scene.offset[band] + self.offset]).astype(np.float32)
+
+
+def surroundings(
+    surface: Mapping[str, Field],
+    clouds: NDArray[np.bool_],
+    scene: Scene,
+    geometry: Geometry,
+    aot: Field,
+    parameters: Parameters,
+) -> dict[str, Environment]:
+    """Mean reflectance of what lies around each cell: a square of the version's `adjacency_radius`.
+
+    With a radius of 0 there are no surroundings: no light comes from beside, as in some simulations.
+
+    Parameters
+    ----------
+    surface : mapping of band to (row, col) float32
+        As of a uniform surface, NaN where not known: left out of the mean. [-]
+    clouds : (row, col) bool
+        Also left out unless the version's `adjacency_clouds`, where there is anything else: clouds stand above most
+        of the air that scatters the light of what is beside the target.
+    aot : (row, col) float32
+        [-]
+    """
+    side = 2 * parameters.adjacency_radius + 1
+
+    def total(values: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.asarray(ndimage.uniform_filter(values.astype(np.float64), side, mode="constant"))
+
+    def mean_of(reflectance: Field, known: NDArray[np.bool_]) -> Field:
+        share, sums = total(known.astype(np.float64)), total(np.where(known, reflectance, np.float32(0)))
+        some = share > 0.5 / side**2  # less than one cell is the filter's rounding
+        return np.where(some, sums / np.where(some, share, 1), np.nan).astype(np.float32)
+
+    found = {}
+    for band, reflectance in surface.items():
+        known = np.isfinite(reflectance)
+        mean = mean_of(reflectance, known)
+        if not parameters.adjacency_clouds:
+            ground = mean_of(reflectance, known & ~clouds)
+            mean = np.where(np.isnan(ground), mean, ground)
+        down, up = atmosphere.direct_shares(
+            scene.platform,
+            band,
+            geometry.sun_zenith,
+            geometry.view_zenith[band],
+            scene.ancillary.altitude / 1000,
+            aot,
+            parameters.aerosol_model,
+        )
+        if not parameters.adjacency_radius:
+            up = np.ones_like(up)
+        found[band] = Environment(mean, np.asarray(down, np.float32), np.asarray(up, np.float32))
+    return found
+
+
+def correct(coefficients: Mapping[str, Coefficients], around: Mapping[str, Environment]) -> dict[str, Line]:
+    """Put the surroundings into each band's correction.
+
+    Parameters
+    ----------
+    coefficients : mapping of band to Coefficients
+        (row, col) float32 on the coarse grid.
+    """
+    found = {}
+    for band, (reflectance, _, direct) in around.items():
+        c = coefficients[band]
+        each = (1 - reflectance * c.albedo) / (c.transmittance * direct)
+        found[band] = Line(c.scale * each, -c.offset * each - reflectance * (1 - direct) / direct)
+    return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _correct(
+    counts: Any, fields: Any, rows: Any, cols: Any, quantification: Any, no_data: Any, unobserved: Any, out: Any
+) -> None:
+    width = counts.shape[1]
+    start = np.empty((2, width), np.float32)
+    step = np.empty((2, width), np.float32)
+    a0, b0, da, db = start[0], start[1], step[0], step[1]
+    lowest, highest, half = no_data + np.float32(1), np.float32(32767), np.float32(0.5)
+    top, bottom = -1, -1
+    for row in range(counts.shape[0]):
+        if rows.low[row] != top or rows.high[row] != bottom:
+            top, bottom = rows.low[row], rows.high[row]
+            lines(fields, top, bottom, cols, start, step)
+        down = rows.weight[row]
+        source, target = counts[row], out[row]
+        for col in range(width):
+            count = source[col]
+            rho = np.float32(count) * (a0[col] + da[col] * down) + (b0[col] + db[col] * down)
+            rho = rho * quantification
+            value = rho if rho > lowest else lowest
+            value = value if value < highest else highest
+            value = value + half if value >= 0 else value - half
+            value = value if rho == rho and count != unobserved else no_data
+            target[col] = np.int16(np.int32(value))
+
+
+def surface_reflectance(
+    counts: NDArray[np.uint16], line: Field, factor: int, parameters: Parameters, first_row: int = 0
+) -> NDArray[np.int16]:
+    """Full-resolution counts to surface reflectance in one pass.
+
+    Parameters
+    ----------
+    counts : (row, col) uint16
+        The whole image of a band, or a strip of its rows.
+    line : (2, row, col) float32
+        Of the band and its counts, on the coarse grid: `Line.of_counts`.
+    factor : int
+        Pixels of the band along the side of a coarse cell.
+    first_row : int
+        Row of the image that the strip starts with.
+
+    Returns
+    -------
+    (row, col) int16
+        Reflectance times the version's quantification, rounded; the version's no data where unobserved and where
+        one of the four cells around has no coefficients.
+    """
+    out = np.empty(counts.shape, np.int16)
+    _correct(
+        counts,
+        line,
+        axis(counts.shape[0], line.shape[1], factor, first_row),
+        axis(counts.shape[1], line.shape[2], factor),
+        np.float32(parameters.reflectance_quantification),
+        np.float32(parameters.no_data),
+        np.uint16(NO_DATA_COUNTS),
+        out,
+    )
+    return out

@@ -1,0 +1,230 @@
+"""Slopes taken away: the reflectance that the ground would have, were it flat.
+
+A slope is lit by the sun at another angle than flat ground, sees less of the sky and some of the ground around it, and
+its reflectance depends on both angles, which the ratio of their cosines corrects.
+
+    rho_flat = rho (cos i + cos e) / (cos ts + cos tv) / [ d cos i / cos ts + (1 - d) sky + rho_env (1 - sky) ]
+
+with i and e the angles of the sun and of the satellite to the slope's normal, ts and tv those to the vertical, d the
+direct share of the light that comes down, and sky = (1 + cos slope) / 2 (Kondratiev).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from processing.chain.adjacency import Environment
+from processing.chain.resampling import Axis, axis, lines
+from processing.masks import Geophysical
+from processing.scene import NO_DATA_COUNTS, TERRAIN_RESOLUTION
+from processing.versions import Parameters
+
+Field = NDArray[np.float32]
+
+_LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT_SUN)
+
+
+@njit(nogil=True, cache=True)
+def _rises(altitude: Any, row: int, per_metre: Any, east: Any, north: Any) -> None:
+    """Gradient along one row of altitudes: central differences, one-sided at the border."""
+    above, below = max(row - 1, 0), min(row + 1, altitude.shape[0] - 1)
+    line, upper, lower = altitude[row], altitude[above], altitude[below]
+    last = line.size - 1
+    half = per_metre / np.float32(2)
+    vertical = per_metre / np.float32(max(below - above, 1))
+    for col in range(line.size):
+        north[col] = (upper[col] - lower[col]) * vertical
+    for col in range(1, last):
+        east[col] = (line[col + 1] - line[col - 1]) * half
+    east[0] = (line[min(1, last)] - line[0]) * per_metre
+    east[last] = (line[last] - line[max(last - 1, 0)]) * per_metre
+
+
+@njit(nogil=True, cache=True)
+def _slopes(
+    altitude: Any, low: int, high: int, cols: Any, per_metre: Any, east: Any, north: Any, start: Any, step: Any
+) -> None:
+    """Gradient (east, north) at the pixels of a row of altitudes, and what it changes to another row."""
+    for k, row in enumerate((low, high)):
+        _rises(altitude, row, per_metre, east[k], north[k])
+    for col in range(start.shape[1]):
+        left, right, weight = cols.low[col], cols.high[col], cols.weight[col]
+        for k, rise in enumerate((east, north)):
+            top = rise[0, left] + (rise[0, right] - rise[0, left]) * weight
+            start[k, col] = top
+            step[k, col] = rise[1, left] + (rise[1, right] - rise[1, left]) * weight - top
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _flatten(
+    counts: Any, fields: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
+    floors: Any, quantification: Any, no_data: Any, unobserved: Any, out: Any,
+) -> None:  # fmt: skip
+    width = counts.shape[1]
+    start, step = np.empty((10, width), np.float32), np.empty((10, width), np.float32)
+    slope, change = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
+    east, north = np.empty((2, altitude.shape[1]), np.float32), np.empty((2, altitude.shape[1]), np.float32)
+    # one name a row: the loop over the columns then goes over plain vectors
+    s0, s1, s2, s3, s4 = start[0], start[1], start[2], start[3], start[4]
+    s5, s6, s7, s8, s9 = start[5], start[6], start[7], start[8], start[9]
+    d0, d1, d2, d3, d4 = step[0], step[1], step[2], step[3], step[4]
+    d5, d6, d7, d8, d9 = step[5], step[6], step[7], step[8], step[9]
+    p0, q0, dp, dq = slope[0], slope[1], change[0], change[1]
+    lowest, highest = no_data + np.float32(1), np.float32(32767)
+    half, one = np.float32(0.5), np.float32(1)
+    least_i, least_e = floors
+    top, bottom, ground = -1, -1, -1
+    for row in range(counts.shape[0]):
+        if rows.low[row] != top or rows.high[row] != bottom:
+            top, bottom = rows.low[row], rows.high[row]
+            lines(fields, top, bottom, cols, start, step)
+        if ground_rows.low[row] != ground:
+            ground = ground_rows.low[row]
+            _slopes(altitude, ground, ground_rows.high[row], ground_cols, per_metre, east, north, slope, change)
+        down, ground_down = rows.weight[row], ground_rows.weight[row]
+        source, target = counts[row], out[row]
+        for col in range(width):
+            p = p0[col] + dp[col] * ground_down
+            q = q0[col] + dq[col] * ground_down
+            count = source[col]
+            sre = np.float32(count) * (s0[col] + d0[col] * down) + (s1[col] + d1[col] * down)
+            direct, around = s2[col] + d2[col] * down, s3[col] + d3[col] * down
+            sun, view = s4[col] + d4[col] * down, s7[col] + d7[col] * down
+            flat = one / np.sqrt(one + p * p + q * q)  # cosine of the slope
+            i = sun - p * (s5[col] + d5[col] * down) - q * (s6[col] + d6[col] * down)
+            e = view - p * (s8[col] + d8[col] * down) - q * (s9[col] + d9[col] * down)
+            i, e = i * flat, e * flat
+            i = i if i > least_i else least_i
+            e = e if e > least_e else least_e
+            sky = half + half * flat
+            lit = direct * i + sun * ((one - direct) * sky + around * (one - sky))
+            rho = sre * (i + e) * sun / ((sun + view) * lit) * quantification
+            value = rho if rho > lowest else lowest
+            value = value if value < highest else highest
+            value = value + half if value >= 0 else value - half
+            value = value if rho == rho and count != unobserved else no_data
+            target[col] = np.int16(np.int32(value))
+
+
+@njit(nogil=True, cache=True)
+def _shade(
+    sun: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
+    least_i: Any, least_ratio: Any, out: Any,
+) -> None:  # fmt: skip
+    width = out.shape[1]
+    start, step = np.empty((3, width), np.float32), np.empty((3, width), np.float32)
+    slope, change = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
+    east, north = np.empty((2, altitude.shape[1]), np.float32), np.empty((2, altitude.shape[1]), np.float32)
+    one, none = np.float32(1), np.uint8(0)
+    top, bottom, ground = -1, -1, -1
+    for row in range(out.shape[0]):
+        if rows.low[row] != top or rows.high[row] != bottom:
+            top, bottom = rows.low[row], rows.high[row]
+            lines(sun, top, bottom, cols, start, step)
+        if ground_rows.low[row] != ground:
+            ground = ground_rows.low[row]
+            _slopes(altitude, ground, ground_rows.high[row], ground_cols, per_metre, east, north, slope, change)
+        down, ground_down = rows.weight[row], ground_rows.weight[row]
+        target = out[row]
+        for col in range(width):
+            p = slope[0, col] + change[0, col] * ground_down
+            q = slope[1, col] + change[1, col] * ground_down
+            up = start[0, col] + step[0, col] * down
+            i = up - p * (start[1, col] + step[1, col] * down) - q * (start[2, col] + step[2, col] * down)
+            i = i / np.sqrt(one + p * p + q * q)
+            low = _LOW if i < least_i else none
+            target[col] = low | (_TANGENT if i < least_ratio * up else none)
+
+
+def _axes(pixels: tuple[int, ...], cells: tuple[int, ...], factor: int, first_row: int) -> tuple[Axis, Axis]:
+    return axis(pixels[0], cells[0], factor, first_row), axis(pixels[1], cells[1], factor)
+
+
+def low_sun(
+    shape: tuple[int, int], sun: Field, terrain: Field, factor: int, parameters: Parameters, first_row: int = 0
+) -> NDArray[np.uint8]:
+    """Where the sun grazes the slope.
+
+    Parameters
+    ----------
+    shape : (rows, columns) of the result
+        The whole image, or a strip of its rows from `first_row`.
+    sun, terrain, factor
+        As of `flat_reflectance`.
+
+    Returns
+    -------
+    (row, col) uint8
+        Bits of `masks.Geophysical`: SUN_TOO_LOW where cos i is below the version's `slope_min_cos_incidence` and
+        the correction was made with that, TANGENT_SUN where its ratio to that of flat ground is below
+        `slope_min_ratio`. (MAJA tests the ratio of the bounded cosine: with its numbers that bit is never set.)
+    """
+    out = np.empty(shape, np.uint8)
+    _shade(
+        sun,
+        *_axes(shape, sun.shape[1:], factor, first_row),
+        terrain,
+        *_axes(shape, terrain.shape, TERRAIN_RESOLUTION * factor // parameters.coarse_resolution, first_row),
+        np.float32(1 / TERRAIN_RESOLUTION),
+        np.float32(parameters.slope_min_cos_incidence),
+        np.float32(parameters.slope_min_ratio),
+        out,
+    )
+    return out
+
+
+def flat_reflectance(
+    counts: NDArray[np.uint16],
+    line: Field,
+    around: Environment,
+    sun: Field,
+    view: Field,
+    terrain: Field,
+    factor: int,
+    parameters: Parameters,
+    first_row: int = 0,
+) -> NDArray[np.int16]:
+    """Full-resolution counts to the reflectance of flat ground in one pass.
+
+    Parameters
+    ----------
+    counts : (row, col) uint16
+        The whole image of a band, or a strip of its rows.
+    line : (2, row, col) float32
+        Of the band and its counts, on the coarse grid: `adjacency.Line.of_counts`.
+    around : Environment
+        Of the band.
+    sun, view : (3, row, col) float32
+        `geometry.direction` on the coarse grid.
+    terrain : (row, col) float32
+        Altitude of the whole tile every `TERRAIN_RESOLUTION`. [m]
+    factor : int
+        Pixels of the band along the side of a coarse cell.
+    first_row : int
+        Row of the image that the strip starts with.
+
+    Returns
+    -------
+    (row, col) int16
+        Scaled, and no data, as `adjacency.surface_reflectance`.
+    """
+    fields = np.concatenate([line, [around.direct_down, around.reflectance], sun, view]).astype(np.float32)
+    out = np.empty(counts.shape, np.int16)
+    _flatten(
+        counts,
+        fields,
+        *_axes(counts.shape, fields.shape[1:], factor, first_row),
+        terrain,
+        *_axes(counts.shape, terrain.shape, TERRAIN_RESOLUTION * factor // parameters.coarse_resolution, first_row),
+        np.float32(1 / TERRAIN_RESOLUTION),
+        (np.float32(parameters.slope_min_cos_incidence), np.float32(parameters.slope_min_cos_view)),
+        np.float32(parameters.reflectance_quantification),
+        np.float32(parameters.no_data),
+        np.uint16(NO_DATA_COUNTS),
+        out,
+    )
+    return out

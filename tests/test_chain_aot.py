@@ -1,0 +1,286 @@
+"""The aerosol, on scenes whose AOT is known: under the chain's own tables, and under direct runs of 6S."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from benchmarks import aot_truth
+from processing import atmosphere
+from processing.chain import aerosol_inversion, aerosol_samples, correct, gap_filling
+from processing.chain import composite as composites
+from processing.masks import Geophysical, Interpolated
+from processing.scene import L2A, Composite
+from processing.versions import parameters
+from tests import scenes
+from tests.shared import SHARED
+
+V1_4 = parameters("V1_4")
+CELLS = (30, 30)
+DAY = 8622
+
+
+def green(seed: int = 1, ratio: float = 0.45) -> dict[str, np.ndarray]:
+    """Vegetation with some soil, of an exact ratio of blue to red."""
+    share = 0.6 * np.random.default_rng(seed).uniform(0, 1, CELLS)
+    surface = scenes.mix(scenes.VEGETATION, scenes.SOIL, share)
+    return surface | {"B1": ratio * surface["B4"], "B2": 0.49 * surface["B4"]}
+
+
+def aot_of(product: L2A) -> np.ndarray:
+    return aot_truth.middles(product.atmosphere["R2"], "R2")[1] / V1_4.aot_quantification
+
+
+def filled(product: L2A) -> np.ndarray:
+    return aot_truth.middles(product.interpolated["R2"], "R2") & Interpolated.AOT > 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    rho=st.floats(0.005, 0.3),
+    aot=st.floats(0.01, 1.0),
+    sun=st.floats(20, 70),
+    view=st.floats(0, 12),
+    altitude=st.floats(0, 2.5),
+    band=st.sampled_from(["B1", "B2", "B4"]),
+)
+def test_the_polynomial_in_aot_is_that_of_the_tables(
+    rho: float, aot: float, sun: float, view: float, altitude: float, band: str
+) -> None:
+    place = (sun, view, 60.0, altitude)
+    toa = atmosphere.toa_reflectance(rho, "S2A", band, *place, aot, 2.0, 0.3)
+    terms = atmosphere.against_aot(toa, "S2A", band, *place, 2.0, 0.3)
+    assert terms.shape == (atmosphere.AOT_DEGREE + 1,)
+    assert np.polynomial.polynomial.polyval(aot, terms) == pytest.approx(rho, abs=2.5e-4)
+
+
+def test_the_polynomial_is_no_number_outside_the_tables() -> None:
+    terms = atmosphere.against_aot(np.array([0.1, np.nan, 0.1]), "S2A", "B1", [35, 35, 80], 5.0, 60.0, 0.2, 2.0, 0.3)
+    assert_array_equal(np.isfinite(terms).all(axis=-1), [True, False, False])
+
+
+@pytest.mark.parametrize("version", ["V1_1", "V1_4"])
+@pytest.mark.parametrize("aot", [0.05, 0.2, 0.45])
+def test_a_first_date_gives_its_aot_by_colours_alone(aot: float, version: str) -> None:
+    surface = green() if version == "V1_4" else green() | {"B2": 0.45 * green()["B4"]}
+    product, state = correct(scenes.scene(surface, CELLS, aot=aot), None, parameters(version))
+    assert (product.mode, product.origin["aot"]) == ("init", "inverted")
+    assert_allclose(aot_of(product), aot, atol=0.012)  # the product counts by 0.005
+    assert filled(product).sum() <= 4 * V1_4.aot_step**2  # in a corner there are too few samples around
+    assert state is not None
+    assert_allclose(state.aot, aot, atol=0.01)
+
+
+def test_more_aerosol_is_more_aerosol() -> None:
+    found = [
+        correct(scenes.scene(green(), CELLS, aot=aot), None, V1_4)[0].aot_mean for aot in (0.03, 0.1, 0.25, 0.5, 0.8)
+    ]
+    assert np.all(np.diff(found) > 0.05)
+
+
+def test_the_past_tells_the_aot_where_colours_do_not() -> None:
+    first, past = correct(scenes.scene(green(), CELLS, aot=0.1), None, V1_4)
+    assert past is not None
+    blind = replace(V1_4, aot_min_ndvi=0.95)  # no cell is green enough
+    scene = scenes.scene(green(), CELLS, days=5, aot=0.3)
+    assert correct(scene, None, blind)[0].origin["aot"] == "constant 0.10: too little clear land to read it from"
+    product, _ = correct(scene, past, blind)
+    assert product.origin["aot"] == "inverted"
+    assert product.aot_mean == pytest.approx(0.3, abs=0.03)
+    assert first.aot_mean == pytest.approx(0.1, abs=0.01)
+
+
+def test_too_much_cloud_and_snow_gives_the_constant() -> None:
+    cloud, snow = np.zeros(CELLS), np.zeros(CELLS)
+    cloud[:, :13], snow[:, 16:29] = 1, 1
+    surface = scenes.mix(scenes.mix(green(), scenes.CLOUD, cloud), scenes.SNOW, snow)
+    product, state = correct(scenes.scene(surface, CELLS, aot=0.3), None, V1_4)
+    assert product.status == "valid"
+    assert product.cloud_percent + product.snow_percent > 90
+    assert product.origin["aot"].startswith("constant 0.10: ")
+    assert product.origin["aot"].endswith("% of cloud and snow")
+    assert_array_equal(aot_of(product), 0.10)
+    clear = aot_truth.middles(product.edge["R2"], "R2") == 0
+    assert filled(product)[clear].all()
+    assert state is not None
+    assert np.isfinite(state.blue[:, state.day >= 0]).all()  # the next date may still compare with this one
+
+
+def test_clouds_snow_and_water_never_serve(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[aerosol_samples.Samples, np.ndarray]] = []
+    select = aerosol_samples.select
+
+    def spy(*given: Any) -> aerosol_samples.Samples:
+        samples = select(*given)
+        seen.append((samples, given[3]))
+        return samples
+
+    surface = scenes.mix(green(), scenes.SNOW, scenes.blot(CELLS, 6, 22, 2))
+    surface = scenes.mix(surface, scenes.WATER, scenes.blot(CELLS, 22, 6, 2))
+    _, past = correct(scenes.scene(surface, CELLS, aot=0.2), None, V1_4)
+    surface = scenes.mix(surface, scenes.CLOUD, scenes.blot(CELLS, 6, 6, 2))
+    monkeypatch.setattr(aerosol_samples, "select", spy)
+    product, _ = correct(scenes.scene(surface, CELLS, days=5, aot=0.2), past, V1_4)
+    [(samples, usable)] = seen
+    geophysical = aot_truth.middles(product.geophysical["R2"], "R2")
+    barred = Geophysical.CLOUD | Geophysical.CLOUD_SHADOW | Geophysical.WATER | Geophysical.SNOW
+    for kind, row, col in (("CLOUD", 6, 6), ("SNOW", 6, 22), ("WATER", 22, 6)):
+        assert geophysical[row, col] & Geophysical[kind]
+        assert not usable[row - 3 : row + 4, col].any()  # nor the cells beside them
+    assert not (usable & (geophysical & np.uint8(barred) > 0)).any()
+    assert not ((samples.spectral | samples.temporal) & ~usable).any()
+    assert samples.temporal.sum() > 400
+    assert_allclose(aot_of(product), 0.2, atol=0.02)
+
+
+def bare(rows: slice) -> tuple[L2A, Composite]:
+    """A scene whose given rows are bare soil, where colours tell nothing."""
+    share = np.zeros((90, 30))
+    share[rows] = 1
+    random = np.random.default_rng(3).uniform(0, 0.5, share.shape)
+    surface = scenes.mix(scenes.VEGETATION, scenes.SOIL, np.maximum(share, random))
+    surface |= {"B1": 0.45 * surface["B4"]}
+    product, state = correct(scenes.scene(surface, share.shape, aot=0.25), None, V1_4)
+    assert state is not None
+    return product, state
+
+
+def test_gaps_are_filled_from_around_and_say_so() -> None:
+    product, _ = bare(slice(30, 90))
+    gap = filled(product)
+    assert not gap[3:30, 3:-3].any()
+    assert gap[60:].all()
+    assert 0.3 < gap.mean() < 0.75
+    assert_allclose(aot_of(product), 0.25, atol=0.012)
+
+
+def test_gap_filling_keeps_what_is_known_and_stays_between() -> None:
+    random = np.random.default_rng(0)
+    values = random.uniform(0.1, 0.3, (40, 40)).astype(np.float32)
+    gaps = random.uniform(0, 1, values.shape) > 0.2
+    values[gaps] = np.nan
+    done = gap_filling.fill(values, gaps, (2, 16))
+    assert_array_equal(done[~gaps], values[~gaps])
+    assert np.nanmin(values) <= done.min() <= done.max() <= np.nanmax(values)
+    alone = np.ones((90, 90), bool)
+    alone[0, :2] = False
+    two = np.where(alone, np.nan, np.float32(0.2)).astype(np.float32)
+    assert_allclose(gap_filling.fill(two, alone, (2, 16)), 0.2, rtol=1e-6)  # too few for a window: their mean
+
+
+def test_haze_does_not_enter_the_composite() -> None:
+    aot = np.full((20, 20), 0.1, np.float32)
+    aot[10, 10] = 0.6
+    clear = np.ones_like(aot, bool)
+    assert composites.hazy(aot, clear, V1_4).sum() == 5
+    assert not composites.hazy(aot, np.zeros_like(clear), V1_4).any()
+    assert not composites.hazy(np.where(aot > 0.5, np.float32(0.19), aot), clear, V1_4).any()
+
+
+def samples_of(random: np.random.Generator, temporal: bool) -> aerosol_samples.Samples:
+    shape = (24, 27)
+    true, before = 0.3, 0.15
+
+    def seen(rho: np.ndarray, aot: float) -> np.ndarray:
+        toa = atmosphere.toa_reflectance(rho, "S2A", "B1", 35.0, 5.0, 60.0, 0.2, aot, 2.0, 0.3)
+        return atmosphere.against_aot(toa, "S2A", "B1", 35.0, 5.0, 60.0, 0.2, 2.0, 0.3)
+
+    red = random.uniform(0.03, 0.15, shape)
+    blue = seen(0.45 * red, true)
+    colour = blue.copy()
+    colour[..., 0] -= (0.45 * red).astype(np.float32)
+    some = random.uniform(0, 1, shape) < 0.8
+    nowhere = np.zeros(shape, bool)
+    return aerosol_samples.Samples(
+        spectral=some,
+        temporal=some if temporal else nowhere,
+        colour=colour,
+        blue=blue,
+        before=seen(0.45 * red, before) if temporal else np.empty((*shape, 0), np.float32),
+        settled=(0.45 * red).astype(np.float32),
+        rise=np.full(shape, 0.01, np.float32),
+        swir=random.uniform(0.05, 0.2, shape).astype(np.float32),
+        lag=np.where(random.uniform(0, 1, shape) < 0.7, 5, 15).astype(np.int32),
+        dark=0.5,
+    )
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_the_inversion_is_the_same_compiled_and_finds_the_truth(
+    temporal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = samples_of(np.random.default_rng(5), temporal)
+    found = aerosol_inversion.invert(samples, V1_4)
+    assert found.shape == (8, 9)
+    assert np.isfinite(found[2:-2, 2:-2]).all()
+    assert_allclose(found[np.isfinite(found)], 0.3, atol=2e-3)
+    for name in ("_value", "_normal", "_minimise", "_invert"):
+        monkeypatch.setattr(aerosol_inversion, name, getattr(aerosol_inversion, name).py_func)
+    corner = replace(V1_4, aot_step=12)
+    slow = aerosol_inversion.invert(samples, corner)
+    monkeypatch.undo()
+    assert_allclose(slow, aerosol_inversion.invert(samples, corner), rtol=1e-6)
+
+
+def test_above_the_dark_bound_is_pulled_back() -> None:
+    samples = samples_of(np.random.default_rng(5), False)
+    free = np.nanmean(aerosol_inversion.invert(samples, V1_4))
+    bound = np.nanmean(aerosol_inversion.invert(replace(samples, dark=0.1), V1_4))
+    assert 0.1 < bound < free - 0.01
+
+
+def test_uniform_swir_or_too_few_samples_bar_a_method() -> None:
+    samples = samples_of(np.random.default_rng(5), True)
+    no_colour = replace(samples, spectral=np.zeros_like(samples.spectral))
+    assert np.isfinite(aerosol_inversion.invert(no_colour, V1_4)[2:-2, 2:-2]).all()
+    uniform = replace(no_colour, swir=np.full_like(samples.swir, 0.1))
+    assert np.isnan(aerosol_inversion.invert(uniform, V1_4)).all()
+    few = np.zeros_like(samples.spectral)
+    few[::6, ::6] = True
+    assert np.isnan(aerosol_inversion.invert(replace(uniform, spectral=few), V1_4)).all()
+
+
+@pytest.fixture(scope="module")
+def six_s() -> aot_truth.SixS:
+    file = SHARED / "tools" / "make_l1c_6s.npz"
+    if not file.exists():
+        pytest.skip(f"{file} not here")
+    return aot_truth.SixS(file)
+
+
+@pytest.mark.slow
+def test_aot_under_direct_6s(six_s: aot_truth.SixS) -> None:
+    truth = aot_truth.sites(six_s, 3, cells=60, surroundings=False)
+    assert all(r.product.origin["aot"] == "inverted" for dates in truth[:1] for r in aot_truth.run(dates, "V1_4"))
+    bias, rmse = aot_truth.aot_accuracy([r for dates in truth for r in aot_truth.run(dates, "V1_4")])
+    assert abs(bias) <= 0.015
+    assert rmse <= 0.05
+
+
+@pytest.mark.slow
+def test_v1_1_sees_too_much_aerosol_and_v1_3_does_not(six_s: aot_truth.SixS) -> None:
+    truth = aot_truth.sites(six_s, 1, cells=48, surroundings=False, site_spread=0.0)
+    found = {version: aot_truth.run(truth[0], version) for version in ("V1_1", "V1_3")}
+    first = {version: aot_truth.accuracy(r[0].aot, r[0].true_aot)[0] for version, r in found.items()}
+    assert first["V1_1"] > 0.03
+    assert abs(first["V1_3"]) < 0.015
+    bias = {version: aot_truth.aot_accuracy(r)[0] for version, r in found.items()}
+    assert bias["V1_1"] > 0.015
+    assert bias["V1_1"] - bias["V1_3"] > 0.03
+    red = {v: np.mean([r.reflectance["B4"][0].mean() for r in dates]) for v, dates in found.items()}
+    assert 1.005 < red["V1_3"] / red["V1_1"] < 1.03
+
+
+@pytest.mark.slow
+def test_freed_of_the_surroundings_the_aot_is_better(six_s: aot_truth.SixS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the ground is seen through the light around it, as in nature."""
+    truth = aot_truth.sites(six_s, 1, cells=48)[0]
+    as_if_alone = aot_truth.aot_accuracy(aot_truth.run(truth, "V1_4"))[1]
+    monkeypatch.setattr(aot_truth, "parameters", lambda name: replace(parameters(name), aot_surroundings=True))
+    assert aot_truth.aot_accuracy(aot_truth.run(truth, "V1_4"))[1] < 0.75 * as_if_alone

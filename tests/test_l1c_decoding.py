@@ -1,0 +1,158 @@
+"""Images decoded ahead, once, in memory or on the disk: the same counts, and the same refusals."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+
+from processing.ancillary import ancillary
+from processing.bands import BANDS
+from processing.errors import L1CError, StorageError
+from processing.l1c import decoding, granules, images
+from processing.l1c.package import Package
+from processing.l1c.packed import ROWS, Packed
+from processing.scene import strip
+from tests.l1c_products import OFFSET, image_file, small
+
+HEIGHT = 40
+PARTS = [slice(0, 16), slice(16, 32), slice(32, HEIGHT)]
+RASTERS = {band: np.random.default_rng(n).integers(0, 65536, (HEIGHT, 7), np.uint16) for n, band in enumerate("ab")}
+
+
+def make(band: str, rows: slice) -> NDArray[np.uint16]:
+    return RASTERS[band][rows].copy()
+
+
+@settings(deadline=None)
+@given(first=st.integers(0, HEIGHT - 1), count=st.integers(1, HEIGHT), spilled=st.booleans())
+def test_any_rows_are_those_of_the_whole(
+    tmp_path_factory: pytest.TempPathFactory, first: int, count: int, spilled: bool
+) -> None:
+    rows = slice(first, min(first + count, HEIGHT))
+    folder = tmp_path_factory.getbasetemp() if spilled else None
+    with decoding.ahead(make, dict.fromkeys("ab", PARTS), [], 2, folder) as counts:
+        for band, expected in RASTERS.items():
+            assert_array_equal(counts.strip(band, rows), expected[rows])
+            assert_array_equal(counts[band], expected)
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+def test_each_part_is_made_once_in_order_whatever_is_asked(tmp_path: Path, spilled: bool) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def counted(band: str, rows: slice) -> NDArray[np.uint16]:
+        asked.append((band, rows.start))
+        return make(band, rows)
+
+    with decoding.ahead(counted, {"b": PARTS, "a": PARTS}, [], 1, tmp_path if spilled else None) as counts:
+        for _ in range(3):
+            for band in "ab":
+                assert_array_equal(counts[band], RASTERS[band])
+        assert not list(tmp_path.iterdir())  # the file has no name: nothing is left of a process that is killed
+    assert asked == [(band, rows.start) for band in "ba" for rows in PARTS]
+
+
+def test_what_all_share_can_not_be_changed() -> None:
+    with decoding.ahead(make, {"a": PARTS}, [], 1, None) as counts, pytest.raises(ValueError, match="read-only"):
+        counts.strip("a", PARTS[0])[0, 0] = 1
+
+
+def test_an_error_comes_where_the_rows_are_asked_for_and_ends_the_rest() -> None:
+    def breaks(band: str, rows: slice) -> NDArray[np.uint16]:
+        if rows == PARTS[1]:
+            raise L1CError("package", "broken")
+        return make(band, rows)
+
+    before = threading.active_count()
+    with decoding.ahead(breaks, dict.fromkeys("ab", PARTS), [], 2, None) as counts:
+        assert_array_equal(counts.strip("a", PARTS[0]), RASTERS["a"][PARTS[0]])
+        with pytest.raises(L1CError, match="broken"):
+            counts["a"]
+    assert threading.active_count() == before
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with (
+        pytest.raises(StorageError, match=f"{tmp_path.name}.*No space left"),
+        decoding.ahead(make, {"a": PARTS}, [], 1, tmp_path) as counts,
+    ):
+        counts["a"]
+    with (
+        pytest.raises(StorageError, match="No such file"),
+        decoding.ahead(make, {"a": PARTS}, [], 1, tmp_path / "nowhere"),
+    ):
+        pass
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Not to be changed."""
+    return small(OFFSET, tmp_path_factory.mktemp("package"))
+
+
+@pytest.mark.parametrize("spilled", [False, True])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_scene_decoded_ahead_is_the_scene(package: Path, tmp_path: Path, spilled: bool, zipped: bool) -> None:
+    if zipped:
+        archive = shutil.make_archive(str(tmp_path / package.name), "zip", package.parent, package.name)
+        (granule,) = granules(Path(archive))
+    else:
+        (granule,) = granules(package)
+    around = ancillary(granule.grid, 240)
+    plain = granule.scene(around)
+    with granule.decoded(2, tmp_path if spilled else None) as scene_with:
+        scene = scene_with(around)
+        for band in BANDS:
+            assert_array_equal(scene.counts[band], plain.counts[band])
+            assert_array_equal(scene.detectors[band], plain.detectors[band])
+            assert_array_equal(scene.defective[band], plain.defective[band])
+            assert_array_equal(strip(scene.counts, band, slice(1, 3)), plain.counts[band][1:3])
+
+
+def test_a_broken_image_is_named_with_its_rows(package: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(package, tmp_path / package.name))
+    (granule,) = granules(copy)
+    path = image_file(copy, "B04")
+    path.write_bytes(path.read_bytes()[:-200])  # after the headers were read
+    fault = r"B04.jp2: JPEG 2000 that can't be decoded in rows 0 to 35 \("
+    with granule.decoded(2) as scene_with:
+        scene = scene_with(ancillary(granule.grid, 240))
+        assert scene.counts["B2"].any()
+        with pytest.raises(L1CError, match=fault):
+            scene.counts["B4"]
+
+
+def test_strips_are_whole_tiles_of_the_codestream(package: Path) -> None:
+    name = str(image_file(package, "B04").relative_to(package))
+    assert images.strips(Package(package), name) == [slice(0, 36)]
+
+
+@settings(deadline=None)
+@given(data=st.data(), height=st.integers(1, 3 * ROWS))
+def test_packed_rows_are_those_of_the_raster(data: st.DataObject, height: int) -> None:
+    raster = np.zeros((height, 3), np.uint8)
+    some = data.draw(hnp.arrays(np.uint8, (min(height, 5), 3)))
+    at = data.draw(st.integers(0, height - len(some)))
+    raster[at : at + len(some)] = some
+    first = data.draw(st.integers(0, height - 1))
+    rows = slice(first, data.draw(st.integers(first + 1, height)))
+    packed = Packed.of(raster)
+    assert_array_equal(packed.raster(), raster)
+    assert_array_equal(packed.rows(rows), raster[rows])
+    assert packed.any(rows) or not raster[rows].any()
+    assert_array_equal(Packed.of(raster > 100).rows(rows), raster[rows] > 100)
