@@ -742,6 +742,19 @@ class Life(RuleBasedStateMachine):
         self.store.dispose()
 
 
+def test_paused_campaign_keeps_offering_the_date_that_runs(store: Store) -> None:
+    """An older date that arrives meanwhile must not hide it: its lease could then never be found lost."""
+    add(store, 5)
+    with store.write() as session:
+        claimed = lease.claim(session, "a", 60)
+        assert claimed is not None
+        sites.set_campaign(session, "V1_4", "paused")
+    add(store, 0)
+    with store.read() as session:
+        assert session.query(Chain).one().next_job_id == claimed.job_id
+
+
+@pytest.mark.slow
 def test_promises_hold_under_any_history() -> None:
     run_state_machine_as_test(
         Life,

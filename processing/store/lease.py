@@ -64,17 +64,16 @@ def advance(session: Session, chain_id: int) -> None:
     """
     session.flush()
     chain = lock(session, chain_id)
+    status = session.scalar(sa.select(Campaign.status).where(Campaign.id == chain.campaign_id))
+    # A date that runs keeps its place when its campaign is paused: its lease may still be lost.
+    states = OPEN_STATES if status == "active" else ("running",)
     oldest = session.execute(
         sa.select(Job.id, Job.state, Job.not_before)
-        .where(Job.chain_id == chain_id, Job.state.in_(OPEN_STATES))
+        .where(Job.chain_id == chain_id, Job.state.in_(states))
         .order_by(Job.sensing, Job.revision, Job.id)
         .limit(1)
     ).one_or_none()
-    status = session.scalar(sa.select(Campaign.status).where(Campaign.id == chain.campaign_id))
     offered = oldest if oldest is not None and oldest.state != "held" else None
-    # A date that runs keeps its place when its campaign is paused: its lease may still be lost.
-    if offered is not None and status != "active" and offered.state != "running":
-        offered = None
     chain.next_job_id = offered.id if offered else None
     chain.next_due = offered.not_before if offered else None
     session.flush()
