@@ -1,14 +1,17 @@
-"""Inputs shared by the tests: the real five-date series of T33TWM as Level-1C, made once a session."""
+"""What tests share: the real five-date series of T33TWM as Level-1C, made once a session, and a browser."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from playwright import sync_api as playwright
 
+from tests.browser import FLAGS, chromium
 from tests.shared import SHARED
 
 
@@ -44,3 +47,11 @@ def t33twm_small(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Pa
 def t33twm(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The same, 2196 pixels."""
     return _series(_session_folder(tmp_path_factory, worker_id) / "t33twm", 2196)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[playwright.Browser]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        yield browser
+        browser.close()

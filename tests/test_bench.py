@@ -44,7 +44,7 @@ def test_the_chain_costs_little_more_than_decoding_and_deflating(tmp_path: Path)
         steps = work()
         return float(steps.get("cpu", time.process_time() - before))
 
-    run = partial(bench._chain, package, None, 2)
+    run = partial(bench._chain, package, None, tmp_path, 2)
     run(tmp_path / "first", False)  # compiles
     chain = min(cpu(partial(run, tmp_path / f"chain{n}", False)) for n in range(3))
     decode = min(cpu(partial(bench._decode, package, 2)) for _ in range(3))

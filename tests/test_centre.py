@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,22 +15,19 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from playwright import sync_api as playwright
 
 from processing import product
 from processing.store import Store
 from processing.store.models import Job, Product
+from tests.browser import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centre")]
 
 DATES = 5
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager
@@ -133,6 +129,35 @@ def test_process_makes_the_same_pixels_as_the_centre(
     ours, theirs = rasters(tmp_path / "out"), rasters(series_centre[0] / "archive")
     assert len(ours) > DATES * 20
     assert ours == theirs
+
+
+@pytest.mark.parametrize("view", ["coverage", "production", "versions", "products"])
+def test_each_view_shows_the_real_series(
+    series_centre: tuple[Path, int], browser: playwright.Browser, view: str, tmp_path: Path
+) -> None:
+    """Screenshots go to the folder `MUSCATE_SCREENSHOTS`, or to the test's own."""
+    store = Store(f"sqlite:///{series_centre[0] / 'muscate.db'}")
+    with store.read() as session:
+        clear = session.query(Product).order_by(Product.sensing.desc()).first()
+        assert clear is not None
+        query = f"?product={clear.identifier}" if view == "products" else ""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    tiles: list[int] = []
+    page.on("response", lambda answer: tiles.append(answer.status) if "/tiles/" in answer.url else None)
+    page.goto(f"http://localhost:{series_centre[1]}/{view}{query}", timeout=60_000)
+    expected = {"coverage": "33TWM", "production": "published", "versions": "5 / 5", "products": "T33TWM"}[view]
+    page.get_by_text(expected).first.wait_for(timeout=60_000)
+    page.locator("canvas, .bar, table").first.wait_for(timeout=60_000)
+    page.wait_for_timeout(4_000)
+    folder = Path(os.environ.get("MUSCATE_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    shot = folder / f"{view}.png"
+    page.screenshot(path=shot)
+    page.close()
+    assert np.asarray(Image.open(shot).convert("L")).std() > 10  # something is drawn
+    if view == "products":
+        assert tiles.count(200) >= 2
+        assert set(tiles) <= {200, 204}
 
 
 def test_health_answers(series_centre: tuple[Path, int]) -> None:

@@ -74,7 +74,7 @@ def test_bad_inputs_are_named_and_the_others_go_on(packages: list[Path], tmp_pat
     assert results[packages[0].name]["status"] == results[packages[3].name]["status"] == "valid"
     assert results[packages[0].name]["mode"] == "init"
     assert results[packages[3].name]["mode"] == "nominal"
-    for path, fault in ((truncated, "B04"), (missing, "B8A"), (bomb, "ratio"), (nothing, "")):
+    for path, fault in ((truncated, "B04"), (missing, "B8A"), (bomb, "times its size"), (nothing, "")):
         result = results[path.name]
         assert result["status"] == "rejected"
         assert result["product"] is None
