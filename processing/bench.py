@@ -92,7 +92,9 @@ def tile(
 
             package = simulate(folder / "l1c", tile="31TCJ", dates=1, size=size)[0]
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
-        run = partial(_chain, package, dem, threads)
+        terrain = folder / "terrain"  # kept from the first run on, as a centre does
+        terrain.mkdir()
+        run = partial(_chain, package, dem, terrain, threads)
         parts = {
             "first": _measured([partial(run, folder / "first", False)]),
             "decode": _measured([partial(_decode, package, threads)]),
@@ -110,10 +112,10 @@ def tile(
             "cold_cpu": parts["first"]["cpu"] - warm["cpu"],
         }
         if cloudy is not None:
-            parts["cloudy"] = _measured([partial(_chain, cloudy, dem, threads, folder / "cloudy", False)])
+            parts["cloudy"] = _measured([partial(_chain, cloudy, dem, terrain, threads, folder / "cloudy", False)])
             figures["cloudy_cpu"] = parts["cloudy"]["cpu"]
         if pair:
-            one = partial(_chain, package, dem, max(1, threads // 2))
+            one = partial(_chain, package, dem, terrain, max(1, threads // 2))
             parts["pair"] = _measured([partial(one, folder / name, False) for name in ("one", "two")])
             figures["pair_gain"] = 2 * warm["wall"] / parts["pair"]["wall"]
         return {
@@ -146,7 +148,8 @@ def _decode(package: Path, threads: int) -> dict[str, float]:
 
 
 def _deflate(folder: Path) -> dict[str, float]:
-    """The second one: the pixels of all the product's rasters deflated, without overviews and without a disk."""
+    """The second one: the images of the product's rasters, overviews too, differenced and deflated, no disk."""
+    import numpy as np
     import rasterio
 
     from .product import raster
@@ -154,15 +157,22 @@ def _deflate(folder: Path) -> dict[str, float]:
     seconds = 0.0
     for path in sorted(folder.rglob("*.tif")):
         with rasterio.open(path) as dataset:
-            for band in range(1, dataset.count + 1):
-                pixels = dataset.read(band)
-                before = time.process_time()
-                raster.deflated(pixels)
-                seconds += time.process_time() - before
+            images = [dataset.read()]
+            factors = dataset.overviews(1)
+        for level in range(len(factors)):
+            with rasterio.open(path, overview_level=level) as dataset:
+                images.append(dataset.read())
+        for image in images:
+            pixels = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
+            before = time.process_time()
+            raster.deflated(pixels)
+            seconds += time.process_time() - before
     return {"cpu": seconds}
 
 
-def _chain(package: Path, dem: Path | None, threads: int, out: Path, low_memory: bool) -> dict[str, float]:
+def _chain(
+    package: Path, dem: Path | None, terrain: Path, threads: int, out: Path, low_memory: bool
+) -> dict[str, float]:
     from .production.processor import granule, produce
 
     out.mkdir()
@@ -172,6 +182,7 @@ def _chain(package: Path, dem: Path | None, threads: int, out: Path, low_memory:
         CURRENT,
         staging=out,
         dem=dem,
+        terrain_cache=terrain,
         threads=threads,
         low_memory=low_memory,
     )

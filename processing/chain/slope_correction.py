@@ -68,12 +68,6 @@ def _flatten(
     start, step = np.empty((10, width), np.float32), np.empty((10, width), np.float32)
     slope, change = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
     east, north = np.empty((2, altitude.shape[1]), np.float32), np.empty((2, altitude.shape[1]), np.float32)
-    # one name a row: the loop over the columns then goes over plain vectors
-    s0, s1, s2, s3, s4 = start[0], start[1], start[2], start[3], start[4]
-    s5, s6, s7, s8, s9 = start[5], start[6], start[7], start[8], start[9]
-    d0, d1, d2, d3, d4 = step[0], step[1], step[2], step[3], step[4]
-    d5, d6, d7, d8, d9 = step[5], step[6], step[7], step[8], step[9]
-    p0, q0, dp, dq = slope[0], slope[1], change[0], change[1]
     lowest, highest = no_data + np.float32(1), np.float32(32767)
     half, one = np.float32(0.5), np.float32(1)
     least_i, least_e = floors
@@ -88,15 +82,15 @@ def _flatten(
         down, ground_down = rows.weight[row], ground_rows.weight[row]
         source, target = counts[row], out[row]
         for col in range(width):
-            p = p0[col] + dp[col] * ground_down
-            q = q0[col] + dq[col] * ground_down
+            p = slope[0, col] + change[0, col] * ground_down
+            q = slope[1, col] + change[1, col] * ground_down
             count = source[col]
-            sre = np.float32(count) * (s0[col] + d0[col] * down) + (s1[col] + d1[col] * down)
-            direct, around = s2[col] + d2[col] * down, s3[col] + d3[col] * down
-            sun, view = s4[col] + d4[col] * down, s7[col] + d7[col] * down
+            sre = np.float32(count) * (start[0, col] + step[0, col] * down) + (start[1, col] + step[1, col] * down)
+            direct, around = start[2, col] + step[2, col] * down, start[3, col] + step[3, col] * down
+            sun, view = start[4, col] + step[4, col] * down, start[7, col] + step[7, col] * down
             flat = one / np.sqrt(one + p * p + q * q)  # cosine of the slope
-            i = sun - p * (s5[col] + d5[col] * down) - q * (s6[col] + d6[col] * down)
-            e = view - p * (s8[col] + d8[col] * down) - q * (s9[col] + d9[col] * down)
+            i = sun - p * (start[5, col] + step[5, col] * down) - q * (start[6, col] + step[6, col] * down)
+            e = view - p * (start[8, col] + step[8, col] * down) - q * (start[9, col] + step[9, col] * down)
             i, e = i * flat, e * flat
             i = i if i > least_i else least_i
             e = e if e > least_e else least_e

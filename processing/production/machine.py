@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import os
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 #: Memory of a whole tile whose decoded counts stay in it, and of one that keeps them on the disk. [bytes]
 IN_MEMORY = 2_500_000_000
 ON_DISK = 1_000_000_000
+
+#: M_MMAP_THRESHOLD of glibc's mallopt(3), and its first value, which grows unless it's set. [bytes]
+_MMAP_THRESHOLD, _AT_FIRST = -3, 128 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +61,13 @@ def is_short(share: float) -> bool:
     if free < share * ON_DISK:
         log.warning("even so %.1f GB are needed", share * ON_DISK / 1e9)
     return True
+
+
+def give_memory_back() -> None:
+    """Have freed arrays given back to the system at once, for the rest of the process.
+
+    glibc learns to keep them: a whole tile then takes 1.2 GB in the low-memory mode in place of 0.9, and 8 % less time
+    of the processor.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _AT_FIRST)

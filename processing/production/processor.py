@@ -156,6 +156,8 @@ def correct(
     threads = threads or machine.threads()
     if low_memory is None:
         low_memory = machine.is_short(source.grid.width * source.grid.height / TILE_AREA)
+    if low_memory:
+        machine.give_memory_back()
     folder = state = None
     with source.decoded(threads, staging if low_memory else None) as scene_with:
         around = ancillary(
