@@ -244,11 +244,6 @@ class Version:
     known_defect: str = ""
 
     @property
-    def hyphen(self) -> str:
-        """As printed in file names: ``V1-4``."""
-        return self.name.replace("_", "-")
-
-    @property
     def number(self) -> str:
         """As printed in the metadata: ``1.4``."""
         return self.name.removeprefix("V").replace("_", ".")

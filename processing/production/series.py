@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from .. import l1c, product
-from ..errors import InputError, L1CError, MuscateError, ProductError, StateError, StorageError
+from ..errors import InputError, L1CError, MuscateError, ProductError, StorageError
 from ..scene import Composite
 from .processor import correct, granule
 
@@ -68,7 +67,7 @@ def process(
         yield _refused(other.path.name, L1CError(other.path, f"is of tile {other.tile}, not of {tile}"))
     found = [g for g in found if g.tile == tile]
 
-    composites: dict[datetime, Composite] = {}
+    last: Composite | None = None
     for _, same in groupby(found, key=lambda g: (g.platform, g.datatake_sensing)):
         halves, stale = _serving(list(same))
         name = halves[-1].path.name
@@ -81,12 +80,12 @@ def process(
             final = out / product.identifier(source.platform, source.sensing, source.tile, version)
             if final.exists():
                 raise ProductError(final, "is already there")
-            before = _before(composites, state, source, version)
+            before = _before(last, state, source, version)
             outcome, left = correct(source, version, before, staging=staging, dem=dem, keep_state=state is not None)
             if outcome.product is not None:
                 outcome.product.rename(final)
             if left is not None and outcome.status == "valid":
-                composites = {left.sensing: left}
+                last = left
             if outcome.state is not None and state is not None:
                 outcome.state.rename(state / outcome.state.name)
             result: dict[str, Any] = {
@@ -135,26 +134,15 @@ def _refused(name: str, error: MuscateError, status: str = "rejected") -> dict[s
     }
 
 
-def _before(
-    composites: dict[datetime, Composite], folder: Path | None, source: l1c.Granule, version: str
-) -> Composite | None:
-    """The newest state before a date: of this run, or of the folder."""
-    known = max((s for s in composites if s < source.sensing), default=None)
+def _before(last: Composite | None, folder: Path | None, source: l1c.Granule, version: str) -> Composite | None:
+    """The newest state before a date: what this run left last, or one of the folder."""
+    newest = None
     if folder is not None:
-        # Names sort by date within a tile and version.
-        own = product.identifier(source.platform, source.sensing, source.tile, version)
-        _, _, rest = own.partition("_")
-        stamp = rest.split("_")[0]
-        paths = [
-            p
-            for p in folder.glob(f"*_L2A_T{source.tile}_*_{version.replace('_', '-')}.npz")
-            if p.name.split("_")[1] < stamp
-        ]
-        newest = max(paths, key=lambda p: p.name.split("_")[1], default=None)
-        if newest is not None:
-            stored = product.load_state(newest)
-            if stored.sensing >= source.sensing:
-                raise StateError(newest, f"is of {stored.sensing:%Y-%m-%d}, not before {source.sensing:%Y-%m-%d}")
-            if known is None or stored.sensing > known:
-                return stored
-    return None if known is None else composites[known]
+        # A state has its product's name: platform, date, then what all dates of a tile and version share.
+        _, own, kind = product.identifier(source.platform, source.sensing, source.tile, version).split("_", 2)
+        dated = {path.name.split("_")[1]: path for path in folder.glob(f"*_{kind}.npz")}
+        before = max((date for date in dated if date < own), default=None)
+        newest = None if before is None else product.load_state(dated[before])
+    if last is None or (newest is not None and newest.sensing > last.sensing):
+        return newest
+    return last
