@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from . import __version__
-from .errors import InputError, MuscateError
+from .errors import MuscateError
 from .settings import Settings
 from .validation.cli import validate
 
@@ -40,10 +41,10 @@ def main() -> None:
     """Run `muscate`: failures known by name are one line on stderr, a traceback only with `--debug`."""
     try:
         app(standalone_mode=True)
-    except (MuscateError, ValueError) as error:
-        if _debug or (type(error) is ValueError and not _is_settings_error(error)):
+    except (MuscateError, ValidationError) as error:
+        if _debug:
             raise
-        typer.echo(f"muscate: {_one_line(error)}", err=True)
+        typer.echo(f"muscate: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
 
 
@@ -69,14 +70,6 @@ def _begin(
     for name in ("PROJ_DATA", "PROJ_LIB"):
         os.environ.pop(name, None)
     os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
-
-
-def _is_settings_error(error: Exception) -> bool:
-    return type(error).__module__.startswith("pydantic")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _settings(home: Path | None, **given: Any) -> Settings:
@@ -365,13 +358,28 @@ app.add_typer(bench, name="bench")
 def bench_tile(
     l1c: Annotated[Path | None, typer.Option(help="A real Level-1C package; else one is simulated.")] = None,
     size: Annotated[int, typer.Option(help="Pixels at 10 m of the simulated tile.")] = 10980,
+    dem: Annotated[Path | None, typer.Option(help="Terrain model.")] = None,
+    cloudy: Annotated[Path | None, typer.Option(help="A package with more than 90 % cloud.")] = None,
+    pair: Annotated[bool, typer.Option(help="Also two tiles at once against one after the other.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="JSON of an earlier run, shown beside.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Level-1C package to product on disk: seconds and peak memory of each step, beside the bare decoding."""
+    """Level-1C package to product on disk: seconds and peak memory of each step, beside decoding and deflating."""
     from .bench import table, tile
 
-    figures = tile(l1c, size)
-    typer.echo(json.dumps(figures, indent=2) if as_json else table(figures))
+    earlier = None
+    if compare is not None:
+        try:
+            earlier = json.loads(compare.read_text())
+        except (OSError, ValueError) as error:
+            raise typer.BadParameter(f"{compare}: {error}", param_hint="--compare") from None
+    figures = tile(l1c, size, dem=dem, cloudy=cloudy, pair=pair)
+    typer.echo(json.dumps(figures, indent=2) if as_json else table(figures, earlier))
 
 
-__all__ = ["InputError", "app", "main"]
+@app.command()
+def warmup() -> None:
+    """Compile the chain's kernels, so that the first date need not wait for it."""
+    from .bench import warmup as compile_kernels
+
+    compile_kernels()
