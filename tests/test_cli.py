@@ -104,6 +104,21 @@ def test_state_carries_the_past_from_run_to_run(packages: list[Path], tmp_path: 
 
 
 @pytest.mark.slow
+def test_halves_of_a_pass_become_one_product_and_each_is_answered(packages: list[Path], tmp_path: Path) -> None:
+    other = tmp_path / packages[1].name.replace("20230813T121538", "20230813T122000")
+    shutil.copytree(packages[1], other)
+    metadata = next(other.rglob("MTD_TL.xml"))
+    text = metadata.read_text()
+    assert "_S20230813T100712_N" in text
+    metadata.write_text(text.replace("_S20230813T100712_N", "_S20230813T100000_N"))
+    done = muscate("process", packages[1], other, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {r["l1c"] for r in results} == {packages[1].name, other.name}
+    assert len({r["product"] for r in results}) == 1
+
+
+@pytest.mark.slow
 def test_product_reads_back_with_plain_rasterio(packages: list[Path], tmp_path: Path) -> None:
     import rasterio
 

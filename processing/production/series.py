@@ -44,7 +44,7 @@ def process(
     ------
     dict
         ``l1c, product, status`` (valid, not_valid, rejected, failed), ``mode, cloud_percent, aot_mean, seconds``
-        and, where there is one, ``reason``. One each acquisition, rejected ones first.
+        and, where there is one, ``reason``. One each package, unreadable ones first; halves of a pass share theirs.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def process(
                 last = left
             if outcome.state is not None and state is not None:
                 outcome.state.rename(state / outcome.state.name)
-            result: dict[str, Any] = {
+            result = {
                 "l1c": name,
                 "product": str(final) if outcome.product is not None else None,
                 "status": outcome.status,
@@ -101,13 +101,14 @@ def process(
                 result["reason"] = outcome.origin["reason"]
             elif outcome.status == "not_valid":
                 result["reason"] = f"{outcome.cloud_percent:.1f} % cloud"
-            yield result
         except InputError as error:
-            yield _refused(name, error)
+            result = _refused(name, error)
         except MuscateError as error:
-            yield _refused(name, error, "failed")
+            result = _refused(name, error, "failed")
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+        for half in halves:
+            yield {**result, "l1c": half.path.name}
 
 
 def _serving(same: list[l1c.Granule]) -> tuple[list[l1c.Granule], list[l1c.Granule]]:
