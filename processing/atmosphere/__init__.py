@@ -103,15 +103,15 @@ def _nodes(
     wv[0] = (view - v1) * (view - v2) / ((v0 - v1) * (v0 - v2))
     wv[1] = (view - v0) * (view - v2) / ((v1 - v0) * (v1 - v2))
     wv[2] = (view - v0) * (view - v1) / ((v2 - v0) * (v2 - v1))
-    path[:] = 0.0
+    for n in range(n_node):
+        path[n] = 0.0
     for j in range(2):
         ws = s_part if j else 1 - s_part
         for k in range(3):
             for m in range(2):
                 w = ws * wv[k] * (r_part if m else 1 - r_part)
-                row = table.path[s + j, k, r + m]
                 for n in range(n_node):
-                    path[n] += w * row[n]
+                    path[n] += w * table.path[s + j, k, r + m, n]
 
     x = (1 / math.cos(math.radians(sun)) - 1) / airmass_step
     d = min(int(x), table.transmittance.shape[0] - 2)
@@ -177,7 +177,8 @@ def _against_aot(
     paths, logs, wp, wv = np.empty(n_node), np.empty(n_node), np.empty(3), np.empty(3)
     for i in range(sun.size):
         if not valid[i]:
-            out[i] = np.nan
+            for c in range(out.shape[1]):
+                out[i, c] = np.nan
             continue
         gases.pressure_weights(altitude[i], table.pressure, wp)
         _nodes(sun[i], view[i], azimuth[i], table, steps, wv, paths, logs)
@@ -185,7 +186,8 @@ def _against_aot(
         molecules = 0.0
         for k in range(n_altitude):
             molecules += wp[k] * paths[k] / us
-        out[i] = 0.0
+        for c in range(out.shape[1]):
+            out[i, c] = 0.0
         for j in range(n_node // n_altitude):
             path = logarithm = sphere = 0.0
             for k in range(n_altitude):

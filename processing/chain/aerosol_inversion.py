@@ -32,7 +32,8 @@ def _normal(
 ) -> float:  # fmt: skip
     """Sum of the squared residuals; `out` becomes the normal equations: a11, a12, a22, b1, b2."""
     cost = 0.0
-    out[:] = 0.0
+    for k in range(out.size):
+        out[k] = 0.0
     for i in range(colour.shape[0]):
         r, d = _value(colour[i], now)
         cost += r * r
@@ -77,7 +78,8 @@ def _minimise(
         better = _normal(colour, blue, before, settled, w1, w2, dark, dark_weight, next_now, next_then, trial)
         if better <= cost:
             now, then, cost = next_now, next_then, better
-            a[:] = trial
+            for k in range(a.size):
+                a[k] = trial[k]
             damping = max(damping / 10, 1e-12)
         else:
             damping *= 10
@@ -116,7 +118,8 @@ def _invert(
                         if row < 0 or row >= rows or col < 0 or col >= cols:
                             continue
                         if spectral[row, col]:
-                            colours[n] = colour[row, col]
+                            for k in range(terms):
+                                colours[n, k] = colour[row, col, k]
                             n += 1
                         if temporal[row, col]:
                             at_row[found], at_col[found], days[found] = row, col, lag[row, col]
@@ -136,7 +139,9 @@ def _invert(
                         if days[k] != age:
                             continue
                         row, col = at_row[k], at_col[k]
-                        blues[m], befores[m], settleds[m] = blue[row, col], before[row, col], settled[row, col]
+                        settleds[m] = settled[row, col]
+                        for o in range(terms):
+                            blues[m, o], befores[m, o] = blue[row, col, o], before[row, col, o]
                         mean_rise += rise[row, col]
                         sums += swir[row, col]
                         squares += swir[row, col] ** 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,14 +35,13 @@ class Relief:
 
 
 @njit(nogil=True, cache=True)
-def _behind(altitude: Any, toward: Any, resolution: float, nearest: float, out: Any) -> None:
+def _behind(altitude: Any, highest: float, toward: Any, resolution: float, nearest: float, out: Any) -> None:
     """A ray leaves each cell for the light and goes on, a cell at a time, until it is above all ground."""
     rows, cols = altitude.shape
-    highest = altitude.max()
     for row in range(rows):
         for col in range(cols):
             up, east, north = toward[0, row, col], toward[1, row, col], toward[2, row, col]
-            across = np.hypot(east, north)
+            across = math.hypot(east, north)
             if not across > 0:
                 continue
             rise = up / across * resolution  # of the ray over one cell [m]
@@ -81,7 +81,7 @@ def behind(altitude: Field, toward: Field, parameters: Parameters) -> NDArray[np
     """
     out = np.zeros(altitude.shape, np.bool_)
     resolution, nearest = float(parameters.coarse_resolution), parameters.terrain_min_distance
-    _behind(altitude.astype(np.float64), toward.astype(np.float64), resolution, nearest, out)
+    _behind(altitude.astype(np.float64), float(altitude.max()), toward.astype(np.float64), resolution, nearest, out)
     return out
 
 
