@@ -71,6 +71,12 @@ class UnknownName(MuscateError):
     reason_class = "input"
 
 
+class BadArea(MuscateError):
+    """A marked area that is no polygon, is empty, crosses itself or lies outside of its tile."""
+
+    reason_class = "input"
+
+
 class StorageError(MuscateError):
     """The disk is full or can't be written."""
 

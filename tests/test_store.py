@@ -764,6 +764,39 @@ def test_promises_hold_under_any_history() -> None:
     )
 
 
+def test_a_withdrawn_product_is_no_beginning_and_its_return_is_said(store: Store) -> None:
+    for day in (0, 5):
+        add(store, day)
+    run_all(store)
+    with store.write() as session:
+        bad = session.scalars(sa.select(Product).order_by(Product.sensing.desc()).limit(1)).one()
+        assert orders.withdraw(session, bad, "reader", "false cloud") == "withdrawn"
+        assert orders.withdraw(session, bad, "reader") == "is withdrawn already"
+    add(store, 10)
+    after = run_all(store)
+    assert after[0].previous is not None
+    assert after[0].previous.product_id != bad.id
+    with store.write() as session:
+        assert orders.reinstate(session, session.get_one(Product, bad.id), "operator") == "reinstated"
+    with store.read() as session:
+        newest = session.scalars(sa.select(Product).order_by(Product.sensing.desc()).limit(1)).one()
+        assert newest.previous_not_latest
+        said = [(e.kind, e.actor, e.data) for e in session.scalars(sa.select(Event).where(Event.product_id == bad.id))]
+    assert said[-2:] == [("withdrawn", "reader", {"reason": "false cloud"}), ("reinstated", "operator", {})]
+
+
+def test_a_bad_product_holds_the_date_that_would_begin_from_it(store: Store) -> None:
+    add(store, 0)
+    run_all(store)
+    with store.write() as session:
+        product = session.scalars(sa.select(Product)).one()
+        assert orders.hold_after(session, product, "reader") == "no later date waits: nothing to hold"
+    add(store, 5)
+    with store.write() as session:
+        assert orders.hold_after(session, product, "reader") == "2023-08-15 held"
+    assert claim(store) is None
+
+
 def test_checks_find_what_is_wrong(store: Store) -> None:
     """A check that never speaks proves nothing."""
     for day in (0, 5, 10):

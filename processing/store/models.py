@@ -32,6 +32,13 @@ MODES = ("init", "nominal", "backward")
 SEVERITIES = ("info", "warning", "error")
 #: What `muscate validate` judges.
 VALIDATIONS = ("clouds", "aot", "reflectance", "versions")
+#: What a reader says of a product, the best first; ``none``: takes back what was said.
+VERDICTS = ("good", "suspect", "bad", "none")
+#: Why a product is not good.
+REASONS = (
+    *("false_cloud", "missed_cloud", "false_shadow", "missed_shadow", "snow", "water"),
+    *("aot", "water_vapour", "reflectance", "edge", "geometry", "missing_data", "other"),
+)
 
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
@@ -81,6 +88,8 @@ class Base(DeclarativeBase):
         datetime: UTCDateTime,
         dict[str, Any]: Json,
         list[str]: Json,
+        list[dict[str, Any]]: Json,
+        dict[str, int]: Json,
         str: sa.Text,
         float: sa.Double,
     }
@@ -442,3 +451,61 @@ class Validation(Base):
     made: Mapped[datetime]
     #: The command line.
     command: Mapped[str]
+
+
+class Verdict(Base):
+    """What a reader said of a product. Rows are only ever added: of those of one reader the last one holds."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (
+        sa.CheckConstraint(_among("verdict", VERDICTS), name="verdict"),
+        sa.Index(None, "product_id", "reader"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    product_id: Mapped[int] = mapped_column(sa.ForeignKey("product.id"))
+    verdict: Mapped[str]
+    #: Of `REASONS`.
+    reasons: Mapped[list[str]] = mapped_column(default=list)
+    #: Where: each a dict of ``geometry`` (GeoJSON polygon in the projection `crs` [m]) and ``reason`` (or null).
+    areas: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    #: Projection of the areas, the tile's: ``EPSG:32631``.
+    crs: Mapped[str]
+    comment: Mapped[str]
+    reader: Mapped[str]
+    time: Mapped[datetime]
+
+    product: Mapped[Product] = relationship()
+
+
+class ReferenceMask(Base):
+    """A mask of clouds and shadows made by hand, kept to judge products by. The newest one of an image counts."""
+
+    __tablename__ = "reference_mask"
+    __table_args__ = (sa.Index(None, "image"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    #: The product it was made for; it serves all versions of its image.
+    product_id: Mapped[int] = mapped_column(sa.ForeignKey("product.id"), index=True)
+    #: The acquisition, ``SENTINEL2A_20230815-095843-461_L2A_T33TWM``.
+    image: Mapped[str]
+    #: Raster of the classes of `quality.reference`, relative to the home's ``masks/``.
+    path: Mapped[str]
+    #: Name of the file it was read from, or ``drawn``.
+    origin: Mapped[str]
+    #: sha256 of that file; null where drawn.
+    origin_sha: Mapped[str | None]
+    #: The file's classes and what each means: ``cloud``, ``shadow``, ``clear``, ``unobserved``.
+    classes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Width by which it had been grown when it was made. [m]
+    buffer: Mapped[float]
+    #: Pixels of each kind.
+    pixels: Mapped[dict[str, int]] = mapped_column(default=dict)
+    #: Classes that the mapping does not name, with their pixels.
+    unknown: Mapped[dict[str, int]] = mapped_column(default=dict)
+    #: What was repaired or left out, in words.
+    notes: Mapped[list[str]] = mapped_column(default=list)
+    reader: Mapped[str]
+    time: Mapped[datetime]
+
+    product: Mapped[Product] = relationship()

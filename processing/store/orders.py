@@ -1,8 +1,9 @@
-"""What an operator may tell the centre about a date: retry, hold, release, reject."""
+"""What an operator may tell the centre: of a date retry, hold, release, reject; of a product withdraw, reinstate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -65,6 +66,62 @@ def reject(session: Session, job: Job, actor: str = "operator") -> str:
     """Give a date up so that its chain goes on without it; one that runs is stopped."""
     states = ("ready", "retry", "running", "held", "failed")
     return _order(session, job, actor, "reject", states, "rejected", "given up by the operator")
+
+
+def hold_after(session: Session, product: Product, actor: str) -> str:
+    """Keep the next date of a product's chain from being processed: it would begin from what this one left."""
+    following = session.scalar(
+        sa.select(Job)
+        .join(Chain, Chain.id == Job.chain_id)
+        .join(Campaign, Campaign.id == Chain.campaign_id)
+        .where(
+            Chain.tile == product.tile,
+            Campaign.version == product.version,
+            Job.sensing > product.sensing,
+            Job.state.in_(("ready", "retry", "running")),
+        )
+        .order_by(Job.sensing, Job.revision)
+        .limit(1)
+    )
+    if following is None:
+        return "no later date waits: nothing to hold"
+    return f"{following.sensing:%Y-%m-%d} {hold(session, following, actor)}"
+
+
+def withdraw(session: Session, product: Product, actor: str, reason: str = "") -> str:
+    """Take a product back from the users: it stays on disk, no later date begins from what it left."""
+    if not product.valid:
+        return "is withdrawn already"
+    product.valid = False
+    _note(session, product, "withdrawn", actor, severity="warning", data={"reason": reason} if reason else {})
+    return "withdrawn"
+
+
+def reinstate(session: Session, product: Product, actor: str) -> str:
+    """Give a withdrawn product to the users again; one that was made without it meanwhile says so."""
+    if product.valid:
+        return "is not withdrawn"
+    product.valid = True
+    before = sa.orm.aliased(Product)
+    made_from_older = sa.select(before.id).where(before.sensing < product.sensing)
+    session.execute(
+        sa.update(Product)
+        .where(
+            Product.tile == product.tile,
+            Product.version == product.version,
+            Product.sensing > product.sensing,
+            Product.prev_product.in_(made_from_older),
+            Product.current,
+        )
+        .values(previous_not_latest=True)
+    )
+    _note(session, product, "reinstated", actor)
+    return "reinstated"
+
+
+def _note(session: Session, product: Product, kind: str, actor: str, **fields: Any) -> None:
+    place = {"tile": product.tile, "version": product.version, "job_id": product.job_id, "product_id": product.id}
+    events.record(session, now(session), kind, actor=actor, **place, **fields)
 
 
 def _order(
