@@ -95,3 +95,9 @@ class Fenced(MuscateError):
     """The lease of this attempt passed to another one: its work is dropped."""
 
     reason_class = "infrastructure"
+
+
+class SearchError(MuscateError):
+    """A search that can't be understood; the one who asked can correct it."""
+
+    reason_class = "input"

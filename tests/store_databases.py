@@ -35,8 +35,13 @@ def postgres() -> Iterator[sa.engine.URL]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database."""
+    return empty(request, tmp_path)
+
+
+def empty(request: pytest.FixtureRequest, folder: Path) -> str:
+    """URL of an empty database of the kind that the fixture's parameter names."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'muscate.db'}"
+        return f"sqlite:///{folder / 'muscate.db'}"
     server: sa.engine.URL = request.getfixturevalue("postgres")
     name = f"t{uuid4().hex}"
     admin = sa.create_engine(server, isolation_level="AUTOCOMMIT")

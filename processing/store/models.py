@@ -303,7 +303,8 @@ class Product(Base):
         sa.CheckConstraint("prev_product <> id", name="not_its_own_previous"),
         sa.Index("uq_product_current", "tile", "sensing", "platform", "version", unique=True, **_where("current")),
         sa.Index(None, "tile", "version", "sensing"),
-        sa.Index(None, "published"),
+        sa.Index(None, "sensing", "id"),
+        sa.Index(None, "published", "id"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)

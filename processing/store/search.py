@@ -1,0 +1,343 @@
+"""Products found: by place, date, version, platform, orbit, cloud, aerosol, flags, words, and by what changed.
+
+A page of answers ends with a key of its last product, not with a count of those before it: the hundredth page costs
+what the first one costs, and a product that is published meanwhile moves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from shapely import Geometry, STRtree, affinity, box
+from shapely.geometry import Polygon
+from sqlalchemy.orm import Session
+
+from .. import tiling
+from ..bands import PLATFORMS
+from ..errors import SearchError
+from ..versions import VERSIONS
+from .models import Product, Quality, Site, SiteTile, Tile
+
+#: What answers can be ordered by; a minus: last first.
+ORDERS = ("-sensing", "sensing", "-published", "published")
+#: Flags of a date's quality, and the words that a reader may use for them.
+FLAGS = {"rain": "rain", "hotspot": "hot_spot", "glint": "sun_glint", "sunglint": "sun_glint", "cirrus": "cirrus"}
+#: Parts of the names of products and of Level-1C packages that say nothing that could be searched for.
+_NOISE = re.compile(r"L1C|L2A|MSIL1C|MSIL2A|C|D|N\d{4}|SAFE|ZIP")
+_DATE = re.compile(r"(\d{4})-?(\d\d)?-?(\d\d)?(?:[T-]\d{6}(?:-\d+)?)?")
+#: ``V1_4``, or ``V1-4`` in names: rewritten as one word that has no separator in it.
+_VERSION = re.compile(r"(?<![A-Za-z0-9])[Vv](\d+)[_-](\d+)(?![A-Za-z0-9])")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for; everything left out is not restricted.
+
+    Attributes
+    ----------
+    identifiers, tiles, sites, platforms : tuple of str
+        Any of them; sites by their code.
+    area : Geometry, optional
+        Longitude and latitude; products of the tiles that it touches. [deg]
+    first, last : datetime, optional
+        Sensing time, both included.
+    changed_since : datetime, optional
+        Published at this time or later.
+    published_before : datetime, optional
+    versions : tuple of str
+        Empty: of each tile the version that its users get by default; ``("all",)``: all.
+    orbits : tuple of int
+        Relative orbits.
+    cloud, aot : (float or None, float or None)
+        Least and most cloud of the observed pixels [%], least and most mean AOT at 550 nm [-].
+    flags : tuple of str
+        ``rain``, ``hot_spot``, ``sun_glint``, ``cirrus``: all of them were raised.
+    simulated : bool, optional
+    withdrawn : bool
+        Also products that were withdrawn.
+    replaced : bool
+        Also products of which a newer revision took the place.
+    order : str
+        One of `ORDERS`.
+    """
+
+    identifiers: tuple[str, ...] = ()
+    tiles: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
+    area: Geometry | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    changed_since: datetime | None = None
+    published_before: datetime | None = None
+    versions: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    orbits: tuple[int, ...] = ()
+    cloud: tuple[float | None, float | None] = (None, None)
+    aot: tuple[float | None, float | None] = (None, None)
+    flags: tuple[str, ...] = ()
+    simulated: bool | None = None
+    withdrawn: bool = False
+    replaced: bool = False
+    order: str = "-sensing"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One product; `shown_by_default` unless another version, another revision or its withdrawal hides it."""
+
+    product: Product
+    quality: Quality | None
+    shown_by_default: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some answers, and the key that gives those after them: None at the end."""
+
+    found: tuple[Found, ...]
+    after: str | None
+
+
+def find(session: Session, search: Search, limit: int = 50, after: str | None = None) -> Page:
+    """Products that fit.
+
+    Parameters
+    ----------
+    limit : int
+        Most products of the page.
+    after : str, optional
+        Key that the page before ended with.
+
+    Raises
+    ------
+    SearchError
+        If the order, a flag or the key is none.
+    """
+    if search.order not in ORDERS:
+        raise SearchError(f"{search.order} is no order: {', '.join(ORDERS)}")
+    column = Product.sensing if search.order.endswith("sensing") else Product.published
+    down = search.order.startswith("-")
+    conditions = _conditions(session, search)
+    if after is not None:
+        keys = sa.tuple_(column, Product.id)
+        time, key = _key(after)
+        last = sa.tuple_(sa.literal(time, column.type), sa.literal(key))
+        conditions.append(keys < last if down else keys > last)
+    query = (
+        sa.select(Product, Quality, _default())
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(*conditions)
+        .order_by(*(c.desc() if down else c for c in (column, Product.id)))
+        .limit(limit + 1)
+    )
+    rows = session.execute(query).all()
+    found = tuple(Found(product, quality, bool(default)) for product, quality, default in rows[:limit])
+    session.expunge_all()
+    if len(rows) <= limit:
+        return Page(found, None)
+    end = found[-1].product
+    moment = end.sensing if column is Product.sensing else end.published
+    return Page(found, f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{end.id}")
+
+
+def count(session: Session, search: Search, most: int = 1000) -> int:
+    """How many fit; counting stops at `most`."""
+    query = (
+        sa.select(Product.id)
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(*_conditions(session, search))
+        .limit(most)
+    )
+    return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
+
+
+def understand(session: Session, text: str, search: Search | None = None) -> Search:
+    """A search from words: tiles, dates, versions, platforms, orbits, flags, names of products and of sites.
+
+    ``toulouse 2023-08 V1_4 S2A R051 rain``; the name of a product or of a Level-1C package is taken apart.
+
+    Parameters
+    ----------
+    search : Search, optional
+        What the words add to.
+
+    Raises
+    ------
+    SearchError
+        If a word is none of them.
+    """
+    search = search or Search()
+    rest: list[str] = []
+    for word in re.split(r"[\s,;_]+", _VERSION.sub(r" V\1.\2 ", text)):
+        plain = word.upper().removesuffix(".SAFE").removesuffix(".ZIP")
+        tile, platform = plain.removeprefix("T"), plain.replace("SENTINEL", "S")
+        date = _DATE.fullmatch(plain)
+        if not plain or _NOISE.fullmatch(plain):
+            continue
+        if len(tile) == 5 and tiling.valid(tile):
+            search = replace(search, tiles=(*search.tiles, tile))
+        elif platform in PLATFORMS:
+            search = replace(search, platforms=(*search.platforms, platform))
+        elif re.fullmatch(r"V\d\.\d", plain):
+            search = replace(search, versions=(*search.versions, plain.replace(".", "_")))
+        elif re.fullmatch(r"R\d{1,3}", plain):
+            search = replace(search, orbits=(*search.orbits, int(plain[1:])))
+        elif plain.lower().replace("-", "") in FLAGS:
+            search = replace(search, flags=(*search.flags, FLAGS[plain.lower().replace("-", "")]))
+        elif date:
+            first, last = period(word, *(int(part) for part in date.groups() if part))
+            search = replace(search, first=max(filter(None, (search.first, first))))
+            search = replace(search, last=min(filter(None, (search.last, last))))
+        else:
+            rest.append(word)
+    return replace(search, sites=(*search.sites, *_sites(session, rest))) if rest else search
+
+
+def period(text: str, year: int, month: int | None = None, day: int | None = None) -> tuple[datetime, datetime]:
+    """First and last moment of a year, a month or a day.
+
+    Raises
+    ------
+    SearchError
+        If there is no such date; `text` is what is named.
+    """
+    try:
+        first = datetime(year, month or 1, day or 1, tzinfo=UTC)
+        following = (
+            first + timedelta(days=1)
+            if day
+            else datetime(year + (month or 12) // 12, (month or 0) % 12 + 1, 1, tzinfo=UTC)
+        )
+    except (ValueError, OverflowError):
+        raise SearchError(f"{text}: there is no such date") from None
+    return first, following - timedelta(microseconds=1)
+
+
+def _folded(text: str) -> str:
+    """Without accents and capitals."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
+
+
+def _sites(session: Session, words: Sequence[str]) -> list[str]:
+    """Sites whose code, name or country holds all words."""
+    sites = [(s.code, _folded(f"{s.code} {s.name} {s.country}")) for s in session.scalars(sa.select(Site))]
+    for word in words:
+        if not any(_folded(word) in text for _, text in sites):
+            raise SearchError(
+                f"{word} is no tile, date, version, platform, orbit (R051), flag, product or site of this centre"
+            )
+    found = [code for code, text in sites if all(_folded(word) in text for word in words)]
+    if not found:
+        raise SearchError(f"no site has all of the words {' '.join(words)}")
+    return found
+
+
+def _default() -> sa.ColumnElement[bool]:
+    """Whether a product is the one that users get without asking for another."""
+    current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
+    return sa.and_(Product.current, Product.valid, Product.version == current)
+
+
+def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if search.identifiers:
+        conditions.append(Product.identifier.in_(search.identifiers))
+    tiles = _tiles(session, search)
+    if tiles is not None:
+        conditions.append(Product.tile.in_(sorted(tiles)))
+    for name, column in (("platforms", Product.platform), ("orbits", Product.relative_orbit)):
+        if values := getattr(search, name):
+            conditions.append(column.in_(values))
+    if search.first is not None:
+        conditions.append(Product.sensing >= search.first)
+    if search.last is not None:
+        conditions.append(Product.sensing <= search.last)
+    if search.changed_since is not None:
+        conditions.append(Product.published >= search.changed_since)
+    if search.published_before is not None:
+        conditions.append(Product.published < search.published_before)
+    if not search.versions:
+        current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
+        conditions.append(Product.version == current)
+    elif search.versions != ("all",):
+        conditions.append(Product.version.in_(search.versions))
+    measured = ((search.cloud, Quality.cloud_percent), (search.aot, Quality.aot_mean))
+    for (least, most), figure in measured:
+        if least is not None:
+            conditions.append(figure >= least)
+        if most is not None:
+            conditions.append(figure <= most)
+    for flag in search.flags:
+        if flag not in FLAGS.values():
+            raise SearchError(f"{flag} is no flag: {', '.join(dict.fromkeys(FLAGS.values()))}")
+        conditions.append(Quality.flags[flag].as_boolean())
+    if search.simulated is not None:
+        conditions.append(Product.simulated.is_(search.simulated))
+    if not search.withdrawn:
+        conditions.append(Product.valid.is_(True))
+    if not search.replaced:
+        conditions.append(Product.current.is_(True))
+    return conditions
+
+
+def _tiles(session: Session, search: Search) -> set[str] | None:
+    """The tiles that a product may be of; None: any."""
+    tiles = set(search.tiles) if search.tiles else None
+    if search.sites:
+        of_sites = set(session.scalars(sa.select(SiteTile.tile).where(SiteTile.site.in_(search.sites))))
+        tiles = of_sites if tiles is None else tiles & of_sites
+    if search.area is not None:
+        known = tiles if tiles is not None else set(session.scalars(sa.select(Tile.mgrs)))
+        tiles = touching(known, search.area)
+    return tiles
+
+
+@lru_cache(maxsize=4)
+def _tree(tiles: tuple[str, ...]) -> tuple[STRtree, tuple[str, ...]]:
+    named = [tile for tile in tiles if tiling.valid(tile)]
+    return STRtree([Polygon(tiling.footprint(tile)) for tile in named]), tuple(named)
+
+
+def touching(tiles: Iterable[str], area: Geometry) -> set[str]:
+    """Those of the tiles that an area touches. Longitudes may go on beyond 180 degrees."""
+    tree, names = _tree(tuple(sorted(tiles)))
+    turns = [affinity.translate(area, xoff=turn) for turn in (-360, 0, 360)]
+    return {names[i] for i in np.unique(np.concatenate([tree.query(a, predicate="intersects") for a in turns]))}
+
+
+def rectangle(west: float, south: float, east: float, north: float) -> Geometry:
+    """The area between two meridians and two parallels; one that crosses 180 degrees has its west above its east.
+
+    Raises
+    ------
+    SearchError
+        If it is none.
+    """
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
+        raise SearchError(f"{west:g},{south:g},{east:g},{north:g} is no rectangle of west, south, east, north")
+    return box(west, south, east if east >= west else east + 360, north)
+
+
+def _key(after: str) -> tuple[datetime, int]:
+    match = re.fullmatch(r"(-?\d{1,17})\.(\d{1,18})", after)
+    try:
+        if match:
+            return _EPOCH + timedelta(microseconds=int(match[1])), int(match[2])
+    except OverflowError:
+        pass
+    raise SearchError(f"{after} is no key of a page")
+
+
+def known(session: Session) -> dict[str, Any]:
+    """What a form can offer: ``sites`` (code to name), ``versions``, ``platforms``."""
+    sites = session.execute(sa.select(Site.code, Site.name).where(Site.active).order_by(Site.priority, Site.name))
+    return {"sites": dict(sites.tuples().all()), "versions": list(VERSIONS), "platforms": list(PLATFORMS)}

@@ -1,0 +1,184 @@
+"""Products found in the store, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from processing.errors import SearchError
+from processing.settings import Settings
+from processing.store import Store, search
+from processing.store.models import Product, Quality, Tile
+from processing.store.search import Search
+from tests.dashboard_archive import fill
+from tests.store_databases import empty, postgres  # noqa: F401
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EVERYTHING = Search(versions=("all",), withdrawn=True, replaced=True)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home, database_url=empty(request, home))
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade(explicit=True)
+    with store.write() as session:
+        fill(settings, session, size=32, now=NOW)
+    yield store
+    store.dispose()
+
+
+@pytest.fixture
+def session(store: Store) -> Iterator[Session]:
+    """Changes of a test are taken back."""
+    with store.write() as session:
+        yield session
+        session.rollback()
+
+
+def names(session: Session, wanted: Search) -> list[str]:
+    return [f.product.identifier for f in search.find(session, wanted, limit=1000).found]
+
+
+def rows(session: Session, *where: sa.ColumnElement[bool]) -> set[str]:
+    """The same by a query of its own."""
+    query = sa.select(Product.identifier).join(Quality, Quality.job_id == Product.job_id)
+    return set(session.scalars(query.where(*where)))
+
+
+def test_each_condition_finds_what_it_says(session: Session) -> None:
+    first, last = datetime(2023, 8, 6, tzinfo=UTC), datetime(2023, 8, 17, tzinfo=UTC)
+    new = Product.version == "V1_4"
+    some = session.scalars(sa.select(Product.identifier).where(new).limit(2)).all()
+    cloud = session.scalar(sa.select(sa.func.avg(Quality.cloud_percent)))
+    wanted = {
+        Search(): (new,),
+        Search(versions=("V1_3",)): (Product.version == "V1_3",),
+        Search(versions=("all",)): (),
+        Search(tiles=("31TCJ", "40KCB")): (new, Product.tile.in_(("31TCJ", "40KCB"))),
+        Search(sites=("toulouse",)): (new, Product.tile.in_(("31TCJ", "31TDJ"))),
+        Search(sites=("toulouse",), tiles=("31TDJ", "40KCB")): (new, Product.tile == "31TDJ"),
+        Search(first=first, last=last): (new, Product.sensing.between(first, last)),
+        Search(platforms=("S2A",)): (new, Product.platform == "S2A"),
+        Search(orbits=(51,)): (new,),
+        Search(orbits=(52,)): (sa.false(),),
+        Search(cloud=(cloud, None)): (new, Quality.cloud_percent >= cloud),
+        Search(cloud=(None, cloud), aot=(0.1, 0.3)): (new, Quality.cloud_percent <= cloud),
+        Search(aot=(0.9, None)): (sa.false(),),
+        Search(identifiers=tuple(some)): (Product.identifier.in_(some),),
+        Search(simulated=False): (sa.false(),),
+        Search(changed_since=NOW - timedelta(days=3)): (new, Product.published >= NOW - timedelta(days=3)),
+        Search(area=search.rectangle(55, -22, 56, -20)): (new, Product.tile == "40KCB"),
+        Search(area=search.rectangle(-150, 0, -140, 10)): (sa.false(),),
+    }
+    for one, where in wanted.items():
+        found = names(session, one)
+        assert set(found) == rows(session, *where), one
+        assert len(found) == len(set(found)) == search.count(session, one)
+    assert len(names(session, Search())) > 20
+
+
+def test_tile_gives_the_version_that_its_users_get(session: Session) -> None:
+    session.execute(sa.update(Tile).where(Tile.mgrs == "31TCJ").values(current_version="V1_3"))
+    found = names(session, Search())
+    assert {name[-4:] for name in found if "T31TCJ" in name} == {"V1-3"}
+    assert {name[-4:] for name in found if "T31TCJ" not in name} == {"V1-4"}
+
+
+def test_replaced_and_withdrawn_products_are_shown_when_asked_for(session: Session) -> None:
+    old, bad = session.scalars(sa.select(Product).where(Product.version == "V1_4").limit(2)).all()
+    old.current, bad.valid = False, False
+    session.flush()
+    everything = names(session, EVERYTHING)
+    assert set(everything) - set(names(session, replace(EVERYTHING, replaced=False))) == {old.identifier}
+    assert set(everything) - set(names(session, replace(EVERYTHING, withdrawn=False))) == {bad.identifier}
+    hidden = [f for f in search.find(session, EVERYTHING, 1000).found if not f.shown_by_default]
+    assert {f.product.identifier for f in hidden} == {
+        *(old.identifier, bad.identifier),
+        *(name for name in everything if name.endswith("V1-3")),
+    }
+
+
+def test_flags_are_found(session: Session) -> None:
+    one = session.scalars(sa.select(Product).where(Product.version == "V1_4").limit(1)).one()
+    session.execute(
+        sa.update(Quality).where(Quality.job_id == one.job_id).values(flags={"rain": True, "cirrus": False})
+    )
+    assert names(session, Search(flags=("rain",))) == [one.identifier]
+    assert names(session, Search(flags=("cirrus",))) == names(session, Search(flags=("rain", "cirrus"))) == []
+
+
+@pytest.mark.parametrize("order", search.ORDERS)
+def test_pages_follow_each_other_whatever_is_published_meanwhile(session: Session, order: str) -> None:
+    # Two products of one time: the key has to tell them apart.
+    moment = session.scalar(sa.select(sa.func.max(Product.sensing)))
+    session.execute(sa.update(Product).where(Product.tile == "40KCB").values(published=NOW))
+    session.execute(sa.update(Product).where(Product.tile == "31TGK", Product.sensing >= moment).values(published=NOW))
+    wanted = replace(EVERYTHING, order=order)
+    whole = names(session, wanted)
+    found: list[str] = []
+    after = None
+    for number in range(100):
+        page = search.find(session, wanted, 7, after)
+        found += [f.product.identifier for f in page.found]
+        after = page.after
+        if number == 0 and order == "-published":  # comes before what was seen, so it moves nothing
+            newest = session.scalars(sa.select(Product).where(Product.identifier == whole[-1])).one()
+            newest.published, whole = NOW + timedelta(days=1), whole[:-1]
+            session.flush()
+        if after is None:
+            break
+    assert found == whole
+    values = [getattr(f.product, order.lstrip("-")) for f in search.find(session, wanted, 1000).found]
+    assert values == sorted(values, reverse=order.startswith("-"))
+
+
+def test_words_are_understood(session: Session) -> None:
+    def known(text: str) -> Search:
+        return search.understand(session, text)
+
+    day = datetime(2023, 8, 15, tzinfo=UTC)
+    name = "SENTINEL2A_20230815-095757-246_L2A_T31TCJ_D_V1-4"
+    taken_apart = Search(
+        **{"tiles": ("31TCJ",), "platforms": ("S2A",), "versions": ("V1_4",)},
+        **{"first": day, "last": day + timedelta(days=1, microseconds=-1)},
+    )
+    assert known(name) == taken_apart
+    assert known("31tcj v1_4  S2A, 2023-08-15") == taken_apart
+    package = known("S2B_MSIL1C_20230810T094549_N0510_R079_T33TWM_20230810T124346.SAFE")
+    assert (package.tiles, package.orbits, package.platforms) == (("33TWM",), (79,), ("S2B",))
+    assert package.first == datetime(2023, 8, 10, tzinfo=UTC)
+    assert known("reunion 2023").sites == ("reunion",)
+    assert known("RÉUNION 2023-12").last == datetime(2023, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
+    assert known("rain sun-glint").flags == ("rain", "sun_glint")
+    assert known("2023 2023-08").first == datetime(2023, 8, 1, tzinfo=UTC)
+    assert known("  ") == Search()
+    for text in ("atlantis", "2023-02-30", "2023-13", "toulouse alps", "31TZZ"):
+        with pytest.raises(SearchError, match=text.split()[-1]):
+            known(text)
+
+
+def test_nonsense_is_refused(session: Session) -> None:
+    for wanted in (Search(order="size"), Search(flags=("hail",))):
+        with pytest.raises(SearchError):
+            search.find(session, wanted)
+    for key in ("", "x", "1.2.3", "1692093477246000", "-99999999999999999.1", "1';--.1"):
+        with pytest.raises(SearchError):
+            search.find(session, Search(), after=key)
+    for west, south, east, north in ((0, 10, 1, 5), (0, 0, 200, 1), (float("nan"), 0, 1, 1)):
+        with pytest.raises(SearchError):
+            search.rectangle(west, south, east, north)
+
+
+def test_area_may_cross_the_antimeridian() -> None:
+    tiles = ["01KAB", "60KYF", "31TCJ"]  # Fiji on both sides
+    tiles = [tile for tile in tiles if search.touching([tile], search.rectangle(-180, -90, 180, 90))]
+    assert search.touching(tiles, search.rectangle(176, -20, -178, -15)) == {"01KAB", "60KYF"} & set(tiles)
+    assert search.touching(tiles, search.rectangle(1, 43, 2, 44)) == {"31TCJ"}
