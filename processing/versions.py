@@ -77,6 +77,8 @@ class Parameters:
     snow_min_cos_incidence: float = 0.20
     #: [coarse px]
     snow_dilation: int = 1
+    #: Snow is an ice cloud if so much of the ring around it is cloud or not seen. [-] (chosen here)
+    snow_ring_cloud: float = 0.9
 
     # Cloud, one date
     #: Blue band of the cloud tests (B2 before V1_3: THEIA).

@@ -18,8 +18,10 @@ from processing.chain import (
     correct,
     correlation,
     dilation,
+    geometry,
     multi_temporal,
     snow_mask,
+    terrain_shadow,
     water_mask,
     water_vapour,
 )
@@ -91,11 +93,72 @@ def test_snow_is_told_from_cloud() -> None:
     assert product.cloud_percent == pytest.approx(100 * 21 / 144)
 
 
+def level(cos: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines of the sun to the vertical and to flat ground."""
+    return np.full(ROW, cos, np.float32), np.full(ROW, cos, np.float32)
+
+
 def test_turbid_water_known_as_water_is_no_snow() -> None:
     turbid = cells(B3=[0.2] * 4, B4=[0.15] * 4, B11=[0.01] * 4)
-    assert snow_mask.detect(turbid, ALL, NONE, V1_4).all()
-    assert not snow_mask.detect(turbid, ALL, ALL, V1_4).any()
-    assert not snow_mask.detect(turbid, NONE, NONE, V1_4).any()
+    assert snow_mask.detect(turbid, ALL, NONE, *level(), V1_4).all()
+    assert not snow_mask.detect(turbid, ALL, ALL, *level(), V1_4).any()
+    assert not snow_mask.detect(turbid, NONE, NONE, *level(), V1_4).any()
+
+
+def test_snow_is_judged_as_if_the_ground_were_flat() -> None:
+    no_growth = replace(V1_4, snow_dilation=0)
+    # snow facing the sun, level, turned away, and in grazing light, where the floor of the cosine holds
+    cos_incidence = np.array([[1.0, 0.5, 0.25, 0.05]], np.float32)
+    light = np.maximum(cos_incidence, 0.2) / 0.5
+    for red, swir, expected in ((0.13, 0.03, True), (0.11, 0.03, False), (0.13, 0.17, False)):
+        seen = {"B3": 0.8 * light, "B4": red * light, "B11": swir * light}
+        found = snow_mask.detect(seen, ALL, NONE, np.full(ROW, 0.5, np.float32), cos_incidence, no_growth)
+        assert found.all() if expected else not found.any()
+        dimmer = {band: 0.5 * value for band, value in seen.items()}
+        assert not snow_mask.detect(dimmer, ALL, NONE, np.full(ROW, 0.5, np.float32), cos_incidence, no_growth).any()
+
+
+def test_the_sun_meets_a_slope_at_its_angle() -> None:
+    cells_ = (12, 12)
+    south = np.arange(144)[:, None] * 20.0 * np.ones((1, 144))
+    terrain = (3000 - south * np.tan(np.radians(40))).astype(np.float32)  # falls to the south
+    away = terrain[::-1].copy()
+    for ground, sun in ((terrain, (60.0, 180.0)), (away, (60.0, 180.0))):
+        cos = np.cos(np.radians(60 - 40)) if ground is terrain else np.cos(np.radians(60 + 40))
+        made = scenes.scene(
+            scenes.ground(cells_), cells_, sun=sun, altitude=ground.reshape(12, 12, 12, 12).mean((1, 3))
+        )
+        made = replace(made, ancillary=replace(made.ancillary, terrain=ground))
+        relief = terrain_shadow.detect(made.ancillary, geometry.interpolate(made, V1_4), V1_4)
+        assert_allclose(relief.cos_incidence, cos, atol=1e-3)
+
+
+def test_snow_amid_clouds_is_cloud() -> None:
+    snow, clouds, valid = np.zeros((3, 12, 12), bool)
+    valid[:] = True
+    snow[3:5, 3:5] = snow[8:10, 8:10] = True
+    ring = dilation.dilate(snow, 1.5) & ~snow
+    assert_array_equal(snow_mask.amid_clouds(snow, ring, valid, V1_4), snow)
+    half = ring & (np.indices(snow.shape)[1] < 6)  # around the first patch alone
+    first = snow & (np.indices(snow.shape)[1] < 6)
+    assert_array_equal(snow_mask.amid_clouds(snow, half, valid, V1_4), first)
+    assert_array_equal(snow_mask.amid_clouds(snow, clouds, ~half, V1_4), first)  # not seen counts as cloud
+    gap = half.copy()
+    gap[2, 2:4] = False  # 10 of 12
+    assert not snow_mask.amid_clouds(snow, gap, valid, V1_4).any()
+    assert not snow_mask.amid_clouds(valid, clouds, valid, V1_4).any()  # snow everywhere has no ring
+
+
+def test_ice_in_a_deck_and_high_clouds_are_no_snow() -> None:
+    surface = scenes.mix(scenes.ground((15, 15)), scenes.CLOUD, scenes.blot((15, 15), 7, 7, 4))
+    surface = scenes.mix(surface, scenes.SNOW, scenes.blot((15, 15), 7, 7, 1))
+    product, _ = correct(scenes.scene(surface, (15, 15)), None, V1_4)
+    code = product.cloud["R2"][6::12, 6::12]
+    assert not (product.geophysical["R2"] & Geophysical.SNOW).any()
+    assert (code[3:12, 3:12] & Cloud.MONO_TEMPORAL > 0).all()
+    cirrus_over = scenes.mix(scenes.ground((9, 9)), scenes.SNOW, scenes.blot((9, 9), 4, 4, 1))
+    seen, _ = correct(scenes.scene(cirrus_over, (9, 9), b10=0.03 * scenes.blot((9, 9), 4, 4, 1)), None, V1_4)
+    assert not (seen.geophysical["R2"] & Geophysical.SNOW).any()
 
 
 def test_clouds_are_bright_white_and_brighter_in_nir_than_in_swir() -> None:
@@ -115,6 +178,7 @@ def test_clouds_are_bright_white_and_brighter_in_nir_than_in_swir() -> None:
     assert_array_equal(
         cloud_mask.detect(reflectance, saturated, ALL, NONE, NONE, NONE, V1_4), [[True, True, True, False]]
     )
+    assert not cloud_mask.detect(reflectance, saturated, ALL, ALL, NONE, NONE, V1_4).any()  # snow that saturates
 
 
 def test_over_water_the_swir_tells_and_glint_needs_more() -> None:

@@ -93,8 +93,11 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     glint = angles.sun_glint
     past_water = past.water if past else np.zeros_like(tested)
     high = run(cirrus.detect, image.toa["B10"], scene.ancillary.altitude, parameters) & tested
-    snow = run(snow_mask.detect, reflectance, tested, past_water, parameters)
+    cos_sun = np.cos(np.radians(angles.sun_zenith))
+    snow = run(snow_mask.detect, reflectance, tested & ~high, past_water, cos_sun, relief.cos_incidence, parameters)
     mono = run(cloud_mask.detect, reflectance, image.saturated, tested, snow, past_water, glint, parameters)
+    ice = run(snow_mask.amid_clouds, snow, mono | high, tested, parameters)
+    snow, mono = snow & ~ice, mono | ice
     clouds = Clouds(mono, high)
     if past:
         multi, candidates = run(multi_temporal.detect, reflectance, scene.day, past, tested, snow, parameters)

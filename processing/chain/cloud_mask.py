@@ -50,4 +50,4 @@ def detect(
     dark, glinting = parameters.cloud_water_swir
     over_water = swir2 > np.where(sun_glint, np.float32(glinting), np.float32(dark))
     full = saturated[parameters.cloud_blue_band] | saturated["B4"] | saturated["B8A"] | saturated["B11"]
-    return (full | (np.where(past_water, over_water, over_land) & ~snow)) & valid
+    return (full | np.where(past_water, over_water, over_land)) & ~snow & valid

@@ -6,18 +6,23 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from processing.chain.dilation import dilate
 from processing.versions import Parameters
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 
 
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
     valid: NDArray[np.bool_],
     past_water: NDArray[np.bool_],
+    cos_sun: NDArray[np.float32],
+    cos_incidence: NDArray[np.float32],
     parameters: Parameters,
 ) -> NDArray[np.bool_]:
-    """Snow by the normalised difference of green and short-wave infrared, on flat ground.
+    """Snow by the normalised difference of green and short-wave infrared, and by what it would reflect on flat ground.
 
     Parameters
     ----------
@@ -25,6 +30,8 @@ def detect(
         Rayleigh-corrected B3, B4 and B11. [-]
     valid, past_water : (row, col) bool
         Turbid water looks like snow: what the composite knows as water is left out.
+    cos_sun, cos_incidence : (row, col) float32
+        Cosines of the sun's angle to the vertical and to the slope. [-]
 
     Returns
     -------
@@ -32,7 +39,43 @@ def detect(
         Grown by the version's `snow_dilation`.
     """
     green, red, swir = reflectance["B3"], reflectance["B4"], reflectance["B11"]
+    flat = cos_sun / np.maximum(cos_incidence, np.float32(parameters.snow_min_cos_incidence))
     with np.errstate(invalid="ignore", divide="ignore"):
         ndsi = (green - swir) / (green + swir)
-        found = (ndsi > parameters.snow_min_ndsi) & (red > parameters.snow_min_red) & (swir < parameters.snow_max_swir)
+        found = (
+            (ndsi > parameters.snow_min_ndsi)
+            & (flat * red > parameters.snow_min_red)
+            & (flat * swir < parameters.snow_max_swir)
+        )
     return dilate(found & valid & ~past_water, parameters.snow_dilation) & valid
+
+
+def amid_clouds(
+    snow: NDArray[np.bool_], clouds: NDArray[np.bool_], valid: NDArray[np.bool_], parameters: Parameters
+) -> NDArray[np.bool_]:
+    """Patches of snow that are ice clouds: nearly all of the ring of cells around them is cloud or was not seen.
+
+    Parameters
+    ----------
+    snow, clouds, valid : (row, col) bool
+        `clouds` of this date, beside the snow.
+
+    Returns
+    -------
+    (row, col) bool
+        Whole patches (8 neighbours) of `snow`, from the version's `snow_ring_cloud` on.
+    """
+    labels, count = ndimage.label(snow, _EIGHT_NEIGHBOURS)
+    rows, cols = np.nonzero(snow)
+    rings = []
+    for down, right in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        r, c = rows + down, cols + right
+        there = (r >= 0) & (c >= 0) & (r < snow.shape[0]) & (c < snow.shape[1])
+        there[there] = ~snow[r[there], c[there]]
+        rings.append([labels[rows[there], cols[there]], r[there] * snow.shape[1] + c[there]])
+    patch, cell = np.unique(np.concatenate(rings, axis=1), axis=1)  # a cell counts once for each patch it touches
+    covered = (clouds | ~valid).ravel()[cell]
+    size, hidden = (np.bincount(patch, weights, minlength=count + 1) for weights in (None, covered))
+    cloudy = (size > 0) & (hidden >= parameters.snow_ring_cloud * size)
+    cloudy[0] = False
+    return np.asarray(cloudy[labels])

@@ -25,11 +25,14 @@ class Relief:
     ----------
     slope : (row, col) float32
         Angle of the ground to the horizontal. [rad]
+    cos_incidence : (row, col) float32
+        Cosine of the sun's angle to the slope. [-]
     shadow, hidden : (row, col) bool
         Behind other ground as seen from the sun, and from the satellite.
     """
 
     slope: Field
+    cos_incidence: Field
     shadow: NDArray[np.bool_]
     hidden: NDArray[np.bool_]
 
@@ -88,10 +91,17 @@ def behind(altitude: Field, toward: Field, parameters: Parameters) -> NDArray[np
 def detect(ancillary: Ancillary, angles: Geometry, parameters: Parameters) -> Relief:
     """Slopes, cast shadows and hidden ground of a scene."""
     altitude, resolution = ancillary.altitude, parameters.coarse_resolution
+    sun = direction(angles.sun_zenith, angles.sun_azimuth)
     if ancillary.terrain is None or min(altitude.shape) < 2:
         nowhere = np.zeros(altitude.shape, np.bool_)
-        return Relief(np.zeros(altitude.shape, np.float32), nowhere, nowhere)
-    slope = np.arctan(np.hypot(*np.gradient(altitude, resolution))).astype(np.float32)
-    sun = direction(angles.sun_zenith, angles.sun_azimuth)
+        return Relief(np.zeros(altitude.shape, np.float32), sun[0], nowhere, nowhere)
+    south, east = np.gradient(altitude, resolution)
+    steepness = np.hypot(south, east)
+    cos_incidence = (sun[0] - east * sun[1] + south * sun[2]) / np.hypot(1, steepness)
     view = direction(angles.view_zenith[TERRAIN_BAND], angles.view_azimuth[TERRAIN_BAND])
-    return Relief(slope, behind(altitude, sun, parameters), behind(altitude, view, parameters))
+    return Relief(
+        np.arctan(steepness).astype(np.float32),
+        cos_incidence.astype(np.float32),
+        behind(altitude, sun, parameters),
+        behind(altitude, view, parameters),
+    )
