@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from ..errors import ProductError, StoreError
 from ..product import disk
+from ..quality.figures import clear_reflectance
 from ..settings import Settings
 from ..store import Store, lease, outcomes
 from ..store.lease import Claim
@@ -66,7 +67,8 @@ def made(outcome: Outcome, peak_memory: int | None) -> Made:
     except FileNotFoundError:
         raise ProductError(outcome.product, f"has no {MANIFEST}") from None
     size = sum(p.stat().st_size for p in outcome.product.rglob("*") if p.is_file())
-    return replace(kept, has_state=outcome.state is not None, manifest_sha=digest, bytes=size)
+    figures |= clear_reflectance(outcome.product)
+    return replace(kept, figures=figures, has_state=outcome.state is not None, manifest_sha=digest, bytes=size)
 
 
 def publish(store: Store, settings: Settings, claim: Claim, outcome: Outcome, kept: Made) -> None:

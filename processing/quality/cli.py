@@ -1,0 +1,144 @@
+"""`muscate quality` and `muscate mask`: verdicts of readers, and masks made by hand."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+    from ..store import Store
+
+quality = typer.Typer(help="Verdicts of readers: what to look at next, agreement, export.", no_args_is_help=True)
+
+Home = Annotated[Path | None, typer.Option(help="Folder of the centre; MUSCATE_HOME, else ./var.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reader = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who reads.", show_default="the login name")]
+Name = Annotated[str, typer.Argument(metavar="PRODUCT", help="Name of a product.")]
+
+
+def _centre(home: Path | None) -> tuple[Settings, Store]:
+    from ..settings import Settings
+    from ..store import Store
+
+    if home is not None:
+        os.environ["MUSCATE_HOME"] = str(home)
+    settings = Settings()
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    return settings, store
+
+
+@quality.command()
+def queue(
+    reader: Reader,
+    second: Annotated[bool, typer.Option(help="Those that others judged and this reader did not.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Print so many.")] = 20,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Products to look at, those that stand out first, with the reason."""
+    from .queue import proposals
+
+    with _centre(home)[1].read() as session:
+        found = proposals(session, reader, second=second)
+    if as_json:
+        typer.echo(json.dumps([vars(p) for p in found[:limit]], indent=2))
+        return
+    for proposal in found[:limit]:
+        typer.echo(f"{proposal.identifier}  {proposal.score:5.1f}  {'; '.join(proposal.why)}".rstrip())
+    typer.echo(f"{len(found)} to look at")
+
+
+@quality.command()
+def judge(
+    product: Name,
+    verdict: Annotated[str, typer.Argument(metavar="VERDICT", help="good, suspect, bad; none takes it back.")],
+    reader: Reader,
+    reason: Annotated[list[str] | None, typer.Option(help="Why: false_cloud, missed_cloud, ...; repeat.")] = None,
+    comment: Annotated[str, typer.Option(help="In words.")] = "",
+    home: Home = None,
+) -> None:
+    """Keep a verdict of a product."""
+    from ..store import verdicts
+
+    with _centre(home)[1].write() as session:
+        found = verdicts.product(session, product)
+        try:
+            verdicts.keep(session, found, verdict, reader, reasons=reason or (), comment=comment)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+
+@quality.command()
+def agreement(home: Home = None, as_json: Json = False) -> None:
+    """How far every two readers agree: products judged by both, share agreed, Cohen's kappa."""
+    from .agreement import agreements
+
+    with _centre(home)[1].read() as session:
+        found = agreements(session)
+    if as_json:
+        rows = [
+            {
+                "readers": [a.first, a.second],
+                "products": a.products,
+                "observed": a.observed,
+                "kappa": a.kappa,
+                "table": a.table.tolist(),
+            }
+            for a in found
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for a in found:
+        beyond = "not defined" if a.kappa is None else f"{a.kappa:.2f}"
+        typer.echo(f"{a.first}, {a.second}: {a.products} products, {100 * a.observed:.0f} % agreed, kappa {beyond}")
+    if not found:
+        typer.echo("no product was judged by two readers")
+
+
+@quality.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder that receives verdicts.csv and verdicts.geojson.")] = Path("."),
+    home: Home = None,
+) -> None:
+    """Every verdict as CSV; those that hold, with their areas, as GeoJSON (WGS 84, and the tile's projection)."""
+    from . import export as written
+
+    with _centre(home)[1].read() as session:
+        texts = {"verdicts.csv": written.as_csv(session), "verdicts.geojson": written.as_geojson(session)}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (out / name).write_text(text)
+        typer.echo(out / name)
+
+
+@quality.command()
+def withdraw(
+    product: Name,
+    reader: Reader,
+    reason: Annotated[str, typer.Option(help="In words.")] = "",
+    home: Home = None,
+) -> None:
+    """Take a product back from the users; it stays on disk."""
+    from ..store import orders, verdicts
+
+    with _centre(home)[1].write() as session:
+        found = verdicts.product(session, product)
+        typer.echo(f"{product}: {orders.withdraw(session, found, reader, reason)}")
+
+
+@quality.command()
+def reinstate(product: Name, reader: Reader, home: Home = None) -> None:
+    """Give a withdrawn product to the users again."""
+    from ..store import orders, verdicts
+
+    with _centre(home)[1].write() as session:
+        found = verdicts.product(session, product)
+        typer.echo(f"{product}: {orders.reinstate(session, found, reader)}")

@@ -1,0 +1,210 @@
+"""Which product to look at next: those that stand out first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from ..product import names
+from ..store import validations
+from ..store.models import Product, Quality, Verdict
+
+#: What counts as one step out of the ordinary, where the series itself does not vary more: cloud [%], AOT [-] (the
+#: accuracy of its estimate), reflectance [-], and disagreement with a comparator (1 - overall accuracy) [-].
+CLOUD_STEP, AOT_STEP, REFLECTANCE_STEP, COMPARATOR_STEP = 10.0, 0.05, 0.02, 0.05
+#: Two versions see the same image: they should differ by less. [%], [-]
+VERSION_CLOUD_STEP, VERSION_AOT_STEP = 5.0, 0.05
+#: From so many steps on a reason is named.
+NAMED = 2.0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the store knows of one product. NaN where not known.
+
+    Attributes
+    ----------
+    cloud, aot : float
+        [%], [-]
+    clear : mapping of str to float
+        Median reflectance of the clear pixels by band. [-]
+    accuracy : float
+        Overall accuracy of its mask against a comparator or reference, the worst of the newest. [-]
+    comparator : str
+        Which one.
+    """
+
+    product_id: int
+    identifier: str
+    tile: str
+    version: str
+    platform: str
+    sensing: datetime
+    cloud: float = np.nan
+    aot: float = np.nan
+    clear: Mapping[str, float] = field(default_factory=dict)
+    accuracy: float = np.nan
+    comparator: str = ""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A product to look at, how far it stands out (steps), and why, in words."""
+
+    product_id: int
+    identifier: str
+    score: float
+    why: tuple[str, ...]
+
+
+def rank(products: Sequence[Figures]) -> list[Proposal]:
+    """Products by how far they stand out: of their series (same tile and version), of the other versions of the same
+    image, of a comparator. The largest of these counts; the newest date comes first among equals.
+    """
+    reasons: dict[int, list[tuple[float, str]]] = {p.product_id: [] for p in products}
+    series, images = defaultdict(list), defaultdict(list)
+    for product in products:
+        series[product.tile, product.version].append(product)
+        images[product.tile, product.platform, product.sensing].append(product)
+        if product.accuracy == product.accuracy:
+            steps = (1 - product.accuracy) / COMPARATOR_STEP
+            words = f"mask agrees with {product.comparator} on {100 * product.accuracy:.0f} % only"
+            reasons[product.product_id].append((steps, words))
+    for dates in series.values():
+        _against_series(sorted(dates, key=lambda p: p.sensing), reasons)
+    for versions in images.values():
+        _against_versions(versions, reasons)
+    proposals = []
+    for product in sorted(products, key=lambda p: p.sensing, reverse=True):
+        found = sorted(reasons[product.product_id], reverse=True)
+        why = tuple(words for steps, words in found if steps >= NAMED)
+        proposals.append(Proposal(product.product_id, product.identifier, found[0][0] if found else 0.0, why))
+    return sorted(proposals, key=lambda p: -p.score)
+
+
+def _against_series(dates: Sequence[Figures], reasons: dict[int, list[tuple[float, str]]]) -> None:
+    """`dates`: of one tile and version, in order of time."""
+
+    def note(steps: np.ndarray, words: Iterable[str]) -> None:
+        for product, value, text in zip(dates, steps.tolist(), words, strict=True):
+            if value == value:
+                reasons[product.product_id].append((value, text))
+
+    cloud, aot = np.array([p.cloud for p in dates], float), np.array([p.aot for p in dates], float)
+    usual = _median(cloud)
+    note(_steps(cloud, CLOUD_STEP), (f"cloud {v:.0f} %, its series {usual:.0f} %" for v in cloud))
+    typical = _median(aot)
+    note(_steps(aot, AOT_STEP), (f"AOT {v:.2f}, its series {typical:.2f}" for v in aot))
+    times = np.array([p.sensing.timestamp() for p in dates])
+    for band in sorted({band for p in dates for band in p.clear}):
+        values = np.array([p.clear.get(band, np.nan) for p in dates], float)
+        jump = values - _between_neighbours(times, values)
+        words = (f"{band} jumps by {v:+.3f} against the dates around" for v in jump)
+        note(np.abs(jump) / max(REFLECTANCE_STEP, _spread(jump)), words)
+
+
+def _against_versions(versions: Sequence[Figures], reasons: dict[int, list[tuple[float, str]]]) -> None:
+    """`versions`: of one image."""
+    for product in versions:
+        for other in versions:
+            cloud, aot = product.cloud - other.cloud, product.aot - other.aot
+            for steps, words in (
+                (abs(cloud) / VERSION_CLOUD_STEP, f"cloud differs by {cloud:+.0f} % from {other.version}"),
+                (abs(aot) / VERSION_AOT_STEP, f"AOT differs by {aot:+.2f} from {other.version}"),
+            ):
+                if other is not product and steps == steps:
+                    reasons[product.product_id].append((steps, words))
+
+
+def _median(values: np.ndarray) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if known.size else float("nan")
+
+
+def _spread(values: np.ndarray) -> float:
+    """Standard deviation as the median absolute deviation tells it, deaf to outliers; 0 for nothing."""
+    spread = 1.4826 * _median(np.abs(values - _median(values)))
+    return spread if spread == spread else 0.0
+
+
+def _steps(values: np.ndarray, step: float) -> np.ndarray:
+    return np.abs(values - _median(values)) / max(step, _spread(values))
+
+
+def _between_neighbours(times: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What each value would be on a line from the known one before to the known one after; NaN without both."""
+    out = np.full(values.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(values))
+    for before, here, after in zip(known, known[1:], known[2:], strict=False):
+        share = (times[here] - times[before]) / (times[after] - times[before])
+        out[here] = values[before] + share * (values[after] - values[before])
+    return out
+
+
+def figures(session: Session) -> list[Figures]:
+    """Of all products that users get."""
+    worst: dict[tuple[str, str], tuple[float, str]] = {}
+    for row in validations.results(session, "clouds"):
+        accuracy = row.metrics.get("overall_accuracy")
+        if row.subject == "valid" and row.image and row.version and accuracy is not None and row.ring is None:
+            key = row.image, row.version
+            worst[key] = min(worst.get(key, (np.inf, "")), (accuracy, row.reference))
+    query = (
+        sa.select(Product, Quality)
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(Product.current, Product.valid)
+    )
+    found = []
+    for product, quality in session.execute(query):
+        image = names.series(product.platform, product.sensing, product.tile)
+        accuracy, comparator = worst.get((image, product.version), (np.nan, ""))
+        other = quality.other if quality else {}
+        found.append(
+            Figures(
+                product_id=product.id,
+                identifier=product.identifier,
+                tile=product.tile,
+                version=product.version,
+                platform=product.platform,
+                sensing=product.sensing,
+                cloud=_number(quality.cloud_percent if quality else None),
+                aot=_number(quality.aot_mean if quality else None),
+                clear={k.removeprefix("clear_"): _number(v) for k, v in other.items() if k.startswith("clear_")},
+                accuracy=accuracy,
+                comparator=comparator,
+            )
+        )
+    return found
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def judged(session: Session) -> dict[int, set[str]]:
+    """Who has judged each product; those who took it back have not."""
+    last = sa.select(sa.func.max(Verdict.id)).group_by(Verdict.product_id, Verdict.reader)
+    query = sa.select(Verdict.product_id, Verdict.reader).where(Verdict.id.in_(last), Verdict.verdict != "none")
+    readers: dict[int, set[str]] = {}
+    for product, reader in session.execute(query):
+        readers.setdefault(product, set()).add(reader)
+    return readers
+
+
+def proposals(session: Session, reader: str, *, second: bool = False) -> list[Proposal]:
+    """What a reader should look at, outliers first.
+
+    Parameters
+    ----------
+    second : bool
+        Second reading: products that others judged and this reader did not. Else those that nobody has judged.
+    """
+    readers = judged(session)
+    open_ = [p for p in rank(figures(session)) if reader not in readers.get(p.product_id, ())]
+    return [p for p in open_ if bool(readers.get(p.product_id)) == second]
