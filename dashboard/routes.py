@@ -7,18 +7,20 @@ import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 
 from dashboard import queries, tiles
 from dashboard.snapshot import Snapshots
 from processing.errors import ProductError
 from processing.settings import Settings
+from processing.store import events
 
 if TYPE_CHECKING:
     from processing.store import Store
@@ -34,6 +36,38 @@ ICON = (
 )
 #: How long a product's folder is believed without asking the store again. [s]
 REMEMBERED = 10.0
+#: Drawn tiles that are kept in memory. [bytes]
+CACHE_BYTES = 128 * 2**20
+#: Last level of the Web Mercator lattice.
+MERCATOR_LAST = 18
+#: How often the same fault of the same product counts as a case of its anomaly. [s]
+NOTED = 600.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the parameters of an address ask for."""
+
+    style: tiles.Style
+    second: str
+
+
+def _wanted(
+    bits: int = 255,
+    pattern: tiles.Pattern = tiles.Pattern.FILL,
+    bands: str = "",
+    scale: Annotated[str, Query(alias="range")] = "",
+    second: Annotated[str, Query(alias="with")] = "",
+) -> Wanted:
+    """``bits=96``, ``pattern=outline``, ``bands=SRE_B8,SRE_B4,SRE_B3``, ``range=0,0.5,0,0.25,0,0.25``, ``with=ID``."""
+    try:
+        values = tuple(float(value) for value in scale.split(",")) if scale else ()
+    except ValueError:
+        raise HTTPException(422, f"range is {scale}, not numbers with commas") from None
+    return Wanted(tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values), second)
+
+
+Look = Annotated[Wanted, Depends(_wanted)]
 
 
 def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
@@ -82,32 +116,75 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             }
         )
 
-    @routes.get("/tiles/{product}/{layer}/{z}/{x}/{y}")
-    async def tile(
-        request: Request, product: str, layer: str, z: int, x: int, y: int, v: str = "", bits: int = 255
+    kept = tiles.Kept(CACHE_BYTES)
+
+    @lru_cache(maxsize=1024)
+    def note(path: str, fault: str, period: int) -> None:
+        with store.write() as session:
+            events.note_anomaly(session, datetime.now(UTC), ProductError.reason_class, "damaged product", fault)
+
+    def damaged(path: Path, fault: ProductError) -> None:
+        """Open or count the anomaly of a damaged product; not at every tile."""
+        note(str(path), str(fault), int(time.monotonic() / NOTED))
+
+    async def answer(
+        request: Request, product: str, layer: str, place: tuple[int, int, int], v: str, look: Wanted, xyz: bool
     ) -> Response:
-        """One PNG of 512 x 512 on the product's own grid; 204 outside of it."""
+        """A tile of either lattice, from the cache where it is there."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(pool, folder, product)
-        if layer not in tiles.LAYERS or not 0 <= z <= tiles.LAST or x < 0 or y < 0:
+        second = await loop.run_in_executor(pool, folder, look.second) if look.second else None
+        z, x, y = place
+        known = layer in tiles.LAYERS and tiles.LAYERS[layer].pair == (second is not None)
+        if not known or not 0 <= z <= (MERCATOR_LAST if xyz else tiles.LAST) or x < 0 or y < 0:
             raise HTTPException(404, f"no layer {layer}, or no such tile")
-        digest = f"{found.manifest_sha}/{layer}/{z}/{x}/{y}/{bits & 255}/{tiles.RENDERING}"
+        try:
+            files = tiles.endings(layer, look.style)
+        except LookupError as fault:
+            raise HTTPException(404, f"no layer {fault.args[0]}") from fault
+        except ValueError as fault:
+            raise HTTPException(422, str(fault)) from fault
+        shas = [one.manifest_sha for one in (found, second) if one]
+        digest = f"{shas}/{layer}/{place}/{xyz}/{look.style}/{tiles.RENDERING}"
         etag = f'"{hashlib.sha256(digest.encode()).hexdigest()[:24]}"'
-        # Only an address that names the product's digest may be kept for ever: a new revision has another one.
-        lasting = v and found.manifest_sha.startswith(v)
+        # Only an address that names the products' digests may be kept for ever: a new revision has another one.
+        named = v.split(",")
+        lasting = len(named) == len(shas) and all(n and sha.startswith(n) for n, sha in zip(named, shas, strict=True))
         headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        path = settings.archive / found.path
-        if any(tiles.find(path, ending) is None for ending in tiles.LAYERS[layer].files):
-            raise HTTPException(404, f"{product} has no {layer}")
+        roots = [settings.archive / one.path for one in (found, second) if one]
+        for root in roots:
+            if any(tiles.find(root, ending) is None for ending in files):
+                raise HTTPException(404, f"{root.name} has no {layer}: one of {', '.join(files)} is missing")
+
+        def draw() -> bytes | None:
+            if xyz:
+                return tiles.mercator(roots[0], layer, z, x, y, look.style)
+            return tiles.tile(roots[0], layer, z, x, y, look.style, *roots[1:])
+
         try:
-            image = await loop.run_in_executor(pool, tiles.tile, path, layer, z, x, y, bits & 255)
+            image = await loop.run_in_executor(pool, kept.get, etag, draw)
         except ProductError as fault:
+            await loop.run_in_executor(pool, damaged, roots[0], fault)
             raise HTTPException(500, str(fault)) from fault
         if image is None:
             return Response(status_code=204, headers=headers)
         return Response(image, media_type="image/png", headers=headers)
+
+    @routes.get("/tiles/{product}/{layer}/{z}/{x}/{y}")
+    async def tile(
+        request: Request, product: str, layer: str, z: int, x: int, y: int, look: Look, v: str = ""
+    ) -> Response:
+        """One PNG of 512 x 512 on the product's own grid; 204 outside of it."""
+        return await answer(request, product, layer, (z, x, y), v, look, xyz=False)
+
+    @routes.get("/xyz/{product}/{layer}/{z}/{x}/{y}.png")
+    async def xyz(
+        request: Request, product: str, layer: str, z: int, x: int, y: int, look: Look, v: str = ""
+    ) -> Response:
+        """One PNG of 256 x 256 in Web Mercator, for GIS and web maps; 204 outside of the product."""
+        return await answer(request, product, layer, (z, x, y), v, look, xyz=True)
 
     @routes.get("/products/{product}/files")
     def files(product: str) -> list[dict[str, Any]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
 
-from processing.masks import Cloud, Geophysical
+from processing.bands import R1
+from processing.masks import Cloud, Edge, Geophysical, Interpolated
 from processing.versions import VERSIONS
 
 #: What a reader sees of a date: the states of jobs, in words and colours. `none`: nothing has arrived yet.
@@ -43,6 +44,12 @@ SIMULATED = "#B4570A"
 
 AOT_RAMP = ["#fff7d6", "#fed976", "#fd8d3c", "#e31a1c", "#800026"]
 WATER_VAPOUR_RAMP = ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
+GREY_RAMP = ["#000000", "#ffffff"]
+NDVI_RAMP = ["#5b4a8a", "#b08d57", "#f2e8b6", "#7fbf5a", "#1a7a34", "#00441b"]
+#: Of differences: less, the same, more.
+DIVERGING = ["#053061", "#4393c3", "#f7f7f7", "#d6604d", "#67001f"]
+#: Of two masks.
+AGREEMENT = {"both": "#4D5560", "first": "#E69F00", "second": "#0096FF"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class BitStyle:
     colour: str
     shown: bool = True
 
+
+_BAND_COLOURS = tuple(zip(R1, ("#1E90FF", "#00A087", "#D55E00", "#8B1A1A"), strict=True))
 
 #: Bits of the mask rasters, the one that wins where several are set first. The summary bit CLM 1 says nothing of its
 #: own and is left out until it is asked for.
@@ -78,6 +87,21 @@ MASKS: dict[str, tuple[BitStyle, ...]] = {
         BitStyle(Geophysical.SUN_TOO_LOW, "Sun too low for the slope correction", "#B22222"),
         BitStyle(Geophysical.TANGENT_SUN, "Sun tangent to the slope", "#00A087"),
     ),
+    "SAT": tuple(BitStyle(1 << i, f"{band} saturated", colour) for i, (band, colour) in enumerate(_BAND_COLOURS)),
+    "EDG": (BitStyle(Edge.NO_DATA, "Not observed", "#6B7280"),),
+    "IAB": (
+        BitStyle(Interpolated.AOT, "Aerosol interpolated", "#D55E00"),
+        BitStyle(Interpolated.WATER_VAPOUR, "Water vapour interpolated", "#0072B2"),
+    ),
+    "DFP": tuple(BitStyle(1 << i, f"{band} defective", colour) for i, (band, colour) in enumerate(_BAND_COLOURS)),
+}
+MASK_TITLES = {
+    "CLM": "Clouds and shadows (CLM)",
+    "MG2": "Geophysical mask (MG2)",
+    "SAT": "Saturation (SAT)",
+    "EDG": "Edge of the observation (EDG)",
+    "IAB": "Interpolated atmosphere (IAB)",
+    "DFP": "Defective pixels (DFP)",
 }
 
 

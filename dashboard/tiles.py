@@ -9,22 +9,39 @@ in threads, each with its own few open rasters.
 from __future__ import annotations
 
 import io
+import math
+import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioIOError
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
-from dashboard.theme import AOT_RAMP, MASKS, WATER_VAPOUR_RAMP, rgb
+from dashboard.theme import (
+    AGREEMENT,
+    AOT_RAMP,
+    DIVERGING,
+    GREY_RAMP,
+    MASK_TITLES,
+    MASKS,
+    NDVI_RAMP,
+    WATER_VAPOUR_RAMP,
+    rgb,
+)
+from processing.bands import DISTRIBUTED
 from processing.errors import ProductError
 
 #: Pixels of a tile's side.
@@ -34,9 +51,48 @@ NATIVE, LAST = 5, 9
 #: Ground size of a pixel of level 0. [m]
 RESOLUTION0 = 10.0 * 2**NATIVE
 #: Part of every ETag: raise it when a layer is drawn in another way.
-RENDERING = "1"
+RENDERING = "2"
 #: Rasters a thread keeps open.
 OPEN_RASTERS = 24
+#: Half of the side of Web Mercator's square. [m]
+MERCATOR = math.pi * 6378137
+
+
+class Pattern(StrEnum):
+    """How the set pixels of a mask are drawn."""
+
+    FILL = "fill"
+    OUTLINE = "outline"
+    HATCH = "hatch"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a reader wants a layer drawn.
+
+    Attributes
+    ----------
+    bits : int
+        Bits of a mask that are drawn.
+    pattern : Pattern
+        Of a mask.
+    bands : tuple of str
+        Keys of rasters, ``SRE_B4`` (of ``difference`` also ``ndvi``, of ``agreement`` a mask); empty: the layer's own.
+    scale : tuple of float
+        Lowest and highest value of each band, or of all of them; empty: the layer's own. [-]
+    """
+
+    bits: int = 255
+    pattern: Pattern = Pattern.FILL
+    bands: tuple[str, ...] = ()
+    scale: tuple[float, ...] = ()
+
+
+#: The layer as it is.
+DEFAULT = Style()
+
+#: Takes (plane, row, col) counts and the reader's style, gives (row, col, 4) uint8.
+Draw = Callable[[NDArray[Any], Style], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -47,79 +103,198 @@ class Layer:
     ----------
     title : str
     files : tuple of str
-        Endings of the rasters in the product's folder.
-    draw : callable
-        Takes (bands, row, col) counts and the chosen bits, gives (row, col, 4) uint8.
+        Endings of the rasters in the product's folder, where the reader names no bands.
+    draw : Draw
     mask : bool
         Masks are never averaged.
     band : int
         Of each of the files.
+    choices : int
+        How many bands the reader may name; 0: none.
+    pair : bool
+        Compares two products: `draw` gets the planes of the one, then those of the other.
     """
 
     title: str
     files: tuple[str, ...]
-    draw: Callable[[NDArray[Any], int], NDArray[np.uint8]]
+    draw: Draw
     mask: bool = False
     band: int = 1
+    choices: int = 0
+    pair: bool = False
 
 
-def _composite(*tops: float) -> Callable[[NDArray[Any], int], NDArray[np.uint8]]:
+def _scaled(counts: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
+    """Reflectance counts between two values [-], as 0..1."""
+    low, high = (np.asarray(v, np.float32)[..., None, None] for v in (low, high))
+    return np.clip((counts / np.float32(10000) - low) / (high - low), 0, 1)
+
+
+def _composite(*tops: float) -> Draw:
     """Three reflectances as red, green, blue; each from 0 to its top [-]; transparent where a band has no data."""
+    own = tuple(value for top in tops for value in (0.0, top))
 
-    def draw(counts: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-        scale = (255.0 / (10000.0 * np.array(tops, np.float32)))[:, None, None]
+    def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+        scale = np.array(style.scale or own, np.float32).reshape(-1, 2)
         image = np.zeros((*counts.shape[1:], 4), np.uint8)
-        image[..., :3] = np.moveaxis(np.clip(counts * scale, 0, 255), 0, 2)
-        image[..., 3] = np.where((counts > -10000).all(axis=0), 255, 0)
+        image[..., :3] = np.moveaxis(255 * _scaled(counts, scale[:, 0], scale[:, 1]), 0, 2)
+        image[..., 3] = np.where((counts > NO_DATA).all(axis=0), 255, 0)
         return image
 
     return draw
 
 
-def _ramp(colours: list[str], top: float) -> Callable[[NDArray[Any], int], NDArray[np.uint8]]:
-    """Counts from 0 (no data, transparent) to `top` along a ramp of colours."""
+def _table(colours: Sequence[str], places: NDArray[Any]) -> NDArray[np.uint8]:
+    """Opaque colours at `places` 0..1 of a ramp, (place, 4)."""
     stops = np.array([rgb(c) for c in colours], np.float32)
-    table = np.zeros((256, 4), np.uint8)
-    place = np.clip(np.arange(256) / top, 0, 1) * (len(stops) - 1)
+    table = np.full((len(places), 4), 255, np.uint8)
     for channel in range(3):
-        table[:, channel] = np.interp(place, np.arange(len(stops)), stops[:, channel])
-    table[1:, 3] = 255
+        table[:, channel] = np.interp(places * (len(stops) - 1), np.arange(len(stops)), stops[:, channel])
+    return table
 
-    def draw(counts: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+
+def _value(counts: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """One reflectance [-], or of two (near infrared, red) their NDVI [-]; and where there is data."""
+    observed: NDArray[np.bool_] = np.asarray((counts > NO_DATA).all(axis=0))
+    values = counts.astype(np.float32)
+    if len(counts) == 1:
+        return values[0] / 10000, observed
+    total = values[0] + values[1]
+    observed = observed & (total > 0)
+    return (values[0] - values[1]) / np.where(observed, total, 1), observed
+
+
+def _scale(colours: Sequence[str], low: float, high: float) -> Draw:
+    """A reflectance, or the NDVI of two, along a ramp of colours."""
+    table = _table(colours, np.linspace(0, 1, 256))
+
+    def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+        first, last = style.scale[:2] or (low, high)
+        value, observed = _value(counts)
+        place = np.clip((value - first) / (last - first), 0, 1)
+        return np.where(observed[..., None], table[(255 * place).astype(np.uint8)], 0).astype(np.uint8)
+
+    return draw
+
+
+def _ramp(colours: Sequence[str], unit: float, top: float) -> Draw:
+    """Counts (`unit` of them make 1; 0 is no data) from 0 to `top` along a ramp of colours."""
+
+    def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+        low, high = style.scale[:2] or (0.0, top)
+        table = _table(colours, np.clip((np.arange(256) / unit - low) / (high - low), 0, 1))
+        table[0] = 0
         return table[np.clip(counts[0], 0, 255).astype(np.uint8)]
 
     return draw
 
 
-def _bits(kind: str) -> Callable[[NDArray[Any], int], NDArray[np.uint8]]:
+def _bits(kind: str) -> Draw:
     """The chosen bits of a mask, each in its colour; where several are set the first of the theme's order wins."""
 
-    def draw(counts: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
         values = np.arange(256)
         table = np.zeros((256, 4), np.uint8)
-        for style in reversed(MASKS[kind]):
-            if style.bit & bits:
-                table[values & style.bit > 0] = (*rgb(style.colour), 255)
-        return table[counts[0].astype(np.uint8)]
+        for bit in reversed(MASKS[kind]):
+            if bit.bit & style.bits:
+                table[values & bit.bit > 0] = (*rgb(bit.colour), 255)
+        return _patterned(table[counts[0].astype(np.uint8)], style.pattern)
 
     return draw
 
 
-#: Counts of AOT (200 a unit) and water vapour (20 a g cm-2) at the end of their ramps.
-AOT_TOP, WATER_VAPOUR_TOP = 0.8, 5.0
+def _patterned(image: NDArray[np.uint8], pattern: Pattern) -> NDArray[np.uint8]:
+    """Keeps of the coloured pixels what the pattern shows. Pixels on a tile's border count as inside."""
+    if pattern is Pattern.OUTLINE:
+        around = np.pad(image, ((1, 1), (1, 1), (0, 0)), "edge")
+        same = np.ones(image.shape[:2], bool)
+        for row, col in ((0, 1), (2, 1), (1, 0), (1, 2)):
+            same &= (around[row : row + len(image), col : col + image.shape[1]] == image).all(axis=2)
+        image[same] = 0
+    elif pattern is Pattern.HATCH:
+        rows, cols = np.indices(image.shape[:2])
+        image[(rows + cols) % 8 >= 3] = 0
+    return image
 
-#: What can be asked for. Files are those of 10 m; a product that lacks one doesn't offer the layer.
+
+def _difference(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+    """Second minus first product, of a reflectance or of the NDVI; blue where it is less, red where it is more."""
+    half = len(counts) // 2
+    (before, seen), (after, too) = _value(counts[:half]), _value(counts[half:])
+    width = style.scale[-1] if style.scale else DIFFERENCE_TOP
+    place = np.clip((after - before) / (2 * width) + 0.5, 0, 1)
+    table = _table(DIVERGING, np.linspace(0, 1, 255))
+    return np.where((seen & too)[..., None], table[np.rint(254 * place).astype(np.uint8)], 0).astype(np.uint8)
+
+
+def _agreement(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+    """Where the chosen bits of a mask are set in both products, only in the first, only in the second."""
+    first, second = (plane.astype(np.uint8) & style.bits > 0 for plane in counts)
+    table = np.zeros((4, 4), np.uint8)
+    for place, name in ((1, "first"), (2, "second"), (3, "both")):
+        table[place] = (*rgb(AGREEMENT[name]), 255)
+    return _patterned(table[first + 2 * second], style.pattern)
+
+
+#: Counts of a reflectance without data.
+NO_DATA = -10000
+#: Ends of the ramps: AOT [-], water vapour [g cm-2], reflectance difference [-].
+AOT_TOP, WATER_VAPOUR_TOP, DIFFERENCE_TOP = 0.8, 5.0, 0.05
+#: Counts that make 1 of AOT, and 1 g cm-2 of water vapour.
+AOT_UNIT, WATER_VAPOUR_UNIT = 200, 20
+#: The rasters of NDVI.
+NDVI = ("SRE_B8.tif", "SRE_B4.tif")
+
+#: What can be asked for. Masks are those of 10 m; a product that lacks a file doesn't offer the layer.
 LAYERS: dict[str, Layer] = {
     "natural": Layer("Natural colour", ("SRE_B4.tif", "SRE_B3.tif", "SRE_B2.tif"), _composite(0.25, 0.25, 0.25)),
     "false": Layer("Infrared false colour", ("SRE_B8.tif", "SRE_B4.tif", "SRE_B3.tif"), _composite(0.5, 0.25, 0.25)),
     "natural-flat": Layer(
         "Natural colour, slope corrected", ("FRE_B4.tif", "FRE_B3.tif", "FRE_B2.tif"), _composite(0.25, 0.25, 0.25)
     ),
-    "aot": Layer("Aerosol optical thickness", ("ATB_R1.tif",), _ramp(AOT_RAMP, AOT_TOP * 200), band=2),
-    "water-vapour": Layer("Water vapour", ("ATB_R1.tif",), _ramp(WATER_VAPOUR_RAMP, WATER_VAPOUR_TOP * 20)),
-    "CLM": Layer("Clouds and shadows (CLM)", ("MASKS/CLM_R1.tif",), _bits("CLM"), mask=True),
-    "MG2": Layer("Geophysical mask (MG2)", ("MASKS/MG2_R1.tif",), _bits("MG2"), mask=True),
+    "rgb": Layer("Three bands", ("SRE_B11.tif", "SRE_B8.tif", "SRE_B4.tif"), _composite(0.4, 0.5, 0.25), choices=3),
+    "band": Layer("One band", ("SRE_B4.tif",), _scale(GREY_RAMP, 0, 0.4), choices=1),
+    "ndvi": Layer("NDVI", NDVI, _scale(NDVI_RAMP, -0.2, 1), choices=2),
+    "aot": Layer("Aerosol optical thickness", ("ATB_R1.tif",), _ramp(AOT_RAMP, AOT_UNIT, AOT_TOP), band=2),
+    "water-vapour": Layer(
+        "Water vapour", ("ATB_R1.tif",), _ramp(WATER_VAPOUR_RAMP, WATER_VAPOUR_UNIT, WATER_VAPOUR_TOP)
+    ),
+    **{kind: Layer(title, (f"MASKS/{kind}_R1.tif",), _bits(kind), mask=True) for kind, title in MASK_TITLES.items()},
+    "difference": Layer("Difference", ("SRE_B4.tif",), _difference, choices=1, pair=True),
+    "agreement": Layer("Masks agreed or not", ("MASKS/CLM_R1.tif",), _agreement, mask=True, choices=1, pair=True),
 }
+
+_REFLECTANCE = re.compile(rf"(SRE|FRE)_({'|'.join(DISTRIBUTED)})")
+
+
+def endings(name: str, style: Style) -> tuple[str, ...]:
+    """Endings of the rasters that a layer in some style is drawn from.
+
+    Raises
+    ------
+    LookupError
+        If there is no such layer, or it can't show the bands.
+    ValueError
+        If the scale doesn't fit.
+    """
+    layer = LAYERS[name]
+    files = layer.files
+    if style.bands:
+        if name == "difference" and style.bands == ("ndvi",):
+            files = NDVI
+        elif name == "agreement" and style.bands[0] in MASKS:
+            files = LAYERS[style.bands[0]].files
+        elif len(style.bands) == layer.choices and not layer.mask and all(map(_REFLECTANCE.fullmatch, style.bands)):
+            files = tuple(f"{band}.tif" for band in style.bands)
+        else:
+            raise LookupError(f"{name} of {', '.join(style.bands)}")
+    if style.scale:
+        pairs = [style.scale[i : i + 2] for i in range(0, len(style.scale), 2)]
+        if not all(len(pair) == 2 and np.isfinite(pair).all() and pair[0] < pair[1] for pair in pairs):
+            raise ValueError("a scale is a low and a higher value for each band")
+        if len(pairs) > 1 and len(pairs) != len(files):
+            raise ValueError(f"{len(pairs)} scales for {len(files)} bands")
+    return files
 
 
 def find(folder: Path, ending: str) -> Path | None:
@@ -129,33 +304,70 @@ def find(folder: Path, ending: str) -> Path | None:
 
 
 def layers(folder: Path) -> list[str]:
-    """Layers that the product in `folder` offers."""
-    return [name for name, layer in LAYERS.items() if all(find(folder, ending) for ending in layer.files)]
+    """Layers that the product in `folder` offers by itself."""
+    return [
+        name for name, layer in LAYERS.items() if not layer.pair and all(find(folder, ending) for ending in layer.files)
+    ]
+
+
+def bands(folder: Path) -> list[str]:
+    """Reflectances that the product in `folder` has: ``SRE_B2``, ``FRE_B2``."""
+    keys = (f"{kind}_{band}" for kind in ("SRE", "FRE") for band in DISTRIBUTED)
+    return [key for key in keys if find(folder, f"{key}.tif")]
 
 
 class _Open(threading.local):
     """The rasters a thread keeps open; the one used longest ago is closed first."""
 
     def __init__(self) -> None:
-        self.rasters: OrderedDict[str, rasterio.DatasetReader] = OrderedDict()
+        self.rasters: OrderedDict[tuple[str, int], rasterio.DatasetReader] = OrderedDict()
 
-    def get(self, path: Path) -> rasterio.DatasetReader:
-        name = str(path)
-        if name in self.rasters:
-            self.rasters.move_to_end(name)
+    def get(self, path: Path, overview: int = -1) -> rasterio.DatasetReader:
+        """The raster at full size, or one of its overviews, counted from 0."""
+        key = (str(path), overview)
+        if key in self.rasters:
+            self.rasters.move_to_end(key)
         else:
-            self.rasters[name] = rasterio.open(name)
+            level = {"overview_level": overview} if overview >= 0 else {}
+            self.rasters[key] = rasterio.open(path, **level)
             if len(self.rasters) > OPEN_RASTERS:
                 self.rasters.popitem(last=False)[1].close()
-        return self.rasters[name]
+        return self.rasters[key]
 
     def drop(self, path: Path) -> None:
-        raster = self.rasters.pop(str(path), None)
-        if raster is not None:
-            raster.close()
+        for key in [key for key in self.rasters if key[0] == str(path)]:
+            self.rasters.pop(key).close()
 
 
 _open = _Open()
+
+
+class Kept:
+    """The tiles drawn last, up to some bytes; safe to use from any thread.
+
+    A tile that several ask for at once may be drawn more than once: waiting for another's would block a thread.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._tiles: OrderedDict[str, bytes | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str, draw: Callable[[], bytes | None]) -> bytes | None:
+        """The tile `key`; drawn if it isn't there."""
+        with self._lock:
+            if key in self._tiles:
+                self._tiles.move_to_end(key)
+                return self._tiles[key]
+        image = draw()
+        with self._lock:
+            if key not in self._tiles:
+                self._tiles[key] = image
+                self._bytes += len(image or b"")
+            while self._bytes > self._limit:
+                self._bytes -= len(self._tiles.popitem(last=False)[1] or b"")
+        return image
 
 
 def _spans(start: int, stop: int, factor: float) -> Iterator[tuple[int, int, int]]:
@@ -197,7 +409,9 @@ def _read(path: Path, band: int, z: int, x: int, y: int, mask: bool, fill: int) 
     return out
 
 
-def tile(folder: Path, name: str, z: int, x: int, y: int, bits: int = 255) -> bytes | None:
+def tile(
+    folder: Path, name: str, z: int, x: int, y: int, style: Style = DEFAULT, other: Path | None = None
+) -> bytes | None:
     """One PNG of one layer.
 
     Parameters
@@ -208,8 +422,9 @@ def tile(folder: Path, name: str, z: int, x: int, y: int, bits: int = 255) -> by
         Key of `LAYERS`.
     z, x, y : int
         Level 0..`LAST`; column from the west, row from the north.
-    bits : int
-        Bits of a mask that are drawn.
+    style : Style
+    other : Path, optional
+        Folder of the second product, for the layers that compare two.
 
     Returns
     -------
@@ -222,21 +437,65 @@ def tile(folder: Path, name: str, z: int, x: int, y: int, bits: int = 255) -> by
         If a file of the layer is missing or damaged.
     """
     layer = LAYERS[name]
-    planes = []
-    for ending in layer.files:
-        path = find(folder, ending)
-        if path is None:
-            raise ProductError(folder, f"{ending} is missing")
-        try:
-            plane = _read(path, layer.band, z, x, y, layer.mask, -10000 if "RE_B" in ending else 0)
-        except RasterioIOError as fault:
-            _open.drop(path)
-            raise ProductError(path, f"can't be read: {fault}") from fault
-        if plane is None:
+
+    def read(path: Path, fill: int) -> NDArray[Any] | None:
+        return _read(path, layer.band, z, x, y, layer.mask, fill)
+
+    return _drawn(folder, name, style, other, read)
+
+
+def mercator(folder: Path, name: str, z: int, x: int, y: int, style: Style = DEFAULT) -> bytes | None:
+    """One PNG of 256 x 256 in Web Mercator's usual lattice (EPSG:3857, XYZ), for GIS and web maps; else as `tile`."""
+    layer = LAYERS[name]
+    resolution = 2 * MERCATOR / (256 * 2**z)
+    place = Affine(resolution, 0, x * 256 * resolution - MERCATOR, 0, -resolution, MERCATOR - y * 256 * resolution)
+
+    def read(path: Path, fill: int) -> NDArray[Any] | None:
+        raster = _open.get(path)
+        west, south, east, north = transform_bounds(raster.crs, "EPSG:3857", *raster.bounds)
+        left, top = place.c, place.f
+        right, bottom = left + 256 * resolution, top - 256 * resolution
+        if left >= east or right <= west or bottom >= north or top <= south:
             return None
-        planes.append(plane)
-    image = layer.draw(np.stack(planes), bits)
-    return _png(image)
+        ground = resolution / math.cosh((south + north) / 2 / 6378137)  # the projection stretches by 1 / cos(latitude)
+        level = sum(factor * raster.res[0] <= ground for factor in raster.overviews(layer.band)) - 1
+        with WarpedVRT(
+            _open.get(path, level),
+            crs="EPSG:3857",
+            transform=place,
+            width=256,
+            height=256,
+            nodata=fill,
+            src_nodata=fill,
+            resampling=Resampling.nearest if layer.mask else Resampling.bilinear,
+        ) as warped:
+            return warped.read(layer.band)
+
+    return _drawn(folder, name, style, None, read)
+
+
+def _drawn(
+    folder: Path,
+    name: str,
+    style: Style,
+    other: Path | None,
+    read: Callable[[Path, int], NDArray[Any] | None],
+) -> bytes | None:
+    planes = []
+    for root in (folder, other) if other else (folder,):
+        for ending in endings(name, style):
+            path = find(root, ending)
+            if path is None:
+                raise ProductError(root, f"{ending} is missing")
+            try:
+                plane = read(path, NO_DATA if "RE_B" in ending else 0)
+            except RasterioError as fault:
+                _open.drop(path)
+                raise ProductError(path, f"can't be read: {fault}") from fault
+            if plane is None:
+                return None
+            planes.append(plane)
+    return _png(LAYERS[name].draw(np.stack(planes), style))
 
 
 def _png(image: NDArray[np.uint8]) -> bytes:
@@ -258,7 +517,7 @@ def extent(folder: Path, name: str) -> tuple[float, float, float, float]:
         raise ProductError(folder, f"{LAYERS[name].files[0]} is missing")
     try:
         raster = _open.get(path)
-    except RasterioIOError as fault:
+    except RasterioError as fault:
         raise ProductError(path, f"can't be read: {fault}") from fault
     west, south, east, north = raster.bounds
     return west, north, east - west, north - south

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from PIL import Image
+from pyproj import Transformer
 
 from dashboard import routes, theme, tiles
 from dashboard.snapshot import Snapshots
@@ -22,6 +25,7 @@ from processing.errors import ProductError
 from processing.product import names
 from processing.settings import Settings
 from processing.store import Store
+from processing.store.models import Anomaly, Product
 from tests.dashboard_archive import fill, write_raster
 
 NAME = "SENTINEL2A_20230801-105031-000_L2A_T31TCJ_D_V1-4"
@@ -99,7 +103,7 @@ def test_coarse_raster_lies_on_the_same_lattice(tmp_path: Path, monkeypatch: pyt
     mask = (np.indices((50, 50)).sum(axis=0) % 2).astype(np.uint8)
     write_raster(root / names.file_path(NAME, "CLM_R2"), mask, resolution=20, **PLACE)
     monkeypatch.setitem(tiles.LAYERS, "R2", tiles.Layer("", ("MASKS/CLM_R2.tif",), tiles._bits("CLM"), mask=True))
-    drawn = pixels(tiles.tile(root, "R2", tiles.NATIVE, 0, 0, bits=1))[:100, :100, 3] == 255
+    drawn = pixels(tiles.tile(root, "R2", tiles.NATIVE, 0, 0, tiles.Style(bits=1)))[:100, :100, 3] == 255
     np.testing.assert_array_equal(drawn, np.kron(mask, np.ones((2, 2))) == 1)
 
 
@@ -112,7 +116,7 @@ def test_bits_are_drawn_in_their_colours_and_the_first_wins(tmp_path: Path) -> N
     for value in range(256):
         style = next((s for s in theme.MASKS["CLM"] if s.bit & value), None)
         assert tuple(image[value]) == ((*theme.rgb(style.colour), 255) if style else (0, 0, 0, 0))
-    only = pixels(tiles.tile(root, "CLM", tiles.NATIVE, 0, 0, bits=32))[:16, :16, 3].ravel()
+    only = pixels(tiles.tile(root, "CLM", tiles.NATIVE, 0, 0, tiles.Style(bits=32)))[:16, :16, 3].ravel()
     np.testing.assert_array_equal(only > 0, np.arange(256) & 32 > 0)
 
 
@@ -125,7 +129,7 @@ def test_no_data_is_transparent_in_every_layer(tmp_path: Path) -> None:
     atmosphere = np.full((2, 40, 40), 40, np.uint8)
     atmosphere[:, :10] = 0
     write_raster(root / names.file_path(NAME, "ATB_R1"), atmosphere, **PLACE)
-    assert tiles.layers(root) == ["natural", "aot", "water-vapour"]
+    assert tiles.layers(root) == ["natural", "band", "aot", "water-vapour"]
     for layer in tiles.layers(root):
         alpha = pixels(tiles.tile(root, layer, tiles.NATIVE, 0, 0))[:40, :40, 3]
         assert not alpha[:10].any()
@@ -243,6 +247,75 @@ def test_health_and_summary(client: tuple[Http, str, Settings]) -> None:
     assert health["newest_product_age_seconds"] > 0
     summary = http.get("/api/summary").json()
     assert summary["products"] == summary["simulated"] == health["products"]
+
+
+def test_layers_take_a_style(client: tuple[Http, str, Settings]) -> None:
+    http, product, _ = client
+    plain = http.get(f"/tiles/{product}/band/5/0/0")
+    scaled = http.get(f"/tiles/{product}/band/5/0/0", params={"bands": "SRE_B8", "range": "0.1,0.3"})
+    assert plain.status_code == scaled.status_code == 200
+    assert plain.content != scaled.content
+    assert plain.headers["etag"] != scaled.headers["etag"]
+    for parameters, status in (
+        ({"range": "1"}, 422),
+        ({"range": "a,b"}, 422),
+        ({"bands": "SRE_B1"}, 404),
+        ({"with": product}, 404),
+        ({"pattern": "dots"}, 422),
+    ):
+        assert http.get(f"/tiles/{product}/band/5/0/0", params=parameters).status_code == status, parameters
+    assert http.get(f"/tiles/{product}/difference/5/0/0").status_code == 404
+    assert http.get(f"/tiles/{product}/difference/5/0/0", params={"with": "nobody"}).status_code == 404
+
+
+def test_difference_is_kept_for_ever_only_by_both_digests(client: tuple[Http, str, Settings]) -> None:
+    http, product, _ = client
+    other = product.replace("_V1-3", "_V1-4").replace("20230801", "20230806").replace("SENTINEL2B", "SENTINEL2A")
+    shas = [hashlib.sha256(name.encode()).hexdigest()[:12] for name in (product, other)]
+    asked = {"with": other, "v": ",".join(shas)}
+    answer = http.get(f"/tiles/{product}/difference/5/0/0", params=asked)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert "immutable" in answer.headers["cache-control"]
+    half = http.get(f"/tiles/{product}/difference/5/0/0", params={"with": other, "v": shas[0]})
+    assert "immutable" not in half.headers["cache-control"]
+
+
+def test_web_mercator_for_gis(client: tuple[Http, str, Settings]) -> None:
+    http, product, _ = client
+    assert http.get(f"/xyz/{product}/natural/11/0/0.png").status_code == 204
+    assert http.get(f"/xyz/{product}/natural/19/0/0.png").status_code == 404
+    west, north = Transformer.from_crs("EPSG:32631", "EPSG:4326", always_xy=True).transform(300_480, 4_899_520)
+    col = int((west / 360 + 0.5) * 2**12)
+    row = int((0.5 - math.asinh(math.tan(math.radians(north))) / (2 * math.pi)) * 2**12)
+    answer = http.get(f"/xyz/{product}/natural/12/{col}/{row}.png")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert Image.open(io.BytesIO(answer.content)).size == (256, 256)
+
+
+def test_damaged_product_is_named_and_opens_one_anomaly(client: tuple[Http, str, Settings]) -> None:
+    http, product, settings = client
+    store = Store(settings.url)
+    with store.read() as session:
+        row = session.scalars(sa.select(Product).where(Product.identifier != product).order_by(Product.id)).first()
+        assert row is not None
+        damaged = row.identifier
+        folder = settings.archive / row.path
+    path = tiles.find(folder, "SRE_B8.tif")
+    assert path is not None
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 3])
+    try:
+        for y in (0, 0):
+            answer = http.get(f"/tiles/{damaged}/band/5/0/{y}", params={"bands": "SRE_B8"})
+            assert answer.status_code == 500
+            assert "SRE_B8.tif" in answer.json()["detail"]
+        with store.read() as session:
+            anomaly = session.scalars(sa.select(Anomaly).where(Anomaly.signature == "damaged product")).one()
+            assert "SRE_B8.tif" in anomaly.last
+            assert anomaly.count == 1
+    finally:
+        path.write_bytes(whole)
+        store.dispose()
 
 
 def test_missing_product_folder_is_404(client: tuple[Http, str, Settings]) -> None:
