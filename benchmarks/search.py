@@ -27,7 +27,7 @@ from processing.store.search import Search
 
 FIRST = datetime(2016, 1, 1, 10, 30, tzinfo=UTC)
 VERSIONS = ("V1_3", "V1_4")
-REPEATS = 40
+REPEATS = 20
 
 
 def tiles(count: int) -> list[str]:

@@ -16,7 +16,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from panel.io.fastapi import add_applications
 from starlette.types import Receive, Scope, Send
 
-from dashboard import frame, routes
+from dashboard import frame, routes, stac
 from dashboard.pages.coverage import Coverage
 from dashboard.pages.production import Production
 from dashboard.pages.products import Products
@@ -48,6 +48,7 @@ def create(settings: Settings) -> FastAPI:
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.include_router(routes.router(settings, store, snapshots))
+    app.include_router(stac.router(settings, store))
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import time
+import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from dashboard import queries, tiles
 from dashboard.snapshot import Snapshots
@@ -186,6 +189,29 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         """One PNG of 256 x 256 in Web Mercator, for GIS and web maps; 204 outside of the product."""
         return await answer(request, product, layer, (z, x, y), v, look, xyz=True)
 
+    @routes.get("/products/{product}/thumbnail")
+    async def thumbnail(request: Request, product: str, v: str = "") -> Response:
+        """The whole product in natural colour, 256 pixels wide or high."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(pool, folder, product)
+        lasting = v and found.manifest_sha.startswith(v)
+        etag = f'"{found.manifest_sha[:24]}-{tiles.RENDERING}"'
+        headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}
+        if etag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        try:
+            image = await loop.run_in_executor(pool, tiles.thumbnail, settings.archive / found.path, "natural")
+        except ProductError as fault:
+            raise HTTPException(404, str(fault)) from fault
+        return Response(image, media_type="image/png", headers=headers)
+
+    @routes.get("/products/{product}/zip")
+    def package(product: str) -> Response:
+        """The whole product as one zip, its files as they are."""
+        root = settings.archive / folder(product).path
+        named = {"Content-Disposition": f'attachment; filename="{product}.zip"'}
+        return StreamingResponse(zipped(product, _files(root)), media_type="application/zip", headers=named)
+
     @routes.get("/products/{product}/files")
     def files(product: str) -> list[dict[str, Any]]:
         """Files of a product: name, size in bytes, address."""
@@ -195,13 +221,18 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             for name, path in _files(root).items()
         ]
 
-    @routes.get("/products/{product}/files/{name:path}")
-    def file(product: str, name: str) -> Response:
-        """One file of a product."""
-        path = _files(settings.archive / folder(product).path).get(name)
+    @routes.api_route("/products/{product}/files/{name:path}", methods=["GET", "HEAD"])
+    def file(request: Request, product: str, name: str) -> Response:
+        """One file of a product; parts of it on request, so that a COG can be read from afar."""
+        found = folder(product)
+        path = _files(settings.archive / found.path).get(name)
         if path is None:
             raise HTTPException(404, f"{product} has no file {name}")
-        return FileResponse(path)
+        digest = hashlib.sha256(f"{found.manifest_sha}/{name}".encode()).hexdigest()[:24]
+        headers = {"ETag": f'"{digest}"', "Access-Control-Allow-Origin": "*"}
+        if digest in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return FileResponse(path, headers=headers)
 
     @routes.get("/api/summary")
     def summary() -> dict[str, Any]:
@@ -218,6 +249,36 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         }
 
     return routes
+
+
+class _Pipe(io.RawIOBase):
+    """What a zip writes, until it is taken."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def take(self) -> bytes:
+        taken, self._parts = b"".join(self._parts), []
+        return taken
+
+
+def zipped(name: str, files: dict[str, Path]) -> Iterator[bytes]:
+    """A zip of `files` in the folder `name`, made while it is sent: rasters are compressed already, so it stores."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+        for inside, path in files.items():
+            with path.open("rb") as source, archive.open(f"{name}/{inside}", "w", force_zip64=True) as target:
+                while chunk := source.read(1 << 20):
+                    target.write(chunk)
+                    yield pipe.take()
+    yield pipe.take()
 
 
 def _files(root: Path) -> dict[str, Path]:

@@ -498,6 +498,32 @@ def _drawn(
     return _png(LAYERS[name].draw(np.stack(planes), style))
 
 
+def thumbnail(folder: Path, name: str, side: int = 256) -> bytes:
+    """The whole of a product in one layer as a PNG whose longer side has `side` pixels.
+
+    Raises
+    ------
+    ProductError
+        If a file of the layer is missing or damaged.
+    """
+    layer = LAYERS[name]
+    planes = []
+    for ending in layer.files:
+        path = find(folder, ending)
+        if path is None:
+            raise ProductError(folder, f"{ending} is missing")
+        try:
+            raster = _open.get(path)
+            scale = side / max(raster.width, raster.height)
+            shape = (max(1, round(raster.height * scale)), max(1, round(raster.width * scale)))
+            how = Resampling.nearest if layer.mask else Resampling.average
+            planes.append(raster.read(layer.band, out_shape=shape, resampling=how))
+        except RasterioError as fault:
+            _open.drop(path)
+            raise ProductError(path, f"can't be read: {fault}") from fault
+    return _png(layer.draw(np.stack(planes), Style()))
+
+
 def _png(image: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image, "RGBA").save(stream, "PNG", compress_level=1)

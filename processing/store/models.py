@@ -305,6 +305,7 @@ class Product(Base):
         sa.Index(None, "tile", "version", "sensing"),
         sa.Index(None, "sensing", "id"),
         sa.Index(None, "published", "id"),
+        sa.Index(None, "relative_orbit", "sensing", "id"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -23,11 +22,12 @@ from sqlalchemy.orm import Session
 from .. import tiling
 from ..bands import PLATFORMS
 from ..errors import SearchError
-from ..versions import VERSIONS
 from .models import Product, Quality, Site, SiteTile, Tile
 
 #: What answers can be ordered by; a minus: last first.
 ORDERS = ("-sensing", "sensing", "-published", "published")
+#: More tiles than these are not looked up one by one.
+MANY = 40
 #: Flags of a date's quality, and the words that a reader may use for them.
 FLAGS = {"rain": "rain", "hotspot": "hot_spot", "glint": "sun_glint", "sunglint": "sun_glint", "cirrus": "cirrus"}
 #: Parts of the names of products and of Level-1C packages that say nothing that could be searched for.
@@ -253,7 +253,9 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
         conditions.append(Product.identifier.in_(search.identifiers))
     tiles = _tiles(session, search)
     if tiles is not None:
-        conditions.append(Product.tile.in_(sorted(tiles)))
+        # Of many tiles the products are better met in order of time, than all found and sorted: no index for them.
+        tile = Product.tile if len(tiles) <= MANY else Product.tile.concat("")
+        conditions.append(tile.in_(sorted(tiles)))
     for name, column in (("platforms", Product.platform), ("orbits", Product.relative_orbit)):
         if values := getattr(search, name):
             conditions.append(column.in_(values))
@@ -267,7 +269,8 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
         conditions.append(Product.published < search.published_before)
     if not search.versions:
         current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
-        conditions.append(Product.version == current)
+        produced = session.scalars(sa.select(Tile.current_version).distinct()).all()
+        conditions += [Product.version.in_(produced), Product.version == current]  # the first is for the index
     elif search.versions != ("all",):
         conditions.append(Product.version.in_(search.versions))
     measured = ((search.cloud, Quality.cloud_percent), (search.aot, Quality.aot_mean))
@@ -337,7 +340,13 @@ def _key(after: str) -> tuple[datetime, int]:
     raise SearchError(f"{after} is no key of a page")
 
 
-def known(session: Session) -> dict[str, Any]:
-    """What a form can offer: ``sites`` (code to name), ``versions``, ``platforms``."""
-    sites = session.execute(sa.select(Site.code, Site.name).where(Site.active).order_by(Site.priority, Site.name))
-    return {"sites": dict(sites.tuples().all()), "versions": list(VERSIONS), "platforms": list(PLATFORMS)}
+def extent(session: Session) -> tuple[tuple[float, float, float, float], datetime | None]:
+    """West, south, east, north of all tiles [deg], and the time of the first product; the world without tiles."""
+    tree, names = _tree(tuple(session.scalars(sa.select(Tile.mgrs).order_by(Tile.mgrs))))
+    first = session.scalar(sa.select(sa.func.min(Product.sensing)))
+    if not names:
+        return (-180.0, -90.0, 180.0, 90.0), first
+    bounds = np.array([polygon.bounds for polygon in tree.geometries])
+    west, south = np.maximum(bounds[:, :2].min(axis=0), (-180, -90)).tolist()
+    east, north = np.minimum(bounds[:, 2:].max(axis=0), (180, 90)).tolist()
+    return (west, south, east, north), first

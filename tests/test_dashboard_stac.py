@@ -1,0 +1,325 @@
+"""The STAC API, asked by other people's clients over real HTTP, and its items read by other people's models."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pystac
+import pystac_client
+import pytest
+import rasterio
+import sqlalchemy as sa
+import uvicorn
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from PIL import Image
+from stac_pydantic import api
+
+from dashboard import routes, stac
+from dashboard.snapshot import Snapshots
+from processing import product as products
+from processing.errors import SearchError
+from processing.settings import Settings
+from processing.store import Store, search
+from processing.store.models import Product, Quality
+from processing.store.search import Search
+from tests import product_scenes
+from tests.browser import free_port
+from tests.dashboard_archive import fill
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store, Settings]]:
+    """Address, store and settings of a centre whose plain routes are served."""
+    settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    with store.write() as session:
+        fill(settings, session, size=64)
+    app = FastAPI()
+    app.include_router(routes.router(settings, store, Snapshots(store)))
+    app.include_router(stac.router(settings, store))
+    server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    yield f"http://localhost:{settings.port}", store, settings
+    server.should_exit = True
+    thread.join()
+    store.dispose()
+
+
+def stored(store: Store, *where: sa.ColumnElement[bool]) -> set[str]:
+    with store.read() as session:
+        query = sa.select(Product.identifier).join(Quality, Quality.job_id == Product.job_id)
+        return set(session.scalars(query.where(*where)))
+
+
+def test_every_answer_is_as_the_standard_says(centre: tuple[str, Store, Settings]) -> None:
+    address, _, _ = centre
+    landing = httpx.get(f"{address}/stac").json()
+    api.LandingPage.model_validate(landing)
+    for link in landing["links"]:
+        if link.get("method") != "POST" and link["rel"] != "service-desc":
+            assert httpx.get(link["href"]).status_code == 200, link
+    api.Conformance.model_validate(httpx.get(f"{address}/stac/conformance").json())
+    api.Collections.model_validate(httpx.get(f"{address}/stac/collections").json())
+    for name in stac.TITLES:
+        answer = httpx.get(f"{address}/stac/collections/{name}/items", params={"limit": 100})
+        assert answer.headers["content-type"] == stac.GEOJSON
+        assert answer.headers["access-control-allow-origin"] == "*"
+        found = api.ItemCollection.model_validate(answer.json())
+        assert {item.collection for item in found.features} == {name}
+        for whole in answer.json()["features"]:
+            links = {link["rel"]: link["href"] for link in whole["links"]}
+            assert httpx.get(links["self"]).json() == whole
+            item = pystac.Item.from_dict(whole)
+            assert item.properties["muscate:simulated"]
+            assert "SIMULATED" in item.properties["description"]
+            assert item.bbox[0] < item.bbox[2]
+
+
+def test_client_finds_the_products(centre: tuple[str, Store, Settings]) -> None:
+    address, store, _ = centre
+    client = pystac_client.Client.open(f"{address}/stac")
+    assert {c.id for c in client.get_collections()} == set(stac.TITLES)
+    first, last = datetime(2023, 8, 6, tzinfo=UTC), datetime(2023, 8, 17, tzinfo=UTC)
+    cloudless = sa.and_(Product.version == "V1_4", Quality.cloud_percent < 15)
+    toulouse = {"type": "Point", "coordinates": [1.44, 43.6]}
+    filters: dict[str, Any] = {"filter_lang": "cql2-json"}
+    cloud = {"op": "<", "args": [{"property": "eo:cloud_cover"}, 15]}
+    date = {"op": "between", "args": [{"property": "datetime"}, first.isoformat(), last.isoformat()]}
+    either = {"op": "in", "args": [{"property": "platform"}, ["sentinel-2a", "sentinel-2c"]]}
+    for method in ("GET", "POST"):
+        wanted: list[tuple[dict[str, Any], tuple[sa.ColumnElement[bool], ...]]] = [
+            ({}, (Product.version == "V1_4",)),
+            ({"collections": [stac.ALL]}, ()),
+            ({"collections": ["landsat"]}, (sa.false(),)),
+            ({"bbox": (1.2, 43.3, 1.6, 43.8)}, (Product.version == "V1_4", Product.tile == "31TCJ")),
+            ({"intersects": toulouse}, (Product.version == "V1_4", Product.tile == "31TCJ")),
+            ({"datetime": (first, last)}, (Product.version == "V1_4", Product.sensing.between(first, last))),
+            ({"datetime": "2023-08-06"}, (Product.version == "V1_4", sa.func.date(Product.sensing) == "2023-08-06")),
+            ({"filter": cloud, **filters}, (cloudless,)),
+            ({"filter": {"op": "and", "args": [cloud, date, either]}, **filters},
+             (cloudless, Product.sensing.between(first, last), Product.platform == "S2A")),
+        ]  # fmt: skip
+        if method == "POST":
+            wanted.append(({"query": {"eo:cloud_cover": {"lt": 15}, "grid:code": {"eq": "MGRS-31TCJ"}}},
+                           (cloudless, Product.tile == "31TCJ")))  # fmt: skip
+        for parameters, where in wanted:
+            found = client.search(method=method, limit=5, **parameters)
+            names = [item.id for item in found.items()]
+            assert set(names) == stored(store, *where), (method, parameters)
+            assert len(names) == len(set(names))
+    assert len(stored(store, cloudless)) > 3
+
+
+def test_pages_are_sorted_and_joined(centre: tuple[str, Store, Settings]) -> None:
+    address, store, _ = centre
+    client = pystac_client.Client.open(f"{address}/stac")
+    for method in ("GET", "POST"):
+        for sortby, read in (("datetime", "datetime"), ("-datetime", "datetime"), ("-published", "published")):
+            search = client.search(method=method, limit=3, sortby=sortby)
+            pages = list(search.pages_as_dicts())
+            values = [item["properties"][read] for page in pages for item in page["features"]]
+            assert len(pages) > 5
+            assert all(page["numberReturned"] == 3 for page in pages[:-1])
+            assert values == sorted(values, reverse=sortby.startswith("-"))
+            assert len(values) == len(stored(store, Product.version == "V1_4"))
+
+
+def test_named_product_is_found_in_whatever_version(centre: tuple[str, Store, Settings]) -> None:
+    address, store, _ = centre
+    old = sorted(stored(store, Product.version == "V1_3"))[0]
+    found = httpx.get(f"{address}/stac/search", params={"ids": old}).json()["features"]
+    assert [(item["id"], item["collection"]) for item in found] == [(old, stac.ALL)]
+    assert found[0]["properties"]["deprecated"]
+    assert httpx.get(f"{address}/stac/collections/{stac.CURRENT}/items/{old}").status_code == 404
+    assert httpx.get(f"{address}/stac/collections/{stac.ALL}/items/{old}").json()["id"] == old
+
+
+def test_fields_are_left_out(centre: tuple[str, Store, Settings]) -> None:
+    address, _, _ = centre
+    ask = {"fields": {"include": ["id", "properties.eo:cloud_cover"], "exclude": ["assets", "geometry"]}, "limit": 1}
+    item = httpx.post(f"{address}/stac/search", json=ask).json()["features"][0]
+    assert set(item["properties"]) == {"datetime", "eo:cloud_cover"}
+    assert not {"assets", "geometry"} & set(item)
+    item = httpx.get(f"{address}/stac/search", params={"fields": "-assets", "limit": 1}).json()["features"][0]
+    assert "assets" not in item
+    assert "platform" in item["properties"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {"bbox": [0, 0, 1]},
+        {"bbox": [0, 50, 1, 40]},
+        {"bbox": [0, 0, 1, 1], "intersects": {"type": "Point", "coordinates": [0, 0]}},
+        {"intersects": {"type": "Point"}},
+        {"intersects": "{"},
+        {"datetime": "yesterday"},
+        {"datetime": "2023-08-17/2023-08-01"},
+        {"datetime": "../.."},
+        {"limit": 0},
+        {"limit": "many"},
+        {"token": "../../etc/passwd"},
+        {"sortby": [{"field": "bytes", "direction": "asc"}]},
+        {"filter": {"op": "or", "args": []}},
+        {"filter": {"op": "<", "args": [{"property": "path"}, 1]}},
+        {"filter": {"op": "<", "args": [{"property": "eo:cloud_cover"}, "much"]}},
+        {"filter": {"op": "like", "args": [{"property": "grid:code"}, "%"]}},
+        {"filter": "eo:cloud_cover < 10", "filter-lang": "cql2-text"},
+        {"query": {"eo:cloud_cover": 5}},
+        {"query": {"eo:cloud_cover": {"near": 5}}},
+    ],
+)  # fmt: skip
+def test_what_is_not_understood_is_refused_with_the_reason(
+    centre: tuple[str, Store, Settings], ask: dict[str, Any]
+) -> None:
+    answers = [
+        httpx.post(f"{centre[0]}/stac/search", json=ask),
+        httpx.get(
+            f"{centre[0]}/stac/search",
+            params={k: v if isinstance(v, str | int) else json.dumps(v).strip("[]") for k, v in ask.items()},
+        ),
+    ]
+    for answer in answers:
+        assert answer.status_code == 400
+        assert answer.json()["description"]
+
+
+@pytest.mark.parametrize(
+    "path", ["collections/landsat", "collections/landsat/items", f"collections/{stac.ALL}/items/x"]
+)
+def test_unknown_is_404(centre: tuple[str, Store, Settings], path: str) -> None:
+    assert httpx.get(f"{centre[0]}/stac/{path}").status_code == 404
+
+
+def test_assets_can_be_taken_whole_and_in_parts(centre: tuple[str, Store, Settings]) -> None:
+    address, _, settings = centre
+    item = pystac.Item.from_dict(httpx.get(f"{address}/stac/search", params={"limit": 1}).json()["features"][0])
+    red = item.assets["SRE_B4"]
+    assert "SIMULATED" not in (red.title or "")
+    whole = httpx.get(red.href)
+    assert len(whole.content) == red.extra_fields["file:size"]
+    part = httpx.get(red.href, headers={"Range": "bytes=100-299"})
+    assert (part.status_code, part.content) == (206, whole.content[100:300])
+    etag = whole.headers["etag"]
+    assert httpx.get(red.href, headers={"If-None-Match": etag}).status_code == 304
+    changed = httpx.get(red.href, headers={"Range": "bytes=100-299", "If-Range": '"another"'})
+    assert (changed.status_code, changed.content) == (200, whole.content)
+    assert int(httpx.head(red.href).headers["content-length"]) == len(whole.content)
+    with rasterio.open(f"/vsicurl/{red.href}") as raster:  # reads parts of it
+        assert raster.read(1).shape == (64, 64)
+    picture = Image.open(io.BytesIO(httpx.get(item.assets["thumbnail"].href).content))
+    assert picture.size == (256, 256)
+    assert np.asarray(picture)[..., 3].any()
+    package = zipfile.ZipFile(io.BytesIO(httpx.get(item.assets["package"].href).content))
+    assert package.testzip() is None
+    root = next(settings.archive.glob(f"*/*/{item.id}"))
+    for name in package.namelist():
+        assert package.read(name) == (root.parent / name).read_bytes()
+    assert len(package.namelist()) == sum(path.is_file() for path in root.rglob("*"))
+
+
+def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
+    """Of a product that the writer wrote: place and sun from its XML, sums from its manifest."""
+    scene = product_scenes.scene()
+    path = products.write(product_scenes.l2a(scene), scene, tmp_path, produced=product_scenes.PRODUCED)
+    row = Product(
+        **{"identifier": path.name, "tile": "31UER", "platform": "S2A", "sensing": scene.sensing, "version": "V1_4"},
+        **{"relative_orbit": 94, "revision": 0, "manifest_sha": "0" * 64, "published": scene.sensing, "mode": "init"},
+        **{"simulated": False, "valid": True, "current": True, "l1c": [], "absent": []},
+    )
+    found = search.Found(row, None, True)
+    item = stac.item("http://x", path, found, None, "suspect")
+    api.Item.model_validate(item)
+    properties = item["properties"]
+    assert properties["muscate:verdict"] == "suspect"
+    assert properties["view:sun_elevation"] == pytest.approx(90 - 31.25, abs=0.01)
+    assert "description" not in properties
+    with rasterio.open(path / products.names.file_path(path.name, "SRE_B4")) as raster:
+        assert properties["proj:shape"] == [raster.height, raster.width]
+        assert properties["proj:transform"] == list(raster.transform)[:6]
+        assert properties["proj:bbox"] == list(raster.bounds)
+        assert properties["proj:code"] == raster.crs.to_string()
+    for asset in item["assets"].values():
+        if "file:checksum" in asset:
+            content = (path / asset["href"].split("/files/")[1]).read_bytes()
+            assert asset["file:checksum"] == "1220" + hashlib.sha256(content).hexdigest()
+    assert sum("file:checksum" in asset for asset in item["assets"].values()) > 30
+    assert item["assets"]["SRE_B8A"]["bands"][0]["eo:center_wavelength"] == 0.865
+
+
+def test_tile_across_the_antimeridian_is_cut_there() -> None:
+    geometry, (west, south, east, north) = stac.footprint("01KAB")
+    assert geometry["type"] == "MultiPolygon"
+    longitudes = np.array([point[0] for part in geometry["coordinates"] for ring in part for point in ring])
+    assert ((longitudes >= -180) & (longitudes <= 180)).all()
+    assert west > 170
+    assert -180 < east < -170
+    assert south < north
+
+
+_moments = st.datetimes(datetime(2015, 6, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+_searches = st.builds(
+    Search,
+    tiles=st.sampled_from([(), ("31TCJ",), ("31TCJ", "40KCB")]),
+    sites=st.sampled_from([(), ("alps",)]),
+    area=st.sampled_from([None, search.rectangle(1, 43, 2, 44), search.rectangle(177, -20, -178, 4)]),
+    first=st.none() | _moments,
+    last=st.none() | _moments,
+    changed_since=st.none() | _moments,
+    published_before=st.none() | _moments,
+    versions=st.sampled_from([(), ("all",), ("V1_3",), ("V1_3", "V1_4")]),
+    platforms=st.sampled_from([(), ("S2A",), ("S2A", "S2C")]),
+    orbits=st.sampled_from([(), (51,), (51, 94)]),
+    cloud=st.tuples(st.none() | st.integers(0, 50), st.none() | st.floats(50, 100)),
+    aot=st.tuples(st.none(), st.none() | st.floats(0, 1)),
+    flags=st.sampled_from([(), ("rain",), ("rain", "cirrus")]),
+    simulated=st.sampled_from([None, True, False]),
+    order=st.sampled_from(search.ORDERS),
+)
+
+
+@given(wanted=_searches)
+@hypothesis_settings(deadline=None, max_examples=150)
+def test_address_of_a_search_asks_for_that_search(wanted: Search) -> None:
+    """There and back: what the page shows as the query finds what the page finds."""
+    if wanted.first and wanted.last and wanted.first > wanted.last:
+        with pytest.raises(SearchError):
+            stac.asked(dict(httpx.URL("http://x" + stac.address(wanted)).params))
+        return
+    back = stac.asked(dict(httpx.URL("http://x" + stac.address(wanted)).params)).search
+    everything = bool(wanted.versions)
+    assert (back.area is None) == (wanted.area is None)
+    assert wanted.area is None or back.area.equals(wanted.area)
+    again = vars(back) | {"area": None, "withdrawn": False}
+    assert again == vars(wanted) | {"area": None, "withdrawn": False}
+    assert back.withdrawn == everything
+
+
+def test_strict_comparisons_leave_the_value_itself_out() -> None:
+    at = datetime(2023, 8, 15, tzinfo=UTC)
+    tests = [("<", "cloud"), (">", "cloud")]
+    for operator, field in tests:
+        found = stac.filtered(Search(), {"op": operator, "args": [{"property": "eo:cloud_cover"}, 10]})
+        assert 10 not in getattr(found, field)
+    after = stac.filtered(Search(), {"op": ">", "args": [{"property": "published"}, {"timestamp": at.isoformat()}]})
+    assert after.changed_since == at + timedelta(microseconds=1)
