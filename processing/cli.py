@@ -141,7 +141,12 @@ def process(
     tile: Annotated[str | None, typer.Option(help="Tile, where a package holds several.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the chain alone, without a store: Level-1C products of one tile, in time order, to MUSCATE products."""
+    """Run the chain alone, without a store: Level-1C products of one tile, in time order, to MUSCATE products.
+
+    The first date, and one after a gap of a fortnight (a month before July 2017), starts from the next dates given,
+    which are run backward in time; from nothing where there are none. A date older than those already in --state
+    starts from the state that preceded it, and changes nothing that is already there.
+    """
     from .production import series
     from .versions import parameters
 

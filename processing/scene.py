@@ -26,6 +26,12 @@ SATURATED_COUNTS = 65535
 #: Pixels of `Ancillary.terrain`: terrain models of the whole Earth have some 30 m. [m]
 TERRAIN_RESOLUTION = 20
 
+
+def day_of(sensing: datetime) -> int:
+    """Days since 2000-01-01 (UTC)."""
+    return (sensing.astimezone(UTC).date() - EPOCH).days
+
+
 V = TypeVar("V")
 P = TypeVar("P", bound=np.generic)
 
@@ -200,6 +206,10 @@ class Scene:
         True where the Level-1C says that it was made by `muscate simulate`.
     physical_gain : mapping of band to float
         PHYSICAL_GAINS of the Level-1C, for the product's metadata; empty where it gives none. [counts W-1 m2 sr um]
+    spacing : mapping of band to int
+        Of a thinned scene, which serves the coarse grid alone: `counts` and `detectors` have every so many rows and
+        columns of the band; the counts are the low-pass samples of its 5/3 wavelet, centred on those pixels, and 0
+        where they hold something unobserved. Empty for a whole scene.
     """
 
     tile: str
@@ -220,11 +230,12 @@ class Scene:
     ancillary: Ancillary
     simulated: bool = False
     physical_gain: Mapping[str, float] = field(default_factory=dict)
+    spacing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def day(self) -> int:
         """Days since 2000-01-01 (UTC)."""
-        return (self.sensing.astimezone(UTC).date() - EPOCH).days
+        return day_of(self.sensing)
 
 
 @dataclass(frozen=True)
@@ -240,7 +251,7 @@ class Composite:
     resolution : int
         Of the coarse grid. [m]
     sensing : datetime
-        The newest date that went in, UTC.
+        The last date that went in, UTC: the newest one, but for a few cells after a backward start.
     day : (row, col) int16
         Date of each pixel as days since 2000-01-01, -1 without data.
     toa : dict of band to (row, col) float32
@@ -263,6 +274,8 @@ class Composite:
     blue : (term, row, col) float32
         Surface reflectance of each pixel's date in the AOT's blue band as a polynomial in AOT, constant term first:
         what MAJA's reduced tables by date (LTC) tell of it.
+    backward : bool
+        Made of later dates in inverse order of time, to begin a series with: `sensing` is then the oldest of them.
     """
 
     tile: str
@@ -282,6 +295,7 @@ class Composite:
     shadow: NDArray[np.bool_]
     aot: NDArray[np.float32]
     blue: NDArray[np.float32]
+    backward: bool = False
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def test_bad_inputs_are_named_and_the_others_go_on(packages: list[Path], tmp_pat
     results = {r["l1c"]: r for r in map(json.loads, done.stdout.splitlines())}
     assert len(results) == 6
     assert results[packages[0].name]["status"] == results[packages[3].name]["status"] == "valid"
-    assert results[packages[0].name]["mode"] == "init"
+    assert results[packages[0].name]["mode"] == "backward"
     assert results[packages[3].name]["mode"] == "nominal"
     for path, fault in ((truncated, "B04"), (missing, "B8A"), (bomb, "times its size"), (nothing, "")):
         result = results[path.name]
@@ -88,15 +88,32 @@ def test_bad_inputs_are_named_and_the_others_go_on(packages: list[Path], tmp_pat
 
 @pytest.mark.slow
 def test_state_carries_the_past_from_run_to_run(packages: list[Path], tmp_path: Path) -> None:
-    """One run over three dates and three runs over one date each make the same pixels."""
-    first = muscate("process", *packages[1:4], "--out", tmp_path / "one", "--json")
+    """One run over two dates and two runs over one date each make the same pixels; a late date changes none."""
+    first = muscate("process", packages[1], "--out", tmp_path / "one", "--state", tmp_path / "one_state")
     assert first.returncode == 0, first.stderr
-    for package in packages[1:4]:
-        done = muscate("process", package, "--out", tmp_path / "three", "--state", tmp_path / "state", "--json")
+    shutil.copytree(tmp_path / "one_state", tmp_path / "two_state")
+    for packed, name in ((packages[2:5:2], "one"), (packages[2:3], "two"), (packages[4:5], "two")):
+        done = muscate("process", *packed, "--out", tmp_path / name, "--state", tmp_path / f"{name}_state", "--json")
         assert done.returncode == 0, done.stderr
+        assert {json.loads(line)["mode"] for line in done.stdout.splitlines()} == {"nominal"}
     one = {p.name: p.read_bytes() for p in (tmp_path / "one").rglob("*.tif")}
-    three = {p.name: p.read_bytes() for p in (tmp_path / "three").rglob("*.tif")}
-    assert one == three
+    two = {p.name: p.read_bytes() for p in (tmp_path / "two").rglob("*.tif")}
+    assert two
+    assert two.items() <= one.items()
+
+    late = muscate("process", packages[3], "--out", tmp_path / "one", "--state", tmp_path / "one_state", "--json")
+    assert late.returncode == 0, late.stderr
+    told = json.loads(late.stdout)
+    assert (told["mode"], told["late"]) == ("nominal", True)
+    assert one.items() <= {p.name: p.read_bytes() for p in (tmp_path / "one").rglob("*.tif")}.items()
+    with_three = muscate("process", *packages[2:4], "--out", tmp_path / "three", "--state", tmp_path / "two_state")
+    assert with_three.returncode == 0, with_three.stderr
+    name = Path(told["product"]).name
+    for raster in (tmp_path / "three" / name).rglob("*.tif"):
+        assert (
+            raster.read_bytes()
+            == (tmp_path / "one" / name / raster.relative_to(tmp_path / "three" / name)).read_bytes()
+        )
 
     again = muscate("process", packages[1], "--out", tmp_path / "one", "--json")
     assert again.returncode == 3

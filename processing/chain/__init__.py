@@ -12,6 +12,8 @@ Hagolle et al., "A multi-temporal and multi-spectral method to estimate aerosol 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from processing.bands import DISTRIBUTED
@@ -43,7 +45,7 @@ from processing.chain.stopwatch import Stopwatch
 from processing.scene import L2A, Composite, Mode, Scene
 from processing.versions import Parameters
 
-__all__ = ["correct"]
+__all__ = ["correct", "look_back"]
 
 
 def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -> tuple[L2A, Composite | None]:
@@ -55,7 +57,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         Left as it is. Each band's counts are looked up once for the coarse grid, and once more for each look-up of
         its surface reflectance in the result.
     composite : Composite or None
-        What the date before left (nominal mode), or None to begin (init mode).
+        What the date before left (nominal mode), what `look_back` left (backward mode), or None (init mode).
     parameters : Parameters
         Of the version.
 
@@ -75,7 +77,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         If the altitude is not on the coarse grid.
     """
     run = Stopwatch()
-    mode: Mode = "init" if composite is None else "nominal"
+    mode: Mode = "init" if composite is None else "backward" if composite.backward else "nominal"
     past = None if composite is None else run(composites.recall, composite, scene, parameters)
 
     angles = run(geometry.interpolate, scene, parameters)
@@ -143,3 +145,24 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     lines = run(adjacency.correct, coefficients, around)
     found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     return level2a.valid(known, scene, image, found, run.seconds, parameters), state
+
+
+def look_back(scene: Scene, composite: Composite | None, parameters: Parameters) -> Composite | None:
+    """Go one date back in time from the later ones, towards the first date of a series (MAJA's backward mode).
+
+    The first date can so be tested against clear ground, as all others are. Its later dates go in newest first.
+
+    Parameters
+    ----------
+    scene : Scene
+        A thinned one will do.
+    composite : Composite or None
+        What the date after this one left; None for the newest.
+
+    Returns
+    -------
+    Composite or None
+        For the date before this one, or for `correct` of the first date; as it was if this one is not valid.
+    """
+    _, left = correct(scene, composite, parameters)
+    return composite if left is None else replace(left, backward=True)

@@ -131,7 +131,7 @@ def _invert(
                     count = 0
                     for o in range(found):
                         count += days[o] == days[k]
-                    if count > times or (count == times and days[k] < age):
+                    if count > times or (count == times and abs(days[k]) < abs(age)):
                         times, age = count, days[k]
                 if times >= enough:
                     sums = squares = mean_rise = 0.0

@@ -35,7 +35,7 @@ class Samples:
     swir : (row, col) float32
         B12: where it is uniform, a change of the ground can't be told from one of the air.
     lag : (row, col) int32
-        Days since the composite's date.
+        Days since the composite's date; negative where that is later, in and after a backward start.
     dark : float
         AOT that makes the darkest cell as dark as the version's `aot_dark_reflectance`: the air can hardly hold more.
     """
@@ -95,7 +95,7 @@ def select(
         with np.errstate(invalid="ignore", divide="ignore"):
             alike = np.abs(nir - known) / (nir + known) <= parameters.aot_max_nir_change
             sensitive = np.abs(_at(blue, aot) - _at(blue, 0.0)) >= least_change
-        recent = (past.day >= 0) & (lag < parameters.aot_max_age)
+        recent = (past.day >= 0) & (np.abs(lag) < parameters.aot_max_age)
         temporal = usable & recent & alike & sensitive & np.isfinite(settled + rise + before.sum(axis=-1))
     return Samples(
         spectral,

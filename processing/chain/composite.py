@@ -12,19 +12,22 @@ from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.dilation import dilate
 from processing.chain.water_mask import Water
 from processing.errors import StateError
-from processing.scene import Composite, Scene
+from processing.scene import Composite, Scene, day_of
 from processing.versions import Parameters
 
 Rasters = Mapping[str, NDArray[np.float32]]
 
 
 def recall(composite: Composite, scene: Scene, parameters: Parameters) -> Composite:
-    """The composite as this scene may use it: the cells older than the version's `composite_max_age` are forgotten.
+    """The composite as this scene may use it: what is farther than the version's `composite_max_age` is forgotten.
+
+    After a backward start it still has cells of later dates, where nothing clear was seen since. When their own date
+    comes they are forgotten too, as an image must not be its own past.
 
     Raises
     ------
     StateError
-        If it is of another tile, version or grid, or not older than the scene.
+        If it is of another tile, version or grid, or not older than the scene; a backward one: not newer.
     """
     name = f"state of {composite.tile} {composite.version} at {composite.sensing:%Y-%m-%dT%H:%M:%S}"
     here = f"the scene {scene.identifier}"
@@ -40,9 +43,19 @@ def recall(composite: Composite, scene: Scene, parameters: Parameters) -> Compos
         )
     if composite.day.shape != scene.grid.shape(composite.resolution):
         raise StateError(name, f"has {composite.day.shape} cells, {here} {scene.grid.shape(composite.resolution)}")
-    if composite.sensing >= scene.sensing:
+    if composite.backward:
+        if composite.sensing <= scene.sensing:
+            raise StateError(f"backward {name}", f"is not newer than {here} of {scene.sensing:%Y-%m-%dT%H:%M:%S}")
+    elif composite.sensing >= scene.sensing:
         raise StateError(name, f"is not older than {here} of {scene.sensing:%Y-%m-%dT%H:%M:%S}")
-    old = (composite.day >= 0) & (scene.day - composite.day.astype(np.int32) > parameters.composite_max_age)
+    lag = scene.day - composite.day.astype(np.int32)
+    old = (composite.day >= 0) & (np.abs(lag) > parameters.composite_max_age)
+    if not composite.backward and day_of(composite.sensing) != scene.day:
+        old |= lag == 0
+        kept = [n for n, day in enumerate(composite.stack_days) if day != scene.day]
+        if len(kept) < len(composite.stack_days):
+            days = tuple(composite.stack_days[n] for n in kept)
+            composite = replace(composite, stack=composite.stack[kept], stack_days=days)
     if not old.any():
         return composite
     return replace(

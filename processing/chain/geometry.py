@@ -134,7 +134,8 @@ def interpolate(scene: Scene, parameters: Parameters) -> Geometry:
     view_azimuth: dict[str, NDArray[np.float32]] = {}
     mean_view = set()
     for band in BANDS:
-        detectors = _at_middles(scene.detectors[band], subsampling.factor_of(band, parameters), shape)
+        factor = subsampling.factor_of(band, parameters) // scene.spacing.get(band, 1)
+        detectors = _at_middles(scene.detectors[band], factor, shape)
         east, north = _view_tangents(angles, band, detectors, (at[0], at[1]))
         unknown = np.isnan(east)
         if unknown.any():

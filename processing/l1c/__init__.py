@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from processing.bands import BANDS
 from processing.errors import L1CError
@@ -28,12 +29,15 @@ from processing.l1c import decoding, images, metadata
 from processing.l1c.metadata import SIMULATION_CENTRE
 from processing.l1c.package import Package, open_package
 from processing.l1c.packed import Packed
-from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Angles, Grid, Scene, Strips
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Angles, Grid, Lazy, Scene, Strips
 
 __all__ = ["SIMULATION_CENTRE", "Granule", "granules", "merge"]
 
 #: Images of all resolutions share their edges: those lie on whole pixels of the coarsest. [m]
 EDGE = 60
+
+#: Distance of the samples of a thinned scene: three along a cell of 240 m, 3 % of the cost of all pixels. [m]
+THINNED = 80
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +61,23 @@ class _Source:
         self, band: str, rows: slice, saturated: Packed[np.bool_], content: bytes | None
     ) -> NDArray[np.uint16]:
         """Some rows of the counts as `Scene.counts` has them; `content` is that of the image's file if it is known."""
-        counts = images.read(self.package, self.images[band], rows, content)
+        counts = self._usual(images.read(self.package, self.images[band], rows, content))
+        if saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
+            counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
+        return counts
+
+    def thinned(self, band: str, spacing: int, content: bytes | None) -> NDArray[np.uint16]:
+        """Counts of a thinned scene."""
+        counts = self._usual(images.thinned(self.package, self.images[band], spacing, content))
+        unobserved = counts == NO_DATA_COUNTS
+        if spacing > 1 and unobserved.any():  # the low-pass reaches over less than two samples on each side
+            counts[ndimage.maximum_filter(unobserved, 5)] = NO_DATA_COUNTS
+        return counts
+
+    def _usual(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
         for name, value in (("SATURATED", SATURATED_COUNTS), ("NODATA", NO_DATA_COUNTS)):
             if self.special[name] != value:
                 counts[counts == self.special[name]] = value
-        if saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
-            counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
         return counts
 
     def detectors(self, band: str) -> NDArray[np.uint8]:
@@ -198,6 +213,33 @@ class Granule:
         with decoding.ahead(rasters.counts, parts, masks, threads, spill) as kept:
             yield lambda ancillary: replace(self._scene(ancillary, rasters), counts=kept)
 
+    @contextmanager
+    def thinned(self, threads: int) -> Iterator[Callable[[Ancillary], Scene]]:
+        """As `decoded`, a scene for the coarse grid alone, its images decoded at a reduced resolution.
+
+        Saturated pixels are known only where the counts themselves tell.
+        """
+        rasters = _Rasters(self._sources)
+        first = self._sources[0]
+        spacing = {
+            band: images.spacing(first.package, first.images[band], max(1, THINNED // BANDS[band].resolution))
+            for band in sorted(BANDS, key=lambda band: -BANDS[band].resolution)
+        }
+        heights = {band: -(-self.grid.shape(BANDS[band].resolution)[0] // step) for band, step in spacing.items()}
+        parts = {band: [slice(0, height)] for band, height in heights.items()}
+
+        def samples(band: str, _: slice) -> NDArray[np.uint16]:
+            return rasters.thinned(band, spacing[band])
+
+        def detectors(band: str) -> NDArray[np.uint8]:
+            return rasters.detectors(band).raster()[:: spacing[band], :: spacing[band]]
+
+        masks = [partial(rasters.detectors, band) for band in reversed(spacing)]
+        with decoding.ahead(samples, parts, masks, threads, None) as kept:
+            yield lambda ancillary: replace(
+                self._scene(ancillary, rasters), counts=kept, detectors=Lazy(BANDS, detectors), spacing=spacing
+            )
+
     def _scene(self, ancillary: Ancillary, rasters: _Rasters) -> Scene:
         heights = {name: self.grid.shape(band.resolution)[0] for name, band in BANDS.items()}
         return Scene(
@@ -274,16 +316,29 @@ class _Rasters:
             np.copyto(counts, self._observed(band, rows, half), where=counts == NO_DATA_COUNTS)
         return counts
 
+    def thinned(self, band: str, spacing: int) -> NDArray[np.uint16]:
+        counts = self._sources[0].thinned(band, spacing, self._content(band, 0))
+        for half, source in enumerate(self._sources[1:], 1):
+            other = source.thinned(band, spacing, self._content(band, half))
+            np.copyto(counts, other, where=counts == NO_DATA_COUNTS)
+        return counts
+
     def _observed(self, band: str, rows: slice, half: int) -> NDArray[np.uint16]:
-        source, content = self._sources[half], None
-        if source.package.zipped:  # unpacked once: to seek in it is to unpack it from its start
-            with self._locks[band]:
-                content = self._unpacked.get((band, half))
-                if content is None:
-                    content = self._unpacked[band, half] = source.package.read(source.images[band])
-                    for old in list(self._unpacked)[: -2 * len(self._sources)]:
-                        self._unpacked.pop(old, None)
-        return source.observed(band, rows, self._masks("saturated", band, half), content)
+        saturated, content = self._masks("saturated", band, half), self._content(band, half)
+        return self._sources[half].observed(band, rows, saturated, content)
+
+    def _content(self, band: str, half: int) -> bytes | None:
+        """Of the image's file in a zip, unpacked once: to seek in it is to unpack it from its start."""
+        source = self._sources[half]
+        if not source.package.zipped:
+            return None
+        with self._locks[band]:
+            content = self._unpacked.get((band, half))
+            if content is None:
+                content = self._unpacked[band, half] = source.package.read(source.images[band])
+                for old in list(self._unpacked)[: -2 * len(self._sources)]:
+                    self._unpacked.pop(old, None)
+        return content
 
     def detectors(self, band: str) -> Packed[np.uint8]:
         with self._locks[band]:

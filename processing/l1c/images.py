@@ -68,7 +68,9 @@ def header(package: Package, name: str) -> Header:
 
 
 @contextmanager
-def _opened(package: Package, name: str, where: str = "", content: bytes | None = None) -> Iterator[Any]:
+def _opened(
+    package: Package, name: str, where: str = "", content: bytes | None = None, **options: int
+) -> Iterator[Any]:
     """A rasterio dataset of its own for each use, as GDAL's are not for several threads.
 
     Only JPEG 2000 is opened: other formats may point to other files. `where` goes into the error's text, `content`
@@ -79,7 +81,7 @@ def _opened(package: Package, name: str, where: str = "", content: bytes | None 
             source = package.gdal(name)
             if content is not None:
                 source = stack.enter_context(MemoryFile(content)).name
-            yield stack.enter_context(rasterio.open(source, driver="JP2OpenJPEG"))
+            yield stack.enter_context(rasterio.open(source, driver="JP2OpenJPEG", **options))
     except RasterioError as error:
         with package.open(name) as file:  # a file that is missing or damaged in its zip says so better
             _check_signature(package, name, file.read(len(_JP2_SIGNATURE)))
@@ -214,6 +216,20 @@ def read(package: Package, name: str, rows: slice, content: bytes | None = None)
     with _opened(package, name, f" in rows {rows.start} to {rows.stop - 1}", content) as image:
         window = Window(0, rows.start, image.width, rows.stop - rows.start)
         pixels: NDArray[np.uint16] = image.read(1, window=window)
+        return pixels
+
+
+def spacing(package: Package, name: str, most: int) -> int:
+    """Pixels between the low-pass samples of the coarsest resolution level of an image up to `most`, a power of 2."""
+    with _opened(package, name) as image:
+        return max((factor for factor in image.overviews(1) if factor <= most), default=1)
+
+
+def thinned(package: Package, name: str, spacing: int, content: bytes | None = None) -> NDArray[np.uint16]:
+    """The low-pass samples of a one-layer image at each `spacing`-th row and column, decoded at that level only."""
+    options = {} if spacing == 1 else {"overview_level": spacing.bit_length() - 2}
+    with _opened(package, name, f" to every {spacing}. pixel", content, **options) as image:
+        pixels: NDArray[np.uint16] = image.read(1)
         return pixels
 
 

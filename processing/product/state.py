@@ -48,7 +48,11 @@ def save_state(composite: Composite, path: Path) -> None:
     ------
     StorageError
         If the disk is full or can't be written; what was at `path` before is still there.
+    ValueError
+        If the composite is a backward one: those only begin a series, in the run that makes them.
     """
+    if composite.backward:
+        raise ValueError(f"a backward composite is no state to keep: {path}")
     header = {
         "format": FORMAT,
         "tile": composite.tile,

@@ -5,19 +5,23 @@ The command `muscate process` and the centre's workers both call `produce`, so t
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from .. import chain, l1c, product
 from ..ancillary import ancillary
-from ..errors import L1CError
-from ..scene import Composite, Mode, Status
-from ..versions import parameters
+from ..errors import InputError, L1CError, OutOfRange
+from ..scene import Ancillary, Composite, Mode, Status
+from ..versions import Parameters, parameters
 from . import machine
+
+log = logging.getLogger(__name__)
 
 #: Of a Sentinel-2 tile. [m2]
 TILE_AREA = 109_800**2
@@ -88,6 +92,7 @@ def produce(
     *,
     staging: Path,
     previous_state: Path | None = None,
+    later: Sequence[Sequence[Path]] = (),
     dem: Path | None = None,
     terrain_cache: Path | None = None,
     threads: int | None = None,
@@ -104,7 +109,9 @@ def produce(
     staging : Path
         Folder that receives ``<identifier>/`` and ``<identifier>.npz``, each whole or not at all.
     previous_state : Path, optional
-        Recurrent state of the date before; none: init mode.
+        Recurrent state of the date before.
+    later : sequence of sequence of Path
+        The packages of each of the next dates, for the backward mode where there is no state; none: init mode.
     dem : Path, optional
         Terrain model, a raster or a folder of them.
     terrain_cache : Path, optional
@@ -129,6 +136,7 @@ def produce(
         version,
         composite,
         staging=staging,
+        later=[partial(granule, of_date, tile) for of_date in later],
         dem=dem,
         terrain_cache=terrain_cache,
         started=start,
@@ -143,6 +151,7 @@ def correct(
     composite: Composite | None,
     *,
     staging: Path,
+    later: Sequence[Callable[[], l1c.Granule]] = (),
     dem: Path | None = None,
     terrain_cache: Path | None = None,
     keep_state: bool = True,
@@ -150,7 +159,10 @@ def correct(
     threads: int | None = None,
     low_memory: bool | None = None,
 ) -> tuple[Outcome, Composite | None]:
-    """`produce` for a granule and a state already in memory; also gives the new state, None if unchanged."""
+    """`produce` for a granule and a state already in memory; also gives the new state, None if unchanged.
+
+    `later` gives the next dates, opened when they are needed.
+    """
     started = time.perf_counter() if started is None else started
     numbers = parameters(version)
     threads = threads or machine.threads()
@@ -159,18 +171,16 @@ def correct(
     if low_memory:
         machine.give_memory_back()
     folder = state = None
+    began: dict[str, str] = {}
+    back = time.perf_counter()
+    if composite is None and later:
+        composite, began = _look_back(source, later, numbers, dem, terrain_cache, threads)
+    back = time.perf_counter() - back
     with source.decoded(threads, staging if low_memory else None) as scene_with:
-        around = ancillary(
-            source.grid,
-            numbers.coarse_resolution,
-            dem,
-            ecmwf=source.ecmwf(),
-            default_ozone=numbers.default_ozone,
-            cache=terrain_cache,
-        )
-        scene = scene_with(around)
+        scene = scene_with(_around(source, numbers, dem, terrain_cache))
         opened = time.perf_counter()
         l2a, left = chain.correct(scene, composite, numbers)
+        l2a = replace(l2a, origin={**l2a.origin, **began})
         corrected = time.perf_counter()
         if l2a.status == "valid":
             ahead = 0 if low_memory else 2
@@ -179,7 +189,12 @@ def correct(
     if left is not None and keep_state:
         state = staging / f"{identifier}.npz"
         product.save_state(left, state)
-    seconds = {"read": opened - started, **l2a.seconds, "write": time.perf_counter() - corrected}
+    seconds = {
+        "read": opened - started - back,
+        **({"backward": back} if began else {}),
+        **l2a.seconds,
+        "write": time.perf_counter() - corrected,
+    }
     outcome = Outcome(
         l1c=scene.identifier,
         identifier=identifier,
@@ -209,6 +224,49 @@ def correct(
         seconds={step: round(value, 3) for step, value in seconds.items()},
     )
     return outcome, left
+
+
+def _around(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_cache: Path | None) -> Ancillary:
+    return ancillary(
+        source.grid,
+        numbers.coarse_resolution,
+        dem,
+        ecmwf=source.ecmwf(),
+        default_ozone=numbers.default_ozone,
+        cache=terrain_cache,
+    )
+
+
+def _look_back(
+    first: l1c.Granule,
+    later: Sequence[Callable[[], l1c.Granule]],
+    numbers: Parameters,
+    dem: Path | None,
+    terrain_cache: Path | None,
+    threads: int,
+) -> tuple[Composite | None, dict[str, str]]:
+    """The composite of the dates after the first one, and which they are; one that can't be used is left out.
+
+    Only their coarse grid is wanted: they are decoded at a reduced resolution.
+    """
+    composite: Composite | None = None
+    used: list[str] = []
+    for opened in reversed(later):
+        try:
+            source = opened()
+            if source.grid != first.grid:
+                raise L1CError(source.path, f"lies on {source.grid}, the first date on {first.grid}")
+            with source.thinned(threads) as scene_with:
+                before, composite = (
+                    composite,
+                    chain.look_back(scene_with(_around(source, numbers, dem, terrain_cache)), composite, numbers),
+                )
+        except (InputError, OutOfRange) as error:
+            log.warning("left out of the backward start of %s: %s", first.identifier, error)
+            continue
+        if composite is not before:
+            used.insert(0, f"{source.sensing:%Y-%m-%d}")
+    return composite, {"backward": f"from the later dates {', '.join(used)}"} if used else {}
 
 
 def _known(value: float) -> float | None:

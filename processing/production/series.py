@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from .. import l1c, product
 from ..errors import InputError, L1CError, MuscateError, ProductError, StorageError
 from ..scene import Composite
+from ..versions import parameters
 from .processor import correct, granule
 
 
@@ -26,6 +28,8 @@ def process(
 ) -> Iterator[dict[str, Any]]:
     """Process Level-1C packages of one tile in time order.
 
+    The first date, and one whose previous product is too old, starts from the next ones run backward in time.
+
     Parameters
     ----------
     packages : sequence of Path
@@ -35,7 +39,8 @@ def process(
         Receives ``<identifier>/`` for each valid date.
     dem : Path, optional
     state : Path, optional
-        Folder of recurrent states: the newest one before each date is taken, and each date leaves its own.
+        Folder of recurrent states: the newest one before each date is taken, and each date leaves its own. So a date
+        that comes late starts from what preceded it, and says so; the products of later dates stay as they are.
     tile : str, optional
         Needed where a package holds several tiles. Else the tile of the earliest package that can be read;
         packages of another tile are rejected.
@@ -44,7 +49,8 @@ def process(
     ------
     dict
         ``l1c, product, status`` (valid, not_valid, rejected, failed), ``mode, cloud_percent, aot_mean, seconds``
-        and, where there is one, ``reason``. One each package, unreadable ones first; halves of a pass share theirs.
+        and, where there is one, ``reason``; ``late``, true where the state of a newer date is already there. One each
+        package, unreadable ones first; halves of a pass share theirs.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -67,21 +73,36 @@ def process(
         yield _refused(other.path.name, L1CError(other.path, f"is of tile {other.tile}, not of {tile}"))
     found = [g for g in found if g.tile == tile]
 
+    numbers = parameters(version)
+    passes = [_serving(list(same)) for _, same in groupby(found, key=lambda g: (g.platform, g.datatake_sensing))]
     last: Composite | None = None
-    for _, same in groupby(found, key=lambda g: (g.platform, g.datatake_sensing)):
-        halves, stale = _serving(list(same))
+    for n, (halves, stale) in enumerate(passes):
         name = halves[-1].path.name
         for other in stale:
             yield _refused(other.path.name, L1CError(other.path, f"the same pass as {name}, which is newer"))
         # Beside the final place, so that the rename stays on one file system.
         staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=out))
         try:
-            source = halves[0] if len(halves) == 1 else l1c.merge(halves)
+            source = _merged(halves)
             final = out / product.identifier(source.platform, source.sensing, source.tile, version)
             if final.exists():
                 raise ProductError(final, "is already there")
-            before = _before(last, state, source, version)
-            outcome, left = correct(source, version, before, staging=staging, dem=dem, keep_state=state is not None)
+            before, late = _before(last, state, source, version)
+            if before is not None and numbers.starts_anew(before.sensing, source.sensing):
+                before = None
+            outcome, left = correct(
+                source,
+                version,
+                before,
+                staging=staging,
+                later=[
+                    partial(_merged, of_date)
+                    for of_date, _ in passes[n + 1 : n + 1 + numbers.backward_dates]
+                    if (of_date[0].sensing - source.sensing).days <= numbers.composite_max_age
+                ],
+                dem=dem,
+                keep_state=state is not None,
+            )
             if outcome.product is not None:
                 outcome.product.rename(final)
             if left is not None and outcome.status == "valid":
@@ -101,6 +122,8 @@ def process(
                 result["reason"] = outcome.origin["reason"]
             elif outcome.status == "not_valid":
                 result["reason"] = f"{outcome.cloud_percent:.1f} % cloud"
+            if late:
+                result["late"] = True
         except InputError as error:
             result = _refused(name, error)
         except MuscateError as error:
@@ -122,6 +145,10 @@ def _serving(same: list[l1c.Granule]) -> tuple[list[l1c.Granule], list[l1c.Granu
     return serving, [g for g in same if not any(g is kept for kept in serving)]
 
 
+def _merged(halves: list[l1c.Granule]) -> l1c.Granule:
+    return halves[0] if len(halves) == 1 else l1c.merge(halves)
+
+
 def _refused(name: str, error: MuscateError, status: str = "rejected") -> dict[str, Any]:
     return {
         "l1c": name,
@@ -135,15 +162,18 @@ def _refused(name: str, error: MuscateError, status: str = "rejected") -> dict[s
     }
 
 
-def _before(last: Composite | None, folder: Path | None, source: l1c.Granule, version: str) -> Composite | None:
-    """The newest state before a date: what this run left last, or one of the folder."""
-    newest = None
+def _before(
+    last: Composite | None, folder: Path | None, source: l1c.Granule, version: str
+) -> tuple[Composite | None, bool]:
+    """The newest state before a date, what this run left last or one of the folder; whether there is a newer one."""
+    newest, late = None, False
     if folder is not None:
         # A state has its product's name: platform, date, then what all dates of a tile and version share.
         _, own, kind = product.identifier(source.platform, source.sensing, source.tile, version).split("_", 2)
         dated = {path.name.split("_")[1]: path for path in folder.glob(f"*_{kind}.npz")}
         before = max((date for date in dated if date < own), default=None)
         newest = None if before is None else product.load_state(dated[before])
+        late = any(date > own for date in dated)
     if last is None or (newest is not None and newest.sensing > last.sensing):
-        return newest
-    return last
+        return newest, late
+    return last, late

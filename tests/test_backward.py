@@ -1,0 +1,206 @@
+"""A series that begins backward in time, thinned scenes, restarts and late dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from processing.bands import BANDS
+from processing.chain import correct, look_back, subsampling
+from processing.errors import StateError
+from processing.l1c import granules
+from processing.masks import Cloud
+from processing.product import save_state
+from processing.scene import Ancillary, Composite, Scene
+from processing.versions import parameters
+from tests import scenes
+
+V1_4 = parameters("V1_4")
+CELLS = (24, 24)
+CLOUD = scenes.blot(CELLS, 8, 12, 1)
+
+
+def dates(first: np.ndarray, others: int = 2, seed: int = 1) -> Iterator[Scene]:
+    """A first date under `first` share of cloud, and clear ones, 5 days apart."""
+    ground = scenes.ground(CELLS, seed)
+    yield scenes.scene(scenes.mix(ground, scenes.CLOUD, first), CELLS)
+    for n in range(1, 1 + others):
+        yield scenes.scene(ground, CELLS, days=5 * n)
+
+
+def looked_back(later: list[Scene]) -> Composite:
+    composite = None
+    for scene in reversed(later):
+        composite = look_back(scene, composite, V1_4)
+    assert composite is not None
+    return composite
+
+
+# The chain
+
+
+def test_the_first_date_is_tested_against_the_later_ones() -> None:
+    """A thin cloud that one image alone can't tell, and a shadow, are found by going back to the first date."""
+    ground = scenes.ground(CELLS)
+    thin = scenes.mix(ground, scenes.CLOUD, 0.15 * scenes.blot(CELLS, 5, 5, 2))
+    shaded = {band: value * (1 - 0.6 * scenes.blot(CELLS, 3, 10, 1)) for band, value in ground.items()}
+    thick = scenes.mix(shaded, scenes.CLOUD, scenes.blot(CELLS, 8, 12, 1))
+    for seen, where, bit in ((thin, (5, 5), Cloud.MULTI_TEMPORAL), (thick, (3, 10), Cloud.SHADOW)):
+        first = scenes.scene(seen, CELLS)
+        later = [scenes.scene(ground, CELLS, days=5), scenes.scene(ground, CELLS, days=10)]
+        row, col = (24 * np.array(where) + 12).tolist()
+        alone, _ = correct(first, None, V1_4)
+        assert alone.mode == "init"
+        assert not alone.cloud["R1"][row, col] & (Cloud.MULTI_TEMPORAL | Cloud.SHADOW)
+        assert any("MULTI_TEMPORAL" in name for name in alone.absent)
+        backward, left = correct(first, looked_back(later), V1_4)
+        assert backward.mode == "backward"
+        assert backward.cloud["R1"][row, col] & bit
+        assert "CLM.MULTI_TEMPORAL" not in backward.absent
+        assert left is not None
+        assert (left.backward, left.sensing) == (False, first.sensing)
+
+
+def test_what_is_clear_nowhere_yet_is_known_from_later_dates_until_they_come() -> None:
+    first, second, third = dates(CLOUD)
+    _, state = correct(first, looked_back([second, third]), V1_4)
+    assert state is not None
+    assert state.day[8, 12] == second.day
+    assert state.day[0, 0] == first.day
+    assert set(state.stack_days) == {first.day, second.day, third.day}
+    product, after = correct(second, state, V1_4)
+    assert product.mode == "nominal"
+    assert after is not None
+    assert (after.day == second.day).all()
+    # its own image is not its past: what is a cloud to the one before is a cloud although the stack has seen it
+    elsewhere = scenes.blot(CELLS, 17, 5, 1)
+    clouded = scenes.scene(scenes.mix(scenes.ground(CELLS), scenes.CLOUD, elsewhere), CELLS, days=5)
+    _, state = correct(first, looked_back([clouded, third]), V1_4)
+    assert state is not None
+    again, _ = correct(clouded, state, V1_4)
+    assert again.cloud["R1"][17 * 24 + 12, 5 * 24 + 12] & Cloud.MONO_TEMPORAL
+
+
+def test_a_composite_of_the_wrong_side_in_time_is_refused_by_name(tmp_path: Path) -> None:
+    first, second, third = dates(CLOUD)
+    backward = looked_back([second, third])
+    with pytest.raises(StateError, match=r"backward state of .* is not newer than the scene"):
+        correct(third, backward, V1_4)
+    _, forward = correct(third, None, V1_4)
+    assert forward is not None
+    with pytest.raises(StateError, match="is not older than the scene"):
+        correct(first, forward, V1_4)
+    with pytest.raises(ValueError, match="no state to keep"):
+        save_state(backward, tmp_path / "state.npz")
+
+
+def test_a_later_date_that_is_not_valid_leaves_the_composite() -> None:
+    _, second, third = dates(CLOUD)
+    backward = looked_back([third])
+    overcast = scenes.scene(scenes.CLOUD, CELLS, days=5)
+    assert look_back(overcast, backward, V1_4) is backward
+    assert look_back(overcast, None, V1_4) is None
+    assert look_back(second, backward, V1_4) is not backward
+
+
+@pytest.mark.parametrize(
+    ("day", "gap", "anew"), [("2017-06-30", 29, False), ("2017-06-30", 30, True), ("2017-07-01", 15, True)]
+)
+def test_a_tile_starts_anew_after_the_gap_of_its_time(day: str, gap: int, anew: bool) -> None:
+    sensing = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    assert V1_4.starts_anew(sensing - timedelta(days=gap), sensing) is anew
+
+
+# Thinned scenes
+
+
+def low_pass(image: np.ndarray, levels: int) -> np.ndarray:
+    """The reversible 5/3 wavelet's low-pass, ISO/IEC 15444-1 annex F, images of an even size."""
+    for axis in [0, 1] * levels:
+        x = np.moveaxis(image.astype(np.int64), axis, 0)
+        even, odd = x[::2], x[1::2]
+        detail = odd - (even + np.append(even[1:], even[-1:], 0)) // 2
+        image = np.moveaxis(even + (np.append(detail[:1], detail[:-1], 0) + detail + 2) // 4, 0, axis)
+    return image
+
+
+def thinned(scene: Scene, levels: int) -> Scene:
+    spacing = {band: 1 if b.resolution == 60 else 2**levels for band, b in BANDS.items()}
+    counts = {
+        band: raster if spacing[band] == 1 else low_pass(raster, levels).astype(np.uint16)
+        for band, raster in scene.counts.items()
+    }
+    detectors = {band: raster[:: spacing[band], :: spacing[band]] for band, raster in scene.detectors.items()}
+    return replace(scene, counts=counts, detectors=detectors, spacing=spacing)
+
+
+@settings(deadline=None, max_examples=30)
+@given(slope=st.tuples(st.integers(-8, 8), st.integers(-8, 8)), levels=st.integers(1, 2))
+def test_means_of_samples_are_in_their_place(slope: tuple[int, int], levels: int) -> None:
+    """On a plane nothing is lost but by rounding, if the samples' place is right: half a block off would show."""
+    rows, cols = np.indices((96, 96))
+    plane = 2000 + slope[0] * rows + slope[1] * cols
+    mean, seen, full = subsampling._of_samples(low_pass(plane, levels).astype(np.uint16), 12, 2**levels, (8, 8))
+    expected = plane.reshape(8, 12, 8, 12).mean(axis=(1, 3))
+    assert_allclose(mean[:-1, :-1], expected[:-1, :-1], atol=1.5)  # beyond the last cells there are no samples
+    assert_allclose(mean, expected, atol=1.5 + 8 * 2**levels)
+    assert (seen == 1).all()
+    assert not full.any()
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_thinned_scene_leaves_the_same_composite(levels: int) -> None:
+    first, second, third = dates(CLOUD)
+    whole = looked_back([second, third])
+    thin = looked_back([thinned(second, levels), thinned(third, levels)])
+    assert_array_equal(thin.day, whole.day)
+    for band, raster in whole.surface.items():
+        assert np.abs(thin.surface[band] - raster).mean() < 0.01, band  # each cell is flat: all contrast is at edges
+    product, _ = correct(first, thin, V1_4)
+    reference, _ = correct(first, whole, V1_4)
+    assert np.mean(product.cloud["R1"] != reference.cloud["R1"]) < 0.01
+
+
+def test_samples_that_hold_something_unobserved_are_not_taken_for_dark() -> None:
+    unobserved = np.zeros(CELLS, np.bool_)
+    unobserved[:, :6] = True
+    scene = scenes.scene(scenes.ground(CELLS), CELLS, unobserved=unobserved)
+    whole = subsampling.reduce(scene, V1_4)
+    thin = thinned(scene, 2)
+    lost = {band: c if thin.spacing[band] == 1 else np.where(_near_zero(c), 0, c) for band, c in thin.counts.items()}
+    image = subsampling.reduce(replace(thin, counts=lost), V1_4)
+    assert_array_equal(image.observed, whole.observed)
+    assert_allclose(image.toa["B4"][1:-1, 7:-1].mean(), whole.toa["B4"][1:-1, 7:-1].mean(), rtol=0.01)
+    with pytest.raises(ValueError, match="do not fit"):
+        subsampling._of_samples(thin.counts["B2"], 24, 5, CELLS)
+
+
+def _near_zero(counts: np.ndarray) -> np.ndarray:
+    zero = np.pad(counts == 0, 2)
+    rows, cols = counts.shape
+    return np.logical_or.reduce([zero[i : i + rows, j : j + cols] for i in range(5) for j in range(5)])
+
+
+def test_real_images_thinned_are_the_means_of_their_pixels(t33twm_small: Path) -> None:
+    """Within 0.002 of reflectance (rms) of the cell means of all pixels, clouds included."""
+    (granule,) = granules(next(t33twm_small.glob("S2A*20230818T100031*.SAFE")))
+    shape = granule.grid.shape(240)
+    around = Ancillary(np.zeros(shape, np.float32), 0.3, {})
+    whole = subsampling.reduce(granule.scene(around), V1_4)
+    with granule.thinned(1) as scene_with:
+        scene = scene_with(around)
+        assert scene.spacing["B2"] > 1
+        thin = subsampling.reduce(scene, V1_4)
+    assert_array_equal(thin.observed, whole.observed)
+    for band in BANDS:
+        difference = (thin.toa[band] - whole.toa[band])[thin.observed]
+        assert np.sqrt(np.mean(difference**2)) < 0.003, band
+        assert abs(difference.mean()) < 0.0005, band
