@@ -334,10 +334,17 @@ def database_upgrade(home: Home = None) -> None:
 @app.command()
 def simulate(
     out: Annotated[Path, typer.Option(help="Folder that receives the products, and their `truth/`.")],
-    tile: Annotated[str, typer.Option(help="MGRS tile.")] = "31TCJ",
-    dates: Annotated[int, typer.Option(min=1, help="Number of dates.")] = 5,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="First date.")] = datetime(2024, 6, 1),
-    size: Annotated[int, typer.Option(min=36, max=10980, help="Pixels at 10 m on a side, a multiple of 6.")] = 366,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="truth, harvest, tropics or mountains: a series to judge masks on, of every kind of cloud."),
+    ] = None,
+    tile: Annotated[str | None, typer.Option(help="MGRS tile; 31TCJ, or that of the scenario.")] = None,
+    dates: Annotated[int | None, typer.Option(min=1, help="Number of dates; 5, or 12 of a scenario.")] = None,
+    start: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First date.")] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=36, max=10980, help="Pixels at 10 m on a side, a multiple of 6; 366, or 1098 of a scenario."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same products.")] = 0,
     zip_: Annotated[bool, typer.Option("--zip", help="Write zips.")] = False,
     demonstration: Annotated[
@@ -347,10 +354,15 @@ def simulate(
     """Write a Level-1C series with known truth."""
     from . import simulation
 
+    if scenario is not None and scenario not in simulation.SERIES:
+        raise typer.BadParameter(f"{scenario}: known are {', '.join(simulation.SERIES)}", param_hint="--scenario")
     if demonstration:
         made = simulation.demonstration(out)
     else:
-        made = simulation.simulate(out, tile=tile, dates=dates, start=start, size=size, seed=seed, zip=zip_)
+        series = simulation.SERIES[scenario] if scenario else simulation.Series("31TCJ")
+        given = {"tile": tile, "dates": dates, "start": start, "size": size, "seed": seed}
+        wanted = vars(series) | {name: value for name, value in given.items() if value is not None}
+        made = simulation.simulate(out, zip=zip_, **wanted)
     for path in made:
         typer.echo(path)
 

@@ -10,18 +10,22 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import rasterio
+from typer.testing import CliRunner
 
 from processing import simulation, tiling
 from processing.atmosphere import surface_reflectance
 from processing.bands import BANDS
+from processing.cli import app
 from processing.l1c import Granule, granules
-from processing.simulation import geometry, simulate
+from processing.simulation import SERIES, geometry, simulate
 from processing.simulation.ground import Ground
 from processing.simulation.noise import fractal
 from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, TEMPERATE, Clouds, recipe
+from processing.simulation.sky import KINDS, layers
 
 HEIGHT = 1500
 ONE_HEIGHT = replace(TEMPERATE, clouds=(Clouds("cumulus", (HEIGHT, HEIGHT), 700),), town=0, aot=(0.15, 0.15))
@@ -130,7 +134,7 @@ def test_clear_ground_is_the_surface_seen_through_the_atmosphere(clear: Path, ba
 
 def test_shadows_lie_where_the_sun_says(series: list[Path]) -> None:
     path = series[0]
-    cloud, height = _truth(path, "clouds_10m.tif")
+    cloud, height, _, _ = _truth(path, "clouds_10m.tif")
     assert set(np.unique(height[cloud > 0])) == {HEIGHT}
     shadow = _truth(path, "shadows_10m.tif")[0]
     # The shift that brings the clouds onto the shadows best.
@@ -275,8 +279,8 @@ def test_view_angles_reach_from_nadir_to_the_swaths_edge() -> None:
 
 def test_blue_bands_follow_red_over_vegetation() -> None:
     ground = Ground(TEMPERATE, 120, 5)
-    rho = ground.reflectance(150)
     shares = ground.cover(150)
+    rho = ground.reflectance(shares)
     dense = np.sum([shares[k] for k in ("crop", "grass", "forest")], axis=0) > 0.55
     assert dense.mean() > 0.1
     assert rho["B1"][dense] / rho["B4"][dense] == pytest.approx(0.45, rel=1e-4)
@@ -288,7 +292,7 @@ def test_covers_add_up_and_change_smoothly(tile: str) -> None:
     ground = Ground(recipe(tile), 96, 1)
     for day in (20, 110, 200, 300):
         assert np.sum(list(ground.cover(day).values()), axis=0) == pytest.approx(1, abs=1e-4)
-        now, soon = ground.reflectance(day), ground.reflectance(day + 5)
+        now, soon = (ground.reflectance(ground.cover(d)) for d in (day, day + 5))
         assert set(now) == set(BANDS) - {"B10"}
         assert all(v.min() > 0 and v.max() <= 1 for v in now.values())
         assert np.mean(np.abs(now["B8"] - soon["B8"])) < 0.05
@@ -315,3 +319,103 @@ def test_the_demonstration_has_five_places_with_five_dates(tmp_path: Path) -> No
     sensed = [_granule(p).sensing for p in paths]
     assert max(sensed) < simulation.DEMONSTRATION
     assert (max(sensed) - min(sensed)).days <= 25
+
+
+# Series of known weather
+
+
+@pytest.fixture(scope="module")
+def ploughed(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    given = vars(SERIES["truth"]) | {"size": 126}
+    return simulate(tmp_path_factory.mktemp("truth"), **given)
+
+
+def test_a_series_has_every_kind_of_sky(ploughed: list[Path]) -> None:
+    kinds, thickness = (np.stack([_truth(p, "clouds_10m.tif")[k] for p in ploughed]) for k in (3, 2))
+    assert set(np.unique(kinds)) == {0, 1, 2, 3, 4}
+    assert (thickness[kinds == KINDS.index("veil") + 1] < 360).all()
+    clear = [p for p in ploughed if _summary(p)["cloud_percent"]["clear"] == 100]
+    assert len(clear) >= 3
+    assert {_granule(p).relative_orbit for p in ploughed} == {8, 51}
+    snow = [_summary(p)["snow_percent"] for p in ploughed]
+    assert max(snow) > 5
+    assert min(snow) == 0
+
+
+def test_fields_are_ploughed_overnight_and_stay_so(ploughed: list[Path]) -> None:
+    before, after, later = (_truth(ploughed[k], "surface_reflectance_10m.tif")[2] for k in (2, 3, 4))
+    bright = after > before + 400
+    assert 0.01 < bright.mean() < 0.12
+    assert np.mean(np.abs(later[bright] - after[bright]) < 100) > 0.95
+
+
+def test_single_clouds_are_as_many_and_cover_as_much_as_they_shall() -> None:
+    wanted = Clouds("cumulus", (1000, 2000), 900, thickness=25, number=3.0)
+    made = layers(wanted, 0.2, 1152, 1152, (40.0, 150.0), np.random.default_rng(1))
+    over = np.max([layer.opacity for layer in made], axis=0) >= simulation.THIN
+    assert over.mean() == pytest.approx(0.2, abs=0.06)
+    # 400 were thrown on 11.5 km by 11.5 km, some onto others
+    assert 150 < cv2.connectedComponents(over.astype(np.uint8))[0] < 800
+    assert len({layer.height for layer in made}) == 3
+
+
+def test_a_cloud_returns_and_passes_all_light() -> None:
+    (layer,) = layers(
+        Clouds("veil", (4000, 4000), 3000, thickness=3.0), 0.5, 96, 96, (0.0, 0.0), np.random.default_rng(0)
+    )
+    reflected = layer.opacity * layer.brightness
+    assert (1 - reflected) ** 2 == pytest.approx(1 - layer.opacity, abs=1e-5)
+    thickness = layer.optical_thickness(layer.opacity)
+    assert 2.5 < thickness.max() <= 3.01
+    assert reflected == pytest.approx(0.075 * thickness / (1 + 0.075 * thickness), abs=1e-4)
+
+
+def test_glint_is_brightest_in_the_mirror_and_fades_away_from_it() -> None:
+    mirror, beside, away = (geometry.glint(5.0, (20.0, 120.0), (20.0, a)) for a in (300.0, 210.0, 120.0))
+    assert mirror > 2 * beside > 4 * away
+    assert 0.05 < mirror < 0.3
+    assert geometry.glint(12.0, (20.0, 120.0), (20.0, 300.0)) < mirror
+
+
+def test_terrain_hides_the_sun_and_clouds_stand_above_it() -> None:
+    ground = Ground(replace(TEMPERATE, mountains=1500), 240, 2)
+    assert ground.altitude.min() == 0
+    assert ground.altitude.max() == pytest.approx(1500)
+    assert not ground.terrain_shadow((1.0, 180.0)).any()
+    low = ground.terrain_shadow((75.0, 180.0))
+    assert 0.1 < low.mean() < 0.9
+    assert (low | ~ground.terrain_shadow((60.0, 180.0))).all()
+    flat = np.zeros((240, 240), np.float32)
+    (layer,) = layers(Clouds("stratus", (700, 700), 900), 0.6, 240, 240, (30.0, 150.0), np.random.default_rng(3))
+    pixels = np.arange(240)
+    seen = layer.at(pixels, pixels, 0.02, 0.01, ground.altitude)[0]
+    assert (seen[ground.altitude >= 700] == 0).all()
+    # the look goes as far aside as the cloud is above the ground, not above the sea
+    row, col = np.argwhere(ground.altitude < 400)[50]
+    above = 700 - float(ground.altitude[row, col])
+    assert seen[row, col] == layer.opacity[round(row + 0.02 * above) % 240, round(col + 0.01 * above) % 240]
+    assert layer.at(pixels, pixels, 0.0, 0.0, flat)[0] == pytest.approx(layer.opacity)
+
+
+def test_the_terrain_is_kept_and_shades_its_slopes(tmp_path: Path) -> None:
+    (path,) = simulate(tmp_path, **(vars(SERIES["mountains"]) | {"dates": 1, "size": 366}))
+    with rasterio.open(tmp_path / "truth" / "dem.tif") as file:
+        altitude = file.read(1)
+    assert altitude.min() == pytest.approx(700)
+    assert altitude.max() == pytest.approx(2600)
+    assert _summary(path)["snow_percent"] > 10
+    hidden = _truth(path, "ground_10m.tif")[3] > 0
+    surface = _truth(path, "surface_reflectance_10m.tif")[3] / 10_000
+    nir = (_counts(path, "B8") - 1000.0) / 10_000
+    ratio = nir / np.maximum(surface, 0.05)
+    assert hidden.mean() > 0.01
+    assert np.median(ratio[hidden]) < 0.4 * np.median(ratio[~hidden])
+
+
+def test_the_command_writes_a_scenario(tmp_path: Path) -> None:
+    words = ["simulate", "--scenario", "tropics", "--dates", "1", "--size", "36", "--out", str(tmp_path)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    (path,) = tmp_path.glob("*.SAFE")
+    assert _granule(path).tile == "30PXU"
+    assert CliRunner().invoke(app, ["simulate", "--scenario", "moon", "--out", str(tmp_path)]).exit_code == 2

@@ -3,10 +3,10 @@
 A scene is a piece of ground (`ground`), a sky of clouds, aerosol and water vapour (`sky`), an acquisition geometry
 (`geometry`), and the atmosphere of `processing.atmosphere` between them; `scenario` has the recipes, `safe` writes the
 product. The truth is kept beside the products, in ``truth/``, and marked products say in their metadata that they are
-simulated.
+simulated. Where a cloud is seen, and where its shadow falls, follows from its height, the sun and the view alone, by
+formulas of this package's own: nothing is borrowed from the chain that is to find them.
 
-Left out: relief (the terrain is flat, at the altitude of the scenario), the light from neighbouring pixels, and
-anisotropic reflection.
+Left out: the light from neighbouring pixels and slopes, anisotropic reflection, and the thickness of clouds in metres.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
@@ -35,15 +35,20 @@ from processing.simulation import geometry, safe
 from processing.simulation.geometry import NODES, STEP, Pass, View
 from processing.simulation.ground import Ground
 from processing.simulation.noise import Field, block_mean
-from processing.simulation.scenario import Clouds, Scenario, recipe
-from processing.simulation.sky import AEROSOL_HEIGHT, WATER_HEIGHT, Haze, Layer, layers
+from processing.simulation.scenario import SERIES, SPECTRA, WATERS, Clouds, Scenario, Series, Weather, recipe
+from processing.simulation.sky import AEROSOL_HEIGHT, KINDS, WATER_HEIGHT, Haze, Layer, layers
 
-__all__ = ["CLOUD_CLASSES", "Scenario", "demonstration", "recipe", "simulate"]
+__all__ = ["CLOUD_CLASSES", "SERIES", "Scenario", "Series", "Weather", "demonstration", "recipe", "simulate"]
 
-#: Values of the cloud truth: by opacity (`THICK`), or high.
+#: Values of the cloud truth: by optical thickness (`THICK`), or high.
 CLOUD_CLASSES = {0: "clear", 1: "thin", 2: "thick", 3: "high"}
-#: A cloud counts from this opacity, and is thick from the second one. [-]
-THIN, THICK = 0.10, 0.50
+#: A cloud counts where it takes this share of the light from the ground. [-]
+THIN = 0.05
+#: It is thick from this optical thickness. [-] (ISCCP: Rossow and Schiffer, Bulletin of the American Meteorological
+#: Society 80, 1999)
+THICK = 3.6
+#: Values of the land cover truth, by the spectrum that prevails.
+LAND_COVER = {number: name for number, name in enumerate(SPECTRA, 1)}
 #: Ground counts as shaded where less than 1 - this of the direct light comes through. [-]
 SHADED = 0.25
 #: Direct light that a thick cloud keeps from the ground; the rest is what the clouds around throw there. [-]
@@ -62,57 +67,20 @@ THREADS = 2
 DEMONSTRATION = datetime(2024, 7, 1, tzinfo=UTC)
 
 
-def simulate(
-    out: Path,
-    *,
-    tile: str,
-    dates: int | Sequence[datetime] = 5,
-    start: datetime = datetime(2024, 6, 1, tzinfo=UTC),
-    size: int = 366,
-    origin: tuple[int, int] | None = None,
-    seed: int = 0,
-    scenario: Scenario | None = None,
-    platforms: Sequence[str] = ("S2A", "S2B"),
-    orbits: int = 1,
-    aot: Sequence[float] | None = None,
-    water_vapour: Sequence[float] | None = None,
-    cloud_cover: tuple[float, float] = (0.0, 0.4),
-    overcast: Sequence[int] = (),
-    zip: bool = False,
-    truth: bool = True,
-) -> list[Path]:
+def simulate(out: Path, *, zip: bool = False, truth: bool = True, **series: Any) -> list[Path]:
     """Write a series of Level-1C products of one place.
 
     Parameters
     ----------
     out : Path
-        Folder of the products; their truth goes to ``out/truth/NAME/``. Products of the same name are replaced.
-    tile : str
-        MGRS id without the T.
-    dates : int or sequence of datetime
-        How many of the real passes of Sentinel-2A and 2B from `start` on, or the very days (any), on which the
-        `platforms` take turns.
-    start : datetime
-    size : int
-        Rows and columns at 10 m, a multiple of 6, at most 10980.
-    origin : (int, int), optional
-        First row and column in the tile at 10 m, multiples of 6. Default: the middle.
-    seed : int
-        The same arguments and seed give the same bytes.
-    scenario : Scenario, optional
-        Default: `recipe` of the tile.
-    orbits : int
-        Relative orbits that see the place in turn, as far as there are so many.
-    aot, water_vapour : sequence of float, optional
-        Mean of each date [-], [g cm-2]; repeated when shorter. Default: drawn from the scenario's ranges.
-    cloud_cover : (float, float)
-        Least and largest share of cloud; the dates are spread over the range. [-]
-    overcast : sequence of int
-        Dates (by position) with more than 95 % of cloud.
+        Folder of the products; their truth goes to ``out/truth/NAME/``, and the terrain, where there is any, to
+        ``out/truth/dem.tif``. Products of the same name are replaced.
     zip : bool
         Write zips rather than folders.
     truth : bool
         Keep the truth.
+    **series
+        What to write, as of `Series`.
 
     Returns
     -------
@@ -124,10 +92,7 @@ def simulate(
     ValueError
         For an unknown tile, or a size or origin that does not fit.
     """
-    series = _series(
-        tile, dates, start, size, origin, seed, scenario, platforms, orbits, aot, water_vapour, cloud_cover, overcast
-    )
-    return [date.write(Path(out), zipped=zip, truth=truth) for date in series]
+    return [date.write(Path(out), zipped=zip, truth=truth) for date in _dates(Series(**series))]
 
 
 def demonstration(out: Path, until: datetime = DEMONSTRATION, *, truth: bool = False) -> list[Path]:
@@ -148,7 +113,7 @@ def demonstration(out: Path, until: datetime = DEMONSTRATION, *, truth: bool = F
     """
     start = until - timedelta(days=25)
     places = [
-        _series(tile, 5, start, size=size, cloud_cover=cover, overcast=overcast)
+        _dates(Series(tile, start=start, size=size, cloud_cover=cover, overcast=overcast))
         for tile, size, cover, overcast in (
             ("31TCJ", 732, (0.0, 0.20), (3,)),
             ("40KCB", 732, (0.02, 0.16), ()),
@@ -160,77 +125,84 @@ def demonstration(out: Path, until: datetime = DEMONSTRATION, *, truth: bool = F
     return [date.write(Path(out), zipped=False, truth=truth) for dates in zip(*places, strict=True) for date in dates]
 
 
-def _series(
-    tile: str,
-    dates: int | Sequence[datetime],
-    start: datetime,
-    size: int = 366,
-    origin: tuple[int, int] | None = None,
-    seed: int = 0,
-    scenario: Scenario | None = None,
-    platforms: Sequence[str] = ("S2A", "S2B"),
-    orbits: int = 1,
-    aot: Sequence[float] | None = None,
-    water_vapour: Sequence[float] | None = None,
-    cloud_cover: tuple[float, float] = (0.0, 0.4),
-    overcast: Sequence[int] = (),
-) -> Iterator[_Date]:
-    """The dates of `simulate`, made as they are asked for."""
-    tile_grid = tiling.grid(tile)
-    whole = tiling.SIZE // 10
+def _dates(series: Series) -> Iterator[_Date]:
+    """The dates of a series, made as they are asked for."""
+    tile_grid = tiling.grid(series.tile)
+    whole, size = tiling.SIZE // 10, series.size
     if size % 6 or not 6 <= size <= whole:
         raise ValueError(f"size {size}: a multiple of 6 up to {whole} is needed")
-    row, col = origin if origin is not None else ((whole - size) // 12 * 6, (whole - size) // 12 * 6)
+    row, col = series.origin if series.origin is not None else ((whole - size) // 12 * 6, (whole - size) // 12 * 6)
     if row % 6 or col % 6 or min(row, col) < 0 or max(row, col) + size > whole:
         raise ValueError(f"origin {row}, {col}: multiples of 6 that leave room for {size} pixels are needed")
-    if not 0 <= cloud_cover[0] <= cloud_cover[1] <= 1:
-        raise ValueError(f"cloud cover {cloud_cover}: two shares in order are needed")
+    if not 0 <= series.cloud_cover[0] <= series.cloud_cover[1] <= 1:
+        raise ValueError(f"cloud cover {series.cloud_cover}: two shares in order are needed")
     grid = Grid(tile_grid.crs, tile_grid.west + 10 * col, tile_grid.north - 10 * row, 10 * size, 10 * size)
-    place = _Place(tile, grid, size, scenario or recipe(tile), [seed, *tile.encode()])
-    acquisitions = _acquisitions(place, dates, start, platforms, orbits)
-    for k, acquisition in enumerate(acquisitions):
+    place = _Place(series, grid)
+    for k, acquisition in enumerate(_acquisitions(place, series)):
         rng = np.random.default_rng([*place.seed, 2, int(f"{acquisition.sensing:%Y%m%d}")])
-        share = (k * 0.618034 + 0.12) % 1  # neither ordered nor clustered
-        cover = cloud_cover[0] + (cloud_cover[1] - cloud_cover[0]) * share**1.5
-        weather = _Weather(
-            aot=aot[k % len(aot)] if aot else float(rng.uniform(*place.scenario.aot)),
-            water_vapour=(
-                water_vapour[k % len(water_vapour)]
-                if water_vapour
-                else float(rng.uniform(*place.scenario.water_vapour))
-            ),
-            cover=0.98 if k in overcast else cover,
-            overcast=k in overcast,
-        )
+        weather = series.weather[k % len(series.weather)] if series.weather else _weather(series, place, k, rng)
         yield _Date(place, acquisition, weather, rng)
 
 
-@dataclass(frozen=True)
-class _Weather:
-    """One date's sky in numbers."""
-
-    aot: float
-    water_vapour: float
-    cover: float
-    overcast: bool
+def _weather(series: Series, place: _Place, k: int, rng: np.random.Generator) -> Weather:
+    """The weather of a date of a series that does not say it."""
+    share = (k * 0.618034 + 0.12) % 1  # neither ordered nor clustered
+    cover = series.cloud_cover[0] + (series.cloud_cover[1] - series.cloud_cover[0]) * share**1.5
+    aot, water_vapour = (
+        given[k % len(given)] if given else float(rng.uniform(*drawn))
+        for given, drawn in (
+            (series.aot, place.scenario.aot),
+            (series.water_vapour, place.scenario.water_vapour),
+        )
+    )
+    if k in series.overcast:
+        clouds = Clouds("stratus", (1500, 2500), 9000), 0.98
+    else:
+        kinds = place.scenario.clouds
+        shares = np.array([kind.share for kind in kinds])
+        clouds = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))], cover
+    return Weather((clouds,), aot, water_vapour)
 
 
 class _Place:
     """What the dates of a series have in common."""
 
-    def __init__(self, tile: str, grid: Grid, size: int, scenario: Scenario, seed: list[int]) -> None:
-        self.tile, self.grid, self.size, self.scenario, self.seed = tile, grid, size, scenario, seed
-        self.period = min(size, PERIOD)
-        self.ground = Ground(scenario, self.period, int(np.random.default_rng(seed).integers(2**31)))
+    def __init__(self, series: Series, grid: Grid) -> None:
+        self.tile, self.grid, self.size = series.tile, grid, series.size
+        self.scenario = series.scenario or recipe(series.tile)
+        self.seed = [series.seed, *series.tile.encode()]
+        self.period = min(self.size, PERIOD)
+        self.ground = Ground(self.scenario, self.period, int(np.random.default_rng(self.seed).integers(2**31)))
         self.to_degrees = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True)
         self.lon, self.lat = self.to_degrees.transform(grid.west + grid.width / 2, grid.north - grid.height / 2)
-        self.km = 10 * size / 1000
+        self.km = 10 * self.size / 1000
+
+    def of_ground(self, values: NDArray[Any], r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[Any]:
+        """A block of an image of the ground, which repeats."""
+        return values[r % self.period][:, c % self.period]
+
+    def altitude(self, r: NDArray[np.int64], c: NDArray[np.int64]) -> Field:
+        """Height of a block at 10 m above the altitude of the scenario. [m]"""
+        if not self.scenario.mountains:
+            return np.broadcast_to(np.float32(0), (len(r), len(c)))
+        return self.of_ground(self.ground.altitude, r, c)
+
+    @cached_property
+    def _smooth(self) -> Field:
+        """Altitude for what air lies above. [m]"""
+        return np.asarray(cv2.blur(self.ground.altitude, (61, 61)), np.float32)
+
+    def around(self, x: NDArray[np.floating], y: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Mean height above the altitude of the scenario around points `x` eastwards and `y` southwards [km]. [m]"""
+        if not self.scenario.mountains:
+            return np.zeros(np.shape(x))
+        r, c = (np.minimum((100 * v).astype(int), self.size - 1) % self.period for v in (y, x))
+        return self._smooth[r, c].astype(float)
 
 
-def _acquisitions(
-    place: _Place, dates: int | Sequence[datetime], start: datetime, platforms: Sequence[str], orbits: int
-) -> list[Pass]:
-    tracks = geometry.relative_orbits(place.lon, place.lat)[:orbits]
+def _acquisitions(place: _Place, series: Series) -> list[Pass]:
+    dates, start, platforms = series.dates, series.start, series.platforms
+    tracks = geometry.relative_orbits(place.lon, place.lat)[: series.orbits]
     start = start.replace(tzinfo=UTC) if start.tzinfo is None else start
     if isinstance(dates, int):
         found = [p for r in tracks for p in islice(geometry.passes(start, r, place.lon, place.lat), dates)]
@@ -245,33 +217,38 @@ def _acquisitions(
 class _Date:
     """One acquisition of a place: its light, its sky, and the product made of them."""
 
-    def __init__(self, place: _Place, acquisition: Pass, weather: _Weather, rng: np.random.Generator) -> None:
+    def __init__(self, place: _Place, acquisition: Pass, weather: Weather, rng: np.random.Generator) -> None:
         self.place, self.acquisition, self.weather = place, acquisition, weather
         self.scenario = place.scenario
         self.view = geometry.view_of(acquisition.relative_orbit, place.lon, place.lat, place.km, place.km)
         self.angles = _angles(place, acquisition, self.view)
         key = (*place.seed, acquisition.sensing.toordinal())
-        self.aot = Haze(weather.aot, 0.10, (*key, 3))
+        self.aot = Haze(weather.aot, weather.patchy, (*key, 3))
         self.water_vapour = Haze(weather.water_vapour, 0.04, (*key, 4))
         self.sky = self._sky(rng)
         self._noise_seed = (*key, 5)
         self._shades: dict[tuple[int, int, int], Field] = {}
         day = acquisition.sensing.timetuple().tm_yday
-        self.surface = place.ground.reflectance(day)
+        sun = self.angles.mean_sun
+        glint = geometry.glint(weather.wind, sun, self.angles.mean_view[REFERENCE_BAND]) if weather.wind else 0.0
+        shares = place.ground.cover(day, weather.bared, weather.snow)
+        self.surface = place.ground.reflectance(shares, glint)
         self.surface["B10"] = self.surface["B9"]
+        self.land_cover = _land_cover(shares)
+        self.terrain_shadow, self.incidence = None, None
+        if place.scenario.mountains:
+            self.terrain_shadow = place.ground.terrain_shadow(sun)
+            self.incidence = _incidence(place.ground.slopes(), sun) * ~self.terrain_shadow
 
     def _sky(self, rng: np.random.Generator) -> list[Layer]:
-        kinds = self.scenario.clouds
-        n = next(k for k in (768, 1152, 1536) if self.place.size <= 0.64 * k or k == 1536)
-        window = min(self.place.size, n)
-        if self.weather.overcast:
-            kind = Clouds("stratus", (1500, 2500), 9000)
-        else:
-            share = np.array([k.share for k in kinds])
-            kind = kinds[int(rng.choice(len(kinds), p=share / share.sum()))]
-        azimuth = math.radians(self.angles.mean_sun[1])
-        towards = (-math.cos(azimuth), math.sin(azimuth))
-        return [layer.lit(towards) for layer in layers(kind, self.weather.cover, n, window, rng)]
+        size = self.place.size
+        n = next(k for k in (384, 768, 1152, 1536, 2400) if size <= 0.64 * k or k == 2400)
+        made = [
+            layer
+            for kind, cover in self.weather.clouds
+            for layer in layers(kind, cover, n, min(size, n), self.angles.mean_sun, rng)
+        ]
+        return sorted(made, key=lambda layer: layer.height)
 
     # Geometry of a block of pixels at 10 m: rows `r` and columns `c` of the image.
 
@@ -282,7 +259,7 @@ class _Date:
         x, y = (c + 0.5) / 100, (r + 0.5) / 100
         east, _ = self.view.slope(band, detector, x, float(y.mean()))
         _, north = self.view.slope(band, detector, float(x.mean()), y)
-        return layer.at(r - layer.height * north / 10, c + layer.height * east / 10, f)
+        return layer.at(r, c, -north / 10, east / 10, self.place.altitude(r, c), f)
 
     def _shade(self, r: NDArray[np.int64], c: NDArray[np.int64], f: int) -> Field:
         """Share of the direct sunlight that clouds keep from the ground."""
@@ -293,9 +270,9 @@ class _Date:
                 self._shades.clear()
             zenith, azimuth = (math.radians(a) for a in self.angles.mean_sun)
             through = np.ones((len(r) // f, len(c) // f), np.float32)
+            down, right = (math.tan(zenith) / 10 * v for v in (-math.cos(azimuth), math.sin(azimuth)))
             for layer in self.sky:
-                away = layer.height * math.tan(zenith) / 10
-                through *= 1 - layer.at(r - away * math.cos(azimuth), c + away * math.sin(azimuth), f)[0]
+                through *= 1 - layer.at(r, c, down, right, self.place.altitude(r, c), f)[0]
             shade = self._shades[key] = 1 - through
         return shade
 
@@ -309,6 +286,7 @@ class _Date:
         lon, lat = self.place.to_degrees.transform(g.west + 1000 * x, g.north - 1000 * y)
         sun_zenith, sun_azimuth = geometry.sun(self.acquisition.sensing, lon, lat)
         view_zenith, view_azimuth = self.view.angles(band, detector, x, y)
+        above = self.place.around(x, y)
         weights = [
             _linear((np.arange(v[0] // f, (v[-1] + 1) // f) + 0.5) * f, nodes)
             for v, nodes in zip((r, c), at, strict=True)
@@ -321,15 +299,15 @@ class _Date:
             sun_zenith,
             view_zenith,
             sun_azimuth - view_azimuth,
-            self.aot.at(x, y),
-            self.water_vapour.at(x, y),
+            (self.scenario.altitude + above) / 1000,
+            self.aot.at(x, y) * np.exp(-above / AEROSOL_HEIGHT),
+            self.water_vapour.at(x, y) * np.exp(-above / WATER_HEIGHT),
             spread,
         )
 
     def _surface(self, band: str, r: NDArray[np.int64], c: NDArray[np.int64], f: int) -> Field:
         """Surface reflectance of a block, a mean over f x f pixels."""
-        period = self.place.period
-        return block_mean(self.surface[band][r % period][:, c % period], f)
+        return block_mean(self.place.of_ground(self.surface[band], r, c), f)
 
     def toa(self, band: str, r: NDArray[np.int64], c: NDArray[np.int64]) -> Field:
         """Top-of-atmosphere reflectance of a block, without noise, at the band's resolution."""
@@ -348,10 +326,12 @@ class _Date:
         self, band: str, detector: int, r: NDArray[np.int64], c: NDArray[np.int64], f: int, surface: Field, shade: Field
     ) -> Field:
         platform, s = self.acquisition.platform, self.scenario
-        sun, view, relative, aot, water, spread = self._nodes(detector, band, r, c)
-        km = s.altitude / 1000
-        direct = CLOUD_SHADE * (1 - _diffuse_share(BANDS[band].centre, self.weather.aot, float(sun.mean())))
-        lit = 1 - direct * shade
+        sun, view, relative, km, aot, water, spread = self._nodes(detector, band, r, c)
+        direct = 1 - _diffuse_share(BANDS[band].centre, self.weather.aot, float(sun.mean()))
+        beam = 1 - CLOUD_SHADE * shade
+        if self.incidence is not None:
+            beam = beam * block_mean(self.place.of_ground(self.incidence, r, c), f)
+        lit = 1 - direct + direct * beam
         if band == "B10":
             gas = gas_transmittance(platform, band, sun, view, km, water, s.ozone)
             value = B10_PATH + spread(gas) * surface * lit
@@ -362,14 +342,14 @@ class _Date:
         for layer in self.sky:
             opacity, light = self._seen(layer, band, detector, r, c, f)
             above = math.exp(-layer.height / WATER_HEIGHT)
-            top = min(km + layer.height / 1000, 3.0)
+            top = min((s.altitude + layer.height) / 1000, 3.0)
             mean_sun, mean_view, mean_relative = (float(v.mean()) for v in (sun, view, relative))
-            mean_water = float(water.mean()) * above
+            mean_water = self.weather.water_vapour * above
             rho = light * np.float32(layer.reflectance_factor(band))  # weighted with the opacity
             if band == "B10":
                 cloud = float(gas_transmittance(platform, band, mean_sun, mean_view, top, mean_water, s.ozone)) * rho
             else:
-                thin_air = float(aot.mean()) * math.exp(-layer.height / AEROSOL_HEIGHT)
+                thin_air = self.weather.aot * math.exp(-layer.height / AEROSOL_HEIGHT)
                 a = coefficients(
                     platform, band, mean_sun, mean_view, mean_relative, top, thin_air, mean_water, s.ozone,
                     s.aerosol_model,
@@ -384,18 +364,29 @@ class _Date:
         x = (np.arange(c[0] // f, (c[-1] + 1) // f) + 0.5) * f / 100
         return self.view.detector(x[None, :], y[:, None])
 
-    def clouds(self, r: NDArray[np.int64], c: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
-        """Cloud class and height [m] of a block at 10 m, as `REFERENCE_BAND` sees them: of the highest cloud."""
+    def clouds(self, r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.int16]:
+        """Clouds of a block at 10 m, as `REFERENCE_BAND` sees them.
+
+        Returns
+        -------
+        (4, row, col) int16
+            Class and height [m] of the highest cloud, optical thickness of all of them together [0.01], kind of the
+            highest.
+        """
         detectors = self._detectors(r, c, 10)
-        kind, height = np.zeros((2, len(r), len(c)), np.int16)
+        label, height, kind = np.zeros((3, len(r), len(c)), np.int16)
+        total = np.zeros((len(r), len(c)), np.float32)
         for detector in np.unique(detectors).tolist():
+            here = detectors == detector
             for layer in self.sky:
                 opacity, _ = self._seen(layer, REFERENCE_BAND, detector, r, c, 1)
-                there = (opacity >= THIN) & (detectors == detector)
-                label = np.where(opacity >= THICK, 2, 1) if layer.kind != "cirrus" else np.full(opacity.shape, 3)
-                kind[there] = label[there]
+                thickness = layer.optical_thickness(opacity)
+                total[here] += thickness[here]
+                there = (opacity >= THIN) & here
                 height[there] = round(layer.height)
-        return kind, height
+                kind[there] = KINDS.index(layer.kind) + 1
+                label[there] = 3 if layer.kind == "cirrus" else np.where(thickness[there] >= THICK, 2, 1)
+        return np.stack([label, height, np.rint(100 * total).clip(0, 32767).astype(np.int16), kind])
 
     def _blocks(self) -> list[tuple[slice, slice]]:
         n, step = self.place.size, self.place.period
@@ -403,15 +394,19 @@ class _Date:
         return [(rows, cols) for rows in edges for cols in edges]
 
     def _whole(
-        self, resolution: int, dtype: Any, make: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[Any]]
+        self,
+        resolution: int,
+        dtype: Any,
+        make: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[Any]],
+        layers: int | None = None,
     ) -> NDArray[Any]:
         """An image put together from the blocks that `make` gives."""
         f = resolution // 10
         n = self.place.size // f
-        out = np.empty((n, n), dtype)
+        out = np.empty((n, n) if layers is None else (layers, n, n), dtype)
         for rows, cols in self._blocks():
             target = slice(rows.start // f, rows.stop // f), slice(cols.start // f, cols.stop // f)
-            out[target] = make(np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop))
+            out[..., *target] = make(np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop))
         return out
 
     def counts(self, band: str) -> NDArray[np.uint16]:
@@ -428,7 +423,8 @@ class _Date:
 
     def write(self, out: Path, *, zipped: bool, truth: bool) -> Path:
         """Write the product and its truth."""
-        classes = self._whole(10, np.int8, lambda r, c: self.clouds(r, c)[0])
+        clouds = self._whole(10, np.int16, self.clouds, 4)
+        classes = clouds[0]
         p = self.acquisition
         product = safe.Safe(
             platform=p.platform,
@@ -441,17 +437,17 @@ class _Date:
             cloud_percent=100 * float((classes > 0).mean()),
         )
         if truth:
-            self._write_truth(out / "truth" / product.name.removesuffix(".SAFE"), classes)
+            self._write_truth(out / "truth" / product.name.removesuffix(".SAFE"), clouds)
         with ThreadPoolExecutor(THREADS) as threads:  # numpy and the encoder let go of the interpreter
             list(threads.map(lambda band: product.add_image(band, self.counts(band)), BANDS))
         detectors = {r: self._whole(r, np.uint8, partial(self._detectors, resolution=r)) for r in (10, 20, 60)}
         coarse = [block_mean((classes == k).astype(np.float32), 6) > 0.5 for k in (2, 3)]
-        snow = np.zeros_like(coarse[0])
+        snow = np.zeros_like(coarse[0])  # as the Level-1C of this baseline where nobody looked for it
         product.add_masks(detectors, np.stack([*coarse, snow]).astype(np.uint8))
         return product.write(out, zipped=zipped)
 
-    def _write_truth(self, folder: Path, classes: NDArray[np.int8]) -> None:
-        """Surface reflectance, columns, clouds and shadows as GeoTIFF, and a summary."""
+    def _write_truth(self, folder: Path, clouds: NDArray[np.int16]) -> None:
+        """Surface reflectance, columns, clouds, shadows and ground as GeoTIFF, and a summary."""
         folder.mkdir(parents=True, exist_ok=True)
         for resolution, bands in ((10, R1), (20, R2), (60, ("B1", "B9"))):
             images = [
@@ -459,13 +455,29 @@ class _Date:
             ]
             scaled = [np.rint(10_000 * image).astype(np.int16) for image in images]
             self._tif(folder / f"surface_reflectance_{resolution}m.tif", scaled, resolution, bands)
-        middles = (np.arange(self.place.size // 6) + 0.5) * 0.06
-        columns = [q.at(*np.meshgrid(middles, middles)).astype(np.float32) for q in (self.aot, self.water_vapour)]
+        middles = np.meshgrid(*[(np.arange(self.place.size // 6) + 0.5) * 0.06] * 2)
+        above = self.place.around(*middles)
+        columns = [
+            (quantity.at(*middles) * np.exp(-above / scale)).astype(np.float32)
+            for quantity, scale in ((self.aot, AEROSOL_HEIGHT), (self.water_vapour, WATER_HEIGHT))
+        ]
         self._tif(folder / "atmosphere_60m.tif", columns, 60, ("aot550", "water_vapour_g_cm-2"))
-        heights = self._whole(10, np.int16, lambda r, c: self.clouds(r, c)[1])
-        self._tif(folder / "clouds_10m.tif", [classes.astype(np.int16), heights], 10, ("class", "height_m"))
-        shadow = self._whole(10, np.uint8, lambda r, c: self._shade(r, c, 1) >= SHADED)
-        self._tif(folder / "shadows_10m.tif", [shadow], 10, ("shadow",))
+        names = ("class", "height_m", "optical_thickness_0.01", "kind")
+        self._tif(folder / "clouds_10m.tif", list(clouds), 10, names)
+        land = self._whole(10, np.uint8, partial(self.place.of_ground, self.land_cover))
+        hidden = np.zeros(land.shape, bool)
+        if self.terrain_shadow is not None:
+            hidden = self._whole(10, bool, partial(self.place.of_ground, self.terrain_shadow))
+            altitude = self._whole(10, np.float32, self.place.altitude) + np.float32(self.scenario.altitude)
+            self._tif(folder.parent / "dem.tif", [altitude], 10, ("altitude_m",))
+        water = np.isin(land, [number for number, name in LAND_COVER.items() if name in WATERS])
+        snow = np.isin(land, [number for number, name in LAND_COVER.items() if name == "snow"])
+        ground = [band.astype(np.uint8) for band in (land, water, snow, hidden)]
+        self._tif(folder / "ground_10m.tif", ground, 10, ("land_cover", "water", "snow", "terrain_shadow"))
+        # a slope that the sun does not reach has no shadow of a cloud
+        shadow = self._whole(10, bool, lambda r, c: self._shade(r, c, 1) >= SHADED) & ~hidden
+        self._tif(folder / "shadows_10m.tif", [shadow.astype(np.uint8)], 10, ("shadow",))
+        classes = clouds[0]
         summary = {
             "tile": self.place.tile,
             "sensing": self.acquisition.sensing.isoformat(),
@@ -480,8 +492,13 @@ class _Date:
             "cloud_percent": {name: round(100 * float((classes == k).mean()), 2) for k, name in CLOUD_CLASSES.items()},
             "cloud_heights_m": [round(layer.height) for layer in self.sky],
             "shadow_percent": round(100 * float(shadow.mean()), 2),
+            "cloud_kinds": dict(enumerate(KINDS, 1)),
             "thin_from_opacity": THIN,
-            "thick_from_opacity": THICK,
+            "thick_from_optical_thickness": THICK,
+            "land_cover": LAND_COVER,
+            "bared": self.weather.bared,
+            "snow_percent": round(100 * float(snow.mean()), 2),
+            "water_percent": round(100 * float(water.mean()), 2),
             "shaded_from": SHADED,
             "sun_zenith_azimuth_deg": [round(a, 4) for a in self.angles.mean_sun],
         }
@@ -505,6 +522,24 @@ class _Date:
             for k, (image, name) in enumerate(zip(images, names, strict=True), 1):
                 target.write(image, k)
                 target.set_band_description(k, name)
+
+
+def _land_cover(shares: dict[str, Field]) -> NDArray[np.uint8]:
+    """The spectrum that prevails in each pixel."""
+    most, cover = np.zeros((2, *next(iter(shares.values())).shape), np.float32)
+    for number, name in LAND_COVER.items():
+        if name in shares:
+            cover[shares[name] > most] = number
+            np.maximum(most, shares[name], out=most)
+    return cover.astype(np.uint8)
+
+
+def _incidence(slopes: tuple[Field, Field], sun: tuple[float, float]) -> Field:
+    """Direct light on a slope, relative to that on level ground; 0 where it lies turned away. [-]"""
+    zenith, azimuth = (math.radians(a) for a in sun)
+    east, north = slopes
+    towards = 1 - math.tan(zenith) * (east * math.sin(azimuth) + north * math.cos(azimuth))
+    return np.asarray(np.maximum(towards, 0) / np.sqrt(1 + east**2 + north**2), np.float32)
 
 
 def _angles(place: _Place, acquisition: Pass, view: View) -> Angles:

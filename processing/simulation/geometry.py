@@ -69,6 +69,30 @@ def sun(when: datetime, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.floa
     return np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.degrees(azimuth) % 360
 
 
+def glint(wind: float, sun: tuple[float, float], view: tuple[float, float]) -> float:
+    """Reflectance of a rough sea in all directions of the wind. [-]
+
+    Parameters
+    ----------
+    wind : float
+        [m s-1]
+    sun, view : (float, float)
+        Zenith and azimuth. [deg]
+
+    References
+    ----------
+    Cox and Munk, "Measurement of the roughness of the sea surface from photographs of the sun's glitter", Journal of
+    the Optical Society of America 44, 1954.
+    """
+    (ts, ps), (tv, pv) = ([math.radians(a) for a in direction] for direction in (sun, view))
+    half = math.acos(math.cos(ts) * math.cos(tv) + math.sin(ts) * math.sin(tv) * math.cos(ps - pv)) / 2
+    tilt = math.acos(min((math.cos(ts) + math.cos(tv)) / (2 * math.cos(half)), 1.0))
+    variance = 0.003 + 0.00512 * wind
+    slopes = math.exp(-(math.tan(tilt) ** 2) / variance) / (math.pi * variance)
+    mirror = 0.02 + 0.98 * (1 - math.cos(half)) ** 5  # of water, refractive index 1.33
+    return math.pi * slopes * mirror / (4 * math.cos(ts) * math.cos(tv) * math.cos(tilt) ** 4)
+
+
 def sun_distance_factor(when: datetime) -> float:
     """1 / d^2 with the distance d of the sun in astronomical units (U of the Level-1C)."""
     days = (when.astimezone(UTC) - datetime(2000, 1, 1, 12, tzinfo=UTC)).total_seconds() / 86400

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from processing.simulation.noise import Field, fractal, smoothstep
-from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, Crop, Scenario
+from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, WATERS, Crop, Scenario
 
 #: Distance of the villages whose fields share a direction. [px]
 _ZONE = 120
@@ -222,6 +222,8 @@ class Ground:
             self._light = self._light * (1 - lake) + lake
         if s.sea:
             self._sea(s.sea, x, y, fine)
+        if s.sand:
+            self._cover("sand", self._region(s.sand, 2.0, 150))
         self._light = np.asarray(np.clip(self._light, 0.35, 1.9), np.float32)
 
     def _region(self, share: float, slope: float, longest: float, soft: float = 1.0) -> Field:
@@ -298,16 +300,77 @@ class Ground:
             for name, position in zip(soils, at, strict=True)
         }
 
-    def cover(self, day: float) -> dict[str, Field]:
-        """Share of every spectrum in each pixel on a day of the year; the shares of a pixel add up to 1."""
+    @cached_property
+    def altitude(self) -> Field:
+        """Height of each pixel above the altitude of the scenario, (row, col) float32. [m]"""
+        n, rng = self.size, np.random.default_rng([self._seed, 2])
+        if not self.scenario.mountains:
+            return np.zeros((n, n), np.float32)
+        even = n + n % 2
+        ridges = fractal(even, rng, 2.2, 900, 12) - 0.5 * np.abs(fractal(even, rng, 2.0, 350, 12))
+        ridges = ridges[:n, :n] - ridges.min()
+        return np.asarray(self.scenario.mountains * ridges / ridges.max(), np.float32)
+
+    def slopes(self) -> tuple[Field, Field]:
+        """Rise of the terrain for each metre eastwards and northwards. [-]"""
+        z = self.altitude
+        # differences across the image's edges, where the ground repeats
+        east = (np.roll(z, -1, 1) - np.roll(z, 1, 1)) / 20
+        north = (np.roll(z, 1, 0) - np.roll(z, -1, 0)) / 20
+        return np.asarray(east, np.float32), np.asarray(north, np.float32)
+
+    def terrain_shadow(self, sun: tuple[float, float]) -> NDArray[np.bool_]:
+        """Where the terrain hides the sun.
+
+        Parameters
+        ----------
+        sun : (float, float)
+            Zenith and azimuth. [deg]
+        """
+        z = self.altitude
+        zenith, azimuth = (math.radians(a) for a in sun)
+        hidden = np.zeros(z.shape, bool)
+        reach = float(np.ptp(z)) * math.tan(zenith)
+        for way in np.arange(20, reach, 20):
+            row, col = round(-way * math.cos(azimuth) / 10), round(way * math.sin(azimuth) / 10)
+            hidden |= np.roll(z, (-row, -col), (0, 1)) > z + way / math.tan(zenith)
+        return hidden
+
+    @cached_property
+    def _snow_rank(self) -> Field:
+        """Share of the ground on which snow lies rather than here. [-]"""
+        n, rng = self.size, np.random.default_rng([self._seed, 3])
+        even = n + n % 2
+        rough = fractal(even, rng, 2.0, 400)[:n, :n]
+        height = self.altitude / max(float(self.altitude.std()), 1.0) + 0.35 * rough
+        return np.asarray(1 - height.ravel().argsort().argsort().reshape(n, n) / n**2, np.float32)
+
+    def cover(self, day: float, bared: float = 0.0, snow: float = 0.0) -> dict[str, Field]:
+        """Share of every spectrum in each pixel; the shares of a pixel add up to 1.
+
+        Parameters
+        ----------
+        day : float
+            Day of the year, from 1.
+        bared, snow : float
+            See `Weather`. [-]
+        """
+        s = self.scenario
         shares = {name: w.copy() for name, w in self._weights.items()}
         bare = shares.pop("rock", np.zeros_like(self._fields))
         which, shift = chance(self._parcel, 0), 24 * (chance(self._parcel, 1) - 0.5)
-        total = sum(c.share for c in self.scenario.crops)
-        bare = bare + self._fields
+        grown = self._fields
+        if bared:
+            laid = np.asarray(self._fields * (chance(self._parcel, 6) < bared), np.float32)
+            grown = self._fields - laid
+            kind = np.floor(chance(self._parcel, 7) * len(s.tilled))
+            for k, name in enumerate(s.tilled):
+                shares[name] = shares.get(name, np.float32(0)) + laid * (kind == k)
+        total = sum(c.share for c in s.crops)
+        bare = bare + grown
         first = 0.0
-        for crop in self.scenario.crops:
-            here = self._fields * ((which >= first) & (which < first + crop.share / total))
+        for crop in s.crops:
+            here = grown * ((which >= first) & (which < first + crop.share / total))
             first += crop.share / total
             green, dry = growth(crop, day + shift)
             green = np.clip(green * self._vigour, 0, 1)
@@ -316,28 +379,36 @@ class Ground:
                 bare = bare - part
         for name, part in self._mixed_soil.items():
             shares[name] = shares.get(name, np.float32(0)) + np.maximum(bare, 0) * part
+        if snow:
+            white = 1 - smoothstep(self._snow_rank, 0.92 * snow, 1.08 * snow)
+            white *= 1 - sum((shares[w] for w in WATERS if w in shares), np.zeros_like(white))
+            white *= 1 - 0.6 * shares.get(s.wood, np.float32(0))  # trees stand out of it
+            shares = {name: w * (1 - white) for name, w in shares.items()}
+            shares["snow"] = shares.get("snow", np.float32(0)) + white
         return {name: np.asarray(w, np.float32) for name, w in shares.items()}
 
-    def reflectance(self, day: float) -> dict[str, Field]:
-        """Surface reflectance of all bands but B10 on a day of the year.
+    def reflectance(self, shares: dict[str, Field], glint: float = 0.0) -> dict[str, Field]:
+        """Surface reflectance of all bands but B10.
 
         Parameters
         ----------
-        day : float
-            Day of the year, from 1.
+        shares : dict of spectrum to (row, col) float32
+            As of `cover`. [-]
+        glint : float
+            Reflectance of the water's surface, in all bands. [-]
 
         Returns
         -------
         dict of band to (row, col) float32
             All at 10 m. [-]
         """
-        shares = self.cover(day)
         out: dict[str, Field] = {}
+        water = sum((w for name, w in shares.items() if name in WATERS), np.zeros_like(self._light))
         for k, band in enumerate(SPECTRAL_BANDS):
             rho = np.zeros((self.size, self.size), np.float32)
             for name, w in shares.items():
                 rho += w * np.float32(SPECTRA[name][k])
-            out[band] = np.clip(rho * self._light, 0.001, 1.0)
+            out[band] = np.clip(rho * self._light + np.float32(glint) * water, 0.001, 1.0)
         green = smoothstep(np.sum([w for name, w in shares.items() if name in _GREEN], axis=0), 0.30, 0.50)
         for band, ratio in zip(("B1", "B2"), self.scenario.blue_red, strict=True):
             out[band] = np.asarray(out[band] * (1 - green) + green * np.float32(ratio) * out["B4"], np.float32)

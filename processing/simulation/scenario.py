@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from processing import tiling
 
@@ -28,6 +30,10 @@ SPECTRA: dict[str, tuple[float, ...]] = {
     "lagoon": (0.075, 0.092, 0.088, 0.034, 0.020, 0.012, 0.010, 0.009, 0.008, 0.007, 0.003, 0.002),
     "snow": (0.930, 0.930, 0.920, 0.910, 0.900, 0.880, 0.860, 0.840, 0.820, 0.700, 0.090, 0.070),
 }
+
+
+#: Of the spectra above.
+WATERS = ("clear water", "green water", "brown water", "lagoon")
 
 
 @dataclass(frozen=True)
@@ -62,24 +68,61 @@ class Clouds:
     Attributes
     ----------
     kind : str
-        ``cumulus``, ``stratus`` or ``cirrus``.
+        ``cumulus``, ``stratus``, ``veil`` (thin, of water) or ``cirrus`` (of ice).
     height : (float, float)
-        Range above the ground. [m]
+        Range above the altitude of the scenario. [m]
     size : float
         Of the largest clouds. [m]
     share : float
         Of the cloud cover of a date. [-]
+    thickness : float
+        Optical thickness of the densest part of the largest cloud. [-]
+    number : float
+        Cumulus: that many single clouds, most of them small; 0: a field that is cut where the cover wants it. [km-2]
     """
 
     kind: str
     height: tuple[float, float]
     size: float
     share: float = 1.0
+    thickness: float = 35.0
+    number: float = 0.0
 
 
 CUMULUS = Clouds("cumulus", (900, 2200), 2400)
-STRATUS = Clouds("stratus", (1200, 3000), 9000)
-CIRRUS = Clouds("cirrus", (8500, 10500), 6000)
+FAIR_WEATHER = Clouds("cumulus", (800, 1700), 900, thickness=25, number=2.5)
+STRATUS = Clouds("stratus", (1200, 3000), 9000, thickness=20)
+VEIL = Clouds("veil", (3000, 4500), 7000, thickness=3.0)
+CIRRUS = Clouds("cirrus", (8500, 10500), 6000, thickness=3.0)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """One date: its sky, and what has been done to the ground.
+
+    Attributes
+    ----------
+    clouds : tuple of (Clouds, float)
+        Kinds of cloud, each with the share of the image that it covers. [-]
+    aot, water_vapour : float
+        Means. [-], [g cm-2]
+    patchy : float
+        Relative standard deviation of the AOT over the image. [-]
+    wind : float
+        Over water, which glints with it; 0: water never glints. [m s-1]
+    bared : float
+        Share of the parcels that have been harvested or ploughed since the first date, overnight. [-]
+    snow : float
+        Share of the image under snow, the highest ground first. [-]
+    """
+
+    clouds: tuple[tuple[Clouds, float], ...] = ()
+    aot: float = 0.12
+    water_vapour: float = 2.0
+    patchy: float = 0.10
+    wind: float = 0.0
+    bared: float = 0.0
+    snow: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,13 +144,18 @@ class Scenario:
         Width, 0 none. [m]
     hedges : float
         Share of parcel borders that are overgrown. [-]
+    sand : float
+        Share of the image under bright sand. [-]
+    tilled : tuple of str
+        What parcels show that have been laid bare overnight.
     relief : float
-        Strength of the pattern that slopes and ravines leave in the reflectance of wild land; the terrain itself is
-        flat. [-]
+        Strength of the pattern that slopes and ravines leave in the reflectance of wild land. [-]
+    mountains : float
+        Height of the highest summit above the lowest valley; 0: the terrain is flat. [m]
     blue_red : (float, float)
         B1 / B4 and B2 / B4 over vegetation. [-]
     altitude : float
-        [m]
+        Of the lowest valley. [m]
     aerosol_model : str
     aot, water_vapour : (float, float)
         Range of the dates' means. [-], [g cm-2]
@@ -135,7 +183,10 @@ class Scenario:
     water: str = "green water"
     river: float = 90.0
     hedges: float = 0.35
+    sand: float = 0.0
+    tilled: tuple[str, ...] = ("pale soil", "straw", "brown soil")
     relief: float = 0.25
+    mountains: float = 0.0
     blue_red: tuple[float, float] = (0.45, 0.49)
     altitude: float = 0.0
     aerosol_model: str = "continental"
@@ -249,3 +300,142 @@ def recipe(tile: str) -> Scenario:
     if latitude > 22:
         return SEMI_ARID
     return SAVANNA
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series of dates of one place.
+
+    Attributes
+    ----------
+    tile : str
+        MGRS id without the T.
+    dates : int or sequence of datetime
+        How many of the real passes of Sentinel-2A and 2B from `start` on, or the very days (any), on which the
+        `platforms` take turns.
+    start : datetime
+    size : int
+        Rows and columns at 10 m, a multiple of 6, at most 10980.
+    origin : (int, int), optional
+        First row and column in the tile at 10 m, multiples of 6. Default: the middle.
+    seed : int
+        The same series and seed give the same bytes.
+    scenario : Scenario, optional
+        Default: `recipe` of the tile.
+    platforms : sequence of str
+    orbits : int
+        Relative orbits that see the place in turn, as far as there are so many.
+    weather : sequence of Weather
+        Of each date, repeated when shorter. Empty: drawn, as the following say.
+    aot, water_vapour : sequence of float, optional
+        Mean of each date [-], [g cm-2]; repeated when shorter. Default: drawn from the scenario's ranges.
+    cloud_cover : (float, float)
+        Least and largest share of cloud; the dates are spread over the range. [-]
+    overcast : sequence of int
+        Dates (by position) with more than 95 % of cloud.
+    """
+
+    tile: str
+    dates: int | Sequence[datetime] = 5
+    start: datetime = datetime(2024, 6, 1, tzinfo=UTC)
+    size: int = 366
+    origin: tuple[int, int] | None = None
+    seed: int = 0
+    scenario: Scenario | None = None
+    platforms: Sequence[str] = ("S2A", "S2B")
+    orbits: int = 1
+    weather: Sequence[Weather] = ()
+    aot: Sequence[float] | None = None
+    water_vapour: Sequence[float] | None = None
+    cloud_cover: tuple[float, float] = (0.0, 0.4)
+    overcast: Sequence[int] = ()
+
+
+_HARVEST = replace(
+    TEMPERATE,
+    soils=("pale soil", "brown soil"),
+    crops=(Crop(0.45, -60, 110, 150, 205), Crop(0.35, 120, 190, 245, 275), Crop(0.20, 95, 160, 180, 230)),
+    parcel=8.0,
+    forest=0.06,
+    sand=0.03,
+    tilled=("pale soil", "sand", "straw"),
+)
+_TROPICS = replace(SAVANNA, lake=0.05, forest=0.30, shrub=0.30, sea=0.08, water="green water")
+_ALPS = replace(TEMPERATE, forest=0.40, town=0.02, lake=0.02, altitude=700, mountains=1900, parcel=2.0)
+
+#: Series on which masks are judged: twelve dates, from two orbits where two see the place, a third of them clear.
+SERIES: dict[str, Series] = {
+    # A plain in spring: every kind of cloud, ploughing, late snow, sand, towns and lakes.
+    "truth": Series(
+        "31TDJ", 12, datetime(2024, 3, 3, tzinfo=UTC), 1098, orbits=2,
+        scenario=replace(TEMPERATE, sand=0.03, lake=0.03, town=0.08),
+        weather=(
+            Weather(aot=0.08, water_vapour=1.2),
+            Weather(((CUMULUS, 0.20),), 0.14, 1.5),
+            Weather(((FAIR_WEATHER, 0.15),), 0.10, 1.4, bared=0.08),
+            Weather(aot=0.18, water_vapour=1.6, patchy=0.20, bared=0.16),
+            Weather(((STRATUS, 0.55),), 0.12, 1.8, bared=0.16),
+            Weather(((CIRRUS, 0.45),), 0.10, 1.2, bared=0.24),
+            Weather(aot=0.09, water_vapour=0.9, bared=0.24, snow=0.12),
+            Weather(((VEIL, 0.40),), 0.12, 1.5, bared=0.32, snow=0.06),
+            Weather(((replace(FAIR_WEATHER, number=3.5), 0.25),), 0.15, 1.9, bared=0.40),
+            Weather(aot=0.30, water_vapour=2.2, patchy=0.30, bared=0.48),
+            Weather(((CUMULUS, 0.25), (CIRRUS, 0.30)), 0.12, 1.8, bared=0.48),
+            Weather(aot=0.12, water_vapour=1.7, bared=0.60),
+        ),
+    ),
+    # Bright soils in summer: most fields are harvested within two months.
+    "harvest": Series(
+        "30TYP", 12, datetime(2024, 6, 26, tzinfo=UTC), 1098, orbits=2, scenario=_HARVEST,
+        weather=(
+            Weather(aot=0.12),
+            Weather(((FAIR_WEATHER, 0.12),), 0.15, 2.2, bared=0.10),
+            Weather(aot=0.10, bared=0.22),
+            Weather(((VEIL, 0.30),), 0.12, 2.0, bared=0.30),
+            Weather(((CUMULUS, 0.30),), 0.18, 2.6, bared=0.38),
+            Weather(aot=0.25, water_vapour=2.8, patchy=0.25, bared=0.45),
+            Weather(aot=0.14, bared=0.58),
+            Weather(((CIRRUS, 0.35), (FAIR_WEATHER, 0.10)), 0.14, 2.2, bared=0.62),
+            Weather(((STRATUS, 0.45),), 0.12, 2.4, bared=0.66),
+            Weather(aot=0.09, bared=0.74),
+            Weather(((FAIR_WEATHER, 0.22),), 0.20, 2.8, bared=0.78),
+            Weather(aot=0.12, bared=0.84),
+        ),
+    ),
+    # Haze that comes and goes, many small clouds, water that may glint.
+    "tropics": Series(
+        "30PXU", 12, datetime(2024, 8, 18, tzinfo=UTC), 1098, scenario=_TROPICS,
+        weather=(
+            Weather(aot=0.20, water_vapour=3.6, wind=5),
+            Weather(((replace(FAIR_WEATHER, number=3.5, size=600), 0.15),), 0.30, 4.2, 0.25, 4),
+            Weather(((CUMULUS, 0.30),), 0.25, 4.4, 0.20, 6),
+            Weather(aot=0.60, water_vapour=3.8, patchy=0.40, wind=3),
+            Weather(((replace(FAIR_WEATHER, number=4, size=500), 0.20),), 0.45, 4.4, 0.35, 5),
+            Weather(aot=0.25, water_vapour=3.9, patchy=0.20, wind=7),
+            Weather(((VEIL, 0.45),), 0.30, 4.0, 0.20, 4),
+            Weather(((CIRRUS, 0.50),), 0.22, 3.8, 0.20, 5),
+            Weather(aot=0.80, water_vapour=3.6, patchy=0.35, wind=2),
+            Weather(((CUMULUS, 0.35), (FAIR_WEATHER, 0.08), (CIRRUS, 0.20)), 0.35, 4.4, 0.25, 5),
+            Weather(((STRATUS, 0.60),), 0.30, 4.2, 0.20, 5, bared=0.10),
+            Weather(aot=0.20, water_vapour=3.4, patchy=0.15, wind=6, bared=0.15),
+        ),
+    ),
+    # Snow that falls and melts over steep terrain, the sun low.
+    "mountains": Series(
+        "32TMR", 12, datetime(2024, 2, 22, tzinfo=UTC), 1098, orbits=2, scenario=_ALPS,
+        weather=(
+            Weather(aot=0.06, water_vapour=0.6, snow=0.40),
+            Weather(((replace(CUMULUS, height=(2200, 3200)), 0.20),), 0.08, 0.8, snow=0.38),
+            Weather(aot=0.05, water_vapour=0.5, snow=0.55),
+            Weather(((CIRRUS, 0.40),), 0.06, 0.6, snow=0.50),
+            Weather(((replace(STRATUS, height=(2300, 3400)), 0.50),), 0.08, 1.0, snow=0.48),
+            Weather(aot=0.10, water_vapour=0.9, snow=0.42),
+            Weather(((replace(FAIR_WEATHER, height=(2100, 2800)), 0.12),), 0.08, 1.0, snow=0.38),
+            Weather(((VEIL, 0.35),), 0.08, 1.0, snow=0.35),
+            Weather(aot=0.07, water_vapour=0.8, snow=0.60),
+            Weather(((replace(CUMULUS, height=(2200, 3200)), 0.30), (CIRRUS, 0.25)), 0.08, 1.1, snow=0.45),
+            Weather(aot=0.09, water_vapour=1.0, snow=0.36),
+            Weather(aot=0.08, water_vapour=1.1, snow=0.30),
+        ),
+    ),
+}  # fmt: skip

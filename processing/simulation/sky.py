@@ -18,23 +18,49 @@ from processing.simulation.scenario import Clouds
 _SWIR = {
     "cumulus": {"B11": 0.84, "B12": 0.68},
     "stratus": {"B11": 0.80, "B12": 0.62},
+    "veil": {"B11": 0.90, "B12": 0.80},
     "cirrus": {"B11": 0.60, "B12": 0.45},
 }
+#: Kinds by their number in the truth.
+KINDS = tuple(_SWIR)
+#: Share of the light that a particle throws back, half of 1 - asymmetry: 0.85 of droplets, 0.75 of crystals. [-]
+_BACKSCATTER = {"cumulus": 0.075, "stratus": 0.075, "veil": 0.075, "cirrus": 0.125}
 #: Scale height of aerosol and of water vapour. [m]
 AEROSOL_HEIGHT, WATER_HEIGHT = 2000.0, 2000.0
 
 
 @njit(nogil=True, cache=True)
 def _sample(
-    opacity: Field, brightness: Field, rows: NDArray[np.int64], cols: NDArray[np.int64], f: int,
-    mean_opacity: Field, mean_light: Field,
+    opacity: Field, brightness: Field, height: float, rows: NDArray[np.int64], cols: NDArray[np.int64],
+    down: NDArray[np.float64], right: NDArray[np.float64], altitude: Field, f: int, mean_opacity: Field,
+    mean_light: Field,
 ) -> None:  # fmt: skip
     part = np.float32(1 / f**2)
+    n = len(opacity)
     for i in range(len(rows)):
         for j in range(len(cols)):
-            o = opacity[rows[i], cols[j]] * part
-            mean_opacity[i // f, j // f] += o
-            mean_light[i // f, j // f] += o * brightness[rows[i], cols[j]]
+            above = height - altitude[i, j]
+            if above > 0:
+                row, col = round(rows[i] + above * down[i]) % n, round(cols[j] + above * right[j]) % n
+                o = opacity[row, col] * part
+                mean_opacity[i // f, j // f] += o
+                mean_light[i // f, j // f] += o * brightness[row, col]
+
+
+@njit(nogil=True, cache=True)
+def _heap(
+    thickness: Field, ragged: Field, row: NDArray[np.float64], col: NDArray[np.float64], radius: NDArray[np.float64],
+    peak: NDArray[np.float64],
+) -> None:  # fmt: skip
+    n = len(thickness)
+    for k in range(len(row)):
+        reach = int(2 * radius[k]) + 1
+        for i in range(int(row[k]) - reach, int(row[k]) + reach + 1):
+            for j in range(int(col[k]) - reach, int(col[k]) + reach + 1):
+                r2 = ((i - row[k]) ** 2 + (j - col[k]) ** 2) / radius[k] ** 2
+                bulge = 1 - r2 * max(1 + 0.3 * ragged[i % n, j % n], 0.5) ** 2
+                if bulge > 0:
+                    thickness[i % n, j % n] = max(thickness[i % n, j % n], peak[k] * bulge)
 
 
 @dataclass(frozen=True)
@@ -45,25 +71,35 @@ class Layer:
     ----------
     kind : str
     height : float
-        Above the ground. [m]
+        Above the altitude of the scenario. [m]
     opacity : (n, n) float32
         Share of the light from below that does not pass. [-]
     brightness : (n, n) float32
         Reflectance in the visible of what does not pass. [-]
+    airmass : float
+        1 / cosine of the sun's zenith for which they hold. [-]
     """
 
     kind: str
     height: float
     opacity: Field
     brightness: Field
+    airmass: float
 
-    def at(self, rows: NDArray[np.floating], cols: NDArray[np.floating], f: int = 1) -> tuple[Field, Field]:
-        """What the layer is at pixels, which may lie outside of its plane.
+    def at(
+        self, rows: NDArray[np.int64], cols: NDArray[np.int64], down: ArrayLike, right: ArrayLike, altitude: Field,
+        f: int = 1,
+    ) -> tuple[Field, Field]:  # fmt: skip
+        """What the layer is where pixels of the ground look at it, which may lie outside of its plane.
 
         Parameters
         ----------
-        rows, cols : (row,), (col,) float
-            Where the image's pixels look at the layer. [px]
+        rows, cols : (row,), (col,) int
+            Pixels.
+        down, right : float, or (row,), (col,) float
+            Way of the look for each metre of height, in rows and columns. [px/m]
+        altitude : (row, col) float32
+            Of the ground, above that of the scenario; nothing is above ground that is higher than the layer. [m]
         f : int
             Pixels a side that go into one value.
 
@@ -72,34 +108,24 @@ class Layer:
         opacity, light : (row / f, col / f) float32
             Mean opacity, and mean of opacity x brightness.
         """
-        n = len(self.opacity)
-        r, c = (np.rint(v).astype(np.int64) % n for v in (rows, cols))
-        opacity, light = np.zeros((2, len(r) // f, len(c) // f), np.float32)
-        _sample(self.opacity, self.brightness, r, c, f, opacity, light)
+        opacity, light = np.zeros((2, len(rows) // f, len(cols) // f), np.float32)
+        y, x = (np.broadcast_to(np.asarray(way, float), len(v)) for way, v in ((down, rows), (right, cols)))
+        _sample(self.opacity, self.brightness, self.height, rows, cols, y, x, altitude, f, opacity, light)
         return opacity, light
 
     def reflectance_factor(self, band: str) -> float:
         """Reflectance of the cloud in a band relative to the visible."""
         return _SWIR[self.kind].get(band, 1.0)
 
-    def lit(self, towards_sun: tuple[float, float]) -> Layer:
-        """The layer with its sunward sides brighter and the others darker.
-
-        Parameters
-        ----------
-        towards_sun : (float, float)
-            Direction of the sun's azimuth in rows and columns.
-        """
-        if self.kind == "cirrus":
-            return self
-        step = [round(4 * d) for d in towards_sun]
-        bulk = np.minimum(self.brightness * self.opacity, 1)
-        slope = bulk - np.roll(bulk, (-step[0], -step[1]), (0, 1))
-        brightness = np.clip(self.brightness + 0.38 * slope, 0.18, 0.98)
-        return Layer(self.kind, self.height, self.opacity, np.asarray(brightness, np.float32))
+    def optical_thickness(self, opacity: Field) -> Field:
+        """The optical thickness that has an opacity."""
+        passed = np.sqrt(np.maximum(1 - opacity, 1e-4))
+        return np.asarray((1 - passed) / passed / (_BACKSCATTER[self.kind] * self.airmass), np.float32)
 
 
-def layers(clouds: Clouds, cover: float, n: int, window: int, rng: np.random.Generator) -> list[Layer]:
+def layers(
+    clouds: Clouds, cover: float, n: int, window: int, sun: tuple[float, float], rng: np.random.Generator
+) -> list[Layer]:
     """Clouds of one kind.
 
     Parameters
@@ -111,6 +137,8 @@ def layers(clouds: Clouds, cover: float, n: int, window: int, rng: np.random.Gen
         Rows and columns of the plane at 10 m; an even number.
     window : int
         Rows and columns from the plane's corner within which `cover` holds.
+    sun : (float, float)
+        Zenith and azimuth. [deg]
     rng : numpy.random.Generator
     """
     if cover <= 0:
@@ -121,35 +149,72 @@ def layers(clouds: Clouds, cover: float, n: int, window: int, rng: np.random.Gen
     out = []
     for k in range(count):
         height = low + (high - low) * (k + float(rng.random())) / count
-        size = clouds.size / 10
-        if clouds.kind == "cumulus":
-            f = fractal(n, rng, 2.0, size) + 0.7 * fractal(n, rng, 2.3, 4 * size)
-            soft, deep = 0.28, 1.3
-        elif clouds.kind == "stratus":
-            f = fractal(n, rng, 1.6, size, 4)
-            soft, deep = 0.7, 1.8
+        if clouds.number:
+            thickness = _single(clouds, each, clouds.number / count, n, rng)
         else:
-            f = _streaks(fractal(n, rng, 1.5, size, 6), rng)
-            soft, deep = 1.6, 3.0
-        f = f - np.quantile(f[:window, :window], 1 - each)
-        thick = smoothstep(f, 0, deep)
-        billows = fractal(n, rng, 1.1, 25)
-        if clouds.kind == "cirrus":
-            opacity = 0.45 * smoothstep(f, -0.1, soft)
-            brightness = 0.42 + 0.25 * thick
-        else:
-            opacity = np.clip(smoothstep(f, -0.5 * soft, 0.7 * soft) * (0.90 + 0.10 * thick), 0, 1)
-            base, top = (0.36, 0.80) if clouds.kind == "cumulus" else (0.40, 0.66)
-            brightness = base + (top - base) * thick + 0.022 * billows
-        out.append(
-            Layer(
-                clouds.kind,
-                height,
-                np.asarray(opacity, np.float32),
-                np.asarray(np.clip(brightness, 0.15, 0.95), np.float32),
-            )
-        )
+            thickness = _field(clouds, each, n, window, rng)
+        out.append(_lit(clouds.kind, height, thickness, sun, rng))
     return sorted(out, key=lambda layer: layer.height)
+
+
+def _field(clouds: Clouds, cover: float, n: int, window: int, rng: np.random.Generator) -> Field:
+    """Optical thickness of a random field, cut where it covers as much as it shall."""
+    size = clouds.size / 10
+    if clouds.kind == "cumulus":
+        f = fractal(n, rng, 2.0, size) + 0.7 * fractal(n, rng, 2.3, 4 * size)
+        deep = 1.3
+    elif clouds.kind == "cirrus":
+        f = _streaks(fractal(n, rng, 1.5, size, 6), rng)
+        deep = 3.0
+    else:
+        f = fractal(n, rng, 1.6, size, 4)
+        deep = 1.8
+    return np.asarray(clouds.thickness * smoothstep(f - np.quantile(f[:window, :window], 1 - cover), 0, deep))
+
+
+def _single(clouds: Clouds, cover: float, number: float, n: int, rng: np.random.Generator) -> Field:
+    """Optical thickness of clouds one by one, their diameters as those of shallow cumulus.
+
+    References
+    ----------
+    Neggers et al., "Size statistics of cumulus cloud populations in large-eddy simulations", Journal of the
+    Atmospheric Sciences 60, 2003: number goes as diameter to the power of -1.7.
+    """
+    many = int(rng.poisson(number * (n / 100) ** 2))
+    smallest, largest = 0.1 * clouds.size, clouds.size
+    u, power = rng.random(many), -0.7
+    diameter = (smallest**power + u * (largest**power - smallest**power)) ** (1 / power)
+    # so many discs thrown at random cover the share that they shall
+    area = -math.log(1 - cover) * (10 * n) ** 2
+    diameter *= math.sqrt(area / max(float((math.pi / 4 * diameter**2).sum()), 1.0))
+    thickness = np.zeros((n, n), np.float32)
+    row, col = rng.uniform(0, n, (2, many))
+    peak = clouds.thickness * np.clip(diameter / largest, 0.15, 1)
+    _heap(thickness, fractal(n, rng, 2.0, 60, 14), row, col, diameter / 20, peak)
+    return thickness
+
+
+def _lit(kind: str, height: float, thickness: Field, sun: tuple[float, float], rng: np.random.Generator) -> Layer:
+    """The layer that has an optical thickness, its sunward sides brighter than the others.
+
+    A cloud that absorbs nothing throws back R and lets 1 - R pass, downwards and once more upwards.
+
+    References
+    ----------
+    Coakley and Chylek, "The two-stream approximation in radiative transfer", Journal of the Atmospheric Sciences 32,
+    1975, eq. 17.
+    """
+    airmass = 1 / math.cos(math.radians(sun[0]))
+    bulk = _BACKSCATTER[kind] * airmass * thickness
+    reflected = bulk / (1 + bulk)
+    opacity = 1 - (1 - reflected) ** 2
+    brightness = 1 / (2 - reflected)
+    if kind in ("cumulus", "stratus"):
+        azimuth = math.radians(sun[1])
+        step = round(-4 * math.cos(azimuth)), round(4 * math.sin(azimuth))
+        slope = reflected - np.roll(reflected, (-step[0], -step[1]), (0, 1))
+        brightness = np.clip(brightness + 0.38 * slope + 0.022 * fractal(len(thickness), rng, 1.1, 25), 0.18, 0.98)
+    return Layer(kind, height, np.asarray(opacity, np.float32), np.asarray(brightness, np.float32), airmass)
 
 
 def _streaks(field: Field, rng: np.random.Generator) -> Field:
