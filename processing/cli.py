@@ -240,6 +240,41 @@ def explain(
     _print(operations.explain(_store(_settings(home)), name), as_json)
 
 
+@app.command("explain-pixel")
+def explain_pixel(
+    product: Annotated[str, typer.Argument(metavar="PRODUCT", help="Identifier of a product, or its folder.")],
+    at: Annotated[str, typer.Option(metavar="LON,LAT", help="Where, in degrees: --at 14.52,46.05")],
+    l1c: Annotated[
+        list[Path] | None, typer.Option(help="With a folder: the Level-1C it was made from; once for each half.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="With a folder: the states that `muscate process --state` left.")
+    ] = None,
+    dem: Annotated[Path | None, typer.Option(help="With a folder and its Level-1C: the terrain model.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Why a pixel is masked: every test that was applied to it, with its value and threshold.
+
+    The tests are made again from what is kept beside the recurrent state, without it from the Level-1C, and what they
+    give is held against the product's own masks.
+    """
+    from . import explain as explaining
+
+    try:
+        lon, lat = (float(number) for number in at.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{at!r} is no longitude and latitude: 14.52,46.05", param_hint="--at") from None
+    if Path(product).is_dir():
+        folder = Path(product)
+        own, before = explaining.states(folder, state) if state else (None, None)
+        why = explaining.explain(folder, lon, lat, state=own, previous_state=before, l1c=l1c or [], dem=dem)
+    else:
+        settings = _settings(home)
+        why = explaining.explain_stored(_store(settings), settings, product, lon, lat)
+    typer.echo(json.dumps(why.json(), indent=2) if as_json else explaining.table(why))
+
+
 @app.command()
 def audit(home: Home = None, as_json: Json = False) -> None:
     """Hold the store against its own promises and against the archive on disk."""

@@ -77,6 +77,12 @@ class BadArea(MuscateError):
     reason_class = "input"
 
 
+class OutsideTile(MuscateError):
+    """A place that does not lie in the tile that was asked."""
+
+    reason_class = "input"
+
+
 class StorageError(MuscateError):
     """The disk is full or can't be written."""
 

@@ -299,6 +299,57 @@ class Composite:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What the mask tests of one date looked at, and what the atmosphere was found to be, on the coarse grid.
+
+    Kept beside the recurrent state: with the state before it, every mask of the date can be found again, and each of
+    its cells explained, without the Level-1C.
+
+    Attributes
+    ----------
+    reflectance : dict of band to (row, col) float32
+        Rayleigh-corrected. [-]
+    high : (row, col) float32
+        Top-of-atmosphere reflectance of B10. [-]
+    saturated : dict of band to (row, col) bool
+    observed, tested : (row, col) bool
+        Seen by all bands; of these, inside the validity of the tables.
+    sun_zenith, sun_azimuth : (row, col) float32
+        [deg]
+    view_zenith, view_azimuth : dict of band to (row, col) float32
+        Of the bands that stand for all in the tests. [deg]
+    altitude : (row, col) float32
+        [m]
+    terrain : bool
+        Whether the altitude is that of a terrain model.
+    water_vapour, aot : (row, col) float32
+        As the date was corrected with. [g cm-2], [-]
+    water_vapour_filled, aot_filled : (row, col) bool
+        Where they were filled in from around.
+    aot_spectral, aot_temporal : (row, col) bool
+        Samples that the AOT was read from: by their colour, and against the past.
+    """
+
+    reflectance: dict[str, NDArray[np.float32]]
+    high: NDArray[np.float32]
+    saturated: dict[str, NDArray[np.bool_]]
+    observed: NDArray[np.bool_]
+    tested: NDArray[np.bool_]
+    sun_zenith: NDArray[np.float32]
+    sun_azimuth: NDArray[np.float32]
+    view_zenith: dict[str, NDArray[np.float32]]
+    view_azimuth: dict[str, NDArray[np.float32]]
+    altitude: NDArray[np.float32]
+    terrain: bool
+    water_vapour: NDArray[np.float32]
+    water_vapour_filled: NDArray[np.bool_]
+    aot: NDArray[np.float32]
+    aot_filled: NDArray[np.bool_]
+    aot_spectral: NDArray[np.bool_]
+    aot_temporal: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class L2A:
     """What the chain makes of one scene. With status ``not_valid`` the mappings are empty: no reflectance leaves.
 
@@ -329,6 +380,8 @@ class L2A:
         Where each ancillary quantity and table came from, and every fallback that was taken.
     seconds : dict of str to float
         Time spent in each step of the coarse stage. [s]
+    evidence : Evidence or None
+        Of a valid date.
     """
 
     status: Status
@@ -353,3 +406,4 @@ class L2A:
     flags: dict[str, bool] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    evidence: Evidence | None = None

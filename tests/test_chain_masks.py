@@ -129,7 +129,7 @@ def test_the_sun_meets_a_slope_at_its_angle() -> None:
             scenes.ground(cells_), cells_, sun=sun, altitude=ground.reshape(12, 12, 12, 12).mean((1, 3))
         )
         made = replace(made, ancillary=replace(made.ancillary, terrain=ground))
-        relief = terrain_shadow.detect(made.ancillary, geometry.interpolate(made, V1_4), V1_4)
+        relief = terrain_shadow.detect(made.ancillary.altitude, True, geometry.interpolate(made, V1_4), V1_4)
         assert_allclose(relief.cos_incidence, cos, atol=1e-3)
 
 

@@ -20,26 +20,18 @@ from processing.bands import DISTRIBUTED
 from processing.chain import (
     adjacency,
     aerosol_optical_thickness,
-    cirrus,
-    cloud_mask,
-    correlation,
     gaseous_absorption,
     geometry,
     level2a,
-    multi_temporal,
+    masking,
     rain,
     rayleigh,
     scattering,
-    shadow_mask,
-    shadow_outside,
-    snow_mask,
     subsampling,
     terrain_shadow,
-    water_mask,
     water_vapour,
 )
 from processing.chain import composite as composites
-from processing.chain.clouds import Clouds
 from processing.chain.dilation import dilate
 from processing.chain.stopwatch import Stopwatch
 from processing.scene import L2A, Composite, Mode, Scene
@@ -81,7 +73,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     past = None if composite is None else run(composites.recall, composite, scene, parameters)
 
     angles = run(geometry.interpolate, scene, parameters)
-    relief = run(terrain_shadow.detect, scene.ancillary, angles, parameters)
+    altitude, known_terrain = scene.ancillary.altitude, scene.ancillary.terrain is not None
+    relief = run(terrain_shadow.detect, altitude, known_terrain, angles, parameters)
     image = run(subsampling.reduce, scene, parameters)
     column = run(water_vapour.estimate, image, scene, angles, parameters)
     anywhere, _ = run(water_vapour.fill, column, ~image.observed, parameters)
@@ -92,35 +85,15 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     if not tested.any():
         return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
 
-    glint = angles.sun_glint
-    past_water = past.water if past else np.zeros_like(tested)
-    high = run(cirrus.detect, image.toa["B10"], scene.ancillary.altitude, parameters) & tested
-    cos_sun = np.cos(np.radians(angles.sun_zenith))
-    snow = run(snow_mask.detect, reflectance, tested & ~high, past_water, cos_sun, relief.cos_incidence, parameters)
-    mono = run(cloud_mask.detect, reflectance, image.saturated, tested, snow, past_water, glint, parameters)
-    ice = run(snow_mask.amid_clouds, snow, mono | high, tested, parameters)
-    snow, mono = snow & ~ice, mono | ice
-    clouds = Clouds(mono, high)
-    if past:
-        multi, candidates = run(multi_temporal.detect, reflectance, scene.day, past, tested, snow, parameters)
-        ground = run(correlation.alike, reflectance["B2"], past, mono | candidates, parameters)
-        mono, multi = mono & ~ground, multi & ~ground
-        thinnest = run(multi_temporal.extend, candidates, mono | multi, ground, parameters)
-        casting = mono | multi | high
-        darkening = run(shadow_mask.darkening, reflectance["B4"], past, casting, tested)
-        inside = run(shadow_mask.detect, darkening, casting, tested, angles, scene.ancillary.altitude, parameters)
-        outside = run(shadow_outside.detect, darkening, inside, reflectance["B2"], tested, angles, past, parameters)
-        clouds = Clouds(mono, high, multi, thinnest, inside, outside)
-    clouds = run(clouds.dilated, parameters)
+    seen = reflectance, image.toa["B10"], image.saturated, tested
+    clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, past, parameters, run)
     cloudy, shadow = clouds.all(), clouds.shadows()
-    snow &= ~cloudy
     known = level2a.outcome(scene, mode, parameters, image, angles, tested, clouds, snow)
     if known.cloud_percent > parameters.max_cloud_percent:
         return level2a.refused(known, f"{known.cloud_percent:.1f} % of cloud", run.seconds), None
 
     clear = tested & ~cloudy & ~shadow
-    level = ~relief.shadow & (relief.slope <= parameters.water_max_slope)
-    water = run(water_mask.detect, reflectance, clear & ~snow & level, glint, past, parameters)
+    water = masking.water(reflectance, tested, clouds, snow, relief, angles, past, parameters, run)
     if past:
         known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, past, parameters)
     column, filled = run(water_vapour.fill, column, cloudy | water.mask, parameters)
@@ -144,7 +117,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters)
     lines = run(adjacency.correct, coefficients, around)
     found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
-    return level2a.valid(known, scene, image, found, run.seconds, parameters), state
+    l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
+    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, found)), state
 
 
 def look_back(scene: Scene, composite: Composite | None, parameters: Parameters) -> Composite | None:

@@ -42,12 +42,16 @@ class Aerosol:
         compares with.
     origin : str
         ``inverted``, or ``constant`` with its value and the reason.
+    spectral, temporal : (row, col) bool
+        Samples it was read from: by their colour, and against the past.
     """
 
     aot: NDArray[np.float32]
     interpolated: NDArray[np.bool_]
     blue: NDArray[np.float32]
     origin: str
+    spectral: NDArray[np.bool_]
+    temporal: NDArray[np.bool_]
 
 
 def estimate(
@@ -86,16 +90,17 @@ def estimate(
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
     shape = usable.shape
     constant = np.full(shape, parameters.aot_default, np.float32), np.ones(shape, np.bool_), kept
-    name = f"constant {parameters.aot_default:.2f}"
+    name, nowhere = f"constant {parameters.aot_default:.2f}", np.zeros(shape, np.bool_)
     if covered > parameters.max_cloud_percent:
-        return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow")
+        return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow", nowhere, nowhere)
 
     usable = usable & np.isfinite(blue[..., 0]) & np.isfinite(red[..., 0])
     samples = aerosol_samples.select(toa, blue, red, usable, scene.day, past, parameters)
     nodes = aerosol_inversion.invert(samples, parameters)
     found = _opened(np.isfinite(nodes))
     if not found.any():
-        return Aerosol(*constant, f"{name}: too little clear land to read it from")
+        origin = f"{name}: too little clear land to read it from"
+        return Aerosol(*constant, origin, samples.spectral, samples.temporal)
 
     smooth = gap_filling.fill(nodes, ~found, parameters.aot_gap_radius)
     smooth = ndimage.gaussian_filter(smooth, parameters.aot_smoothing, mode="nearest")
@@ -104,7 +109,7 @@ def estimate(
     at = [(row + 0.5) / step - 0.5, (col + 0.5) / step - 0.5]
     aot = ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
     own = np.repeat(np.repeat(found, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
-    return Aerosol(aot.astype(np.float32), ~own, kept, "inverted")
+    return Aerosol(aot.astype(np.float32), ~own, kept, "inverted", samples.spectral, samples.temporal)
 
 
 def _against_aot(

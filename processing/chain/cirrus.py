@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.recorder import SILENT, Recorder
 from processing.versions import Parameters
 
 
-def detect(toa_b10: NDArray[np.float32], altitude: NDArray[np.float32], parameters: Parameters) -> NDArray[np.bool_]:
+def detect(
+    toa_b10: NDArray[np.float32],
+    altitude: NDArray[np.float32],
+    parameters: Parameters,
+    recorder: Recorder = SILENT,
+) -> NDArray[np.bool_]:
     """Cells brighter in B10 than the ground of their altitude can be.
 
     The threshold grows with altitude, since less water vapour is left above the ground to hide it.
@@ -26,4 +32,4 @@ def detect(toa_b10: NDArray[np.float32], altitude: NDArray[np.float32], paramete
         False where B10 is NaN.
     """
     threshold = parameters.cirrus_offset + parameters.cirrus_gain * np.maximum(altitude, 0)
-    return np.asarray(toa_b10 > threshold)
+    return recorder.test("high", "B10 at the top of the atmosphere, limit of the altitude", toa_b10, ">", threshold)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.recorder import SILENT, Recorder
 from processing.versions import Parameters
 
 
@@ -18,6 +19,7 @@ def detect(
     past_water: NDArray[np.bool_],
     sun_glint: NDArray[np.bool_],
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> NDArray[np.bool_]:
     """Mono-temporal clouds.
 
@@ -40,14 +42,21 @@ def detect(
     swir, swir2 = reflectance["B11"], reflectance["B12"]
     lowest, highest = parameters.cloud_nir_red_ratio
     with np.errstate(invalid="ignore", divide="ignore"):
-        over_land = (
-            (blue > parameters.cloud_min_blue)
-            & (red > parameters.cloud_min_red)
-            & (nir / red > lowest)
-            & (nir / red < highest)
-            & (nir / swir > parameters.cloud_min_nir_swir_ratio)
-        )
+        nir_red, nir_swir = nir / red, nir / swir
+    land, water = valid & ~snow & ~past_water, valid & ~snow & past_water
+    name, band = "mono_temporal", parameters.cloud_blue_band
+    over_land = (
+        recorder.test(name, band, blue, ">", parameters.cloud_min_blue, land)
+        & recorder.test(name, "B4", red, ">", parameters.cloud_min_red, land)
+        & recorder.test(name, "B8A / B4", nir_red, ">", lowest, land)
+        & recorder.test(name, "B8A / B4", nir_red, "<", highest, land)
+        & recorder.test(name, "B8A / B11", nir_swir, ">", parameters.cloud_min_nir_swir_ratio, land)
+    )
     dark, glinting = parameters.cloud_water_swir
-    over_water = swir2 > np.where(sun_glint, np.float32(glinting), np.float32(dark))
-    full = saturated[parameters.cloud_blue_band] | saturated["B4"] | saturated["B8A"] | saturated["B11"]
-    return (full | np.where(past_water, over_water, over_land)) & ~snow & valid
+    limit = np.where(sun_glint, np.float32(glinting), np.float32(dark))
+    over_water = recorder.test(name, "B12 over water, higher limit in sun glint", swir2, ">", limit, water)
+    full = saturated[band] | saturated["B4"] | saturated["B8A"] | saturated["B11"]
+    found = (full & valid & ~snow) | (over_land & land) | (over_water & water)
+    recorder.value(name, f"saturated in {band}, B4, B8A or B11", full)
+    recorder.value(name, "cloud by these tests", found)
+    return found

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from processing import masks
 from processing.chain.dilation import dilate
+from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.versions import Parameters
 
 _SHADOWS = frozenset({"shadow", "shadow_outside"})
@@ -43,9 +44,20 @@ class Clouds:
     def _found(self) -> dict[str, NDArray[np.bool_]]:
         return {f.name: mask for f in fields(self) if (mask := getattr(self, f.name)) is not None}
 
-    def dilated(self, parameters: Parameters) -> Clouds:
+    def dilated(self, parameters: Parameters, recorder: Recorder = SILENT) -> Clouds:
         """With the version's buffer around each mask."""
         radius, resolution = parameters.cloud_dilation, parameters.coarse_resolution
+
+        def at(row: int, col: int) -> list[Answer]:
+            answers = []
+            for name, mask in self._found().items():
+                cells = np.argwhere(mask)
+                away = float(resolution * np.hypot(*(cells - (row, col)).T).min()) if len(cells) else None
+                held = away is not None and away <= radius * (1 + 1e-6)
+                answers.append(Answer("buffer", name, away, "<=", radius, held, unit="m"))
+            return answers
+
+        recorder.ask(at)
         return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
 
     def bits(self) -> NDArray[np.uint8]:

@@ -48,11 +48,16 @@ def recall(composite: Composite, scene: Scene, parameters: Parameters) -> Compos
             raise StateError(f"backward {name}", f"is not newer than {here} of {scene.sensing:%Y-%m-%dT%H:%M:%S}")
     elif composite.sensing >= scene.sensing:
         raise StateError(name, f"is not older than {here} of {scene.sensing:%Y-%m-%dT%H:%M:%S}")
-    lag = scene.day - composite.day.astype(np.int32)
+    return remembered(composite, scene.day, parameters)
+
+
+def remembered(composite: Composite, day: int, parameters: Parameters) -> Composite:
+    """The composite as `recall` gives it to a scene of a day since 2000-01-01."""
+    lag = day - composite.day.astype(np.int32)
     old = (composite.day >= 0) & (np.abs(lag) > parameters.composite_max_age)
-    if not composite.backward and day_of(composite.sensing) != scene.day:
+    if not composite.backward and day_of(composite.sensing) != day:
         old |= lag == 0
-        kept = [n for n, day in enumerate(composite.stack_days) if day != scene.day]
+        kept = [n for n, other in enumerate(composite.stack_days) if other != day]
         if len(kept) < len(composite.stack_days):
             days = tuple(composite.stack_days[n] for n in kept)
             composite = replace(composite, stack=composite.stack[kept], stack_days=days)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from processing.scene import Composite
+from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.scene import EPOCH, Composite
 from processing.versions import Parameters
 
 
@@ -55,6 +57,8 @@ def alike(
     composite: Composite,
     tested: NDArray[np.bool_],
     parameters: Parameters,
+    recorder: Recorder = SILENT,
+    step: str = "correlation",
 ) -> NDArray[np.bool_]:
     """Cells whose surroundings correlate with those of the composite or of one of the last dates.
 
@@ -66,20 +70,29 @@ def alike(
         Its Rayleigh-corrected B2 and its stack of the last dates.
     tested : (row, col) bool
         Only these cells are looked at.
+    step : str
+        Name of the test for the recorder.
 
     Returns
     -------
     (row, col) bool
     """
     past = np.concatenate([composite.rayleigh_corrected["B2"][None], composite.stack]).astype(np.float32)
+    image = image.astype(np.float32, copy=False)
+    window = parameters.correlation_radius, parameters.correlation_min_pixels
     out = np.zeros(image.shape, np.bool_)
-    _alike(
-        image.astype(np.float32, copy=False),
-        past,
-        tested,
-        parameters.correlation_radius,
-        parameters.correlation_min_pixels,
-        parameters.correlation_threshold,
-        out,
-    )
+    _alike(image, past, tested, *window, parameters.correlation_threshold, out)
+
+    def at(row: int, col: int) -> list[Answer]:
+        found = np.array([_coefficient(image, one, row, col, *window) for one in past])
+        text, limit = "best correlation of B2 with the past", parameters.correlation_threshold
+        looked_at = bool(tested[row, col])
+        if np.isnan(found).all():
+            return [Answer(step, text, None, ">", limit, False, looked_at, note="too few cells around")]
+        best = int(np.nanargmax(found))
+        day = EPOCH + timedelta(composite.stack_days[best - 1]) if best else None
+        with_ = f"with the image of {day:%Y-%m-%d}" if day else "with the composite"
+        return [Answer(step, text, float(found[best]), ">", limit, bool(out[row, col]), looked_at, note=with_)]
+
+    recorder.ask(at)
     return out

@@ -17,10 +17,10 @@ from processing.chain import adjacency, resampling, slope_correction
 from processing.chain.adjacency import Environment, Line
 from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.clouds import Clouds
-from processing.chain.geometry import Geometry, direction
+from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND, Geometry, direction
 from processing.chain.subsampling import Image, factor_of
 from processing.chain.terrain_shadow import Relief
-from processing.scene import L2A, Mode, Scene, Strips, strip
+from processing.scene import L2A, Evidence, Mode, Scene, Strips, strip
 from processing.versions import Parameters
 
 #: Bands whose atmosphere is looked up: those distributed and those of the composite.
@@ -159,6 +159,49 @@ def _to_the_rim(code: NDArray[np.uint8], tested: NDArray[np.bool_]) -> NDArray[n
     return np.asarray(code | code[tuple(nearest)])
 
 
+def codes(
+    clouds: Clouds, snow: NDArray[np.bool_], water: NDArray[np.bool_], relief: Relief, tested: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Bits of CLM and MG2 on the coarse grid, (row, col) uint8 each, from masks as in `Found`.
+
+    Without the bits of MG2 that are made at full resolution.
+    """
+    cloud = clouds.bits()
+    geophysical = np.zeros_like(cloud)
+    geophysical[water] |= np.uint8(masks.Geophysical.WATER)
+    geophysical[clouds.all()] |= np.uint8(masks.Geophysical.CLOUD)
+    geophysical[clouds.shadows()] |= np.uint8(masks.Geophysical.CLOUD_SHADOW)
+    geophysical[snow] |= np.uint8(masks.Geophysical.SNOW)
+    cloud, geophysical = (_to_the_rim(code, tested) for code in (cloud, geophysical))
+    geophysical[relief.shadow] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
+    geophysical[relief.hidden] |= np.uint8(masks.Geophysical.HIDDEN)
+    return cloud, geophysical
+
+
+def evidence(scene: Scene, image: Image, reflectance: Mapping[str, NDArray[np.float32]], found: Found) -> Evidence:
+    """What it takes to find the masks of this date again."""
+    angles, shown = found.angles, (REFERENCE_BAND, TERRAIN_BAND)
+    return Evidence(
+        reflectance=dict(reflectance),
+        high=image.toa["B10"],
+        saturated={band: image.saturated[band] for band in reflectance},
+        observed=image.observed,
+        tested=found.tested,
+        sun_zenith=angles.sun_zenith,
+        sun_azimuth=angles.sun_azimuth,
+        view_zenith={band: angles.view_zenith[band] for band in shown},
+        view_azimuth={band: angles.view_azimuth[band] for band in shown},
+        altitude=scene.ancillary.altitude,
+        terrain=scene.ancillary.terrain is not None,
+        water_vapour=found.water_vapour,
+        water_vapour_filled=found.water_vapour_filled,
+        aot=found.aerosol.aot,
+        aot_filled=found.aerosol.interpolated,
+        aot_spectral=found.aerosol.spectral,
+        aot_temporal=found.aerosol.temporal,
+    )
+
+
 def valid(
     known: L2A, scene: Scene, image: Image, found: Found, seconds: dict[str, float], parameters: Parameters
 ) -> L2A:
@@ -180,15 +223,7 @@ def valid(
         origin["spectral_responses"] = note
     if found.water_vapour_filled.all():
         origin["water_vapour"] = f"no usable pixel: {parameters.default_water_vapour} g cm-2"
-    cloud_code = found.clouds.bits()
-    geophysical_code = np.zeros_like(cloud_code)
-    geophysical_code[found.water] |= np.uint8(masks.Geophysical.WATER)
-    geophysical_code[found.clouds.all()] |= np.uint8(masks.Geophysical.CLOUD)
-    geophysical_code[found.clouds.shadows()] |= np.uint8(masks.Geophysical.CLOUD_SHADOW)
-    geophysical_code[found.snow] |= np.uint8(masks.Geophysical.SNOW)
-    cloud_code, geophysical_code = (_to_the_rim(code, found.tested) for code in (cloud_code, geophysical_code))
-    geophysical_code[found.relief.shadow] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
-    geophysical_code[found.relief.hidden] |= np.uint8(masks.Geophysical.HIDDEN)
+    cloud_code, geophysical_code = codes(found.clouds, found.snow, found.water, found.relief, found.tested)
     filled_code = np.where(found.water_vapour_filled, masks.Interpolated.WATER_VAPOUR, 0).astype(np.uint8)
     filled_code[found.aerosol.interpolated] |= np.uint8(masks.Interpolated.AOT)
 

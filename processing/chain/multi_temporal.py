@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -31,6 +32,7 @@ def detect(
     valid: NDArray[np.bool_],
     snow: NDArray[np.bool_],
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Clouds against the composite, and the candidates of the extension.
 
@@ -54,16 +56,33 @@ def detect(
     blue, past_blue = reflectance[parameters.cloud_blue_band], past[parameters.cloud_blue_band]
     nir, past_nir = reflectance["B8A"], past["B8A"]
     rise = blue - past_blue
-    least = threshold(day - composite.day.astype(np.int32), parameters)
+    lag = np.where(composite.day >= 0, day - composite.day.astype(np.int32), 0)
+    least = threshold(lag, parameters)
     with np.errstate(invalid="ignore", divide="ignore"):
-        white = (
-            (nir - past_nir) / (nir + past_nir)
-            < parameters.cloud_nir_blue_factor * (blue - past_blue) / (blue + past_blue)
-        ) & (reflectance["B4"] - past["B4"] < parameters.cloud_red_blue_factor * rise)
-    return (
-        tested & white & (rise > least),
-        tested & white & (rise > least - np.float32(parameters.cloud_extension_delta)),
+        nir_rise = (nir - past_nir) / (nir + past_nir)
+        nir_limit = parameters.cloud_nir_blue_factor * (blue - past_blue) / (blue + past_blue)
+    name, band = "multi_temporal", parameters.cloud_blue_band
+    recorder.value(name, "age of the composite here", lag, "d")
+    recorder.value(name, f"{band} of the composite", past_blue)
+    white = recorder.test(
+        name, f"relative rise of B8A, against that of {band}", nir_rise, "<", nir_limit, tested
+    ) & recorder.test(
+        name,
+        f"rise of B4, against that of {band}",
+        reflectance["B4"] - past["B4"],
+        "<",
+        parameters.cloud_red_blue_factor * rise,
+        tested,
     )
+    clouds = (
+        tested & white & recorder.test(name, f"rise of {band}, the limit grown with the age", rise, ">", least, tested)
+    )
+    lower = least - np.float32(parameters.cloud_extension_delta)
+    candidates = (
+        tested & white & recorder.test(name, f"rise of {band}, for the thinnest clouds", rise, ">", lower, tested)
+    )
+    recorder.value(name, "cloud by these tests", clouds)
+    return clouds, candidates
 
 
 def extend(
@@ -71,6 +90,7 @@ def extend(
     clouds: NDArray[np.bool_],
     correlated: NDArray[np.bool_],
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> NDArray[np.bool_]:
     """The thinnest clouds: patches of candidates that touch a cloud and do not look like the ground.
 
@@ -93,4 +113,20 @@ def extend(
     alike = np.bincount(labels.ravel(), (correlated & candidates).ravel(), minlength=count + 1)
     keep = (cloudy > 0) & (alike < parameters.cloud_extension_max_correlated * size)
     keep[0] = False
-    return np.asarray(keep[labels] & ~clouds & ~correlated)
+
+    def at(row: int, col: int) -> list[Answer]:
+        patch = labels[row, col]
+        if not patch:
+            return [Answer("thinnest", "candidate, see the rise of the blue", False, passed=False)]
+        share, limit = float(alike[patch] / size[patch]), parameters.cloud_extension_max_correlated
+        touching = int(cloudy[patch])
+        return [
+            Answer("thinnest", "cells of the patch of candidates", int(size[patch])),
+            Answer("thinnest", "cloud cells in the patch", touching, ">", 0, touching > 0),
+            Answer("thinnest", "share of the patch that looks like the ground", share, "<", limit, share < limit),
+        ]
+
+    recorder.ask(at)
+    found = np.asarray(keep[labels] & ~clouds & ~correlated)
+    recorder.value("thinnest", "thinnest cloud, beside the others", found)
+    return found

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from processing.chain.dilation import dilate
 from processing.chain.geometry import REFERENCE_BAND, Geometry
+from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -158,6 +159,18 @@ def _select(
                 flat_out[found[i]] = True
 
 
+@njit(nogil=True, cache=True)
+def _caster(
+    rows: Any, cols: Any, row: int, col: int, heights: Any, sun: Any, view: Any, altitude: Any
+) -> tuple[int, int]:
+    """Numbers of the lowest height and of a cloud's cell that would throw its shadow on a cell, -1 without any."""
+    for k in range(heights.size):
+        for pixel in range(rows.size):
+            if _fall(rows[pixel], cols[pixel], heights[k], sun, view, altitude) == (row, col):
+                return k, pixel
+    return -1, -1
+
+
 def threshold(
     ratio: NDArray[np.float32], clouds: NDArray[np.bool_], valid: NDArray[np.bool_], parameters: Parameters
 ) -> float:
@@ -177,6 +190,7 @@ def detect(
     angles: Geometry,
     altitude: NDArray[np.float32],
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> NDArray[np.bool_]:
     """Shadows of the clouds of the image.
 
@@ -201,7 +215,8 @@ def detect(
     """
     out = np.zeros(clouds.shape, np.bool_)
     with np.errstate(invalid="ignore"):
-        dark = ratio < threshold(ratio, clouds, valid, parameters)
+        limit = threshold(ratio, clouds, valid, parameters)
+        dark = recorder.test("shadow", "B4 over the composite's", ratio, "<", limit, np.isfinite(ratio))
     if not clouds.any() or not dark.any():
         return out
     resolution = parameters.coarse_resolution
@@ -230,4 +245,29 @@ def detect(
         *shares,
         out,
     )
+
+    def at(row: int, col: int) -> list[Answer]:
+        places = rows[order], cols[order]
+        terrain = altitude.astype(np.float64)
+        level, source = _caster(*places, row, col, heights, sun, view, terrain)
+        if level < 0:
+            return [Answer("shadow", "a cloud of the image can throw its shadow here", False, passed=False)]
+        height = heights[level]
+        cloud = int(np.searchsorted(starts, source, side="right")) - 1
+        a, b = starts[cloud], starts[cloud + 1]
+        away = float(np.hypot(places[0][source] - row, places[1][source] - col)) * resolution
+        seen, below = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
+        nothing = np.zeros(dark.shape, np.bool_)
+        of_it = (places[0][a:b], places[1][a:b], heights, sun, view, terrain, dark, nothing, seen, 1, below)
+        share = _gather(*of_it) / (b - a)
+        note = f"of {b - a} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
+        answers = [Answer("shadow", "a cloud of the image can throw its shadow here", True, passed=True, note=note)]
+        if parameters.shadow_selection == "three_pass":
+            most = shares[0] if b - a < parameters.shadow_small_cloud else shares[1]
+            text = "dark cells below this cloud, over its own; beyond the limit only the darkest stay"
+            answers.append(Answer("shadow", text, float(share), "<=", most, bool(share <= most)))
+        return answers
+
+    recorder.ask(at)
+    recorder.value("shadow", "shadow by these tests", out)
     return out

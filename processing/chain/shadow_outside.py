@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from processing.chain import correlation
 from processing.chain.geometry import Geometry
+from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.shadow_mask import rays
 from processing.scene import Composite
 from processing.versions import Parameters
@@ -38,6 +39,7 @@ def detect(
     angles: Geometry,
     composite: Composite,
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> NDArray[np.bool_]:
     """Shadows of clouds outside the image.
 
@@ -64,10 +66,24 @@ def detect(
         return np.zeros(shadow.shape, np.bool_)
     limit = min(float(np.quantile(ratio[shadow], parameters.shadow_outside_quantile)), parameters.shadow_outside_max)
     with np.errstate(invalid="ignore"):
-        found = (ratio < limit) & reach(valid, angles, parameters)
+        name, reached = "shadow_outside", reach(valid, angles, parameters)
+        recorder.value(name, "a cloud outside the image could throw its shadow here", reached)
+        dark = recorder.test(name, "B4 over the composite's, as dark as the shadows inside", ratio, "<", limit, reached)
+        found = dark & reached
     labels, count = ndimage.label(found, _EIGHT_NEIGHBOURS)
     size = np.bincount(labels.ravel(), minlength=count + 1)
     before = np.bincount(labels.ravel(), composite.shadow.ravel(), minlength=count + 1)
     fresh = before < parameters.shadow_outside_composite_ratio * size
     found &= fresh[labels]
-    return found & ~correlation.alike(b2, composite, found, parameters)
+
+    def at(row: int, col: int) -> list[Answer]:
+        patch = labels[row, col]
+        if not patch:
+            return []
+        share, limit = float(before[patch] / size[patch]), parameters.shadow_outside_composite_ratio
+        return [Answer(name, "share of the patch that was shadow on the date before", share, "<", limit, share < limit)]
+
+    recorder.ask(at)
+    found &= ~correlation.alike(b2, composite, found.copy(), parameters, recorder, name)
+    recorder.value(name, "shadow by these tests", found)
+    return found

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.chain.dilation import dilate
+from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.versions import Parameters
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
@@ -21,6 +22,7 @@ def detect(
     cos_sun: NDArray[np.float32],
     cos_incidence: NDArray[np.float32],
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> NDArray[np.bool_]:
     """Snow by the normalised difference of green and short-wave infrared, and by what it would reflect on flat ground.
 
@@ -42,16 +44,25 @@ def detect(
     flat = cos_sun / np.maximum(cos_incidence, np.float32(parameters.snow_min_cos_incidence))
     with np.errstate(invalid="ignore", divide="ignore"):
         ndsi = (green - swir) / (green + swir)
-        found = (
-            (ndsi > parameters.snow_min_ndsi)
-            & (flat * red > parameters.snow_min_red)
-            & (flat * swir < parameters.snow_max_swir)
-        )
-    return dilate(found & valid & ~past_water, parameters.snow_dilation) & valid
+    looked_at = valid & ~past_water
+    found = (
+        recorder.test("snow", "NDSI of B3 and B11", ndsi, ">", parameters.snow_min_ndsi, looked_at)
+        & recorder.test("snow", "B4 as on flat ground", flat * red, ">", parameters.snow_min_red, looked_at)
+        & recorder.test("snow", "B11 as on flat ground", flat * swir, "<", parameters.snow_max_swir, looked_at)
+        & looked_at
+    )
+    grown = dilate(found, parameters.snow_dilation) & valid
+    recorder.value("snow", "snow by these tests", found)
+    recorder.value("snow", "snow, with its buffer", grown)
+    return grown
 
 
 def amid_clouds(
-    snow: NDArray[np.bool_], clouds: NDArray[np.bool_], valid: NDArray[np.bool_], parameters: Parameters
+    snow: NDArray[np.bool_],
+    clouds: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> NDArray[np.bool_]:
     """Patches of snow that are ice clouds: nearly all of the ring of cells around them is cloud or was not seen.
 
@@ -78,4 +89,14 @@ def amid_clouds(
     size, hidden = (np.bincount(patch, weights, minlength=count + 1) for weights in (None, covered))
     cloudy = (size > 0) & (hidden >= parameters.snow_ring_cloud * size)
     cloudy[0] = False
+
+    def at(row: int, col: int) -> list[Answer]:
+        patch = labels[row, col]
+        if not patch or not size[patch]:
+            return []
+        share, limit = float(hidden[patch] / size[patch]), parameters.snow_ring_cloud
+        text = "share of the ring around the snow that is cloud or unseen: then ice cloud"
+        return [Answer("snow", text, share, ">=", limit, bool(cloudy[patch]))]
+
+    recorder.ask(at)
     return np.asarray(cloudy[labels])

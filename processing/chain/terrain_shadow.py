@@ -11,7 +11,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from processing.chain.geometry import TERRAIN_BAND, Geometry, direction
-from processing.scene import Ancillary
 from processing.versions import Parameters
 
 Field = NDArray[np.float32]
@@ -88,11 +87,19 @@ def behind(altitude: Field, toward: Field, parameters: Parameters) -> NDArray[np
     return out
 
 
-def detect(ancillary: Ancillary, angles: Geometry, parameters: Parameters) -> Relief:
-    """Slopes, cast shadows and hidden ground of a scene."""
-    altitude, resolution = ancillary.altitude, parameters.coarse_resolution
+def detect(altitude: Field, terrain: bool, angles: Geometry, parameters: Parameters) -> Relief:
+    """Slopes, cast shadows and hidden ground of a scene.
+
+    Parameters
+    ----------
+    altitude : (row, col) float32
+        On the coarse grid. [m]
+    terrain : bool
+        Whether it is that of a terrain model.
+    """
+    resolution = parameters.coarse_resolution
     sun = direction(angles.sun_zenith, angles.sun_azimuth)
-    if ancillary.terrain is None or min(altitude.shape) < 2:
+    if not terrain or min(altitude.shape) < 2:
         nowhere = np.zeros(altitude.shape, np.bool_)
         return Relief(np.zeros(altitude.shape, np.float32), sun[0], nowhere, nowhere)
     south, east = np.gradient(altitude, resolution)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.recorder import SILENT, Recorder
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -34,6 +35,7 @@ def detect(
     sun_glint: NDArray[np.bool_],
     composite: Composite | None,
     parameters: Parameters,
+    recorder: Recorder = SILENT,
 ) -> Water:
     """Possible water on this date, and water over the dates.
 
@@ -48,11 +50,20 @@ def detect(
     """
     red, nir = reflectance["B4"], reflectance["B8A"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = ((nir - red) / (nir + red) < parameters.water_max_ndvi) & (red < parameters.water_max_red)
+        ndvi = (nir - red) / (nir + red)
+        found = recorder.test("water", "NDVI of B4 and B8A", ndvi, "<", parameters.water_max_ndvi, clear)
+        found &= recorder.test("water", "B4", red, "<", parameters.water_max_red, clear)
         if composite is not None:
             past = composite.rayleigh_corrected["B8A"]
             change = 2 * np.abs(nir - past) / (nir + past)
-            found |= sun_glint & (change > parameters.water_glint_change) & (past < parameters.water_glint_max_nir)
+            glint = clear & sun_glint
+            changed = recorder.test(
+                "water", "in sun glint: relative change of B8A", change, ">", parameters.water_glint_change, glint
+            )
+            dark = recorder.test(
+                "water", "in sun glint: B8A of the composite", past, "<", parameters.water_glint_max_nir, glint
+            )
+            found |= sun_glint & changed & dark
     possible, tested = (found & clear)[None], clear[None]
     if composite is not None:
         kept = parameters.water_stack - 1
@@ -60,4 +71,10 @@ def detect(
         tested = np.concatenate([tested, composite.tested_water[:kept]])
     looks = tested.sum(axis=0)
     share = possible.sum(axis=0) / np.maximum(looks, 1)
-    return Water((looks > 0) & (share >= parameters.water_min_share), possible, tested)
+    often = recorder.test(
+        "water", "share of the last dates that looked like water", share, ">=", parameters.water_min_share, looks > 0
+    )
+    mask = (looks > 0) & often
+    recorder.value("water", "dates on which it was looked at", looks)
+    recorder.value("water", "water", mask)
+    return Water(mask, possible, tested)

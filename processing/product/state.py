@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StateError
-from ..scene import Composite, Grid
+from ..scene import Composite, Evidence, Grid
 from . import disk
 
 #: Number of the file's form, raised when it changes.
 FORMAT = 2
 HEADER = "header.json"
+#: Folder of the evidence inside the file.
+EVIDENCE = "evidence"
 #: Fields of `Composite` that are one raster or a stack, with their type; and those that are one raster a band.
 RASTERS = {
     "day": np.dtype(np.int16),
@@ -39,8 +41,8 @@ BY_BAND = ("toa", "rayleigh_corrected", "surface")
 _DAMAGE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, RuntimeError)
 
 
-def save_state(composite: Composite, path: Path) -> None:
-    """Write a state, bit for bit; the same state always gives the same bytes.
+def save_state(composite: Composite, path: Path, evidence: Evidence | None = None) -> None:
+    """Write a state, bit for bit, and the evidence of its date; the same state always gives the same bytes.
 
     Level 1 of DEFLATE: higher ones cost time and save nothing on such data.
 
@@ -63,13 +65,16 @@ def save_state(composite: Composite, path: Path) -> None:
         "stack_days": composite.stack_days,
         "bands": {kind: list(getattr(composite, kind)) for kind in BY_BAND},
     }
+    arrays = list(_arrays(composite))
+    if evidence is not None:
+        arrays += [(f"{EVIDENCE}/{name}", array) for name, array in _leaves(evidence)]
     growing = path.with_name(f".{path.name}.partial")
     try:
         with disk.storing(path):
             with growing.open("wb") as file:
                 with zipfile.ZipFile(file, "w") as archive:
                     archive.writestr(_member(HEADER), json.dumps(header))
-                    for name, array in _arrays(composite):
+                    for name, array in arrays:
                         content = io.BytesIO()
                         np.lib.format.write_array(content, array, allow_pickle=False)
                         archive.writestr(_member(f"{name}.npy"), content.getbuffer(), compresslevel=1)
@@ -114,6 +119,44 @@ def load_state(path: Path) -> Composite:
         raise StateError(path, f"is damaged: {error}") from error
     _check(composite, path)
     return composite
+
+
+def load_evidence(path: Path) -> Evidence | None:
+    """What the date that left a state looked at; None where it was not kept.
+
+    Raises
+    ------
+    StateError
+        If the file is missing or damaged.
+    """
+    found: dict[str, Any] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if not member.startswith(f"{EVIDENCE}/"):
+                    continue
+                _, name, *band = member.removesuffix(".npy").split("/")
+                array = _array(archive, member.removesuffix(".npy"))
+                if band:
+                    found.setdefault(name, {})[band[0]] = array
+                else:
+                    found[name] = array
+            if not found:
+                return None
+            found["terrain"] = bool(found["terrain"])
+            return Evidence(**found)
+    except FileNotFoundError:
+        raise StateError(path, "is not there") from None
+    except _DAMAGE as error:
+        raise StateError(path, f"is damaged: {error}") from error
+
+
+def _leaves(evidence: Evidence) -> Iterator[tuple[str, NDArray[Any]]]:
+    for name, value in vars(evidence).items():
+        if isinstance(value, dict):
+            yield from ((f"{name}/{band}", array) for band, array in value.items())
+        else:
+            yield name, np.asarray(value)
 
 
 def _arrays(composite: Composite) -> Iterator[tuple[str, NDArray[Any]]]:

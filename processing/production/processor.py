@@ -188,7 +188,7 @@ def correct(
     identifier = product.identifier(scene.platform, scene.sensing, scene.tile, version)
     if left is not None and keep_state:
         state = staging / f"{identifier}.npz"
-        product.save_state(left, state)
+        product.save_state(left, state, l2a.evidence)
     seconds = {
         "read": opened - started - back,
         **({"backward": back} if began else {}),

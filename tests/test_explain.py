@@ -1,0 +1,225 @@
+"""Why a pixel is masked: the tests made again give the product's own masks, cell by cell and pixel by pixel."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from pyproj import Transformer
+
+from processing import explain, product
+from processing.chain import correct, explanation
+from processing.chain.recorder import SILENT, Answer, Recording
+from processing.chain.resampling import expand_bits
+from processing.errors import L1CError, OutsideTile, ProductError, StateError
+from processing.masks import Cloud
+from processing.production import series
+from processing.scene import Composite, Evidence, Scene
+from processing.simulation import simulate
+from processing.versions import parameters
+from tests import scenes
+from tests.test_cli import muscate
+
+V1_4 = parameters("V1_4")
+CELLS = (24, 24)
+
+
+def cloudy(days: float) -> Scene:
+    """Ground with a cloud and, where the sun throws it from 2 km, its shadow."""
+    surface = scenes.mix(scenes.ground(CELLS), scenes.CLOUD, scenes.blot(CELLS, 12, 12, 2))
+    shade = 1 - 0.6 * scenes.blot(CELLS, 7, 9, 1)
+    return scenes.scene({band: np.asarray(field) * shade for band, field in surface.items()}, CELLS, days=days)
+
+
+@pytest.fixture(scope="module")
+def before() -> Composite:
+    _, state = correct(scenes.scene(scenes.ground(CELLS), CELLS), None, V1_4)
+    assert state is not None
+    return state
+
+
+def evidence_of(scene: Scene, composite: Composite | None) -> Evidence:
+    l2a, _ = correct(scene, composite, V1_4)
+    assert l2a.evidence is not None
+    return l2a.evidence
+
+
+def of(tests: list[Answer], step: str, text: str) -> Answer:
+    return next(a for a in tests if a.step == step and text in a.test)
+
+
+@pytest.mark.parametrize("nominal", [False, True])
+def test_the_tests_made_again_give_the_masks(before: Composite, nominal: bool) -> None:
+    scene, past = cloudy(5), before if nominal else None
+    l2a, _ = correct(scene, past, V1_4)
+    assert l2a.evidence is not None
+    again = explanation.explain(l2a.evidence, scene.day, past, V1_4)
+    for rasters, code in (
+        (l2a.cloud, again.cloud),
+        (l2a.geophysical, again.geophysical),
+        (l2a.interpolated, again.interpolated),
+    ):
+        raster = rasters["R2"]
+        assert_array_equal(expand_bits(code, raster.shape, 12, V1_4.mask_resampling_threshold), raster)
+    assert (again.cloud & Cloud.MONO_TEMPORAL).any()
+    assert (again.cloud & Cloud.SHADOW).any() == nominal
+
+
+def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
+    known = explanation.explain(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
+    cloud = known.tests.at(12, 12)
+    blue = of(cloud, "mono_temporal", "B1")
+    assert blue.passed
+    assert blue.applied
+    assert blue.threshold == V1_4.cloud_min_blue
+    assert blue.value == pytest.approx(0.6, abs=0.05)
+    rise = of(cloud, "multi_temporal", "limit grown")
+    assert rise.passed
+    assert rise.threshold == pytest.approx(0.025 * (1 + 5 / 30), rel=1e-5)
+    assert of(cloud, "multi_temporal", "age").value == 5
+    assert not of(cloud, "correlation", "best").passed
+    assert of(cloud, "buffer", "mono_temporal").value == 0
+    beside = of(known.tests.at(12, 15), "buffer", "mono_temporal")
+    assert beside.value == 240
+    assert beside.passed
+    ground = known.tests.at(20, 20)
+    assert not of(ground, "multi_temporal", "limit grown").passed
+    assert not of(ground, "correlation", "best").applied
+    assert of(ground, "correlation", "best").value == pytest.approx(1, abs=0.01)
+    shadow = known.tests.at(7, 9)
+    assert of(shadow, "shadow", "B4 over").value == pytest.approx(0.4, abs=0.1)
+    caster = of(shadow, "shadow", "a cloud of the image")
+    assert caster.passed
+    assert "of 25 cells" in caster.note
+
+
+def test_steps_are_in_the_order_in_which_they_are_applied(before: Composite) -> None:
+    known = explanation.explain(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
+    steps = list(dict.fromkeys(answer.step for answer in known.tests.at(12, 12)))
+    order = "observed saturation geometry reflectance high snow mono_temporal multi_temporal correlation thinnest"
+    order += " shadow shadow_outside buffer water water_vapour aot"
+    assert steps == order.split()
+
+
+def test_who_listens_does_not_change_the_comparison() -> None:
+    value = np.array([[np.nan, 0.1, 0.2, 0.3]], np.float32)
+    heard = Recording()
+    for comparison in (">", ">=", "<", "<="):
+        found = heard.test("step", "test", value, comparison, 0.2)
+        assert_array_equal(found, SILENT.test("step", "test", value, comparison, 0.2))
+    nothing = heard.at(0, 0)[0]
+    assert nothing.value is None
+    assert nothing.passed is False
+    assert [a.passed for a in heard.at(0, 3)] == [True, True, False, False]
+    assert heard.at(0, 1)[0].value == 0.1
+
+
+def test_evidence_there_and_back(before: Composite, tmp_path: Path) -> None:
+    evidence = evidence_of(cloudy(5), before)
+    product.save_state(before, tmp_path / "with.npz", evidence)
+    product.save_state(before, tmp_path / "without.npz")
+    found = product.load_evidence(tmp_path / "with.npz")
+    assert found is not None
+    assert product.load_evidence(tmp_path / "without.npz") is None
+    for name, value in vars(evidence).items():
+        pairs = [(value[b], getattr(found, name)[b]) for b in value] if isinstance(value, dict) else None
+        for here, there in pairs or [(value, getattr(found, name))]:
+            assert_array_equal(here, there)
+            assert np.asarray(here).dtype == np.asarray(there).dtype
+    assert_array_equal(product.load_state(tmp_path / "with.npz").stack, before.stack)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "with.npz").read_bytes()[:1000])
+    with pytest.raises(StateError, match="is damaged"):
+        product.load_evidence(tmp_path / "cut.npz")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated series: ``l1c/``, ``out/``, ``state/``."""
+    folder = tmp_path_factory.mktemp("explained")
+    start, cover = datetime(2024, 6, 1), (0.1, 0.3)
+    packages = simulate(folder / "l1c", tile="31TCJ", dates=2, start=start, size=366, truth=False, cloud_cover=cover)
+    for package in packages:  # one by one: the first has no later date to start from
+        (result,) = series.process([package], "V1_4", folder / "out", state=folder / "state")
+        assert result["status"] == "valid", result
+    return folder
+
+
+def places(folder: Path, count: int, seed: int = 0) -> list[tuple[float, float]]:
+    grid = product.read(folder).grid
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(grid.west, grid.east, count), rng.uniform(grid.south, grid.north, count)
+    lon, lat = Transformer.from_crs(grid.crs, "EPSG:4326", always_xy=True).transform(x, y)
+    return list(zip(lon, lat, strict=True))
+
+
+@pytest.mark.slow
+def test_pixels_of_products_are_found_again(made: Path) -> None:
+    summaries = set()
+    for folder in (made / "out").iterdir():
+        own, before = explain.states(folder, made / "state")
+        for lon, lat in places(folder, 60):
+            why = explain.explain(folder, lon, lat, state=own, previous_state=before)
+            assert not why.differences
+            assert not why.missing
+            assert why.bits["CLM"] == why.found["CLM"]
+            json.dumps(why.json(), allow_nan=False)
+            assert why.summary.split(",")[0] in explain.table(why)
+            summaries.add(why.summary.split(",")[0])
+    assert {"cloud", "clear land"} <= summaries
+
+
+@pytest.mark.slow
+def test_what_is_gone_is_said(made: Path, tmp_path: Path) -> None:
+    folder = max((made / "out").iterdir(), key=lambda p: p.name.split("_")[1])
+    own, before = explain.states(folder, made / "state")
+    (place,) = places(folder, 1)
+    without = explain.explain(folder, *place, state=own)
+    assert any("tests against the past" in text for text in without.missing)
+    assert not any(a.step == "multi_temporal" for a in without.tests)
+    with pytest.raises(L1CError, match="is no longer there"):
+        explain.explain(folder, *place, previous_state=before, l1c=[tmp_path / "gone.SAFE"])
+    with pytest.raises(OutsideTile, match="outside of tile 31TCJ"):
+        explain.explain(folder, 100.0, 0.0, state=own)
+    with pytest.raises(ProductError, match="no longer there"):
+        explain.explain(tmp_path / "nothing", *place)
+    other = tmp_path / "other.npz"
+    assert before is not None
+    product.save_state(replace(product.load_state(before), version="V1_3"), other)
+    with pytest.raises(StateError, match="is of 31TCJ V1_3"):
+        explain.explain(folder, *place, state=own, previous_state=other)
+    changed = tmp_path / folder.name
+    shutil.copytree(folder, changed)
+    document = next(changed.glob("*_MTD_ALL.xml"))
+    document.write_text(document.read_text().replace(V1_4.digest, "0" * 64))
+    why = explain.explain(changed, *place, state=own, previous_state=before)
+    assert any("other parameters" in text for text in why.differences)
+
+
+@pytest.mark.slow
+def test_level_1c_tells_the_same_as_what_was_kept(made: Path) -> None:
+    folder = max((made / "out").iterdir(), key=lambda p: p.name.split("_")[1])
+    own, before = explain.states(folder, made / "state")
+    (package,) = [p for p in (made / "l1c").iterdir() if p.name.removesuffix(".SAFE") == product.read(folder).l1c]
+    for place in places(folder, 5):
+        kept = explain.explain(folder, *place, state=own, previous_state=before)
+        assert explain.explain(folder, *place, previous_state=before, l1c=[package]) == kept
+
+
+@pytest.mark.slow
+def test_command(made: Path, tmp_path: Path) -> None:
+    folder = next((made / "out").iterdir())
+    ((lon, lat),) = places(folder, 1)
+    done = muscate("explain-pixel", folder, "--state", made / "state", "--at", f"{lon},{lat}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tests"][0]["step"] == "observed"
+    wrong = muscate("explain-pixel", folder, "--at", "north")
+    assert wrong.returncode == 2
+    unknown = muscate("explain-pixel", "SENTINEL2A_X", "--at", "1,43", home=tmp_path / "home")
+    assert (unknown.returncode, len(unknown.stderr.splitlines())) == (1, 1)
+    assert "no product of this name" in unknown.stderr
