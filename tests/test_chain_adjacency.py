@@ -18,6 +18,7 @@ from processing.versions import parameters
 from tests import scenes
 
 V1_4 = replace(parameters("V1_4"), adjacency_radius=2)
+V2_0 = parameters("V2_0")
 CELLS = (16, 16)
 AOT = 0.3
 WATER_VAPOUR = 2.0
@@ -126,3 +127,41 @@ def test_direct_shares_are_shares_and_fall_with_the_aerosol_and_the_way() -> Non
     thick, _ = atmosphere.direct_shares("S2A", "B2", 40.0, 5.0, 0.0, 0.1)
     assert thin > thick
     assert np.isnan(atmosphere.direct_shares("S2A", "B2", 89.0, 5.0, 0.0, 0.1)[0])
+
+
+def test_the_environment_of_6s_holds_the_light_that_6s_says() -> None:
+    """F(r) = 1 - sum of a exp(-b r): the share from within r km (6S user guide, part 2, ENVIRO)."""
+    shape = (501, 501)
+    point = np.zeros(shape, np.float32)
+    point[250, 250] = 1
+    known, nothing = np.ones(shape, bool), np.zeros(shape, bool)
+    km = np.hypot(*(np.indices(shape) - 250)) * 0.24
+    found = adjacency.scattered(point, known, nothing, V2_0)
+    for weights, kernel in zip(found, (((0.930, 0.080), (0.070, 1.100)), ((0.448, 0.27), (0.552, 2.83))), strict=True):
+        for r in (2.0, 6.0, 15.0):
+            share = 1 - sum(a * np.exp(-b * r) for a, b in kernel)
+            assert weights[km <= r].sum() == pytest.approx(share, abs=0.03)
+
+
+def test_what_is_not_known_and_clouds_leave_no_light() -> None:
+    surface = np.full(CELLS, 0.1, np.float32)
+    surface[3:5, 3:5] = 0.7
+    clouds = surface > 0.5
+    surface[10:, 10:] = np.nan
+    by_molecules, by_aerosol = adjacency.scattered(surface, np.isfinite(surface), clouds, V2_0)
+    assert_allclose(by_aerosol, 0.1, atol=1e-6)
+    assert (by_molecules > 0.101).all()
+    nothing = adjacency.scattered(surface, np.zeros(CELLS, bool), clouds, V2_0)
+    assert np.isnan(nothing).all()
+    overcast, _ = adjacency.scattered(surface, clouds, clouds, V2_0)
+    assert_allclose(overcast, 0.7, atol=1e-6)
+
+
+def test_molecules_scatter_the_more_of_it_the_fewer_aerosol_there_is() -> None:
+    shares = {}
+    for aot in (0.0, 0.1, 0.5):
+        _, up = atmosphere.direct_shares("S2A", "B2", 35.0, 6.0, 0.2, aot)
+        _, clean = atmosphere.direct_shares("S2A", "B2", 35.0, 6.0, 0.2, 0.0)
+        shares[aot] = adjacency.of_molecules(up, clean)
+    assert shares[0.0] == pytest.approx(1)
+    assert 1 > shares[0.1] > shares[0.5] > 0.1

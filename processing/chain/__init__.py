@@ -101,7 +101,17 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     usable = clear & ~saturated & ~relief.shadow & ~dilate(snow | water.mask, parameters.aot_dilation)
     covered = known.cloud_percent + known.snow_percent
     aerosol = run(
-        aerosol_optical_thickness.estimate, image, toa, scene, angles, column, usable, covered, past, parameters
+        aerosol_optical_thickness.estimate,
+        image,
+        toa,
+        scene,
+        angles,
+        column,
+        usable,
+        cloudy,
+        covered,
+        past,
+        parameters,
     )
     aot = aerosol.aot
     coefficients = run(scattering.coefficients, level2a.CORRECTED, scene, angles, aot, column, parameters)

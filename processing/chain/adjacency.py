@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients
@@ -28,6 +28,10 @@ from processing.scene import NO_DATA_COUNTS, Scene
 from processing.versions import Parameters
 
 Field = NDArray[np.float32]
+#: The environment's weights, (a, b [1/km]) each: see `scattered`.
+_MOLECULES, _AEROSOL = ((0.930, 0.080), (0.070, 1.100)), ((0.448, 0.27), (0.552, 2.83))
+#: Empty cells between the image's sides where it is repeated: the weights have faded.
+_MARGIN = 100
 
 
 class Environment(NamedTuple):
@@ -69,50 +73,111 @@ def surroundings(
     aot: Field,
     parameters: Parameters,
 ) -> dict[str, Environment]:
-    """Mean reflectance of what lies around each cell: a square of the version's `adjacency_radius`.
+    """Mean reflectance of what lies around each cell, as the version's `adjacency_weights` weigh it.
 
-    With a radius of 0 there are no surroundings: no light comes from beside, as in some simulations.
+    With an `adjacency_radius` of 0 there are no surroundings: no light comes from beside, as in some simulations.
 
     Parameters
     ----------
     surface : mapping of band to (row, col) float32
         As of a uniform surface, NaN where not known: left out of the mean. [-]
     clouds : (row, col) bool
-        Also left out unless the version's `adjacency_clouds`, where there is anything else: clouds stand above most
-        of the air that scatters the light of what is beside the target.
+        Also left out, where there is anything else: of a square unless the version's `adjacency_clouds`, since clouds
+        stand above much of the air that scatters the light of what is beside the target; else of what the aerosol
+        scatters, since clouds stand above it and below most of the molecules.
     aot : (row, col) float32
         [-]
     """
+    found = {}
+    for band, reflectance in surface.items():
+        known = np.isfinite(reflectance)
+
+        def shares(aot: Field | float, band: str = band) -> tuple[Any, Any]:
+            return atmosphere.direct_shares(
+                scene.platform,
+                band,
+                geometry.sun_zenith,
+                geometry.view_zenith[band],
+                scene.ancillary.altitude / 1000,
+                aot,
+                parameters.aerosol_model,
+            )
+
+        down, up = shares(aot)
+        if parameters.adjacency_weights == "6S":
+            by_molecules, by_aerosol = scattered(reflectance, known, clouds, parameters)
+            share = of_molecules(up, shares(0.0)[1])
+            mean = share * by_molecules + (1 - share) * by_aerosol
+        else:
+            mean = _square(reflectance, known, parameters)
+            if not parameters.adjacency_clouds:
+                ground = _square(reflectance, known & ~clouds, parameters)
+                mean = np.where(np.isnan(ground), mean, ground)
+        if not parameters.adjacency_radius:
+            up = np.ones_like(up)
+        found[band] = Environment(*(np.asarray(field, np.float32) for field in (mean, down, up)))
+    return found
+
+
+def _square(reflectance: Field, known: NDArray[np.bool_], parameters: Parameters) -> Field:
+    """Mean over the known cells of a square, NaN where there are none."""
     side = 2 * parameters.adjacency_radius + 1
 
     def total(values: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.asarray(ndimage.uniform_filter(values.astype(np.float64), side, mode="constant"))
 
-    def mean_of(reflectance: Field, known: NDArray[np.bool_]) -> Field:
-        share, sums = total(known.astype(np.float64)), total(np.where(known, reflectance, np.float32(0)))
-        some = share > 0.5 / side**2  # less than one cell is the filter's rounding
-        return np.where(some, sums / np.where(some, share, 1), np.nan).astype(np.float32)
+    share, sums = total(known.astype(np.float64)), total(np.where(known, reflectance, np.float32(0)))
+    some = share > 0.5 / side**2  # less than one cell is the filter's rounding
+    return np.where(some, sums / np.where(some, share, 1), np.nan).astype(np.float32)
 
-    found = {}
-    for band, reflectance in surface.items():
-        known = np.isfinite(reflectance)
-        mean = mean_of(reflectance, known)
-        if not parameters.adjacency_clouds:
-            ground = mean_of(reflectance, known & ~clouds)
-            mean = np.where(np.isnan(ground), mean, ground)
-        down, up = atmosphere.direct_shares(
-            scene.platform,
-            band,
-            geometry.sun_zenith,
-            geometry.view_zenith[band],
-            scene.ancillary.altitude / 1000,
-            aot,
-            parameters.aerosol_model,
-        )
-        if not parameters.adjacency_radius:
-            up = np.ones_like(up)
-        found[band] = Environment(mean, np.asarray(down, np.float32), np.asarray(up, np.float32))
-    return found
+
+def scattered(
+    values: Field, known: NDArray[np.bool_], clouds: NDArray[np.bool_], parameters: Parameters
+) -> tuple[Field, Field]:
+    """What molecules and what the aerosol scatter into each cell's light from around it.
+
+    A point at r km counts as a b exp(-b r) / (2 pi r), summed over two pairs (a, b); its Fourier transform is
+    a / sqrt(1 + (k / b)^2). Beyond the image lies what the known part of it shows.
+
+    Parameters
+    ----------
+    values : (..., row, col) float32
+    known : (row, col) bool
+    clouds : (row, col) bool
+        Left out of what the aerosol scatters, where there is anything else.
+
+    References
+    ----------
+    Vermote et al., "Second Simulation of the Satellite Signal in the Solar Spectrum", IEEE TGRS 35, 675-686, 1997;
+    the numbers are those of 6SV 1.1 for a satellite near nadir, whose dependence on the view angle is left out.
+    """
+    ground = known & ~clouds
+    if not ground.any():
+        ground = known
+    if not known.any():
+        return np.full_like(values, np.nan), np.full_like(values, np.nan)
+    shape = tuple(int(fft.next_fast_len(n + _MARGIN, real=True)) for n in known.shape)
+    per_km = 2 * np.pi * 1000 / parameters.coarse_resolution
+    k2 = (fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1]) ** 2) * per_km**2
+
+    def mean(of: NDArray[np.bool_], kernel: tuple[tuple[float, float], ...]) -> Field:
+        transfer = sum(a / np.sqrt(1 + k2 / b**2) for a, b in kernel).astype(np.float32)
+        layers = np.concatenate([np.where(of, values, 0).reshape(-1, *of.shape), of[None]]).astype(np.float32)
+        blurred = fft.irfft2(fft.rfft2(layers, shape) * transfer, shape)[:, : of.shape[0], : of.shape[1]]
+        return np.asarray(blurred[:-1] / blurred[-1], np.float32).reshape(values.shape)
+
+    return mean(known, _MOLECULES), mean(ground, _AEROSOL)
+
+
+def of_molecules(up: Any, clean: Any) -> Any:
+    """What of the light that is scattered into a cell's view is so by molecules: its share, the rest by the aerosol.
+
+    Parameters
+    ----------
+    up, clean : array_like
+        Direct share on the way up, with the aerosol and without any. [-]
+    """
+    return (1 - clean) / (1 - clean + 1 - up / clean)
 
 
 def correct(coefficients: Mapping[str, Coefficients], around: Mapping[str, Environment]) -> dict[str, Line]:

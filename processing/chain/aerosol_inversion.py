@@ -27,11 +27,15 @@ def _value(terms: Any, x: float) -> tuple[float, float]:
 
 @njit(nogil=True, cache=True)
 def _normal(
-    colour: Any, blue: Any, before: Any, settled: Any, w1: float, w2: float,
+    colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any, w1: float, w2: float,
     dark: float, dark_weight: float, now: float, then: float, out: Any,
 ) -> float:  # fmt: skip
-    """Sum of the squared residuals; `out` becomes the normal equations: a11, a12, a22, b1, b2."""
-    cost = 0.0
+    """Sum of the squared residuals; `out` becomes the normal equations: a11, a12, a22, b1, b2.
+
+    The colours' slope is `doubt`ed by 1 / its variance. It is linear, and kept at its best for each AOT (variable
+    projection: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413-432, 1973, in Kaufman's form).
+    """
+    cost = rs = ss = ds = er = es = de = ee = 0.0
     for k in range(out.size):
         out[k] = 0.0
     for i in range(colour.shape[0]):
@@ -39,6 +43,16 @@ def _normal(
         cost += r * r
         out[0] += d * d
         out[3] -= d * r
+        if red.shape[1]:
+            s, e = _value(red[i], now)
+            rs, ss, ds = rs + r * s, ss + s * s, ds + d * s
+            er, es, de, ee = er + e * r, es + e * s, de + d * e, ee + e * e
+    if red.shape[1] and ss > 0:
+        steeper = rs / (ss + doubt)
+        cost -= steeper * rs
+        across = ds - steeper * es
+        out[0] += steeper * (steeper * ee - 2 * de) - across * across / (ss + doubt)
+        out[3] += steeper * (er + ds - steeper * es)
     for i in range(blue.shape[0]):
         value, d = _value(blue[i], now)
         other, d_other = _value(before[i], then)
@@ -59,13 +73,14 @@ def _normal(
 
 @njit(nogil=True, cache=True)
 def _minimise(
-    colour: Any, blue: Any, before: Any, settled: Any, w1: float, w2: float, dark: float, dark_weight: float,
-    start: float, low: float, high: float, tolerance: float, steps: int, a: Any, trial: Any,
+    colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any, w1: float, w2: float,
+    dark: float, dark_weight: float, start: float, low: float, high: float, tolerance: float, steps: int,
+    a: Any, trial: Any,
 ) -> float:  # fmt: skip
     """The AOT of this date at the least sum of squares; that of the date before is a second unknown, kept to itself."""
     now = then = start
     damping = 1e-3
-    cost = _normal(colour, blue, before, settled, w1, w2, dark, dark_weight, now, then, a)
+    cost = _normal(colour, red, doubt, blue, before, settled, w1, w2, dark, dark_weight, now, then, a)
     for _ in range(steps):
         a11, a12, a22 = a[0] * (1 + damping), a[1], a[2] * (1 + damping)
         determinant = a11 * a22 - a12 * a12
@@ -75,7 +90,9 @@ def _minimise(
             first, second = a[3] / max(a11, 1e-30), 0.0
         next_now, next_then = min(max(now + first, low), high), min(max(then + second, low), high)
         moved = max(abs(next_now - now), abs(next_then - then))
-        better = _normal(colour, blue, before, settled, w1, w2, dark, dark_weight, next_now, next_then, trial)
+        better = _normal(
+            colour, red, doubt, blue, before, settled, w1, w2, dark, dark_weight, next_now, next_then, trial
+        )
         if better <= cost:
             now, then, cost = next_now, next_then, better
             for k in range(a.size):
@@ -90,15 +107,16 @@ def _minimise(
 
 @njit(nogil=True, cache=True)
 def _invert(
-    spectral: Any, temporal: Any, colour: Any, blue: Any, before: Any, settled: Any, rise: Any, swir: Any, lag: Any,
-    dark: float, step: int, window: Any, enough: int, least_deviation: float, time_factor: Any, rise_scale: Any,
-    composite_weight: float, dark_weight: float, start: float, low: float, high: float, tolerance: float, steps: int,
-    out: Any,
+    spectral: Any, temporal: Any, colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any,
+    rise: Any, swir: Any, lag: Any, dark: float, step: int, window: Any, enough: int,
+    least_deviation: float, time_factor: Any, rise_scale: Any, composite_weight: float, dark_weight: float,
+    start: float, low: float, high: float, tolerance: float, steps: int, out: Any,
 ) -> None:  # fmt: skip
     rows, cols = spectral.shape
     half, first, last = window
     most = (2 * half + 1) ** 2
     terms = colour.shape[2]
+    reds = np.empty((most, red.shape[2]))
     colours, blues, befores = np.empty((most, terms)), np.empty((most, terms)), np.empty((most, terms))
     settleds, a, trial = np.empty(most), np.empty(5), np.empty(5)
     growth = (last - first) // 2 + 1
@@ -120,6 +138,8 @@ def _invert(
                         if spectral[row, col]:
                             for k in range(terms):
                                 colours[n, k] = colour[row, col, k]
+                            for k in range(red.shape[2]):
+                                reds[n, k] = red[row, col, k]
                             n += 1
                         if temporal[row, col]:
                             at_row[found], at_col[found], days[found] = row, col, lag[row, col]
@@ -157,8 +177,8 @@ def _invert(
             fading = time_factor[0] / (float(age) ** 2 + time_factor[1])
             w1 = min(abs(mean_rise) / rise_scale[0], rise_scale[1]) * fading
             aot = _minimise(
-                colours[:n], blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading, dark, dark_weight,
-                start, low, high, tolerance, steps, a, trial,
+                colours[:n], reds[:n], doubt, blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading,
+                dark, dark_weight, start, low, high, tolerance, steps, a, trial,
             )  # fmt: skip
             if aot < high:  # at the end of the tables nothing was found
                 out[i, j] = aot
@@ -177,12 +197,14 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
     """
     step = parameters.aot_step
     rows, cols = samples.spectral.shape
+    doubt = 1 / parameters.aot_slope_spread**2 if parameters.aot_slope_spread else 0.0
     nodes = np.full((-(-rows // step), -(-cols // step)), np.nan, np.float32)
     _invert(
-        samples.spectral, samples.temporal, samples.colour, samples.blue, samples.before, samples.settled, samples.rise,
-        samples.swir, samples.lag, samples.dark, step, parameters.aot_window, parameters.aot_min_samples,
-        parameters.aot_min_swir_deviation, parameters.aot_time_factor, parameters.aot_rise_scale,
-        parameters.aot_composite_weight, parameters.aot_dark_weight, parameters.aot_default, parameters.aot_min,
-        parameters.aot_max, _TOLERANCE, _STEPS, nodes,
+        samples.spectral, samples.temporal, samples.colour, samples.red, doubt, samples.blue, samples.before,
+        samples.settled, samples.rise, samples.swir, samples.lag, samples.dark, step,
+        parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation,
+        parameters.aot_time_factor, parameters.aot_rise_scale, parameters.aot_composite_weight,
+        parameters.aot_dark_weight, parameters.aot_default, parameters.aot_min, parameters.aot_max,
+        _TOLERANCE, _STEPS, nodes,
     )  # fmt: skip
     return nodes

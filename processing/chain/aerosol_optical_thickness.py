@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing import atmosphere
-from processing.chain import aerosol_inversion, aerosol_samples, gap_filling
+from processing.chain import adjacency, aerosol_inversion, aerosol_samples, gap_filling
 from processing.chain.geometry import Geometry
 from processing.chain.subsampling import Image
 from processing.scene import Composite, Scene
@@ -61,6 +61,7 @@ def estimate(
     geometry: Geometry,
     water_vapour: NDArray[np.float32],
     usable: NDArray[np.bool_],
+    clouds: NDArray[np.bool_],
     covered: float,
     past: Composite | None,
     parameters: Parameters,
@@ -76,6 +77,7 @@ def estimate(
         Without gaps. [g cm-2]
     usable : (row, col) bool
         Clear land: no cloud, shadow, water or snow, nothing saturated.
+    clouds : (row, col) bool
     covered : float
         Cloud and snow; above the version's `max_cloud_percent` the AOT is not sought. [%]
     past : Composite or None
@@ -83,9 +85,10 @@ def estimate(
     """
     bands = (parameters.aot_blue_band, "B4")
     blue, red = (_against_aot(band, image, scene, geometry, water_vapour, parameters) for band in bands)
-    if parameters.aot_surroundings:
+    if parameters.aot_surroundings and parameters.adjacency_radius:
         blue, red = (
-            _freed(terms, band, scene, geometry, parameters) for band, terms in zip(bands, (blue, red), strict=True)
+            _freed(terms, band, clouds, scene, geometry, parameters)
+            for band, terms in zip(bands, (blue, red), strict=True)
         )
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
     shape = usable.shape
@@ -135,11 +138,16 @@ def _against_aot(
 
 
 def _freed(
-    terms: NDArray[np.float32], band: str, scene: Scene, geometry: Geometry, parameters: Parameters
+    terms: NDArray[np.float32],
+    band: str,
+    clouds: NDArray[np.bool_],
+    scene: Scene,
+    geometry: Geometry,
+    parameters: Parameters,
 ) -> NDArray[np.float32]:
     """The same polynomials without the light of the surroundings, which dulls contrasts the more the AOT is high.
 
-    With u the direct share of the way up, a cell is seen as u rho + (1 - u) of the mean around it; the reflections
+    With u the direct share of the way up, a cell is seen as u rho + (1 - u) of what lies around it; the reflections
     between ground and sky, as of a uniform surface, err by 1 % of the difference.
     """
     aot = np.linspace(0, parameters.aot_max, 9)
@@ -153,12 +161,12 @@ def _freed(
         parameters.aerosol_model,
     )
     known = np.isfinite(terms[..., 0])
-    side = 2 * parameters.adjacency_radius + 1
-    share = ndimage.uniform_filter(known.astype(np.float32), side, mode="constant")
-    sums = ndimage.uniform_filter(np.where(known[..., None], terms, 0), (side, side, 0), mode="constant")
-    around = sums / np.where(known, share, 1)[..., None]
+    around = adjacency.scattered(np.moveaxis(terms, -1, 0), known, clouds, parameters)
     values = np.vander(aot, terms.shape[-1], increasing=True).astype(np.float32).T
-    freed = ((terms - around) @ values) / up.astype(np.float32) + around @ values
+    by_molecules, by_aerosol = (np.moveaxis(field, 0, -1) @ values for field in around)
+    share = np.asarray(adjacency.of_molecules(up, up[0]), np.float32)
+    environment = share * by_molecules + (1 - share) * by_aerosol
+    freed = environment + (terms @ values - environment) / up.astype(np.float32)
     return np.ascontiguousarray(freed @ np.linalg.pinv(values).astype(np.float32))
 
 

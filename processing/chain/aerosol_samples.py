@@ -24,6 +24,8 @@ class Samples:
         Of a composite recent and alike enough to compare with; nowhere without one.
     colour : (row, col, term) float32
         Weighted blue reflectance less what the red one tells of it.
+    red : (row, col, term) float32
+        Weighted red reflectance: what the slope counts for; without terms where the slope is known.
     blue : (row, col, term) float32
         Surface reflectance of this date.
     before : (row, col, term) float32
@@ -43,6 +45,7 @@ class Samples:
     spectral: NDArray[np.bool_]
     temporal: NDArray[np.bool_]
     colour: NDArray[np.float32]
+    red: NDArray[np.float32]
     blue: NDArray[np.float32]
     before: NDArray[np.float32]
     settled: NDArray[np.float32]
@@ -80,8 +83,15 @@ def select(
         spectral = usable & (toa["B4"] <= parameters.aot_max_red) & (ndvi >= parameters.aot_min_ndvi)
     colour = blue - np.float32(parameters.aot_slope) * red
     colour[..., 0] -= np.float32(parameters.aot_intercept)
-    by_ndvi, least = parameters.aot_ndvi_weights
-    colour *= (parameters.aot_spectral_weight * (by_ndvi * np.maximum(ndvi, 0) + least))[..., None].astype(np.float32)
+    if parameters.aot_colour_noise is None:
+        by_ndvi, least = parameters.aot_ndvi_weights
+        weight = by_ndvi * np.maximum(ndvi, 0) + least
+    else:
+        relative, noise = parameters.aot_colour_noise
+        weight = 1 / (relative * np.maximum(_at(red, parameters.aot_default), 0) + noise)
+    weight = (parameters.aot_spectral_weight * weight)[..., None].astype(np.float32)
+    colour *= weight
+    weighted_red = red * weight if parameters.aot_slope_spread else red[..., :0]
 
     temporal = np.zeros_like(usable)
     before, settled, rise = np.empty((*usable.shape, 0), np.float32), toa[band], toa[band]
@@ -101,6 +111,7 @@ def select(
         spectral,
         temporal,
         colour,
+        np.ascontiguousarray(weighted_red),
         blue,
         before,
         settled,

@@ -215,7 +215,8 @@ def valid(
         blind |= np.isnan(line.gain + line.offset)
     cells = int(np.count_nonzero(blind & image.observed))
     side = (2 * parameters.adjacency_radius + 1) * parameters.coarse_resolution
-    adjacent = f"corrected with the mean of {side} m around" if parameters.adjacency_radius else "not corrected"
+    mean = f"the mean of {side} m around" if parameters.adjacency_weights == "square" else "the environment of 6S"
+    adjacent = f"corrected with {mean}" if parameters.adjacency_radius else "not corrected"
     origin = known.origin | {"aot": found.aerosol.origin, "adjacency": adjacent}
     if cells:
         origin["no_data"] = f"{cells} coarse cells outside the validity of the tables"
