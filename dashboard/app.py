@@ -16,10 +16,11 @@ from fastapi.middleware.gzip import GZipMiddleware
 from panel.io.fastapi import add_applications
 from starlette.types import Receive, Scope, Send
 
-from dashboard import frame, routes, stac
+from dashboard import exports, frame, routes, stac
 from dashboard.pages.coverage import Coverage
 from dashboard.pages.production import Production
 from dashboard.pages.products import Products
+from dashboard.pages.quality import Quality
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
 from processing.settings import Settings
@@ -37,7 +38,7 @@ class Compression(GZipMiddleware):
 
 
 def create(settings: Settings) -> FastAPI:
-    """The web of one centre: four pages and the plain routes, fed by its store."""
+    """The web of one centre: five pages and the plain routes, fed by its store."""
     settings.make_folders()
     store = Store(settings.url)
     store.upgrade()
@@ -49,6 +50,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.include_router(routes.router(settings, store, snapshots))
     app.include_router(stac.router(settings, store))
+    app.include_router(exports.router(store))
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:
@@ -61,6 +63,7 @@ def create(settings: Settings) -> FastAPI:
         "coverage": Coverage,
         "versions": Versions,
         "products": partial(Products, store),
+        "quality": partial(Quality, store),
     }
     # Makes the folders of GeoViews' and the others' scripts known: only those known by now are served.
     bundle_for_objs_and_resources(None, Resources("server"))

@@ -20,6 +20,7 @@ PAGES = {
     "coverage": "Coverage",
     "versions": "Versions",
     "products": "Products",
+    "quality": "Quality",
 }
 
 #: For pieces of HTML, in both themes: colours derive from the text's.

@@ -24,7 +24,9 @@ from processing.store.models import (
     Site,
     SiteTile,
     Tile,
+    Verdict,
 )
+from processing.store.verdicts import verdicts_of, worst
 
 #: Where tiles that belong to no site are counted.
 NO_SITE = "Other tiles"
@@ -48,6 +50,7 @@ def fingerprint(session: Session) -> tuple[Any, ...]:
         session.scalar(sa.select(sa.func.max(Event.id))),
         session.scalar(sa.select(sa.func.count(Product.id))),
         session.scalar(sa.select(sa.func.count(SiteTile.tile))),
+        session.scalar(sa.select(sa.func.max(Verdict.id))),
         *session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state).order_by(Job.state)).all(),
     )
 
@@ -142,7 +145,11 @@ def products(session: Session, limit: int = 20_000) -> pd.DataFrame:
         .limit(limit)
     )
     frame = _frame(session, query)
-    return frame.assign(site=frame["tile"].map(site_names(session)).fillna(""))
+    said = verdicts_of(session)
+    return frame.assign(
+        site=frame["tile"].map(site_names(session)).fillna(""),
+        verdict=[worst(said.get(name, ())) for name in frame["identifier"]],
+    )
 
 
 def site_names(session: Session) -> dict[str, str]:
@@ -310,6 +317,7 @@ class Detail:
     previous: str | None
     versions: tuple[tuple[str, str], ...]
     site: str
+    verdicts: tuple[Verdict, ...]
 
 
 def detail(session: Session, identifier: str) -> Detail | None:
@@ -345,6 +353,7 @@ def detail(session: Session, identifier: str) -> Detail | None:
             )
         ),
         site=site_names(session).get(product.tile, ""),
+        verdicts=tuple(verdicts_of(session, [product.identifier]).get(product.identifier, ())),
     )
     session.expunge_all()
     return result

@@ -36,6 +36,24 @@ SAME_AS = {
 #: States that end a date's way, in the order of the charts.
 OUTCOMES = ("published", "not_valid", "rejected", "failed")
 
+#: What readers say of a product, and why.
+VERDICTS = {"good": ("Good", "#009E73"), "suspect": ("Suspect", "#E69F00"), "bad": ("Bad", "#D55E00")}
+REASONS = {
+    "false_cloud": "False cloud",
+    "missed_cloud": "Missed cloud",
+    "false_shadow": "False shadow",
+    "missed_shadow": "Missed shadow",
+    "snow": "Snow",
+    "water": "Water",
+    "aot": "AOT",
+    "water_vapour": "Water vapour",
+    "reflectance": "Reflectance",
+    "edge": "Edge",
+    "geometry": "Geometry",
+    "missing_data": "Missing data",
+    "other": "Other",
+}
+
 _VERSION_COLOURS = ("#8C96A3", "#E69F00", "#B8A200", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#6B4FA0")
 
 #: Of controls and links, on light and on dark ground.
@@ -179,6 +197,14 @@ def chip(text: str, background: str) -> str:
 def state_chip(name: str) -> str:
     """A state as HTML."""
     return chip(word(name), colour(name))
+
+
+def verdict_chip(verdict: str, *, by: str = "") -> str:
+    """What was said of a product, as HTML; nothing where nobody said anything."""
+    if verdict not in VERDICTS:
+        return ""
+    text, background = VERDICTS[verdict]
+    return chip(f"{text}, {by}" if by else text, background)
 
 
 def simulated_mark() -> str:

@@ -83,6 +83,12 @@ class OutsideTile(MuscateError):
     reason_class = "input"
 
 
+class NotAllowed(MuscateError):
+    """The centre's settings don't let this reader do this."""
+
+    reason_class = "input"
+
+
 class StorageError(MuscateError):
     """The disk is full or can't be written."""
 

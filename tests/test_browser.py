@@ -32,7 +32,7 @@ from tests.dashboard_archive import SITES, fill
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("production", "coverage", "versions", "products")
+PAGES = ("production", "coverage", "versions", "products", "quality")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 #: Warnings of the browser about its own drawing, and of Bokeh about tiles beside the product (204).
 HARMLESS = re.compile(r"GL Driver|unable to load .*/tiles/|attempting to load .*/tiles/")
@@ -143,6 +143,7 @@ FIGURES = """() => {
             "versions",
             ("Progress of the versions", "Toulouse", "Known defect", "Mixed versions", "retired, not produced"),
         ),
+        ("quality", ("36 in the queue", "Good · g", "False cloud · 1", "Stands out", "Shadow of a cloud in the image")),
         ("products", ("36 of 36 products", "next date", "Shadow of a cloud in the image", "reflectance 0 to 0.25")),
     ],
 )
@@ -174,7 +175,7 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
                  && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className)"""
         )
         assert not wide
-        for title in ("Production", "Coverage", "Versions", "Products"):
+        for title in ("Production", "Coverage", "Versions", "Products", "Quality"):
             box = page.get_by_role("link", name=title, exact=True).first.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE["width"]

@@ -223,7 +223,7 @@ def test_both_views_share_their_ranges_and_lattice(centre: tuple[Settings, Store
     view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
     view.draw()
     viewer = view._viewer
-    left, right = viewer._figures
+    left, right = viewer.figures
     assert left.x_range is right.x_range
     assert left.y_range is right.y_range
     sources = [renderer.tile_source for renderer in viewer.renderers.values()]

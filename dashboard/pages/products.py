@@ -89,11 +89,12 @@ class Viewer(pn.viewable.Viewer):
         nowhere = Extent(0, 0, 1, 1)
         self.x_range, self.y_range = Range1d(start=0, end=1), Range1d(start=0, end=1)
         self._sources = {name: tile_source(nowhere) for name in ("left", "right", "mask")}
-        self._figures = [self._figure(), self._figure()]
+        #: Left and right.
+        self.figures = [self._figure(), self._figure()]
         self.renderers = {
-            "left": self._figures[0].add_tile(self._sources["left"], smoothing=False),
-            "right": self._figures[1].add_tile(self._sources["right"], smoothing=False),
-            "mask": self._figures[1].add_tile(self._sources["mask"], smoothing=False, alpha=0.6, level="glyph"),
+            "left": self.figures[0].add_tile(self._sources["left"], smoothing=False),
+            "right": self.figures[1].add_tile(self._sources["right"], smoothing=False),
+            "mask": self.figures[1].add_tile(self._sources["mask"], smoothing=False, alpha=0.6, level="glyph"),
         }
         small: dict[str, Any] = {"size": "small", "width": 205, "margin": (4, 8, 4, 0), "description": ""}
         self._left = pmui.Select.from_param(self.param.left, options=_titles(IMAGES), label="Left: image", **small)
@@ -108,7 +109,7 @@ class Viewer(pn.viewable.Viewer):
         self._bits = pmui.CheckBoxGroup(label="", options={}, value=[], inline=True, margin=0)
         self._bits.param.watch(lambda event: setattr(self, "bits", list(event.new)), "value")
         self._left_legend, self._right_legend = html(), html()
-        self._panes = [pn.pane.Bokeh(plot, sizing_mode="stretch_width", height=HEIGHT) for plot in self._figures]
+        self._panes = [pn.pane.Bokeh(plot, sizing_mode="stretch_width", height=HEIGHT) for plot in self.figures]
         side = {"flex": "1 1 400px", "min-width": "min(100%, 300px)"}
         self._layout = pn.Column(
             pn.FlexBox(self._left, self._right, self._mask, opacity, align_items="center", gap="2px 6px"),
@@ -154,7 +155,7 @@ class Viewer(pn.viewable.Viewer):
             mask=self.mask if self.mask in masks else NO_MASK,
         )
         if moved:
-            self._change(lambda: self._move(extent))
+            self.change(lambda: self._move(extent))
         self._draw()
 
     def _move(self, extent: Extent) -> None:
@@ -166,7 +167,7 @@ class Viewer(pn.viewable.Viewer):
         for source in self._sources.values():
             source.update(**origin(extent))
 
-    def _change(self, change: Callable[[], None]) -> None:
+    def change(self, change: Callable[[], None]) -> None:
         """Change Bokeh's models. An event of a widget comes without the document's lock, which a next tick has."""
         document = self.x_range.document
         if document is not None and document.session_context is not None:
@@ -201,7 +202,7 @@ class Viewer(pn.viewable.Viewer):
             for name, url in urls.items():
                 self._sources[name].url = url
 
-        self._change(change)
+        self.change(change)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
@@ -347,6 +348,7 @@ class Products(View):
                 ],
                 "Origin": [simulated if s else "Level-1C" for s in self._shown["simulated"]],
                 "State": ["published" if v else "withdrawn" for v in self._shown["valid"]],
+                "Verdict": [theme.VERDICTS[v][0] if v else "" for v in self._shown["verdict"]],
             }
         )
         self._count.object = (
@@ -404,7 +406,7 @@ class Products(View):
             return
         product = detail.product
         folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
-        self._head.object = _headline(detail)
+        self._head.object = headline(detail)
         self._facts.object = _facts(detail)
         try:
             path = self.settings.archive / product.path
@@ -425,10 +427,11 @@ class Products(View):
         return self._layout
 
 
-def _headline(detail: queries.Detail) -> str:
+def headline(detail: queries.Detail) -> str:
     product = detail.product
     mark = " " + theme.simulated_mark() if product.simulated else ""
     withdrawn = "" if product.valid else " " + theme.chip("withdrawn", theme.colour("failed"))
+    said = " ".join(theme.verdict_chip(v.verdict, by=v.reader) for v in detail.verdicts)
     versions = " ".join(
         theme.chip(version, theme.version_colour(version))
         if name == product.identifier
@@ -437,7 +440,7 @@ def _headline(detail: queries.Detail) -> str:
     )
     return (
         f"<h2>{escape(product.tile)}{', ' + escape(detail.site) if detail.site else ''}, {theme.utc(product.sensing)} "
-        f"{versions}{withdrawn}{mark}</h2>"
+        f"{versions}{withdrawn}{mark} {said}</h2>"
         f'<div class="soft" style="overflow-wrap:anywhere">{escape(product.identifier)}</div>'
     )
 

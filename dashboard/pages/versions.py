@@ -58,12 +58,13 @@ class Versions(View):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._empty, self._mixed, self._bars, self._matrix, self._notes = html(), html(), html(), html(), html()
+        self._verdicts = html()
         half = {"flex": "1 1 480px", "min-width": "min(100%, 320px)"}
         self._layout = pn.Column(
             self._empty,
             self._mixed,
             pn.FlexBox(
-                pn.Column(self._bars, self._matrix, styles=half),
+                pn.Column(self._bars, self._matrix, self._verdicts, styles=half),
                 pn.Column(self._notes, styles=half),
                 sizing_mode="stretch_width",
                 gap="8px 28px",
@@ -79,6 +80,7 @@ class Versions(View):
         self._mixed.visible = bool(self._mixed.object)
         self._bars.object = self._progress()
         self._matrix.object = self._table()
+        self._verdicts.object = self._judged()
         self._notes.object = self._versions()
 
     def _states(self, **chosen: str) -> dict[str, int]:
@@ -147,6 +149,26 @@ class Versions(View):
             )
         return "<h2>Sites and versions <small>products published of dates known</small></h2>" + table(
             ["Site", "Dates", *names], rows, numbers=["Dates"]
+        )
+
+    def _judged(self) -> str:
+        """Products of each version by what readers said of them; the worst word counts."""
+        products = self.snapshot.products
+        said = products[products["verdict"] != ""]
+        if not len(said):
+            return ""
+        counts = said.groupby(["version", "verdict"]).size().unstack(fill_value=0)
+        rows = [
+            [
+                theme.chip(str(name), theme.version_colour(str(name))),
+                *(theme.number(int(row.get(verdict, 0))) for verdict in theme.VERDICTS),
+                f"{row.sum()} of {(products['version'] == name).sum()}",
+            ]
+            for name, row in counts.iterrows()
+        ]
+        words = [text for text, _ in theme.VERDICTS.values()]
+        return "<h2>Verdicts of readers <small>products, by the worst that was said</small></h2>" + table(
+            ["Version", *words, "Judged"], rows, numbers=[*words, "Judged"]
         )
 
     def _versions(self) -> str:

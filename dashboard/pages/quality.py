@@ -1,0 +1,408 @@
+"""Quality: the next product that stands out, looked at and judged by single keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+import panel_material_ui as pmui
+import param
+from bokeh.events import SelectionGeometry
+from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
+from shapely import make_valid
+from shapely.geometry import Polygon, box, mapping
+
+from dashboard import queries, theme, tiles
+from dashboard.frame import View, how_to_begin, html, table
+from dashboard.pages.products import IMAGES, NO_MASK, Extent, Viewer, headline
+from processing.errors import MuscateError, ProductError
+from processing.quality import queue
+from processing.quality.agreement import agreements
+from processing.quality.judging import judge, undo
+from processing.store.models import REASONS
+
+if TYPE_CHECKING:
+    from dashboard.snapshot import Snapshot
+    from processing.settings import Settings
+    from processing.store import Store
+
+VERDICT_KEYS = {"g": "good", "s": "suspect", "b": "bad"}
+REASON_KEYS = dict(zip("1234567890qwe", REASONS, strict=True))
+QUEUES = {"Judged by nobody": False, "Second reading": True}
+ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
+COMMENT = "Comment"
+MARKED = "#FF2D95"
+
+
+class Keys(pn.custom.JSComponent):
+    """Single keys of the page, each with the product that was shown when it was pressed.
+
+    Keys typed into a field are left alone; the reader's name is remembered by the browser.
+    """
+
+    product = param.String()
+    reader = param.String()
+    keys = param.List(default=[])
+    field = param.String(default=COMMENT, doc="Label of the field that the key k leads to.")
+
+    _esm = """
+    const STORED = "muscate-reader"
+    const isField = (element) => element.isContentEditable || element.tagName === "TEXTAREA" ||
+      element.getAttribute?.("role") === "combobox" ||
+      (element.tagName === "INPUT" && !["checkbox", "radio", "range", "button"].includes(element.type))
+    function find(root, test) {
+      for (const element of root.querySelectorAll("*")) {
+        if (test(element)) return element
+        const inside = element.shadowRoot && find(element.shadowRoot, test)
+        if (inside) return inside
+      }
+      return null
+    }
+    export function render({ model }) {
+      const press = (event) => {
+        const target = event.composedPath()[0]
+        if (isField(target)) {
+          if (event.key === "Escape" || event.key === "Enter") target.blur()
+          return
+        }
+        if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return
+        const key = event.code.startsWith("Digit") ? event.code.slice(5) : event.key.toLowerCase()
+        if (key === "k") {
+          event.preventDefault()
+          find(document, (e) => e.tagName === "INPUT" && e.placeholder === model.field)?.focus()
+        } else if (model.keys.includes(key)) {
+          event.preventDefault()
+          model.send_msg({ key, product: model.product })
+        }
+      }
+      window.addEventListener("keydown", press)
+      model.on("remove", () => window.removeEventListener("keydown", press))
+      model.on("reader", () => localStorage.setItem(STORED, model.reader))
+      const known = localStorage.getItem(STORED)
+      if (!model.reader && known) model.reader = known
+      return document.createElement("span")
+    }
+    """
+
+    def __init__(self, pressed: Any, **params: Any) -> None:
+        self._pressed = pressed
+        super().__init__(**params)
+
+    def _handle_msg(self, data: Any) -> None:
+        self._pressed(str(data["key"]), str(data["product"]))
+
+
+class Quality(View):
+    """The queue, the product at its head, and the reader's word about it."""
+
+    reader = param.String(doc="Who reads.")
+    product = param.String(doc="Identifier of the product that is shown.")
+    tile = param.String(doc="Part of a tile id.")
+    queue: Any = param.Selector(default=False, objects=QUEUES, doc="Whether it is the second reading.")
+
+    #: What the address holds.
+    ADDRESS = ("reader", "product", "tile", "queue")
+
+    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
+        self._store = store
+        self._proposals: list[queue.Proposal] = []
+        #: Products this session judged, and what was done to them.
+        self._done: list[tuple[str, str]] = []
+        self._detail: queries.Detail | None = None
+        super().__init__(snapshot, settings, **params)
+        self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *"unvfd"], reader=self.reader)
+        self.keys.link(self, reader="reader", bidirectional=True)
+        small: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
+        self._choices = pn.FlexBox(
+            pmui.TextInput.from_param(self.param.reader, label="Reader", placeholder="Your name", width=150, **small),
+            pmui.Select.from_param(self.param.queue, label="Queue", width=190, **small),
+            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", width=100, **small),
+            align_items="center",
+            gap="2px 4px",
+        )
+        self._progress, self._head, self._said, self._empty, self._agreement = (html() for _ in range(5))
+        self._notice = html(visible=False)
+        self._progress.styles = {"flex": "1 1 420px"}
+        self.viewer = Viewer()
+        self.areas = ColumnDataSource({"xs": [], "ys": []})
+        for plot in self.viewer.figures:
+            plot.add_tools(LassoSelectTool(renderers=[]), BoxSelectTool(renderers=[]))
+            plot.patches("xs", "ys", source=self.areas, level="overlay", color=MARKED, fill_alpha=0.12, line_width=2)
+            plot.on_event(SelectionGeometry, self._mark)
+        self.reasons = pmui.CheckButtonGroup(
+            options={f"{theme.REASONS[r]} · {k}": r for k, r in REASON_KEYS.items()},
+            value=[],
+            size="small",
+            margin=(2, 0),
+            sx={
+                "display": "flex",
+                "flexFlow": "row wrap",
+                "& .MuiButtonBase-root": {
+                    "padding": "1px 8px",
+                    "textTransform": "none",
+                    "width": "auto",
+                    "flex": "none",
+                },
+            },
+        )
+        self.comment = pmui.TextInput(label="", placeholder=COMMENT, size="small", width=280, margin=(4, 8, 4, 0))
+        self.action = pmui.Select(
+            label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **small
+        )
+        buttons = [
+            pmui.Button(
+                label=f"{theme.VERDICTS[verdict][0]} · {key}",
+                on_click=lambda _, key=key: self.press(key, self.product),
+                size="small",
+                margin=(4, 6, 4, 0),
+                sx={
+                    "backgroundColor": theme.VERDICTS[verdict][1],
+                    "color": theme.ink(theme.VERDICTS[verdict][1]),
+                    "&:hover": {"backgroundColor": theme.VERDICTS[verdict][1], "filter": "brightness(.9)"},
+                },
+            )
+            for key, verdict in VERDICT_KEYS.items()
+        ]
+        buttons += [
+            pmui.Button(
+                label=label,
+                on_click=lambda _, key=key: self.press(key, self.product),
+                size="small",
+                variant="outlined",
+                margin=(4, 6, 4, 0),
+            )
+            for key, label in (("n", "Later · n"), ("u", "Undo · u"), ("d", "Drop area · d"))
+        ]
+        self._full = pn.Column(
+            pn.FlexBox(self._choices, self._progress, align_items="center", gap="2px 18px"),
+            self._notice,
+            self._head,
+            pn.FlexBox(*buttons, self.comment, self.action, align_items="center"),
+            self.reasons,
+            self.viewer,
+            self._said,
+            self._agreement,
+            sizing_mode="stretch_width",
+        )
+        self._layout = pn.Column(self.keys, self._empty, self._full, sizing_mode="stretch_width")
+        if pn.state.location:
+            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+
+    def draw(self) -> None:
+        empty = not len(self.snapshot.products)
+        self._empty.object = how_to_begin(self.settings) if empty else ""
+        self._empty.visible, self._full.visible = empty, not empty
+        if empty:
+            return
+        self._count()
+        self._agreement.object = self._readers()
+        if not self._proposals:
+            self.ask()
+
+    @param.depends("reader", "queue", "tile", watch=True)
+    def ask(self) -> None:
+        """Ask the store what to look at; stay with the product that is shown if it is to be judged."""
+        with self._store.read() as session:
+            found = queue.proposals(session, self.reader.strip(), second=self.queue)
+        wanted = self.tile.strip().upper().removeprefix("T")
+        self._proposals = [p for p in found if wanted in p.identifier.split("_T")[-1]]
+        self._count()
+        if self._detail is None or self._detail.product.identifier != self.product:
+            self._open() if self.product else self._next()
+        elif self._proposals and self.product not in {p.identifier for p in self._proposals}:
+            self._next()
+
+    def press(self, key: str, product: str) -> None:
+        """One key, meant for the product that was shown when it was pressed."""
+        if key == "u":
+            self._undo()
+        elif product != self.product or not product:
+            return  # the page went on before the key came in
+        elif key in VERDICT_KEYS:
+            self._judge(VERDICT_KEYS[key])
+        elif key in REASON_KEYS:
+            reason = REASON_KEYS[key]
+            chosen = self._chosen()
+            self.reasons.value = [r for r in chosen if r != reason] if reason in chosen else [*chosen, reason]
+        elif key == "n":
+            self._next(put_off=True)
+        elif key == "v":
+            self.viewer.mask = "CLM" if self.viewer.mask == NO_MASK else NO_MASK
+        elif key == "f":
+            self.viewer.left = "false" if self.viewer.left == "natural" else "natural"
+        elif key == "d":
+            self._set_areas(self._rings()[:-1])
+
+    def _judge(self, verdict: str) -> None:
+        if not self.reader.strip():
+            self._note("Write your name into the field Reader first: a verdict is kept with it.")
+            return
+        try:
+            done = judge(
+                self._store,
+                self.settings,
+                self.product,
+                verdict,
+                self.reader,
+                reasons=self._chosen(),
+                comment=self.comment.value_input or self.comment.value,
+                areas=[{"geometry": shape, "reason": None} for shape in self.shapes()],
+                action=self.action.value,
+            )
+        except (MuscateError, ValueError) as fault:
+            self._note(f"Not kept: {fault}")
+            return
+        self._note(f"{self.product}: {done}" if done else "")
+        self._done.append((self.product, done))
+        self._next()
+
+    def _undo(self) -> None:
+        if not self._done:
+            self._note("Nothing to undo in this session.")
+            return
+        product, done = self._done.pop()
+        self._note(f"{product}: {undo(self._store, product, self.reader, done)}")
+        self._proposals = [p for p in self._proposals if p.identifier != product]
+        self._proposals.insert(0, queue.Proposal(0, product, 0.0, ()))
+        self.product = product
+        self._count()
+
+    def _next(self, put_off: bool = False) -> None:
+        """Go to the next product that nobody took meanwhile; `put_off`: this one goes to the end."""
+        here = [p for p in self._proposals if p.identifier == self.product]
+        self._proposals = [p for p in self._proposals if p.identifier != self.product] + (here if put_off else [])
+        with self._store.read() as session:
+            taken = queue.judged(session)
+        while self._proposals and self.queue is False and taken.get(self._proposals[0].product_id):
+            self._proposals.pop(0)
+        self.product = self._proposals[0].identifier if self._proposals else ""
+        self._count()
+
+    def _note(self, text: str) -> None:
+        self._notice.object = f'<div class="note">{escape(text)}</div>' if text else ""
+        self._notice.visible = bool(text)
+
+    def _chosen(self) -> list[str]:
+        return list(self.reasons.value or ())
+
+    # Areas
+
+    def _mark(self, event: SelectionGeometry) -> None:
+        """Keep a box or lasso that was drawn in one of the views; a line that crosses itself is repaired."""
+        drawn: Any = event.geometry
+        if not event.final or drawn is None:
+            return
+        if drawn["type"] == "rect":
+            shape = box(*(drawn[corner] for corner in ("x0", "y0", "x1", "y1")))
+        elif drawn["type"] == "poly" and len(drawn["x"]) > 2:
+            shape = Polygon(zip(drawn["x"], drawn["y"], strict=True))
+        else:
+            return
+        parts = [p for p in getattr(make_valid(shape), "geoms", [make_valid(shape)]) if p.area > 0]
+        self._note("" if shape.is_valid else "The line crossed itself: repaired.")
+        rings = [tuple(list(axis) for axis in part.exterior.coords.xy) for part in parts]
+        self._set_areas([*self._rings(), *rings])
+
+    def _rings(self) -> list[Any]:
+        return list(zip(self.areas.data["xs"], self.areas.data["ys"], strict=True))
+
+    def _set_areas(self, rings: Sequence[Any]) -> None:
+        data = {"xs": [list(x) for x, _ in rings], "ys": [list(y) for _, y in rings]}
+        self.viewer.change(lambda: setattr(self.areas, "data", data))
+
+    def shapes(self) -> list[dict[str, Any]]:
+        """The marked areas as GeoJSON polygons in the tile's projection."""
+        return [mapping(Polygon(zip(x, y, strict=True))) for x, y in self._rings()]
+
+    # What is shown
+
+    @param.depends("product", watch=True)
+    def _open(self) -> None:
+        self.keys.product = self.product
+        self.reasons.value, self.comment.value, self.comment.value_input = [], "", ""
+        self._set_areas([])
+        self._detail = None
+        if self.product:
+            with self._store.read() as session:
+                self._detail = queries.detail(session, self.product)
+        detail = self._detail
+        self.viewer.__panel__().visible = False
+        self._said.object = ""
+        if detail is None:
+            self._head.object = (
+                f'<div class="note"><b>{escape(self.product)}</b> is not a product of this centre.</div>'
+                if self.product
+                else '<div class="note"><h2>The queue is empty</h2><p>Every product of it has been judged.</p></div>'
+            )
+            return
+        proposal = next((p for p in self._proposals if p.identifier == self.product), None)
+        why = "; ".join(proposal.why) if proposal else ""
+        self._head.object = headline(detail) + f"<div><b>Stands out:</b> {escape(why) or 'in nothing'}</div>"
+        self._said.object = _earlier(detail)
+        product = detail.product
+        folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
+        try:
+            path = self.settings.archive / product.path
+            offered = tiles.layers(path)
+            if not any(name in IMAGES for name in offered):
+                raise ProductError(path, "no image of this product is on disk")
+            extent = Extent(*tiles.extent(path, offered[0]))
+        except ProductError as fault:
+            self._head.object += (
+                f'<div class="note" style="--c:{theme.colour("failed")}">'
+                f"The product can't be shown: {escape(str(fault))}</div>"
+            )
+            return
+        self.viewer.open(folder, extent, offered)
+        self.viewer.__panel__().visible = True
+
+    def _count(self) -> None:
+        mine = len(self._done)
+        judged = int((self.snapshot.products["verdict"] != "").sum())
+        self._progress.object = (
+            f'<span data-left="{len(self._proposals)}"><b>{theme.number(len(self._proposals))}</b> in the queue · '
+            f"<b>{theme.number(mine)}</b> judged in this session · {theme.number(judged)} of "
+            f"{theme.number(len(self.snapshot.products))} products judged at all · "
+            '<a href="/api/quality/verdicts.csv">CSV</a> · <a href="/api/quality/verdicts.geojson">GeoJSON</a></span>'
+        )
+
+    def _readers(self) -> str:
+        with self._store.read() as session:
+            found = agreements(session)
+        if not found:
+            return ""
+        rows = [
+            [
+                escape(a.first),
+                escape(a.second),
+                theme.number(a.products),
+                f"{100 * a.observed:.0f} %",
+                "not defined" if a.kappa is None else f"{a.kappa:.2f}",
+            ]
+            for a in found
+        ]
+        head = ["Reader", "and", "Products", "Agreed", "Cohen's kappa"]
+        return "<h2>Agreement of readers</h2>" + table(head, rows, numbers=head[2:])
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._layout
+
+
+def _earlier(detail: queries.Detail) -> str:
+    """What readers said of this product, as HTML."""
+    rows = [
+        [
+            theme.verdict_chip(v.verdict),
+            escape(v.reader),
+            escape(", ".join(theme.REASONS[r] for r in v.reasons)),
+            escape(v.comment),
+            theme.number(len(v.areas)),
+            theme.utc(v.time),
+        ]
+        for v in detail.verdicts
+    ]
+    if not rows:
+        return ""
+    return "<h2>Verdicts of this product</h2>" + table(["", "Reader", "Reasons", "Comment", "Areas", "When"], rows)

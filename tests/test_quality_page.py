@@ -1,0 +1,225 @@
+"""The page Quality without a server: from the queue to a kept verdict with one key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import holoviews as hv
+import panel as pn
+import pytest
+from bokeh.events import SelectionGeometry
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from dashboard import exports, theme
+from dashboard.pages.products import NO_MASK, Products
+from dashboard.pages.quality import REASON_KEYS, Quality
+from dashboard.pages.versions import Versions
+from dashboard.snapshot import Snapshots
+from processing.quality import queue
+from processing.settings import Settings
+from processing.store import Store, verdicts
+from processing.store.models import REASONS, VERDICTS, Event, Product, Verdict
+from tests.dashboard_archive import fill
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _bokeh() -> None:
+    hv.extension("bokeh")
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Iterator[tuple[Settings, Store]]:
+    settings = Settings(home=tmp_path / "home", readers_act=True)
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    with store.write() as session:
+        fill(settings, session, size=64, dates=2)
+    yield settings, store
+    store.dispose()
+
+
+def opened(centre: tuple[Settings, Store], **params: object) -> Quality:
+    settings, store = centre
+    snapshot = Snapshots(store).latest()
+    view = Quality(store, snapshot=snapshot, settings=settings, **{"reader": "anna", **params})
+    view.draw()
+    return view
+
+
+def shown(view: pn.viewable.Viewer) -> str:
+    return " ".join(pane.object for pane in view.__panel__().select(pn.pane.HTML) if pane.object and pane.visible)
+
+
+def kept(store: Store) -> list[Verdict]:
+    with store.read() as session:
+        return session.query(Verdict).order_by(Verdict.id).all()
+
+
+def press(view: Quality, *keys: str) -> None:
+    for key in keys:
+        view.press(key, view.product)
+
+
+def test_one_key_keeps_a_verdict_and_leads_to_the_next_product(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    with centre[1].read() as session:
+        order = [p.identifier for p in queue.proposals(session, "anna")]
+    seen = []
+    while view.product:
+        seen.append(view.product)
+        press(view, "g")
+    assert seen == order
+    assert "The queue is empty" in shown(view)
+    assert [(v.verdict, v.reader) for v in kept(centre[1])] == [("good", "anna")] * len(order)
+
+
+def test_reasons_comment_and_areas_go_with_the_verdict_and_not_to_the_next(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    first, extent = view.product, view.viewer._extent
+    assert extent is not None
+    x, y = extent.west + 100, extent.north - 100
+    press(view, "1", "0", "4", "0")
+    view.comment.value = "thin"
+    left = view.viewer.figures[0]
+    view._mark(SelectionGeometry(left, {"type": "rect", "x0": x, "x1": x + 50, "y0": y - 40, "y1": y}, True))
+    bow = {"type": "poly", "x": [x, x + 20, x + 20, x], "y": [y, y - 20, y, y - 20]}
+    view._mark(SelectionGeometry(left, bow, False))
+    assert len(view.shapes()) == 1
+    view._mark(SelectionGeometry(left, bow, True))
+    assert "crossed itself: repaired" in shown(view)
+    assert len(view.shapes()) == 3  # the bow's two halves
+    press(view, "d", "b")
+    said = kept(centre[1])[0]
+    assert (said.verdict, said.reasons, said.comment) == ("bad", ["false_cloud", "missed_shadow"], "thin")
+    assert [len(a["geometry"]["coordinates"][0]) for a in said.areas] == [5, 4]
+    assert view.product != first
+    assert (view.reasons.value, view.comment.value, view.shapes()) == ([], "", [])
+    view.product = first
+    assert "False cloud, Missed shadow" in shown(view)
+
+
+def test_a_key_meant_for_the_product_before_is_dropped(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    first = view.product
+    view.press("g", first)
+    view.press("b", first)
+    assert [v.verdict for v in kept(centre[1])] == ["good"]
+
+
+def test_undo_goes_back_and_back(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    first, left = view.product, len(view._proposals)
+    press(view, "g")
+    second = view.product
+    press(view, "s", "u")
+    assert view.product == second
+    press(view, "u")
+    assert view.product == first
+    assert len(view._proposals) == left
+    with centre[1].read() as session:
+        assert verdicts.verdicts_of(session) == {}
+    press(view, "u")
+    assert "Nothing to undo" in shown(view)
+    press(view, "b")
+    assert view.product == second
+
+
+def test_later_puts_a_product_at_the_end(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    first = view.product
+    press(view, "n")
+    assert view.product != first
+    assert view._proposals[-1].identifier == first
+
+
+def test_without_a_name_nothing_is_kept(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre, reader=" ")
+    press(view, "g")
+    assert "Write your name" in shown(view)
+    assert kept(centre[1]) == []
+
+
+def test_two_readers_at_the_queue_do_not_get_the_same_product(centre: tuple[Settings, Store]) -> None:
+    anna, ben = opened(centre), opened(centre, reader="ben")
+    assert anna.product == ben.product
+    press(anna, "g")
+    press(ben, "b")  # both are kept
+    assert [(v.reader, v.verdict) for v in kept(centre[1])] == [("anna", "good"), ("ben", "bad")]
+    assert ben.product == anna.product
+    press(anna, "g")
+    ben._next()
+    assert ben.product == anna.product
+    view = opened(centre, reader="carl", queue=True)
+    assert len(view._proposals) == 2
+    assert "Agreement of readers" in shown(view)
+
+
+def test_layers_change_by_keys(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    press(view, "v")
+    assert view.viewer.mask == NO_MASK
+    press(view, "v", "f")
+    assert (view.viewer.mask, view.viewer.left) == ("CLM", "false")
+
+
+@pytest.mark.parametrize("action", ["withdraw", "hold"])
+def test_a_bad_verdict_may_act_where_the_centre_lets_it(centre: tuple[Settings, Store], action: str) -> None:
+    settings, store = centre
+    view = opened(centre)
+    view.action.value = action
+    first = view.product
+    press(view, "g")
+    second = view.product
+    press(view, "1", "b")
+    with store.read() as session:
+        assert verdicts.product(session, first).valid
+        assert verdicts.product(session, second).valid == (action == "hold")
+        assert session.query(Event).filter(Event.kind == "withdrawn").count() == (action == "withdraw")
+    press(view, "u")
+    with store.read() as session:
+        assert verdicts.product(session, second).valid
+    view.settings = settings.model_copy(update={"readers_act": False})
+    press(view, "b")
+    assert "Not kept: readers may only judge here" in shown(view)
+    with store.read() as session:
+        assert verdicts.product(session, second).valid
+        assert second not in verdicts.verdicts_of(session)
+
+
+def test_verdicts_are_shown_on_the_other_pages(centre: tuple[Settings, Store]) -> None:
+    settings, store = centre
+    with store.write() as session:
+        name = session.query(Product).filter(Product.version == "V1_4").first().identifier
+        verdicts.keep(session, verdicts.product(session, name), "good", "anna")
+        verdicts.keep(session, verdicts.product(session, name), "bad", "ben")
+    snapshot = Snapshots(store).latest()
+    page = Products(store, snapshot=snapshot, settings=settings, product=name)
+    page.draw()
+    assert "Good, anna" in shown(page)
+    assert set(page._list.value["Verdict"]) == {"", "Bad"}
+    versions = Versions(snapshot=snapshot, settings=settings)
+    versions.draw()
+    assert "Verdicts of readers" in shown(versions)
+
+
+def test_every_word_of_the_store_has_its_own_key_and_text() -> None:
+    assert list(theme.REASONS) == list(REASONS)
+    assert [*theme.VERDICTS, "none"] == list(VERDICTS)
+    assert set(REASON_KEYS.values()) == set(REASONS)
+
+
+def test_exports_over_http(centre: tuple[Settings, Store]) -> None:
+    _, store = centre
+    press(opened(centre), "b")
+    app = FastAPI()
+    app.include_router(exports.router(store))
+    client = TestClient(app)
+    table = client.get("/api/quality/verdicts.csv")
+    assert table.headers["content-type"].startswith("text/csv")
+    assert len(table.text.splitlines()) == 2
+    features = client.get("/api/quality/verdicts.geojson")
+    assert features.headers["content-type"] == "application/geo+json"
+    assert features.json()["features"][0]["properties"]["verdict"] == "bad"
