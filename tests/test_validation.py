@@ -23,7 +23,7 @@ from processing import l1c, product
 from processing.errors import InputError, ProductError
 from processing.masks import Cloud
 from processing.store import Store, validations
-from processing.validation import clouds, comparators, images, masks, runs
+from processing.validation import clouds, comparators, images, masks, runs, truth
 from processing.validation.cli import validate
 from processing.validation.confusion import Confusion, confusion
 from processing.validation.masks import Frame, Mask
@@ -32,6 +32,7 @@ from tests.shared import SHARED
 
 FRAME = Frame(made.GRID, 20)
 ROWS, COLS = FRAME.shape
+Box = tuple[int, int, int, int]
 
 
 def booleans(rows: int = 6, cols: int = 7) -> st.SearchStrategy[Any]:
@@ -445,6 +446,68 @@ def test_the_command_writes_prints_and_records(one: Path, tmp_path: Path) -> Non
         assert kept[0].command.startswith("muscate")
         assert validations.results(session, "aot") == []
     store.dispose()
+
+
+def truth_of(folder: Path, image: str, thick: Box, thin: Box, ice: Box, shadow: Box) -> Path:
+    """Truth as the simulation writes it, in boxes of the 20 m frame."""
+    here = folder / "truth" / image
+    here.mkdir(parents=True)
+    shape = FRAME.grid.shape(10)
+    label, height, thickness, kind, shaded = np.zeros((5, *shape), np.int16)
+    for (r0, r1, c0, c1), value, depth, of in ((thick, 2, 2000, 1), (thin, 1, 100, 3), (ice, 3, 90, 4)):
+        block = slice(2 * r0, 2 * r1), slice(2 * c0, 2 * c1)
+        label[block], thickness[block], kind[block] = value, depth, of
+    r0, r1, c0, c1 = shadow
+    shaded[2 * r0 : 2 * r1, 2 * c0 : 2 * c1] = 1
+    for name, bands, described in (
+        ("clouds_10m.tif", (label, height, thickness, kind), ("class", "height_m", "optical_thickness_0.01", "kind")),
+        ("shadows_10m.tif", (shaded,), ("shadow",)),
+    ):
+        with rasterio.open(
+            here / name, "w", driver="GTiff", dtype="int16", count=len(bands), height=shape[0], width=shape[1],
+            crs=FRAME.grid.crs, transform=Affine(*FRAME.grid.transform(10)),
+        ) as file:  # fmt: skip
+            for k, (band, text) in enumerate(zip(bands, described, strict=True), 1):
+                file.write(band, k)
+                file.set_band_description(k, text)
+    return folder
+
+
+def test_each_kind_of_true_cloud_is_judged_apart(tmp_path: Path) -> None:
+    folder = truth_of(tmp_path, "x", (0, 10, 0, 10), (20, 30, 0, 10), (40, 50, 0, 10), (0, 10, 20, 30))
+    known = truth.read(folder / "truth" / "x" / "clouds_10m.tif", FRAME)
+    assert_array_equal(known.mask.cloud, field((0, 10, 0, 10), (20, 30, 0, 10), (40, 50, 0, 10)))
+    assert_array_equal(known.mask.shadow, field((0, 10, 20, 30)))
+    ours = mask(field((0, 10, 0, 9), (20, 30, 0, 5)), field((0, 10, 20, 30), (48, 60, 48, 60)))
+    found = {c.subject: c.confusion for c in truth.compare("x", [ours], known, 20)}
+    assert set(found) == {"thick cloud", "thin cloud", "cirrus", "false shadow"}
+    assert found["thick cloud"].recall == found["thick cloud"].overall_accuracy == 0.9
+    assert found["thin cloud"].recall == 0.5
+    assert found["cirrus"].recall == 0
+    assert found["false shadow"].false_alarms == 1
+
+
+def test_a_date_without_clouds_is_judged_by_what_is_false(tmp_path: Path) -> None:
+    nothing = (0, 0, 0, 0)
+    folder = truth_of(tmp_path, "x", nothing, nothing, nothing, nothing)
+    known = truth.read(folder / "truth" / "x" / "clouds_10m.tif", FRAME)
+    ours = mask(field((0, 10, 0, 10)))
+    (found,) = truth.compare("x", [ours], known, 20)
+    assert found.subject == "clear date"
+    assert found.confusion.false_alarm_rate == 100 / (ROWS * COLS)
+
+
+def test_the_command_holds_masks_against_a_truth(one: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "series"
+    name = "S2A_MSIL1C_20190516T105031_N0510_R051_T31UER_20190516T123153"
+    truth_of(folder, name, (20, 30, 20, 30), (0, 0, 0, 0), (0, 0, 0, 0), (40, 50, 20, 30))
+    answer = run("clouds", str(one), "--truth", str(folder), "--no-maps", "--out", str(tmp_path / "out"))
+    assert answer.exit_code == 0, answer.output
+    (recall,) = (line for line in answer.stdout.splitlines() if line.startswith("cloud: recall of thick"))
+    assert recall.split()[-1] == "1.0000"
+    assert (tmp_path / "out" / "clouds_thick_cloud.png").exists()
+    assert run("clouds", str(one), "--out", str(tmp_path / "out")).exit_code == 2
+    assert isinstance(run("clouds", str(one), "--truth", str(tmp_path / "out")).exception, InputError)
 
 
 def test_the_newest_result_of_a_comparison_counts(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,11 +36,15 @@ def clouds(
         typer.Argument(metavar="PATH...", help="Products, Level-1C packages for --comparator, or folders of them."),
     ],
     reference: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Mask file, folder or pattern: raster, GeoJSON, shapefile, GeoPackage; paired by tile and date."
         ),
-    ],
+    ] = None,
+    truth: Annotated[
+        list[Path] | None,
+        typer.Option(help="Or the folder of a series of muscate simulate; repeat. Each kind of cloud is judged apart."),
+    ] = None,
     classes: Annotated[
         str,
         typer.Option(help="Its classes: scl, scl-high, scl-medium, scl-low, a TOML file, or 'cloud=8,9,10 shadow=3'."),
@@ -56,7 +60,9 @@ def clouds(
     buffer: Annotated[float, typer.Option(min=0, help="Buffer that all masks are brought to. [m]")] = 240.0,
     ring: Annotated[
         float | None,
-        typer.Option(min=0, help="Once more without a ring around the reference's clouds and shadows. [m]"),
+        typer.Option(
+            min=0, help="Once more without a ring around the reference's clouds and shadows; 240 with --truth. [m]"
+        ),
     ] = None,
     sieve: Annotated[
         float, typer.Option(min=0, help="Drop smaller clouds and shadows before growing, where a mask is noisy. [m2]")
@@ -67,14 +73,22 @@ def clouds(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Cloud and shadow masks against a reference: as they are, and all grown to one buffer."""
+    """Cloud and shadow masks against a reference or a known truth: as they are, and all grown to one buffer."""
     from . import runs
+    from . import truth as truths
     from .comparators import COMPARATORS
 
     for wanted in comparator or ():
         if wanted not in COMPARATORS:
             raise typer.BadParameter(f"{wanted}: known are {', '.join(COMPARATORS)}", param_hint="--comparator")
-    against = _mask_files(f"{name or _called(classes, reference)}={reference}@{classes}", "--reference")
+    if (reference is None) == (not truth):
+        raise typer.BadParameter("give either --reference or --truth")
+    against: runs.MaskFiles | runs.TruthFiles
+    if truth:
+        against, ring = runs.truth_files(truth), 240.0 if ring is None else ring
+    else:
+        given = str(reference)
+        against = _mask_files(f"{name or _called(classes, given)}={given}@{classes}", "--reference")
     run = runs.clouds(
         path,
         against,
@@ -87,7 +101,7 @@ def clouds(
         resolution=resolution,
         maps=maps,
     )
-    _finish(run, out, home, as_json)
+    _finish(run, out, home, as_json, table=truths.table if truth else None)
 
 
 @validate.command()
@@ -198,8 +212,15 @@ def _mask_files(text: str, option: str) -> MaskFiles:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def _finish(run: Run, out: Path, home: Path | None, as_json: bool, name: str = "") -> None:
-    """Write, record and print a run's rows; exit as its faults say."""
+def _finish(
+    run: Run,
+    out: Path,
+    home: Path | None,
+    as_json: bool,
+    name: str = "",
+    table: Callable[[list[dict[str, Any]]], list[str]] | None = None,
+) -> None:
+    """Write, record and print a run's rows (in a `table` of its own); exit as its faults say."""
     from . import report
 
     for line in [*run.notes, *run.faults]:
@@ -214,7 +235,7 @@ def _finish(run: Run, out: Path, home: Path | None, as_json: bool, name: str = "
         typer.echo(json.dumps(run.rows, indent=2, allow_nan=False))
     else:
         overall = [row for row in run.rows if row["image"] is None]
-        for line in _table(overall or run.rows):
+        for line in table(run.rows) if table else _table(overall or run.rows):
             typer.echo(line)
         typer.echo(f"all {len(run.rows)} figures: {out / f'{name or run.kind}.csv'}")
     raise typer.Exit(REJECTED if run.faults else 0)

@@ -141,7 +141,7 @@ def overall(comparisons: Iterable[Comparison]) -> list[Comparison]:
     rows = [c for c in comparisons if c.image is not None]
     methods = dict.fromkeys((c.method, c.version) for c in rows)
     sums = []
-    for subject in SUBJECTS:
+    for subject in dict.fromkeys(c.subject for c in rows):
         for buffer, ring in dict.fromkeys((c.buffer, c.ring) for c in rows):
             group = [c for c in rows if (c.subject, c.buffer, c.ring) == (subject, buffer, ring)]
             having = {m: {c.image for c in group if (c.method, c.version) == m} for m in methods}

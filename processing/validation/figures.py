@@ -70,7 +70,7 @@ def bars(path: Path, comparisons: Sequence[Comparison], subject: str, reference:
         )
     handles = [Patch(color=COLOURS[i % len(COLOURS)], label=m) for i, m in enumerate(methods)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(methods), fontsize=8, frameon=False)
-    figure.suptitle(f"{SUBJECT_TITLES[subject]}, against {reference}", fontsize=10)
+    figure.suptitle(f"{SUBJECT_TITLES.get(subject, f'{subject}s')}, against {reference}", fontsize=10)
     _save(figure, path)
 
 

@@ -18,6 +18,7 @@ from . import aeronet, figures
 from . import aot as aerosol
 from . import clouds as cloud_masks
 from . import reflectance as surface
+from . import truth as truths
 from . import versions as two_versions
 from .comparators import COMPARATORS
 from .images import Image, collect
@@ -92,6 +93,31 @@ class MaskFiles:
     classes: Classes
 
 
+@dataclass(frozen=True)
+class TruthFiles:
+    """``clouds_10m.tif`` of simulated images, one an image."""
+
+    name: str
+    files: Sequence[Path]
+
+
+def truth_files(folders: Sequence[Path]) -> TruthFiles:
+    """The truth that lies in folders as `muscate simulate` writes them (``truth/``, or the one above it).
+
+    Raises
+    ------
+    InputError
+        If a folder holds none.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        here = sorted(folder.glob("*/clouds_10m.tif")) or sorted(folder.glob("truth/*/clouds_10m.tif"))
+        if not here:
+            raise InputError(folder, "holds no truth of muscate simulate")
+        found += here
+    return TruthFiles("simulated truth", found)
+
+
 def files(text: str, suffixes: Sequence[str] = (*RASTERS, *VECTORS)) -> list[Path]:
     """The files of a path, a folder or a pattern (``reference/*/masks.tif``).
 
@@ -133,7 +159,7 @@ def of_image(image: Image, found: Sequence[Path], images: Sequence[Image]) -> Pa
 
 def clouds(
     paths: Sequence[Path],
-    reference: MaskFiles,
+    reference: MaskFiles | TruthFiles,
     out: Path,
     *,
     further: Sequence[MaskFiles] = (),
@@ -150,7 +176,8 @@ def clouds(
     ----------
     paths : sequence of Path
         Products of any versions, Level-1C packages, or folders of them.
-    reference : MaskFiles
+    reference : MaskFiles or TruthFiles
+        Of the truth the kinds of cloud are judged apart, too (`truth.SUBJECTS`).
     out : Path
         Receives ``clouds_<subject>.png`` and, with `maps`, ``clouds_<image>.png``.
     further : sequence of MaskFiles
@@ -178,7 +205,7 @@ def clouds(
         metrics = c.confusion.metrics() | {"images": c.images}
         run.add(c.subject, c.method, c.version, reference.name, c.image, metrics, buffer=c.buffer, ring=c.ring)
     for subject in dict.fromkeys(c.subject for c in found):
-        figures.bars(out / f"clouds_{subject}.png", rows, subject, reference.name)
+        figures.bars(out / f"clouds_{subject.replace(' ', '_')}.png", rows, subject, reference.name)
     return run
 
 
@@ -186,7 +213,7 @@ def _clouds_of(
     run: Run,
     image: Image,
     images: Sequence[Image],
-    reference: MaskFiles,
+    reference: MaskFiles | TruthFiles,
     out: Path,
     further: Sequence[MaskFiles],
     comparators: Sequence[str],
@@ -197,7 +224,12 @@ def _clouds_of(
     maps: bool,
 ) -> list[cloud_masks.Comparison]:
     frame = Frame(image.grid, resolution)
-    against = of_file(of_image(image, reference.files, images), reference.classes, frame, reference.name)
+    path, known = of_image(image, reference.files, images), None
+    if isinstance(reference, TruthFiles):
+        known = truths.read(path, frame)
+        against = known.mask
+    else:
+        against = of_file(path, reference.classes, frame, reference.name)
     masks: list[Mask] = []
     for product in image.products:
         with run.noting():
@@ -225,9 +257,10 @@ def _clouds_of(
         }
         quicklook = next((p.files["QKL_ALL"] for p in image.products if "QKL_ALL" in p.files), None)
         figures.agreement(out / f"clouds_{image.identifier}.png", image.identifier, titles, quicklook)
-    return cloud_masks.compare_image(
+    found = cloud_masks.compare_image(
         image.identifier, masks, against, resolution, buffer=buffer, ring=ring, sieve=sieve
     )
+    return found + (truths.compare(image.identifier, masks, known, resolution) if known is not None else [])
 
 
 def _products(run: Run, paths: Sequence[Path]) -> tuple[list[Image], list[tuple[Image, Product]]]:
