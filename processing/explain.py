@@ -269,15 +269,17 @@ def _known(
     numbers = _parameters(what)
     missing: list[str] = []
     past = None
+    evidence = product.load_evidence(state) if state is not None and state.exists() else None
     if what.mode == "backward":
-        missing.append("the tests against the past: the composite of a backward start is not kept")
+        past = evidence.backward if evidence else None
+        if past is None:
+            missing.append("the tests against later dates: the composite of the backward start was not kept")
     elif what.mode == "nominal":
         if previous_state is not None and previous_state.exists():
             past = _of(what, product.load_state(previous_state), previous_state)
         else:
             name = "the state that entered it" if previous_state is None else previous_state.name
             missing.append(f"the tests against the past: {name} is no longer there")
-    evidence = product.load_evidence(state) if state is not None and state.exists() else None
     if evidence is None:
         evidence = _decoded(what, l1c, past, numbers, dem, terrain_cache)
     return explanation.explain(evidence, day_of(what.sensing), past, numbers), missing

@@ -328,6 +328,8 @@ class Evidence:
         Where they were filled in from around.
     aot_spectral, aot_temporal : (row, col) bool
         Samples that the AOT was read from: by their colour, and against the past.
+    backward : Composite or None
+        What entered the date, where it was made of later ones and so is no other date's state.
     """
 
     reflectance: dict[str, NDArray[np.float32]]
@@ -347,6 +349,7 @@ class Evidence:
     aot_filled: NDArray[np.bool_]
     aot_spectral: NDArray[np.bool_]
     aot_temporal: NDArray[np.bool_]
+    backward: Composite | None = None
 
 
 @dataclass(frozen=True)

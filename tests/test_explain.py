@@ -144,8 +144,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explained")
     start, cover = datetime(2024, 6, 1), (0.1, 0.3)
     packages = simulate(folder / "l1c", tile="31TCJ", dates=2, start=start, size=366, truth=False, cloud_cover=cover)
-    for package in packages:  # one by one: the first has no later date to start from
-        (result,) = series.process([package], "V1_4", folder / "out", state=folder / "state")
+    for result in series.process(packages, "V1_4", folder / "out", state=folder / "state"):
         assert result["status"] == "valid", result
     return folder
 
@@ -160,7 +159,7 @@ def places(folder: Path, count: int, seed: int = 0) -> list[tuple[float, float]]
 
 @pytest.mark.slow
 def test_pixels_of_products_are_found_again(made: Path) -> None:
-    summaries = set()
+    summaries, modes = set(), set()
     for folder in (made / "out").iterdir():
         own, before = explain.states(folder, made / "state")
         for lon, lat in places(folder, 60):
@@ -171,6 +170,8 @@ def test_pixels_of_products_are_found_again(made: Path) -> None:
             json.dumps(why.json(), allow_nan=False)
             assert why.summary.split(",")[0] in explain.table(why)
             summaries.add(why.summary.split(",")[0])
+            modes.add(why.mode)
+    assert modes == {"backward", "nominal"}
     assert {"cloud", "clear land"} <= summaries
 
 

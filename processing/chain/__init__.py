@@ -128,7 +128,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     lines = run(adjacency.correct, coefficients, around)
     found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
-    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, found)), state
+    backward = composite if composite is not None and composite.backward else None
+    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, found, backward)), state
 
 
 def look_back(scene: Scene, composite: Composite | None, parameters: Parameters) -> Composite | None:

@@ -20,7 +20,7 @@ from processing.chain.clouds import Clouds
 from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND, Geometry, direction
 from processing.chain.subsampling import Image, factor_of
 from processing.chain.terrain_shadow import Relief
-from processing.scene import L2A, Evidence, Mode, Scene, Strips, strip
+from processing.scene import L2A, Composite, Evidence, Mode, Scene, Strips, strip
 from processing.versions import Parameters
 
 #: Bands whose atmosphere is looked up: those distributed and those of the composite.
@@ -178,8 +178,14 @@ def codes(
     return cloud, geophysical
 
 
-def evidence(scene: Scene, image: Image, reflectance: Mapping[str, NDArray[np.float32]], found: Found) -> Evidence:
-    """What it takes to find the masks of this date again."""
+def evidence(
+    scene: Scene,
+    image: Image,
+    reflectance: Mapping[str, NDArray[np.float32]],
+    found: Found,
+    backward: Composite | None,
+) -> Evidence:
+    """What it takes to find the masks of this date again; `backward` entered it, if it is a backward composite."""
     angles, shown = found.angles, (REFERENCE_BAND, TERRAIN_BAND)
     return Evidence(
         reflectance=dict(reflectance),
@@ -199,6 +205,7 @@ def evidence(scene: Scene, image: Image, reflectance: Mapping[str, NDArray[np.fl
         aot_filled=found.aerosol.interpolated,
         aot_spectral=found.aerosol.spectral,
         aot_temporal=found.aerosol.temporal,
+        backward=backward,
     )
 
 

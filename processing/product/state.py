@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ FORMAT = 2
 HEADER = "header.json"
 #: Folder of the evidence inside the file.
 EVIDENCE = "evidence"
+#: A backward composite that entered its date, a state file of its own.
+BACKWARD = f"{EVIDENCE}/backward.npz"
 #: Fields of `Composite` that are one raster or a stack, with their type; and those that are one raster a band.
 RASTERS = {
     "day": np.dtype(np.int16),
@@ -55,29 +57,11 @@ def save_state(composite: Composite, path: Path, evidence: Evidence | None = Non
     """
     if composite.backward:
         raise ValueError(f"a backward composite is no state to keep: {path}")
-    header = {
-        "format": FORMAT,
-        "tile": composite.tile,
-        "version": composite.version,
-        "resolution": composite.resolution,
-        "sensing": composite.sensing.isoformat(),
-        "grid": vars(composite.grid),
-        "stack_days": composite.stack_days,
-        "bands": {kind: list(getattr(composite, kind)) for kind in BY_BAND},
-    }
-    arrays = list(_arrays(composite))
-    if evidence is not None:
-        arrays += [(f"{EVIDENCE}/{name}", array) for name, array in _leaves(evidence)]
     growing = path.with_name(f".{path.name}.partial")
     try:
         with disk.storing(path):
             with growing.open("wb") as file:
-                with zipfile.ZipFile(file, "w") as archive:
-                    archive.writestr(_member(HEADER), json.dumps(header))
-                    for name, array in arrays:
-                        content = io.BytesIO()
-                        np.lib.format.write_array(content, array, allow_pickle=False)
-                        archive.writestr(_member(f"{name}.npy"), content.getbuffer(), compresslevel=1)
+                _write(composite, evidence, file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(growing, path)
@@ -88,6 +72,33 @@ def save_state(composite: Composite, path: Path, evidence: Evidence | None = Non
     disk.sync(path.parent)
 
 
+def _write(composite: Composite, evidence: Evidence | None, file: IO[bytes]) -> None:
+    header = {
+        "format": FORMAT,
+        "tile": composite.tile,
+        "version": composite.version,
+        "resolution": composite.resolution,
+        "sensing": composite.sensing.isoformat(),
+        "grid": vars(composite.grid),
+        "stack_days": composite.stack_days,
+        "backward": composite.backward,
+        "bands": {kind: list(getattr(composite, kind)) for kind in BY_BAND},
+    }
+    arrays = list(_arrays(composite))
+    if evidence is not None:
+        arrays += [(f"{EVIDENCE}/{name}", array) for name, array in _leaves(evidence)]
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(_member(HEADER), json.dumps(header))
+        for name, array in arrays:
+            content = io.BytesIO()
+            np.lib.format.write_array(content, array, allow_pickle=False)
+            archive.writestr(_member(f"{name}.npy"), content.getbuffer(), compresslevel=1)
+        if evidence is not None and evidence.backward is not None:
+            content = io.BytesIO()
+            _write(evidence.backward, None, content)
+            archive.writestr(_member(BACKWARD), content.getbuffer(), zipfile.ZIP_STORED)
+
+
 def load_state(path: Path) -> Composite:
     """Read a state back. Whether it is of the right tile, version and date is for the caller to say.
 
@@ -96,8 +107,13 @@ def load_state(path: Path) -> Composite:
     StateError
         If the file is missing, damaged, of another form, or its rasters do not fit its grid.
     """
+    return _read(path, path)
+
+
+def _read(file: Path | IO[bytes], path: Path) -> Composite:
+    """`path` names the file in errors."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             header = json.loads(archive.read(HEADER))  # the archive checks each member's CRC
             if header["format"] != FORMAT:
                 raise StateError(path, f"is a state of form {header['format']}, not {FORMAT}")
@@ -111,6 +127,7 @@ def load_state(path: Path) -> Composite:
                 resolution=header["resolution"],
                 sensing=datetime.fromisoformat(header["sensing"]),
                 stack_days=tuple(header["stack_days"]),
+                backward=header.get("backward", False),
                 **rasters,
             )
     except FileNotFoundError:
@@ -133,6 +150,9 @@ def load_evidence(path: Path) -> Evidence | None:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
+                if member == BACKWARD:
+                    found["backward"] = _read(io.BytesIO(archive.read(BACKWARD)), path)
+                    continue
                 if not member.startswith(f"{EVIDENCE}/"):
                     continue
                 _, name, *band = member.removesuffix(".npy").split("/")
@@ -153,6 +173,8 @@ def load_evidence(path: Path) -> Evidence | None:
 
 def _leaves(evidence: Evidence) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, value in vars(evidence).items():
+        if name == "backward":
+            continue
         if isinstance(value, dict):
             yield from ((f"{name}/{band}", array) for band, array in value.items())
         else:
