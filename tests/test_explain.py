@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from numpy.testing import assert_array_equal
 from pyproj import Transformer
 
@@ -17,11 +19,16 @@ from processing import explain, product
 from processing.chain import correct, explanation
 from processing.chain.recorder import SILENT, Answer, Recording
 from processing.chain.resampling import expand_bits
-from processing.errors import L1CError, OutsideTile, ProductError, StateError
+from processing.errors import L1CError, OutsideTile, ProductError, StateError, UnknownName
 from processing.masks import Cloud
 from processing.production import series
+from processing.production.ingest import ingest, prepare
+from processing.production.worker import end_children, run_attempt
 from processing.scene import Composite, Evidence, Scene
+from processing.settings import Settings
 from processing.simulation import simulate
+from processing.store import Store, lease
+from processing.store.models import Product
 from processing.versions import parameters
 from tests import scenes
 from tests.test_cli import muscate
@@ -224,3 +231,45 @@ def test_command(made: Path, tmp_path: Path) -> None:
     unknown = muscate("explain-pixel", "SENTINEL2A_X", "--at", "1,43", home=tmp_path / "home")
     assert (unknown.returncode, len(unknown.stderr.splitlines())) == (1, 1)
     assert "no product of this name" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_product_of_a_centre(made: Path, tmp_path: Path) -> None:
+    centre = Settings(home=tmp_path / "home", workers=1)
+    centre.make_folders()
+    store = Store(centre.url)
+    store.upgrade()
+    prepare(centre, store)
+    packages = sorted((made / "l1c").glob("*.SAFE"))
+    assert all(result.accepted for result in ingest(centre, store, packages))
+    try:
+        for _ in packages:
+            with store.write() as session:
+                claim = lease.claim(session, "test", 60)
+            assert claim is not None
+            assert run_attempt(claim, centre) == "published"
+    finally:
+        end_children()
+    with store.read() as session:
+        names = list(session.scalars(sa.select(Product.identifier).order_by(Product.sensing)))
+        state, entered = session.scalars(sa.select(Product.state_path).order_by(Product.sensing.desc())).all()
+    folder = next((centre.archive).glob(f"*/*/{names[-1]}"))
+    for place in places(folder, 20):
+        why = explain.explain_stored(store, centre, names[-1], *place)
+        assert why.mode == "nominal"
+        assert not why.differences
+        assert not why.missing
+    assert state is not None
+    assert entered is not None
+    kept = explain.explain_stored(store, centre, names[-1], *place)
+    product.save_state(product.load_state(centre.state / state), centre.state / state)  # without the evidence
+    assert explain.explain_stored(store, centre, names[-1], *place) == kept
+    (centre.state / entered).unlink()
+    gone = explain.explain_stored(store, centre, names[-1], *place)
+    assert "no longer there" in gone.missing[0]
+    shutil.rmtree(centre.l1c)
+    os.utime(centre.state / state, (0, 0))
+    with pytest.raises(L1CError, match="no longer there"):
+        explain.explain_stored(store, centre, names[-1], *place)
+    with pytest.raises(UnknownName, match="no product of this name"):
+        explain.explain_stored(store, centre, "SENTINEL2A_X", *place)
