@@ -14,12 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
 from .versions import CURRENT
 
 
@@ -44,6 +46,8 @@ BARS = {
     "low_memory_peak_mb": Bar("peak memory, low-memory mode [MB]", 1000),
     "cold_cpu": Bar("first run of a fresh install over a warm one [CPU s]", 10),
     "cloudy_cpu": Bar("more than 90 % cloud, found and stopped [CPU s]", 10),
+    "correction": Bar("gas, scattering, adjacency, slope of ten bands, wall [s]", 25),
+    "aot": Bar("AOT inversion of a date with a past, wall [s]", 5),
     "pair_gain": Bar("two tiles at once against one after the other", 1.8, least=True),
 }
 
@@ -101,8 +105,9 @@ def tile(
             "chain": _measured([partial(run, folder / "warm", False)]),
             "low_memory": _measured([partial(run, folder / "low", True)]),
             "deflate": _measured([partial(_deflate, folder / "warm")]),
+            "correct": _measured([partial(_correct, package, dem, terrain, threads)]),
         }
-        warm = parts["chain"]
+        warm, steps = parts["chain"], parts["correct"]["steps"]
         figures = {
             "cpu_ratio": warm["cpu"] / (parts["decode"]["cpu"] + parts["deflate"]["cpu"]),
             "wall_ratio": warm["wall"] / (warm["cpu"] / threads),
@@ -110,6 +115,10 @@ def tile(
             "peak_mb": warm["peak_mb"],
             "low_memory_peak_mb": parts["low_memory"]["peak_mb"],
             "cold_cpu": parts["first"]["cpu"] - warm["cpu"],
+            "correction": sum(
+                steps[step] for step in ("gaseous_absorption", "scattering", "adjacency", "full resolution")
+            ),
+            "aot": steps["aerosol_optical_thickness"],
         }
         if cloudy is not None:
             parts["cloudy"] = _measured([partial(_chain, cloudy, dem, terrain, threads, folder / "cloudy", False)])
@@ -187,6 +196,39 @@ def _chain(
         low_memory=low_memory,
     )
     return outcome.seconds
+
+
+def _correct(package: Path, dem: Path | None, terrain: Path, threads: int) -> dict[str, float]:
+    """From counts in memory to the surface and flat reflectances in memory, on a date with a past; nothing written."""
+    from . import chain
+    from .bands import BANDS
+    from .production.processor import _around, granule
+    from .scene import strips
+    from .versions import parameters
+
+    numbers = parameters(CURRENT)
+    source = granule([package], None)
+    with source.decoded(threads, None) as scene_with:
+        scene = scene_with(_around(source, numbers, dem, terrain))
+        scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
+    _, past = chain.correct(scene, None, numbers)
+    found, _ = chain.correct(replace(scene, sensing=scene.sensing + timedelta(days=5)), past, numbers)
+
+    def make(rasters: Any, band: str) -> int:
+        height = scene.grid.shape(BANDS[band].resolution)[0]
+        return sum(rows.size for rows in strips(rasters, band, height))
+
+    if found.status != "valid":
+        raise InputError(package, f"gives no product to measure: {found.origin.get('reason')}")
+    start = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        made = [
+            pool.submit(make, rasters, band)
+            for rasters in (found.surface_reflectance, found.flat_reflectance)
+            for band in rasters
+        ]
+        sum(each.result() for each in made)
+    return found.seconds | {"full resolution": time.perf_counter() - start}
 
 
 def _child(work: Callable[[], dict[str, float]], answer: Connection) -> None:
