@@ -17,6 +17,7 @@ from panel.io.fastapi import add_applications
 from starlette.types import Receive, Scope, Send
 
 from dashboard import exports, frame, routes, stac
+from dashboard.pages.browse import Browse
 from dashboard.pages.coverage import Coverage
 from dashboard.pages.production import Production
 from dashboard.pages.products import Products
@@ -38,7 +39,7 @@ class Compression(GZipMiddleware):
 
 
 def create(settings: Settings) -> FastAPI:
-    """The web of one centre: five pages and the plain routes, fed by its store."""
+    """The web of one centre: its pages and plain routes, fed by its store."""
     settings.make_folders()
     store = Store(settings.url)
     store.upgrade()
@@ -62,6 +63,7 @@ def create(settings: Settings) -> FastAPI:
         "production": Production,
         "coverage": Coverage,
         "versions": Versions,
+        "browse": partial(Browse, store),
         "products": partial(Products, store),
         "quality": partial(Quality, store),
     }

@@ -28,6 +28,12 @@ def mercator(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return projected
 
 
+def degrees(x: float, y: float) -> tuple[float, float]:
+    """Longitude and latitude [deg] of a place in Web Mercator [m]."""
+    lon, lat = _to_mercator().transform(x, y, direction="INVERSE")
+    return float(lon), float(lat)
+
+
 @cache
 def countries() -> NDArray[np.float64]:
     """Outlines of the countries as one line with gaps, (n, 2). [m]"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from dashboard.theme import OUTCOMES
+from processing.bands import PLATFORMS
 from processing.store.models import (
     OPEN_STATES,
     Acquisition,
@@ -282,6 +283,39 @@ def mixed_series(session: Session) -> pd.DataFrame:
         if (row > 0).sum() > 1
     ]
     return pd.DataFrame(rows, columns=["tile", "site", "versions"])
+
+
+def offered(session: Session) -> dict[str, list[str]]:
+    """What a search can choose from: ``site`` (codes), ``version``, ``platform``."""
+    return {
+        "site": list(session.scalars(sa.select(Site.code).order_by(Site.priority, Site.name))),
+        "version": list(session.scalars(sa.select(Campaign.version).order_by(Campaign.version))),
+        "platform": list(PLATFORMS),
+    }
+
+
+def calendar(session: Session, tile: str, version: str, year: int) -> pd.DataFrame:
+    """A tile's dates in a year. Columns: sensing, platform, state, cloud_percent, identifier (None without a product).
+
+    The state of a date is that of its last revision.
+    """
+    first = datetime(year, 1, 1, tzinfo=UTC)
+    query = (
+        sa.select(Job.sensing, Acquisition.platform, Job.state, Quality.cloud_percent, Product.identifier)
+        .join(Chain, Job.chain_id == Chain.id)
+        .join(Campaign, Chain.campaign_id == Campaign.id)
+        .join(Acquisition, Job.acquisition_id == Acquisition.id)
+        .outerjoin(Quality, Quality.job_id == Job.id)
+        .outerjoin(Product, sa.and_(Product.job_id == Job.id, Product.current, Product.valid))
+        .where(
+            Chain.tile == tile,
+            Campaign.version == version,
+            Job.sensing >= first,
+            Job.sensing < first.replace(year=year + 1),
+        )
+        .order_by(Job.sensing, Job.revision)
+    )
+    return _frame(session, query).drop_duplicates(["sensing", "platform"], keep="last")
 
 
 @dataclass(frozen=True)

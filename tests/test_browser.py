@@ -6,11 +6,13 @@ Screenshots go to the folder `MUSCATE_SCREENSHOTS`, or to the test's own.
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +34,7 @@ from tests.dashboard_archive import SITES, fill
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("production", "coverage", "versions", "products", "quality")
+PAGES = ("production", "coverage", "versions", "browse", "products", "quality")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 #: Warnings of the browser about its own drawing, and of Bokeh about tiles beside the product (204).
 HARMLESS = re.compile(r"GL Driver|unable to load .*/tiles/|attempting to load .*/tiles/")
@@ -144,6 +146,7 @@ FIGURES = """() => {
             ("Progress of the versions", "Toulouse", "Known defect", "Mixed versions", "retired, not produced"),
         ),
         ("quality", ("36 in the queue", "Good · g", "False cloud · 1", "Stands out", "Shadow of a cloud in the image")),
+        ("browse", ("31 products", "Permalink of this search", "GET /stac/search", "30PVT in 2023", "download")),
         ("products", ("36 of 36 products", "next date", "Shadow of a cloud in the image", "reflectance 0 to 0.25")),
     ],
 )
@@ -175,7 +178,7 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
                  && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className)"""
         )
         assert not wide
-        for title in ("Production", "Coverage", "Versions", "Products", "Quality"):
+        for title in ("Production", "Coverage", "Versions", "Browse", "Products", "Quality"):
             box = page.get_by_role("link", name=title, exact=True).first.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE["width"]
@@ -257,6 +260,30 @@ def test_chosen_product_is_in_the_address(browser: playwright.Browser, centre: t
         cell.click()
         page.wait_for_function(f"/_{date}-.*_T{tile}_/.test(location.search)", timeout=WAIT)
         playwright.expect(page.get_by_text(f"{tile}, ").first).to_be_visible(timeout=WAIT)
+
+
+def test_search_is_in_the_address_and_the_query(
+    browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path
+) -> None:
+    """What is typed is in the address, the address opened anew and the STAC query shown find the same."""
+    address, _ = centre
+    with watched(browser) as watch:
+        page = watch.open(f"{address}/browse")
+        cards = page.locator("[data-product]")
+        playwright.expect(cards).to_have_count(24, timeout=WAIT)
+        page.get_by_label("Words").fill("réunion 2023-08 S2A")
+        page.keyboard.press("Enter")
+        playwright.expect(page.get_by_text(re.compile(r"^\d products?$"))).to_be_visible(timeout=WAIT)
+        names = [card.get_attribute("data-product") for card in cards.all()]
+        assert names
+        assert all("SENTINEL2A" in name and "T40KCB" in name for name in names)
+        page.wait_for_function("location.search.includes('words=')", timeout=WAIT)
+        picture(page, "browse-found", tmp_path)
+        query = page.locator("a:has(code)").get_attribute("href")
+        again = watch.open(page.url)
+        playwright.expect(again.locator("[data-product]")).to_have_count(len(names), timeout=WAIT)
+        with urllib.request.urlopen(f"{address}{urllib.parse.quote(query, safe='/?=&%')}") as answer:
+            assert [item["id"] for item in json.load(answer)["features"]] == names
 
 
 def test_pages_follow_the_store(browser: playwright.Browser, centre: tuple[str, Store]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from html import escape
 
 import geoviews as gv
 import holoviews as hv
@@ -15,7 +17,7 @@ import pytest
 from cartopy import crs as ccrs
 
 from dashboard import frame, geometry, theme, tiles
-from dashboard.pages import coverage, production, products, versions
+from dashboard.pages import browse, coverage, production, products, versions
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
 from processing.masks import Cloud, Geophysical
@@ -168,7 +170,7 @@ def test_thousand_tiles_are_drawn_in_time(snapshot: Snapshot) -> None:
     many = pd.DataFrame([row | {"tile": names[i % len(names)]} for i in range(1000)])
     coverage.tile_layer(many)
     began = time.process_time()
-    hv.renderer("bokeh").get_plot(coverage.tile_layer(many).opts(**coverage._TILES))
+    hv.renderer("bokeh").get_plot(coverage.tile_layer(many).opts(**coverage.TILES))
     assert time.process_time() - began < 6  # about 1.3 s on an idle core
 
 
@@ -271,3 +273,98 @@ def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snaps
     assert set(coverage.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
     page = frame.page("versions", versions.Versions(snapshot=snapshot, settings=settings), Snapshots(store))
     assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))
+
+
+def found(view: browse.Browse) -> list[str]:
+    """Identifiers of the cards, in order."""
+    return re.findall('data-product="([^"]+)"', shown(view))
+
+
+def test_browse_page_shows_what_its_form_asks_for(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
+    assert len(found(view)) == browse.PAGE
+    assert "GET /stac/search?collections=muscate-l2a<" in shown(view)
+    view.tile = "T31TCJ"
+    everything = found(view)
+    assert everything
+    assert all("_T31TCJ_" in name and name.endswith("V1-4") for name in everything)
+    assert "31TCJ in 2023" in shown(view)
+    view.version = "V1_3"
+    assert all(name.endswith("V1-3") for name in found(view))
+    view.version = browse.EVERY
+    assert set(everything) < set(found(view))
+    view.clear()
+    view.words = "Réunion 2023-08-06"
+    assert all("_20230806" in name and "_T40KCB_" in name for name in found(view))
+    view.words = ""
+    view.bbox = "55,-22,56,-20"
+    assert {name.split("_T")[1][:5] for name in found(view)} == {"40KCB"}
+    assert "bbox=55,-22,56,-20" in shown(view)
+    assert "/browse?bbox=55" in shown(view)
+    view.clear()
+    view.orbit = "143"
+    assert found(view) == []
+    assert "Nothing fits" in shown(view)
+
+
+def test_browse_page_goes_on_and_comes_to_an_end(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
+    view.draw()
+    while view._after:
+        view._go_on()
+    shown_now = " ".join(pane.object for pane in view.__panel__().select(pn.pane.HTML) if pane.object)
+    names = re.findall('data-product="([^"]+)"', shown_now)
+    assert len(names) == len(set(names)) > browse.PAGE
+    assert f"<h2>{len(names)} products</h2>" in shown_now
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("words", "atlantis"),
+        ("first", "soon"),
+        ("orbit", "x"),
+        ("bbox", "1,2,3"),
+        ("since", "<b>"),
+        ("bbox", "0,9,1,5"),
+    ],
+)
+def test_browse_page_says_what_it_does_not_understand(
+    centre: tuple[Settings, Store], snapshot: Snapshot, field: str, text: str
+) -> None:
+    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
+    setattr(view, field, text)
+    assert found(view) == []
+    assert f"{escape(text)} is no" in shown(view)
+
+
+def test_click_on_the_map_searches_there(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
+    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
+    view.draw()
+    ring = geometry.tile("40KCB")
+    view._tapped(*ring[:-1].mean(axis=0))
+    assert view.tile == "40KCB"
+    assert {name.split("_T")[1][:5] for name in found(view)} == {"40KCB"}
+    view._tapped(*ring[:-1].mean(axis=0))
+    assert view.tile == ""
+    view._tapped(0.0, 0.0)  # the sea
+    assert view.tile == ""
+    west, south = geometry.mercator(np.array([[54.0, -23.0]]))[0]
+    east, north = geometry.mercator(np.array([[57.0, -19.0]]))[0]
+    view._boxed((west, south, east, north))
+    assert view.bbox == "54.000,-23.000,57.000,-19.000"
+
+
+def test_calendar_has_each_day_once() -> None:
+    rows = pd.DataFrame(
+        [
+            (datetime(2024, 2, 29, 10, tzinfo=UTC), "S2A", "published", 12.0, "A"),
+            (datetime(2024, 3, 5, 10, tzinfo=UTC), "S2B", "not_valid", 97.0, None),
+        ],
+        columns=["sensing", "platform", "state", "cloud_percent", "identifier"],
+    )
+    drawn = browse.year_svg(2024, rows)
+    assert drawn.count("<rect") == 366
+    assert drawn.count("<a ") == 1
+    assert "2024-02-29, S2A: Published, cloud 12 %" in drawn
+    assert "2024-03-05, S2B: Not valid (too cloudy), cloud 97 %" in drawn

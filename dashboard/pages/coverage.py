@@ -93,18 +93,18 @@ for (const [range, size] of [[x_range, inner_width], [y_range, inner_height]]) {
 """
 
 
-def _figure(plot: Any, element: Any) -> None:
+def same_scale(plot: Any, element: Any) -> None:
+    """Hook of a map: a metre is as long northwards as eastwards, whatever the room the page leaves."""
     figure = plot.state
     figure.outline_line_color = None
-    # A metre is as long northwards as eastwards, whatever the room the page leaves.
-    same_scale = CustomJS(args={"figure": figure}, code=_SAME_SCALE)
-    figure.js_on_change("inner_width", same_scale)
-    figure.js_on_change("inner_height", same_scale)
+    keep = CustomJS(args={"figure": figure}, code=_SAME_SCALE)
+    figure.js_on_change("inner_width", keep)
+    figure.js_on_change("inner_height", keep)
     figure.toolbar.logo = None
 
 
-_COUNTRIES = {"projection": ccrs.GOOGLE_MERCATOR, "color": "#8A95A1", "line_width": 0.8, "apply_ranges": False}
-_TILES = {
+COUNTRIES = {"projection": ccrs.GOOGLE_MERCATOR, "color": "#8A95A1", "line_width": 0.8, "apply_ranges": False}
+TILES = {
     "projection": ccrs.GOOGLE_MERCATOR,
     "color": "colour",
     "line_color": "colour",
@@ -194,10 +194,16 @@ class Coverage(View):
         """Draws the map anew around the site."""
         west, south, east, north = geometry.around(self._tiles_in_view())
         hover = _hover()
-        tiles = hv.DynamicMap(lambda data: tile_layer(data).opts(tools=[hover], **_TILES), streams=[self._data])
-        layers = countries_layer().opts(**_COUNTRIES) * tiles
+        tiles = hv.DynamicMap(lambda data: tile_layer(data).opts(tools=[hover], **TILES), streams=[self._data])
+        layers = countries_layer().opts(**COUNTRIES) * tiles
         self._map.object = layers.opts(
-            xlim=(west, east), ylim=(south, north), responsive=True, height=560, xlabel="", ylabel="", hooks=[_figure]
+            xlim=(west, east),
+            ylim=(south, north),
+            responsive=True,
+            height=560,
+            xlabel="",
+            ylabel="",
+            hooks=[same_scale],
         )
         self._rows()
 
