@@ -350,6 +350,10 @@ def _why(
         again[name] = 0 if edge else int(line[0, col])
     slopes = int(_OF_SLOPES)
     again["MG2"] |= geophysical & slopes
+    missing = list(missing)
+    if geophysical & slopes:
+        names = " and ".join(_names(Geophysical, geophysical & slopes))
+        missing.append(f"{names}: made at full resolution from the terrain model, read from the product")
     if not edge:
         tests += _shares(known, row, col, factor, shape, numbers)
     kinds = (("CLM", Cloud, cloud), ("MG2", Geophysical, geophysical), ("IAB", Interpolated, interpolated))
@@ -388,7 +392,7 @@ def _why(
         aot=None if not aot else aot / numbers.aot_quantification,
         water_vapour=None if not vapour else vapour / numbers.water_vapour_quantification,
         differences=differences,
-        missing=list(missing),
+        missing=missing,
     )
 
 

@@ -54,7 +54,8 @@ class Clouds:
                 cells = np.argwhere(mask)
                 away = float(resolution * np.hypot(*(cells - (row, col)).T).min()) if len(cells) else None
                 held = away is not None and away <= radius * (1 + 1e-6)
-                answers.append(Answer("buffer", name, away, "<=", radius, held, unit="m"))
+                note = "" if len(cells) else "none in the image"
+                answers.append(Answer("buffer", name, away, "<=", radius, held, unit="m", note=note))
             return answers
 
         recorder.ask(at)

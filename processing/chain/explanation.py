@@ -75,6 +75,7 @@ def explain(evidence: Evidence, day: int, composite: Composite | None, parameter
     clouds, snow = masking.clouds(*seen, angles, evidence.altitude, relief, day, past, parameters, _call, tests)
     if evidence.terrain:
         tests.test("terrain", "slope, for water", relief.slope, "<=", parameters.water_max_slope, unit="rad")
+        tests.value("terrain", "cosine of the sun's angle to the slope of the cell", relief.cos_incidence)
         tests.value("terrain", "in the shadow of other ground", relief.shadow)
         tests.value("terrain", "hidden by other ground", relief.hidden)
     given = evidence.reflectance, evidence.tested, clouds, snow, relief, angles, past

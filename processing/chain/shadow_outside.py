@@ -63,6 +63,7 @@ def detect(
         Not dilated.
     """
     if not shadow.any():
+        recorder.value("shadow_outside", "shadows inside the image, to tell how dark they are", shadow)
         return np.zeros(shadow.shape, np.bool_)
     limit = min(float(np.quantile(ratio[shadow], parameters.shadow_outside_quantile)), parameters.shadow_outside_max)
     with np.errstate(invalid="ignore"):
