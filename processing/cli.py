@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from . import __version__
 from .errors import MuscateError
-from .quality.cli import quality
+from .quality.cli import mask, quality
 from .settings import Settings
 from .validation.cli import validate
 
@@ -404,6 +404,7 @@ def simulate(
 
 app.add_typer(validate, name="validate")
 app.add_typer(quality, name="quality")
+app.add_typer(mask, name="mask")
 bench = typer.Typer(help="Measure.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 

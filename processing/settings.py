@@ -66,6 +66,10 @@ class Settings(BaseSettings):
         return self.home / "archive"
 
     @property
+    def masks(self) -> Path:
+        return self.home / "masks"
+
+    @property
     def state(self) -> Path:
         return self.home / "state"
 
@@ -75,5 +79,5 @@ class Settings(BaseSettings):
 
     def make_folders(self) -> None:
         """Create the home's folders where missing."""
-        for folder in (self.rejected, self.l1c, self.archive, self.state, self.logs):
+        for folder in (self.rejected, self.l1c, self.archive, self.masks, self.state, self.logs):
             folder.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import holoviews as hv
 import panel as pn
 import pytest
+import rasterio
 from bokeh.events import SelectionGeometry
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -17,7 +18,7 @@ from dashboard.pages.products import NO_MASK, Products
 from dashboard.pages.quality import REASON_KEYS, Quality
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
-from processing.quality import queue
+from processing.quality import queue, reference
 from processing.settings import Settings
 from processing.store import Store, verdicts
 from processing.store.models import REASONS, VERDICTS, Event, Product, Verdict
@@ -99,6 +100,31 @@ def test_reasons_comment_and_areas_go_with_the_verdict_and_not_to_the_next(centr
     assert (view.reasons.value, view.comment.value, view.shapes()) == ([], "", [])
     view.product = first
     assert "False cloud, Missed shadow" in shown(view)
+
+
+def test_a_mask_is_drawn_and_kept(centre: tuple[Settings, Store]) -> None:
+    settings, store = centre
+    view = opened(centre)
+    press(view, "r")
+    assert "Not kept: no area is drawn" in shown(view)
+    extent = view.viewer._extent
+    assert extent is not None
+    x, y = extent.west, extent.north
+    left = view.viewer.figures[0]
+    for kind, offset in (("cloud", 0), ("area", 100), ("shadow", 200)):
+        view.marks.value = kind
+        corners = {"x0": x + offset, "x1": x + offset + 40, "y0": y - 60, "y1": y}
+        view._mark(SelectionGeometry(left, {"type": "rect", **corners}, True))
+    press(view, "r")
+    assert "Kept as the reference mask" in shown(view)
+    assert [kind for _, kind in view.shapes()] == ["area"]
+    with store.read() as session:
+        kept = reference.newest(session)[0]
+    assert view.product.startswith(kept.image)
+    assert (kept.origin, kept.reader, kept.pixels["cloud"], kept.pixels["shadow"]) == ("drawn", "anna", 6, 6)
+    with rasterio.open(settings.masks / kept.path) as raster:
+        assert (raster.bounds.left, raster.bounds.top) == (x, y)
+        assert (raster.read(1)[:3, :2] == reference.VALUES["cloud"]).all()
 
 
 def test_a_key_meant_for_the_product_before_is_dropped(centre: tuple[Settings, Store]) -> None:

@@ -18,7 +18,7 @@ from dashboard import queries, theme, tiles
 from dashboard.frame import View, how_to_begin, html, table
 from dashboard.pages.products import IMAGES, NO_MASK, Extent, Viewer, headline
 from processing.errors import MuscateError, ProductError
-from processing.quality import queue
+from processing.quality import queue, reference
 from processing.quality.agreement import agreements
 from processing.quality.judging import judge, undo
 from processing.store.models import REASONS
@@ -33,7 +33,9 @@ REASON_KEYS = dict(zip("1234567890qwe", REASONS, strict=True))
 QUEUES = {"Judged by nobody": False, "Second reading": True}
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
 COMMENT = "Comment"
-MARKED = "#FF2D95"
+#: What a drawn area is: part of the verdict, or of a mask made by hand.
+MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}
+MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
 
 
 class Keys(pn.custom.JSComponent):
@@ -112,7 +114,7 @@ class Quality(View):
         self._done: list[tuple[str, str]] = []
         self._detail: queries.Detail | None = None
         super().__init__(snapshot, settings, **params)
-        self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *"unvfd"], reader=self.reader)
+        self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *"unvfdr"], reader=self.reader)
         self.keys.link(self, reader="reader", bidirectional=True)
         small: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
         self._choices = pn.FlexBox(
@@ -126,10 +128,10 @@ class Quality(View):
         self._notice = html(visible=False)
         self._progress.styles = {"flex": "1 1 420px"}
         self.viewer = Viewer()
-        self.areas = ColumnDataSource({"xs": [], "ys": []})
+        self.areas = ColumnDataSource({"xs": [], "ys": [], "kind": [], "colour": []})
         for plot in self.viewer.figures:
             plot.add_tools(LassoSelectTool(renderers=[]), BoxSelectTool(renderers=[]))
-            plot.patches("xs", "ys", source=self.areas, level="overlay", color=MARKED, fill_alpha=0.12, line_width=2)
+            plot.patches("xs", "ys", source=self.areas, level="overlay", color="colour", fill_alpha=0.15, line_width=2)
             plot.on_event(SelectionGeometry, self._mark)
         self.reasons = pmui.CheckButtonGroup(
             options={f"{theme.REASONS[r]} · {k}": r for k, r in REASON_KEYS.items()},
@@ -151,6 +153,7 @@ class Quality(View):
         self.action = pmui.Select(
             label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **small
         )
+        self.marks = pmui.Select(label="Lasso and box draw", options=MARKS, value="area", width=190, **small)
         buttons = [
             pmui.Button(
                 label=f"{theme.VERDICTS[verdict][0]} · {key}",
@@ -173,13 +176,13 @@ class Quality(View):
                 variant="outlined",
                 margin=(4, 6, 4, 0),
             )
-            for key, label in (("n", "Later · n"), ("u", "Undo · u"), ("d", "Drop area · d"))
+            for key, label in (("n", "Later · n"), ("u", "Undo · u"), ("d", "Drop area · d"), ("r", "Keep mask · r"))
         ]
         self._full = pn.Column(
             pn.FlexBox(self._choices, self._progress, align_items="center", gap="2px 18px"),
             self._notice,
             self._head,
-            pn.FlexBox(*buttons, self.comment, self.action, align_items="center"),
+            pn.FlexBox(*buttons, self.comment, self.marks, self.action, align_items="center"),
             self.reasons,
             self.viewer,
             self._said,
@@ -233,7 +236,9 @@ class Quality(View):
         elif key == "f":
             self.viewer.left = "false" if self.viewer.left == "natural" else "natural"
         elif key == "d":
-            self._set_areas(self._rings()[:-1])
+            self._set_areas(self._drawn()[:-1])
+        elif key == "r":
+            self._keep_mask()
 
     def _judge(self, verdict: str) -> None:
         if not self.reader.strip():
@@ -248,7 +253,7 @@ class Quality(View):
                 self.reader,
                 reasons=self._chosen(),
                 comment=self.comment.value_input or self.comment.value,
-                areas=[{"geometry": shape, "reason": None} for shape in self.shapes()],
+                areas=[{"geometry": shape, "reason": None} for shape, kind in self.shapes() if kind == "area"],
                 action=self.action.value,
             )
         except (MuscateError, ValueError) as fault:
@@ -257,6 +262,18 @@ class Quality(View):
         self._note(f"{self.product}: {done}" if done else "")
         self._done.append((self.product, done))
         self._next()
+
+    def _keep_mask(self) -> None:
+        """Keep the drawn clouds and shadows as the reference of this image."""
+        shapes = [(shape, kind) for shape, kind in self.shapes() if kind != "area"]
+        try:
+            kept = reference.keep_drawn(self._store, self.settings, self.product, shapes, self.reader)
+        except (MuscateError, ValueError) as fault:
+            self._note(f"Not kept: {fault}")
+            return
+        counts = ", ".join(f"{theme.number(n)} {kind}" for kind, n in kept.pixels.items() if n)
+        self._note(f"Kept as the reference mask of {kept.image}: {counts} pixels of {reference.RESOLUTION} m.")
+        self._set_areas([area for area in self._drawn() if area[2] == "area"])
 
     def _undo(self) -> None:
         if not self._done:
@@ -302,19 +319,22 @@ class Quality(View):
             return
         parts = [p for p in getattr(make_valid(shape), "geoms", [make_valid(shape)]) if p.area > 0]
         self._note("" if shape.is_valid else "The line crossed itself: repaired.")
-        rings = [tuple(list(axis) for axis in part.exterior.coords.xy) for part in parts]
-        self._set_areas([*self._rings(), *rings])
+        added = [(*(list(axis) for axis in part.exterior.coords.xy), self.marks.value) for part in parts]
+        self._set_areas([*self._drawn(), *added])
 
-    def _rings(self) -> list[Any]:
-        return list(zip(self.areas.data["xs"], self.areas.data["ys"], strict=True))
+    def _drawn(self) -> list[Any]:
+        """Coordinates x, y [m] and kind of each area."""
+        return list(zip(*(self.areas.data[name] for name in ("xs", "ys", "kind")), strict=True))
 
-    def _set_areas(self, rings: Sequence[Any]) -> None:
-        data = {"xs": [list(x) for x, _ in rings], "ys": [list(y) for _, y in rings]}
+    def _set_areas(self, drawn: Sequence[Any]) -> None:
+        xs, ys, kinds = zip(*drawn, strict=True) if drawn else ((), (), ())
+        data: dict[str, Any] = {"xs": [list(x) for x in xs], "ys": [list(y) for y in ys], "kind": list(kinds)}
+        data["colour"] = [MARK_COLOURS[kind] for kind in kinds]
         self.viewer.change(lambda: setattr(self.areas, "data", data))
 
-    def shapes(self) -> list[dict[str, Any]]:
-        """The marked areas as GeoJSON polygons in the tile's projection."""
-        return [mapping(Polygon(zip(x, y, strict=True))) for x, y in self._rings()]
+    def shapes(self) -> list[tuple[dict[str, Any], str]]:
+        """The drawn areas as GeoJSON polygons in the tile's projection, each with its kind."""
+        return [(mapping(Polygon(zip(x, y, strict=True))), kind) for x, y, kind in self._drawn()]
 
     # What is shown
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from ..store import Store
 
+mask = typer.Typer(help="Masks of clouds and shadows made by hand, kept to judge products by.", no_args_is_help=True)
 quality = typer.Typer(help="Verdicts of readers: what to look at next, agreement, export.", no_args_is_help=True)
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the centre; MUSCATE_HOME, else ./var.")]
@@ -142,3 +143,51 @@ def reinstate(product: Name, reader: Reader, home: Home = None) -> None:
     with _centre(home)[1].write() as session:
         found = verdicts.product(session, product)
         typer.echo(f"{product}: {orders.reinstate(session, found, reader)}")
+
+
+@mask.command("import")
+def import_(
+    product: Name,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="GeoTIFF, GeoJSON, shapefile, GeoPackage.")],
+    classes: Annotated[
+        str, typer.Option(help="Its classes: 'cloud=1,2 shadow=3 clear=0 attribute=class', a TOML file, or scl.")
+    ],
+    reader: Reader,
+    home: Home = None,
+) -> None:
+    """Keep a mask made by hand as the reference of a product's image, whatever the version."""
+    from ..validation.masks import classes as read_classes
+    from . import reference
+
+    try:
+        meaning = read_classes(classes)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--classes") from None
+    settings, store = _centre(home)
+    try:
+        kept = reference.import_file(store, settings, product, file, meaning, reader)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--reader") from None
+    for note in reference.remarks(kept):
+        typer.echo(note, err=True)
+    pixels = ", ".join(f"{kind} {count}" for kind, count in kept.pixels.items())
+    typer.echo(f"{settings.masks / kept.path}: {pixels} pixels of {reference.RESOLUTION} m")
+
+
+@mask.command("list")
+def list_(home: Home = None, as_json: Json = False) -> None:
+    """The masks that count: of each image the newest."""
+    from . import reference
+
+    settings, store = _centre(home)
+    with store.read() as session:
+        found = reference.newest(session)
+    for row in found:
+        line: dict[str, object] = {
+            "image": row.image,
+            "origin": row.origin,
+            "reader": row.reader,
+            "time": row.time.isoformat(),
+        }
+        line |= {"path": str(settings.masks / row.path), "pixels": row.pixels, "unknown": row.unknown}
+        typer.echo(json.dumps(line) if as_json else f"{row.image}  {row.origin}  {row.reader}  {row.time:%Y-%m-%d}")

@@ -141,7 +141,7 @@ def checked_area(tile: str, geometry: Mapping[str, Any]) -> dict[str, Any]:
         raise BadArea(f"an area is no GeoJSON polygon: {error}") from None
     if polygon.geom_type not in ("Polygon", "MultiPolygon"):
         raise BadArea(f"an area is a {polygon.geom_type}, not a polygon")
-    if not polygon.area > 0:
+    if not polygon.convex_hull.area > 0:
         raise BadArea("an area is empty")
     if not polygon.is_valid:
         raise BadArea("an area crosses itself")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from ..settings import Settings
+    from ..store import Store
     from .runs import MaskFiles, Run
 
 REJECTED = 3
@@ -38,7 +40,8 @@ def clouds(
     reference: Annotated[
         str | None,
         typer.Option(
-            help="Mask file, folder or pattern: raster, GeoJSON, shapefile, GeoPackage; paired by tile and date."
+            help="Mask file, folder or pattern: raster, GeoJSON, shapefile, GeoPackage; paired by tile and date. "
+            "`kept`: the masks made by hand that the centre of --home keeps."
         ),
     ] = None,
     truth: Annotated[
@@ -86,6 +89,8 @@ def clouds(
     against: runs.MaskFiles | runs.TruthFiles
     if truth:
         against, ring = runs.truth_files(truth), 240.0 if ring is None else ring
+    elif reference == "kept":
+        against = _kept(name or "by hand", home)
     else:
         given = str(reference)
         against = _mask_files(f"{name or _called(classes, given)}={given}@{classes}", "--reference")
@@ -197,6 +202,20 @@ def _called(classes: str, reference: str) -> str:
     return classes.upper() if classes in SCHEMES else Path(reference).stem.strip("*") or "reference"
 
 
+def _kept(name: str, home: Path | None) -> MaskFiles:
+    """The masks made by hand that a centre keeps."""
+    from ..quality import reference
+    from . import runs
+
+    if home is None:
+        raise typer.BadParameter("kept masks need a centre: --home or MUSCATE_HOME", param_hint="--reference")
+    settings, store = _centre(home)
+    with store.read() as session:
+        files, meaning = reference.kept(session, settings)
+    store.dispose()
+    return runs.MaskFiles(name, files, meaning)
+
+
 def _mask_files(text: str, option: str) -> MaskFiles:
     """NAME=FILES[@CLASSES]"""
     from . import runs
@@ -241,15 +260,22 @@ def _finish(
     raise typer.Exit(REJECTED if run.faults else 0)
 
 
-def _record(run: Run, home: Path) -> None:
+def _centre(home: Path) -> tuple[Settings, Store]:
     from ..settings import Settings
-    from ..store import Store, validations
+    from ..store import Store
 
     os.environ["MUSCATE_HOME"] = str(home)
     settings = Settings()
     settings.make_folders()
     store = Store(settings.url)
     store.upgrade()
+    return settings, store
+
+
+def _record(run: Run, home: Path) -> None:
+    from ..store import validations
+
+    _, store = _centre(home)
     command = shlex.join(["muscate", *sys.argv[1:]])
     with store.write() as session:
         validations.record(session, [row | {"command": command} for row in run.rows])

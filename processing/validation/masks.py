@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject, transform_geom
+from shapely import make_valid
+from shapely.errors import ShapelyError
+from shapely.geometry import MultiPolygon, box, mapping, shape
 
 from ..errors import InputError, ProductError
 from ..masks import Cloud, Edge
@@ -66,6 +70,8 @@ class Mask:
         Classes the mapping does not name, with their pixels.
     unnamed_is_clear : bool
         Whether those were taken as clear; else they are unobserved.
+    notes : tuple of str
+        What was repaired or left out, in words.
     """
 
     method: str
@@ -76,6 +82,7 @@ class Mask:
     version: str | None = None
     unknown: dict[str, int] = field(default_factory=dict)
     unnamed_is_clear: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -220,13 +227,17 @@ def of_file(path: Path, meaning: Classes, frame: Frame, method: str) -> Mask:
         If the file can't be read, does not overlap the frame, or holds no class that the mapping knows.
     """
     vector = path.suffix.lower() in VECTORS
-    coded, unknown = (_polygons if vector else _raster)(path, meaning, frame)
+    notes: tuple[str, ...] = ()
+    if vector:
+        coded, unknown, notes = _polygons(path, meaning, frame)
+    else:
+        coded, unknown = _raster(path, meaning, frame)
     if not np.any(coded != _OUTSIDE):
         raise InputError(path, f"does not overlap the image ({frame.grid.crs}, {_extent(frame.grid)})")
     if not np.any(coded < _OUTSIDE):
         raise InputError(path, f"none of its classes ({', '.join(sorted(unknown))}) is in the mapping")
     mask = _mask(method, coded, buffer=meaning.buffer, shadows="shadow" in meaning.kinds.values())
-    return replace(mask, unknown=unknown, unnamed_is_clear=meaning.unnamed != _UNKNOWN)
+    return replace(mask, unknown=unknown, unnamed_is_clear=meaning.unnamed != _UNKNOWN, notes=notes)
 
 
 def _mask(
@@ -275,9 +286,15 @@ def _raster(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint
     return coded, unknown
 
 
-def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int]]:
-    """Polygons onto the frame; later ones lie over earlier ones. Between them it is clear."""
+def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int], tuple[str, ...]]:
+    """Polygons onto the frame; later ones lie over earlier ones. Between them it is clear. Also what was repaired."""
     shapes, crs = _geojson(path) if path.suffix.lower() in (".geojson", ".json") else _vector(path)
+    try:
+        CRS.from_user_input(crs)
+    except CRSError as error:
+        raise InputError(path, f"is in a projection that is not known, {crs}") from error
+    image = box(frame.grid.west, frame.grid.south, frame.grid.east, frame.grid.north)
+    crossed = outside = 0
     places: list[str] = []
     drawn: list[tuple[dict[str, Any], int]] = []
     try:
@@ -287,18 +304,38 @@ def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.ui
             value = _text(properties[meaning.attribute])
             if value not in places:
                 places.append(value)
-            drawn.append((transform_geom(crs, frame.grid.crs, geometry), places.index(value) + 1))
+            polygon, repaired = _sound(geometry, path)
+            there = transform_geom(crs, frame.grid.crs, mapping(polygon))
+            crossed += repaired
+            outside += not image.intersects(shape(there))
+            drawn.append((there, places.index(value) + 1))
         if not drawn:
             raise InputError(path, "holds no polygon")
         onto = rasterize(drawn, out_shape=frame.shape, transform=frame.transform, fill=0, dtype="int32")
-    except (RasterioError, CRSError, ValueError, TypeError, KeyError) as error:
+    except (RasterioError, CRSError, ShapelyError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(path, f"its polygons can't be used: {error}") from error
     if not onto.any():
-        return np.full(frame.shape, _OUTSIDE, np.uint8), {}
+        return np.full(frame.shape, _OUTSIDE, np.uint8), {}, ()
     lookup = np.array([_CODES["clear"], *(_code(value, meaning) for value in places)], np.uint8)
     counts = np.bincount(onto.ravel(), minlength=len(lookup))
     unknown = {value: int(counts[i + 1]) for i, value in enumerate(places) if value not in meaning.kinds}
-    return lookup[onto], {value: count for value, count in unknown.items() if count}
+    counted = ((crossed, "crossed themselves: repaired"), (outside, "lie outside of the image: left out"))
+    notes = tuple(f"{number} of {len(drawn)} polygons {words}" for number, words in counted if number)
+    return lookup[onto], {value: count for value, count in unknown.items() if count}, notes
+
+
+def _sound(geometry: Any, path: Path) -> tuple[Any, bool]:
+    """A polygon that does not cross itself, and whether it had to be made so."""
+    found = shape(geometry)
+    if found.geom_type not in ("Polygon", "MultiPolygon"):
+        raise InputError(path, f"holds a {found.geom_type}: a mask needs polygons")
+    if not found.convex_hull.area > 0:
+        raise InputError(path, "holds an empty polygon")
+    if found.is_valid:
+        return found, False
+    repaired = make_valid(found)
+    parts = [part for part in getattr(repaired, "geoms", [repaired]) if part.area > 0]
+    return MultiPolygon([p for part in parts for p in getattr(part, "geoms", [part])]), True
 
 
 def _geojson(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], str]:
@@ -317,7 +354,6 @@ def _vector(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], st
     try:
         import pyogrio
         from shapely import from_wkb
-        from shapely.geometry import mapping
     except ImportError:
         raise InputError(path, "needs the package pyogrio (muscate[comparators]); GeoJSON needs nothing") from None
     try:
