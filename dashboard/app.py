@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import holoviews as hv
 import panel as pn
@@ -14,9 +15,12 @@ from bokeh.resources import Resources
 from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from panel.io.fastapi import add_applications
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from dashboard import exports, frame, routes, stac
+from dashboard.pages import compare
 from dashboard.pages.browse import Browse
 from dashboard.pages.coverage import Coverage
 from dashboard.pages.production import Production
@@ -32,10 +36,19 @@ class Compression(GZipMiddleware):
     """Pages and scripts are sent compressed; images and rasters are so already."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(("/tiles/", "/products/")):
+        if scope["type"] == "http" and scope["path"].startswith(("/tiles/", "/xyz/", "/products/")):
             await self.app(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+class Assets(StaticFiles):
+    """Our own scripts and styles: their addresses hold their digest."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        response = super().file_response(*arguments, **options)
+        response.headers["Cache-Control"] = routes.FOREVER
+        return response
 
 
 def create(settings: Settings) -> FastAPI:
@@ -52,6 +65,8 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(routes.router(settings, store, snapshots))
     app.include_router(stac.router(settings, store))
     app.include_router(exports.router(store))
+    app.include_router(compare.router(settings, store, routes.anomalies(store)))
+    app.mount("/assets", Assets(directory=compare.STATIC))
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:

@@ -21,6 +21,7 @@ PAGES = {
     "versions": "Versions",
     "browse": "Browse",
     "products": "Products",
+    "compare": "Compare",
     "quality": "Quality",
 }
 

@@ -318,6 +318,38 @@ def calendar(session: Session, tile: str, version: str, year: int) -> pd.DataFra
     return _frame(session, query).drop_duplicates(["sensing", "platform"], keep="last")
 
 
+def series(session: Session, tile: str) -> pd.DataFrame:
+    """Current products of a tile in time order.
+
+    Columns: identifier, platform, sensing, version, valid, simulated, path, manifest_sha, cloud_percent.
+    """
+    query = (
+        sa.select(
+            Product.identifier,
+            Product.platform,
+            Product.sensing,
+            Product.version,
+            Product.valid,
+            Product.simulated,
+            Product.path,
+            Product.manifest_sha,
+            Quality.cloud_percent,
+        )
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(Product.tile == tile, Product.current)
+        .order_by(Product.sensing, Product.version)
+    )
+    return _frame(session, query)
+
+
+def tiles_with_products(session: Session) -> list[str]:
+    """Tiles that have a product, the one that was published last first."""
+    last = sa.func.max(Product.published)
+    return list(
+        session.scalars(sa.select(Product.tile).where(Product.current).group_by(Product.tile).order_by(last.desc()))
+    )
+
+
 @dataclass(frozen=True)
 class Folder:
     """Where a product lies. `path` is relative to the archive."""

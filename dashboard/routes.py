@@ -8,7 +8,7 @@ import io
 import os
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +70,17 @@ def _wanted(
     return Wanted(tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values), second)
 
 
+def anomalies(store: Store) -> Callable[[Path, ProductError], None]:
+    """Opens or counts the anomaly of a damaged product; the same fault again counts only after a while."""
+
+    @lru_cache(maxsize=1024)
+    def note(path: Path, fault: str, period: int) -> None:
+        with store.write() as session:
+            events.note_anomaly(session, datetime.now(UTC), ProductError.reason_class, "damaged product", fault)
+
+    return lambda path, fault: note(path, str(fault), int(time.monotonic() / NOTED))
+
+
 Look = Annotated[Wanted, Depends(_wanted)]
 
 
@@ -119,16 +130,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             }
         )
 
+    damaged = anomalies(store)
     kept = tiles.Kept(CACHE_BYTES)
-
-    @lru_cache(maxsize=1024)
-    def note(path: str, fault: str, period: int) -> None:
-        with store.write() as session:
-            events.note_anomaly(session, datetime.now(UTC), ProductError.reason_class, "damaged product", fault)
-
-    def damaged(path: Path, fault: ProductError) -> None:
-        """Open or count the anomaly of a damaged product; not at every tile."""
-        note(str(path), str(fault), int(time.monotonic() / NOTED))
 
     async def answer(
         request: Request, product: str, layer: str, place: tuple[int, int, int], v: str, look: Wanted, xyz: bool

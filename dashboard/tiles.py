@@ -342,6 +342,22 @@ class _Open(threading.local):
 _open = _Open()
 
 
+def opened(path: Path) -> rasterio.DatasetReader:
+    """A raster, kept open for this thread.
+
+    Raises
+    ------
+    rasterio.errors.RasterioIOError
+        If it is missing or damaged.
+    """
+    return _open.get(path)
+
+
+def close(path: Path) -> None:
+    """Forget an open raster that turned out to be damaged."""
+    _open.drop(path)
+
+
 class Kept:
     """The tiles drawn last, up to some bytes; safe to use from any thread.
 
