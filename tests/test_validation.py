@@ -453,15 +453,16 @@ def truth_of(folder: Path, image: str, thick: Box, thin: Box, ice: Box, shadow: 
     here = folder / "truth" / image
     here.mkdir(parents=True)
     shape = FRAME.grid.shape(10)
-    label, height, thickness, kind, shaded = np.zeros((5, *shape), np.int16)
+    label, height, thickness, kind, shaded, half = np.zeros((6, *shape), np.int16)
     for (r0, r1, c0, c1), value, depth, of in ((thick, 2, 2000, 1), (thin, 1, 100, 3), (ice, 3, 90, 4)):
         block = slice(2 * r0, 2 * r1), slice(2 * c0, 2 * c1)
         label[block], thickness[block], kind[block] = value, depth, of
     r0, r1, c0, c1 = shadow
     shaded[2 * r0 : 2 * r1, 2 * c0 : 2 * c1] = 1
+    half[2 * r0 : 2 * r1, 2 * c1 : 2 * c1 + 4] = 15  # two columns beside the shadow
     for name, bands, described in (
         ("clouds_10m.tif", (label, height, thickness, kind), ("class", "height_m", "optical_thickness_0.01", "kind")),
-        ("shadows_10m.tif", (shaded,), ("shadow",)),
+        ("shadows_10m.tif", (shaded, half + 60 * shaded), ("shadow", "shade_percent")),
     ):
         with rasterio.open(
             here / name, "w", driver="GTiff", dtype="int16", count=len(bands), height=shape[0], width=shape[1],
@@ -485,6 +486,11 @@ def test_each_kind_of_true_cloud_is_judged_apart(tmp_path: Path) -> None:
     assert found["thin cloud"].recall == 0.5
     assert found["cirrus"].recall == 0
     assert found["false shadow"].false_alarms == 1
+    # what a mask says of half-shade is neither right nor wrong
+    for width in (30, 32):
+        shadow = clouds.compare(mask(known.mask.cloud, field((0, 10, 20, width))), known.mask, 20)["shadow"]
+        assert (shadow.precision, shadow.recall) == (1, 1)
+    assert clouds.compare(mask(known.mask.cloud, field((0, 10, 20, 33))), known.mask, 20)["shadow"].false_alarms == 10
 
 
 def test_a_date_without_clouds_is_judged_by_what_is_false(tmp_path: Path) -> None:

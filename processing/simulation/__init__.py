@@ -475,8 +475,10 @@ class _Date:
         ground = [band.astype(np.uint8) for band in (land, water, snow, hidden)]
         self._tif(folder / "ground_10m.tif", ground, 10, ("land_cover", "water", "snow", "terrain_shadow"))
         # a slope that the sun does not reach has no shadow of a cloud
-        shadow = self._whole(10, bool, lambda r, c: self._shade(r, c, 1) >= SHADED) & ~hidden
-        self._tif(folder / "shadows_10m.tif", [shadow.astype(np.uint8)], 10, ("shadow",))
+        shade = self._whole(10, np.float32, lambda r, c: self._shade(r, c, 1)) * ~hidden
+        shadow = shade >= SHADED
+        shadows = [shadow.astype(np.uint8), np.rint(100 * shade).astype(np.uint8)]
+        self._tif(folder / "shadows_10m.tif", shadows, 10, ("shadow", "shade_percent"))
         classes = clouds[0]
         summary = {
             "tile": self.place.tile,

@@ -84,7 +84,7 @@ def compare(mask: Mask, reference: Mask, resolution: float, ring: float | None =
     """Confusions by subject, on the pixels that both observed; the positive class is cloud, shadow, or either of them.
 
     ``shadow`` is compared where neither has a cloud: what lies under a cloud, or under the buffer of one, is not
-    a shadow's fault. It and ``valid`` are absent where one of the two knows no shadows.
+    a shadow's fault. It and ``valid`` are absent where one of the two knows no shadows; half-shade counts in neither.
 
     Parameters
     ----------
@@ -94,8 +94,9 @@ def compare(mask: Mask, reference: Mask, resolution: float, ring: float | None =
     both = mask.observed & reference.observed
     layers = {"cloud": (mask.cloud, reference.cloud, both)}
     if mask.shadow is not None and reference.shadow is not None:
-        layers["valid"] = mask.cloud | mask.shadow, reference.cloud | reference.shadow, both
-        layers["shadow"] = mask.shadow, reference.shadow, both & ~mask.cloud & ~reference.cloud
+        sure = both if reference.half_shade is None else both & ~reference.half_shade
+        layers["valid"] = mask.cloud | mask.shadow, reference.cloud | reference.shadow, sure
+        layers["shadow"] = mask.shadow, reference.shadow, sure & ~mask.cloud & ~reference.cloud
     found = {}
     for subject in SUBJECTS:
         if subject in layers:

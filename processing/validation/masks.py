@@ -72,6 +72,8 @@ class Mask:
         Whether those were taken as clear; else they are unobserved.
     notes : tuple of str
         What was repaired or left out, in words.
+    half_shade : (row, col) bool or None
+        Of a truth: ground that is neither in shadow nor fully lit.
     """
 
     method: str
@@ -83,6 +85,7 @@ class Mask:
     unknown: dict[str, int] = field(default_factory=dict)
     unnamed_is_clear: bool = False
     notes: tuple[str, ...] = ()
+    half_shade: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

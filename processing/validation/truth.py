@@ -26,6 +26,8 @@ from .masks import Frame, Mask
 
 #: Optical thickness of a thick cloud, as the simulation says it. [-]
 THICK = 3.6
+#: Ground that has lost less of the direct light is lit; what has lost more and is no shadow is half-shade. [%]
+LIT = 10
 #: Kind of a cloud of ice, as the simulation numbers it.
 CIRRUS = 4
 #: Cell in which false shadows are counted. [m]
@@ -65,14 +67,15 @@ def read(clouds: Path, frame: Frame) -> Truth:
         If a file can't be read, is not of the simulation, or does not overlap the frame.
     """
     label, thickness, kind = _bands(clouds, ("class", "optical_thickness_0.01", "kind"), frame)
-    (shadow,) = _bands(clouds.with_name("shadows_10m.tif"), ("shadow",), frame)
+    shadow, shade = _bands(clouds.with_name("shadows_10m.tif"), ("shadow", "shade_percent"), frame)
     observed = label >= 0
     if not observed.any():
         raise InputError(clouds, "does not overlap the image")
     cloud = label > 0
     thick = cloud & (thickness >= 100 * THICK)
     cirrus = cloud & ~thick & (kind == CIRRUS)
-    mask = Mask("truth", cloud, (shadow > 0) & ~cloud, observed)
+    half = (shadow == 0) & (shade >= LIT)
+    mask = Mask("truth", cloud, (shadow > 0) & ~cloud, observed, half_shade=half)
     return Truth(mask, {"thick cloud": thick, "thin cloud": cloud & ~thick & ~cirrus, "cirrus": cirrus})
 
 
@@ -126,7 +129,8 @@ def _false_shadows(mask: Mask, truth: Mask, both: NDArray[np.bool_], resolution:
     """Cells in shadow for the mask that hold neither cloud nor shadow nor lie within a cell of one."""
     assert mask.shadow is not None
     assert truth.shadow is not None
-    far = ~dilate(truth.cloud | truth.shadow, CELL, resolution) & both
+    assert truth.half_shade is not None
+    far = ~dilate(truth.cloud | truth.shadow | truth.half_shade, CELL, resolution) & both
     rows, cols = (max(1, round(n * resolution / CELL)) for n in far.shape)
 
     def cells(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
