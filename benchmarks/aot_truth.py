@@ -228,7 +228,7 @@ def run(dates: Sequence[Date], numbers: Parameters) -> list[Result]:
     state: Composite | None = None
     results = []
     for date in dates:
-        product, new = correct(date.scene, state, numbers)
+        product, new = correct(scenes.onto(date.scene, numbers), state, numbers)
         state = new or state
         assert product.status == "valid", product.origin
         hidden = Geophysical.CLOUD | Geophysical.CLOUD_SHADOW | Geophysical.WATER | Geophysical.SNOW

@@ -311,6 +311,8 @@ class Evidence:
         Rayleigh-corrected. [-]
     high : (row, col) float32
         Top-of-atmosphere reflectance of B10. [-]
+    water_vapour_read : (row, col) float32
+        Column as read, above the cloud where there is one; NaN where it can't be. [g cm-2]
     saturated : dict of band to (row, col) bool
     observed, tested : (row, col) bool
         Seen by all bands; of these, inside the validity of the tables.
@@ -334,6 +336,7 @@ class Evidence:
 
     reflectance: dict[str, NDArray[np.float32]]
     high: NDArray[np.float32]
+    water_vapour_read: NDArray[np.float32]
     saturated: dict[str, NDArray[np.bool_]]
     observed: NDArray[np.bool_]
     tested: NDArray[np.bool_]

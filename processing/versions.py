@@ -89,6 +89,12 @@ class Parameters:
     cloud_blue_band: str = "B1"
     cloud_min_blue: float = 0.22
     cloud_min_red: float = 0.15
+    #: Water vapour above a cell over that above clear ground: no cloud above (second), cloud below (first) that is
+    #: brighter than `cloud_faint` in the blue and red. Empty: not looked at. [-]
+    cloud_vapour: tuple[float, ...] = ()
+    cloud_faint: tuple[float, float] = (0.12, 0.08)
+    #: Share of cells that must be clear to know the vapour above the ground. [-]
+    vapour_min_clear: float = 0.02
     cloud_nir_red_ratio: tuple[float, float] = (0.8, 2.0)
     cloud_min_nir_swir_ratio: float = 1.0
     #: Over water: B12 above this, without and with possible sun glint. [-]
@@ -102,7 +108,10 @@ class Parameters:
     cloud_forgetting: float = 30.0
     cloud_nir_blue_factor: float = 1.20
     cloud_red_blue_factor: float = 1.50
-    #: Band of the multi-temporal variable: blue rise (MACCS; Hagolle et al. 2010).
+    #: Haze all over the image: the quantile of the rise that is taken off, and the most that is; 0: none. [-]
+    cloud_haze_quantile: float = 0.10
+    cloud_max_haze: float = 0.0
+    #: The thinnest clouds need so much less. [-]
     cloud_extension_delta: float = 0.005
     #: Extension components are dropped from this share of correlated pixels. [-]
     cloud_extension_max_correlated: float = 0.20
@@ -115,6 +124,8 @@ class Parameters:
 
     # Shadow
     shadow_selection: ShadowSelection = "three_pass"
+    #: Bands that a shadow darkens; the one that darkened least counts.
+    shadow_bands: tuple[str, ...] = ("B4",)
     #: Heights looked at: first, last, step. [m]
     shadow_heights: tuple[float, float, float] = (0.0, 8000.0, 250.0)
     shadow_max_darkening: float = 0.8
@@ -277,6 +288,24 @@ _V1_1 = replace(_V1_3, version="V1_1", cloud_blue_band="B2", aot_blue_band="B2")
 _V2_0 = replace(
     _V1_4,
     version="V2_0",
+    # Half the cells' size: lengths in cells are doubled to stay what they were, and a narrower buffer will do
+    coarse_resolution=120,
+    water_vapour_gap_radius=(4, 32),
+    water_vapour_dilation=4,
+    snow_dilation=2,
+    correlation_radius=5,
+    correlation_min_pixels=40,
+    aot_step=6,
+    aot_window=(3, 4, 16),
+    aot_dilation=2,
+    adjacency_radius=20,
+    cloud_dilation=180.0,
+    cloud_vapour=(0.75, 0.85),
+    cloud_max_haze=0.03,
+    shadow_bands=("B4", "B8A", "B11"),
+    shadow_heights=(0.0, 12000.0, 250.0),
+    shadow_ratio=(1.5, 1.0),
+    shadow_small_cloud=40,
     adjacency_weights="6S",
     # Residuals in units of their own error: the colours' over the spread of blue to red ratios, the past's over 0.02
     aot_surroundings=True,
@@ -328,7 +357,10 @@ VERSIONS: dict[str, Version] = {
             "First version of our own. Light from the surroundings is weighed as 6S has molecules and aerosol scatter "
             "it, and is taken away before the AOT is read; the ratio of B1 to B4 is sought with the AOT, around 0.45, "
             "and dark ground counts most. On simulated series the AOT errs by 0.018 RMS "
-            "(V1_4: 0.033), and 99.9 % of the pixels are within 5 % + 0.005 in every band (V1_4: 97.5 % in B2).",
+            "(V1_4: 0.033), and 99.9 % of the pixels are within 5 % + 0.005 in every band (V1_4: 97.5 % in B2). "
+            "Masks are found at 120 m and grown by 180 m. A shadow must darken red, near and short-wave infrared "
+            "alike; roofs and bright soils are told from clouds by the water vapour above them, thin clouds from haze "
+            "by what the haze does to the whole image.",
         ),
     )
 }

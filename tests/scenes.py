@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from processing import atmosphere
 from processing.bands import BANDS
 from processing.scene import Ancillary, Angles, Grid, Scene
+from processing.versions import Parameters
 
 CELL = 240  # [m]
 QUANTIFICATION = 10000.0
@@ -154,3 +156,10 @@ def scene(
         defective={band: np.zeros(c.shape, np.bool_) for band, c in counts.items()},
         ancillary=Ancillary(altitudes, ozone, {"altitude": "test", "ozone": "test"}),
     )
+
+
+def onto(made: Scene, numbers: Parameters) -> Scene:
+    """The scene with its altitude on the version's coarse grid."""
+    factor = CELL // numbers.coarse_resolution
+    altitude = np.kron(made.ancillary.altitude, np.ones((factor, factor), np.float32))
+    return replace(made, ancillary=replace(made.ancillary, altitude=altitude))

@@ -136,7 +136,7 @@ def test_the_environment_of_6s_holds_the_light_that_6s_says() -> None:
     point[250, 250] = 1
     known, nothing = np.ones(shape, bool), np.zeros(shape, bool)
     km = np.hypot(*(np.indices(shape) - 250)) * 0.24
-    found = adjacency.scattered(point, known, nothing, V2_0)
+    found = adjacency.scattered(point, known, nothing, replace(V2_0, coarse_resolution=240))
     for weights, kernel in zip(found, (((0.930, 0.080), (0.070, 1.100)), ((0.448, 0.27), (0.552, 2.83))), strict=True):
         for r in (2.0, 6.0, 15.0):
             share = 1 - sum(a * np.exp(-b * r) for a, b in kernel)

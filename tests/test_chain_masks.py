@@ -32,6 +32,7 @@ from processing.versions import parameters
 from tests import scenes
 
 V1_4 = parameters("V1_4")
+V2_0 = parameters("V2_0")
 ROW = (1, 4)
 NONE = np.zeros(ROW, bool)
 ALL = np.ones(ROW, bool)
@@ -350,3 +351,43 @@ def test_v1_1_sees_clouds_in_b2() -> None:
     scene = scenes.scene(scenes.mix(scenes.ground((9, 9)), surface, scenes.blot((9, 9), 4, 4, 1)), (9, 9))
     assert correct(scene, None, parameters("V1_1"))[0].cloud_percent > 0
     assert correct(scene, None, V1_4)[0].cloud_percent == 0
+
+
+def test_no_cloud_has_all_the_water_vapour_above_it() -> None:
+    bright, faint = np.array([[True, True, True, False]]), np.array([[True, True, True, True]])
+    vapour = np.array([[0.5, 1.0, np.nan, 0.6]], np.float32)  # cloud, roof, not known, thin cloud
+    assert_array_equal(cloud_mask.lifted(bright, faint, vapour, V2_0), [[True, False, True, True]])
+    assert not cloud_mask.lifted(bright, faint, np.full(ROW, 0.8, np.float32), V2_0)[0, 3]
+
+
+def test_water_vapour_is_compared_at_the_same_altitude() -> None:
+    altitude = np.repeat(np.array([[0.0], [2000.0]], np.float32), 100, axis=1)
+    column = (2.5 * np.exp(-altitude / water_vapour.SCALE_HEIGHT)).astype(np.float32)
+    everywhere = np.ones(altitude.shape, bool)
+    assert_allclose(water_vapour.relative(column, altitude, everywhere, V2_0), 1, rtol=1e-5)
+    some = everywhere & (np.indices(altitude.shape)[1] < 2)
+    assert np.isnan(water_vapour.relative(column, altitude, some, V2_0)).all()
+    column[0, :10] = np.nan
+    assert np.isnan(water_vapour.relative(column, altitude, everywhere, V2_0)[0, :10]).all()
+
+
+def test_haze_all_over_is_no_cloud_and_a_cloud_in_it_is() -> None:
+    shape = (1, 100)
+    old = {band: np.full(shape, value, np.float32) for band, value in (("B1", 0.03), ("B2", 0.04), ("B4", 0.05))}
+    old["B8A"] = np.full(shape, 0.3, np.float32)
+    valid, snow = np.ones(shape, bool), np.zeros(shape, bool)
+    veil = np.where(np.arange(100) < 10, 0.035, 0.0)
+    new = {band: (value + 0.028 + veil).astype(np.float32) for band, value in old.items()}
+    assert multi_temporal.detect(new, 1, past(old, 1), valid, snow, V1_4)[0].all()
+    found, _ = multi_temporal.detect(new, 1, past(old, 1), valid, snow, V2_0)
+    assert_array_equal(found, veil[None] > 0)
+    thick = {band: value + np.float32(0.1) for band, value in old.items()}  # more than haze can be
+    assert multi_temporal.detect(thick, 1, past(old, 1), valid, snow, V2_0)[0].all()
+
+
+def test_a_town_is_no_cloud_for_v2_0_on_the_first_date() -> None:
+    """Seen with the vapour that lies above the ground: in this scene it does over all that is bright."""
+    roofs = dict.fromkeys(scenes.VEGETATION, 0.4) | {"B11": 0.3, "B12": 0.25}
+    made = scenes.scene(scenes.mix(scenes.ground((12, 12)), roofs, scenes.blot((12, 12), 6, 6, 1)))
+    assert correct(made, None, V1_4)[0].cloud_percent > 0
+    assert correct(scenes.onto(made, V2_0), None, V2_0)[0].cloud_percent == 0

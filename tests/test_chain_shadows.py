@@ -300,9 +300,21 @@ def test_darkening_is_told_only_where_both_dates_saw_land() -> None:
     composite.water[0, 5] = True
     clouds, valid = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
     clouds[0, 1], valid[0, 2] = True, False
-    found = shadow_mask.darkening(np.full(shape, 0.05, np.float32), composite, clouds, valid)
+    found = shadow_mask.darkening({"B4": np.full(shape, 0.05, np.float32)}, composite, clouds, valid, V1_4)
     assert found[0, 0] == pytest.approx(0.5)
     assert np.isnan(found[0, 1:]).all()
+
+
+def test_a_growing_crop_and_wet_soil_are_no_shadow_for_v2_0() -> None:
+    composite = past((1, 3))
+    for band in ("B8A", "B11"):
+        composite.rayleigh_corrected[band] = np.full((1, 3), 0.2, np.float32)
+    seen = {"B4": [0.03, 0.09, 0.04], "B8A": [0.35, 0.19, 0.06], "B11": [0.15, 0.1, 0.07]}  # crop, rain, shadow
+    image = {band: np.array([values], np.float32) for band, values in seen.items()}
+    nowhere, valid = np.zeros((1, 3), np.bool_), np.ones((1, 3), np.bool_)
+    found = shadow_mask.darkening(image, composite, nowhere, valid, parameters("V2_0"))
+    assert np.allclose(found, [[1.75, 0.95, 0.4]])
+    assert shadow_mask.darkening(image, composite, nowhere, valid, V1_4)[0, 0] == pytest.approx(0.3)
 
 
 def outside(ratio: Ratio, inside: Mask, composite: Composite, b2: Ratio | None = None) -> Mask:
@@ -384,3 +396,14 @@ def test_shadows_are_flagged_and_never_remembered(version: str) -> None:
     assert (after.day[flagged] == clear.day).all()
     assert np.array_equal(after.shadow, flagged)
     assert not after.tested_water[0][flagged].any()
+
+
+def test_shadows_of_v2_0_on_its_finer_grid() -> None:
+    cells, p = (50, 50), parameters("V2_0")
+    _, state = correct(scenes.onto(scenes.scene(scenes.ground(cells), cells), p), None, p)
+    surface, cloud, shadow = cloudy_day(cells, 2000, 5)
+    l2a, _ = correct(scenes.onto(scenes.scene(surface, cells, days=5), p), state, p)
+    code = l2a.cloud["R2"][6::12, 6::12]
+    assert (code[shadow] & Cloud.SHADOW > 0).all()
+    assert (code[cloud] & Cloud.CLOUD > 0).all()
+    assert not (code[~dilate(shadow | cloud, 2 * CELL, CELL)]).any()

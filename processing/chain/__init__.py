@@ -76,8 +76,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     altitude, known_terrain = scene.ancillary.altitude, scene.ancillary.terrain is not None
     relief = run(terrain_shadow.detect, altitude, known_terrain, angles, parameters)
     image = run(subsampling.reduce, scene, parameters)
-    column = run(water_vapour.estimate, image, scene, angles, parameters)
-    anywhere, _ = run(water_vapour.fill, column, ~image.observed, parameters)
+    read = run(water_vapour.estimate, image, scene, angles, parameters)
+    anywhere, _ = run(water_vapour.fill, read, ~image.observed, parameters)
     toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere)
     reflectance = run(rayleigh.correct, image, scene, angles, anywhere, parameters)
     tested = image.observed & np.isfinite(sum(reflectance.values()))
@@ -85,7 +85,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     if not tested.any():
         return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
 
-    seen = reflectance, image.toa["B10"], image.saturated, tested
+    seen = reflectance, image.toa["B10"], read, image.saturated, tested
     clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, past, parameters, run)
     cloudy, shadow = clouds.all(), clouds.shadows()
     known = level2a.outcome(scene, mode, parameters, image, angles, tested, clouds, snow)
@@ -96,7 +96,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     water = masking.water(reflectance, tested, clouds, snow, relief, angles, past, parameters, run)
     if past:
         known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, past, parameters)
-    column, filled = run(water_vapour.fill, column, cloudy | water.mask, parameters)
+    column, filled = run(water_vapour.fill, read, cloudy | water.mask, parameters)
     saturated = image.any_saturated(rayleigh.BANDS)
     usable = clear & ~saturated & ~relief.shadow & ~dilate(snow | water.mask, parameters.aot_dilation)
     covered = known.cloud_percent + known.snow_percent
@@ -129,7 +129,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
     backward = composite if composite is not None and composite.backward else None
-    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, found, backward)), state
+    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, read, found, backward)), state
 
 
 def look_back(scene: Scene, composite: Composite | None, parameters: Parameters) -> Composite | None:

@@ -30,8 +30,8 @@ from processing.versions import Parameters
 Field = NDArray[np.float32]
 #: The environment's weights, (a, b [1/km]) each: see `scattered`.
 _MOLECULES, _AEROSOL = ((0.930, 0.080), (0.070, 1.100)), ((0.448, 0.27), (0.552, 2.83))
-#: Empty cells between the image's sides where it is repeated: the weights have faded.
-_MARGIN = 100
+#: Empty ground between the image's sides where it is repeated: the weights have faded. [m]
+_MARGIN = 24_000
 
 
 class Environment(NamedTuple):
@@ -156,7 +156,8 @@ def scattered(
         ground = known
     if not known.any():
         return np.full_like(values, np.nan), np.full_like(values, np.nan)
-    shape = tuple(int(fft.next_fast_len(n + _MARGIN, real=True)) for n in known.shape)
+    margin = _MARGIN // parameters.coarse_resolution
+    shape = tuple(int(fft.next_fast_len(n + margin, real=True)) for n in known.shape)
     per_km = 2 * np.pi * 1000 / parameters.coarse_resolution
     k2 = (fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1]) ** 2) * per_km**2
 

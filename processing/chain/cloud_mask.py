@@ -20,6 +20,7 @@ def detect(
     sun_glint: NDArray[np.bool_],
     parameters: Parameters,
     recorder: Recorder = SILENT,
+    faint: bool = False,
 ) -> NDArray[np.bool_]:
     """Mono-temporal clouds.
 
@@ -32,6 +33,8 @@ def detect(
     valid, snow, past_water, sun_glint : (row, col) bool
         Snow is no cloud. Over what the composite knows as water, cloud is what B12 sees above a threshold, a
         higher one where the sun may glint.
+    faint : bool
+        With the version's lower brightness `cloud_faint`, for what something else must confirm.
 
     Returns
     -------
@@ -41,13 +44,14 @@ def detect(
     blue, red, nir = reflectance[parameters.cloud_blue_band], reflectance["B4"], reflectance["B8A"]
     swir, swir2 = reflectance["B11"], reflectance["B12"]
     lowest, highest = parameters.cloud_nir_red_ratio
+    min_blue, min_red = parameters.cloud_faint if faint else (parameters.cloud_min_blue, parameters.cloud_min_red)
     with np.errstate(invalid="ignore", divide="ignore"):
         nir_red, nir_swir = nir / red, nir / swir
     land, water = valid & ~snow & ~past_water, valid & ~snow & past_water
-    name, band = "mono_temporal", parameters.cloud_blue_band
+    name, band = "faint" if faint else "mono_temporal", parameters.cloud_blue_band
     over_land = (
-        recorder.test(name, band, blue, ">", parameters.cloud_min_blue, land)
-        & recorder.test(name, "B4", red, ">", parameters.cloud_min_red, land)
+        recorder.test(name, band, blue, ">", min_blue, land)
+        & recorder.test(name, "B4", red, ">", min_red, land)
         & recorder.test(name, "B8A / B4", nir_red, ">", lowest, land)
         & recorder.test(name, "B8A / B4", nir_red, "<", highest, land)
         & recorder.test(name, "B8A / B11", nir_swir, ">", parameters.cloud_min_nir_swir_ratio, land)
@@ -59,4 +63,29 @@ def detect(
     found = (full & valid & ~snow) | (over_land & land) | (over_water & water)
     recorder.value(name, f"saturated in {band}, B4, B8A or B11", full)
     recorder.value(name, "cloud by these tests", found)
+    return found
+
+
+def lifted(
+    clouds: NDArray[np.bool_],
+    faint: NDArray[np.bool_],
+    vapour: NDArray[np.float32],
+    parameters: Parameters,
+    recorder: Recorder = SILENT,
+) -> NDArray[np.bool_]:
+    """Clouds that stand high in the air: roofs and bright soils have all the water vapour above them.
+
+    Parameters
+    ----------
+    clouds, faint : (row, col) bool
+        As of `detect`; what is faint is cloud where little vapour lies above it.
+    vapour : (row, col) float32
+        As of `water_vapour.relative`; where it is NaN the clouds stay as they are. [-]
+    """
+    least, most = parameters.cloud_vapour
+    name, test = "mono_temporal", "water vapour above it, over that above clear ground"
+    ground = recorder.test(name, f"{test}: no cloud", vapour, ">", most, clouds)
+    above = recorder.test(name, f"{test}: faint cloud", vapour, "<", least, faint)
+    found = (clouds & ~ground) | (faint & above)
+    recorder.value(name, "cloud, also by its water vapour", found)
     return found

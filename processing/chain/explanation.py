@@ -70,7 +70,7 @@ def explain(evidence: Evidence, day: int, composite: Composite | None, parameter
     for band, reflectance in evidence.reflectance.items():
         tests.value("reflectance", f"{band}, Rayleigh-corrected", reflectance)
     tests.value("reflectance", "altitude", evidence.altitude, "m")
-    seen = evidence.reflectance, evidence.high, evidence.saturated, evidence.tested
+    seen = evidence.reflectance, evidence.high, evidence.water_vapour_read, evidence.saturated, evidence.tested
     relief = terrain_shadow.detect(evidence.altitude, evidence.terrain, angles, parameters)
     clouds, snow = masking.clouds(*seen, angles, evidence.altitude, relief, day, past, parameters, _call, tests)
     if evidence.terrain:

@@ -182,6 +182,7 @@ def evidence(
     scene: Scene,
     image: Image,
     reflectance: Mapping[str, NDArray[np.float32]],
+    water_vapour: NDArray[np.float32],
     found: Found,
     backward: Composite | None,
 ) -> Evidence:
@@ -190,6 +191,7 @@ def evidence(
     return Evidence(
         reflectance=dict(reflectance),
         high=image.toa["B10"],
+        water_vapour_read=water_vapour,
         saturated={band: image.saturated[band] for band in reflectance},
         observed=image.observed,
         tested=found.tested,

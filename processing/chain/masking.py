@@ -17,6 +17,7 @@ from processing.chain import (
     shadow_outside,
     snow_mask,
     water_mask,
+    water_vapour,
 )
 from processing.chain.clouds import Clouds
 from processing.chain.geometry import Geometry
@@ -32,6 +33,7 @@ Mask = NDArray[np.bool_]
 def clouds(
     reflectance: Mapping[str, Field],
     toa_b10: Field,
+    column: Field,
     saturated: Mapping[str, Mask],
     tested: Mask,
     angles: Geometry,
@@ -51,6 +53,8 @@ def clouds(
         Rayleigh-corrected. [-]
     toa_b10, altitude : (row, col) float32
         [-], [m]
+    column : (row, col) float32
+        Water vapour as read, above the cloud where there is one. [g cm-2]
     saturated : mapping of band to (row, col) bool
     tested : (row, col) bool
         Cells the masks speak of.
@@ -69,6 +73,10 @@ def clouds(
     mono = run(cloud_mask.detect, *given, parameters, recorder)
     ice = run(snow_mask.amid_clouds, snow, mono | high, tested, parameters, recorder)
     snow, mono = snow & ~ice, mono | ice
+    if parameters.cloud_vapour:
+        faint = run(cloud_mask.detect, *given[:3], snow, *given[4:], parameters, recorder, True)
+        above = run(water_vapour.relative, column, altitude, tested & ~faint & ~high, parameters)
+        mono = run(cloud_mask.lifted, mono, faint, above, parameters, recorder)
     found = Clouds(mono, high)
     if past:
         multi, candidates = run(multi_temporal.detect, reflectance, day, past, tested, snow, parameters, recorder)
@@ -76,7 +84,7 @@ def clouds(
         mono, multi = mono & ~ground, multi & ~ground
         thinnest = run(multi_temporal.extend, candidates, mono | multi, ground, parameters, recorder)
         casting = mono | multi | high
-        ratio = run(shadow_mask.darkening, reflectance["B4"], past, casting, tested)
+        ratio = run(shadow_mask.darkening, reflectance, past, casting, tested, parameters)
         inside = run(shadow_mask.detect, ratio, casting, tested, angles, altitude, parameters, recorder)
         around = ratio, inside, reflectance["B2"], tested, angles, past
         outside = run(shadow_outside.detect, *around, parameters, recorder)

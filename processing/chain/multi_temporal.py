@@ -25,6 +25,13 @@ def threshold(lag: NDArray[np.integer], parameters: Parameters) -> NDArray[np.fl
     return np.minimum(most, least * (1 + np.abs(lag) / parameters.cloud_forgetting)).astype(np.float32)
 
 
+def haze(rise: NDArray[np.float32], parameters: Parameters) -> np.float32:
+    """Rise of the blue that the aerosol of the date adds all over the image, told by the cells that rose least. [-]"""
+    known = rise[np.isfinite(rise)]
+    least = np.quantile(known, parameters.cloud_haze_quantile) if known.size else 0.0
+    return np.float32(np.clip(least, 0, parameters.cloud_max_haze))
+
+
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
     day: int,
@@ -55,7 +62,7 @@ def detect(
     tested = valid & ~snow & ~composite.water & (composite.day >= 0)
     blue, past_blue = reflectance[parameters.cloud_blue_band], past[parameters.cloud_blue_band]
     nir, past_nir = reflectance["B8A"], past["B8A"]
-    rise = blue - past_blue
+    rise, red_rise = blue - past_blue, reflectance["B4"] - past["B4"]
     lag = np.where(composite.day >= 0, day - composite.day.astype(np.int32), 0)
     least = threshold(lag, parameters)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -64,23 +71,23 @@ def detect(
     name, band = "multi_temporal", parameters.cloud_blue_band
     recorder.value(name, "age of the composite here", lag, "d")
     recorder.value(name, f"{band} of the composite", past_blue)
+    shown, local = f"rise of {band}", rise
+    if parameters.cloud_max_haze:
+        local = rise - haze(rise[tested], parameters)
+        shown += " less that of the haze all over"
     white = recorder.test(
         name, f"relative rise of B8A, against that of {band}", nir_rise, "<", nir_limit, tested
     ) & recorder.test(
         name,
         f"rise of B4, against that of {band}",
-        reflectance["B4"] - past["B4"],
+        red_rise,
         "<",
         parameters.cloud_red_blue_factor * rise,
         tested,
     )
-    clouds = (
-        tested & white & recorder.test(name, f"rise of {band}, the limit grown with the age", rise, ">", least, tested)
-    )
+    clouds = tested & white & recorder.test(name, f"{shown}, the limit grown with the age", local, ">", least, tested)
     lower = least - np.float32(parameters.cloud_extension_delta)
-    candidates = (
-        tested & white & recorder.test(name, f"rise of {band}, for the thinnest clouds", rise, ">", lower, tested)
-    )
+    candidates = tested & white & recorder.test(name, f"{shown}, for the thinnest clouds", local, ">", lower, tested)
     recorder.value(name, "cloud by these tests", clouds)
     return clouds, candidates
 

@@ -5,6 +5,7 @@ The height of a cloud is not known: its shadow is sought below every height it m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,21 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 
 
 def darkening(
-    red: NDArray[np.float32], composite: Composite, clouds: NDArray[np.bool_], valid: NDArray[np.bool_]
+    reflectance: Mapping[str, NDArray[np.float32]],
+    composite: Composite,
+    clouds: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    parameters: Parameters,
 ) -> NDArray[np.float32]:
-    """Red reflectance over that of the composite.
+    """Reflectance over that of the composite: of the version's `shadow_bands`, the one that darkened least.
+
+    A shadow darkens all bands. A crop that grows darkens the red and brightens the near infrared, rain darkens the
+    short-wave infrared most.
 
     Parameters
     ----------
-    red : (row, col) float32
-        Rayleigh-corrected B4. [-]
+    reflectance : mapping of band to (row, col) float32
+        Rayleigh-corrected. [-]
     clouds, valid : (row, col) bool
 
     Returns
@@ -37,10 +45,13 @@ def darkening(
     (row, col) float32
         NaN where not to be tested: cloud, not valid, water or nothing in the composite. [-]
     """
-    past = composite.rayleigh_corrected["B4"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        tested = valid & ~clouds & ~composite.water & (past > 0)
-        return np.where(tested, red / past, np.float32(np.nan))
+    tested = valid & ~clouds & ~composite.water
+    least = np.where(tested, np.float32(-np.inf), np.float32(np.nan))
+    for band in parameters.shadow_bands:
+        past = composite.rayleigh_corrected[band]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            least = np.maximum(least, np.where(past > 0, reflectance[band] / past, np.float32(np.nan)))
+    return least
 
 
 def rays(angles: Geometry, resolution: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

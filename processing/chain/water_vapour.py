@@ -13,6 +13,9 @@ from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
 
+#: Water vapour falls to 1 / e over this height. [m]
+SCALE_HEIGHT = 2000.0
+
 
 def estimate(image: Image, scene: Scene, geometry: Geometry, parameters: Parameters) -> NDArray[np.float32]:
     """Column of each coarse cell, above the cloud where there is one.
@@ -31,6 +34,38 @@ def estimate(image: Image, scene: Scene, geometry: Geometry, parameters: Paramet
     )
     bright = reference >= parameters.water_vapour_min_reflectance
     return np.where(bright, np.minimum(found, parameters.max_water_vapour), np.nan).astype(np.float32)
+
+
+def relative(
+    water_vapour: NDArray[np.float32],
+    altitude: NDArray[np.float32],
+    clear: NDArray[np.bool_],
+    parameters: Parameters,
+) -> NDArray[np.float32]:
+    """Column over that above clear ground of the same altitude: well below 1 over what stands high in the air.
+
+    Most water vapour lies in the lowest two kilometres, so that clouds hide much of it.
+
+    Parameters
+    ----------
+    water_vapour : (row, col) float32
+        As of `estimate`. [g cm-2]
+    altitude : (row, col) float32
+        [m]
+    clear : (row, col) bool
+        Ground, as far as it is known: with less than the version's `vapour_min_clear` of all cells nothing is said.
+
+    Returns
+    -------
+    (row, col) float32
+        NaN where the column is not known. [-]
+    """
+    at_sea_level = water_vapour * np.exp(altitude / SCALE_HEIGHT)
+    known = at_sea_level[clear & np.isfinite(water_vapour)]
+    if known.size <= parameters.vapour_min_clear * water_vapour.size:
+        return np.full_like(water_vapour, np.nan)
+    # Above the middle, since edges of clouds may be among them.
+    return np.asarray(at_sea_level / np.quantile(known, 0.75), np.float32)
 
 
 def fill(
