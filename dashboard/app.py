@@ -26,6 +26,7 @@ from dashboard.pages.coverage import Coverage
 from dashboard.pages.production import Production
 from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
+from dashboard.pages.validation import Validation
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
 from processing.settings import Settings
@@ -81,6 +82,7 @@ def create(settings: Settings) -> FastAPI:
         "browse": partial(Browse, store),
         "products": partial(Products, store),
         "quality": partial(Quality, store),
+        "validation": partial(Validation, store),
     }
     # Makes the folders of GeoViews' and the others' scripts known: only those known by now are served.
     bundle_for_objs_and_resources(None, Resources("server"))

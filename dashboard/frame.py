@@ -23,6 +23,7 @@ PAGES = {
     "products": "Products",
     "compare": "Compare",
     "quality": "Quality",
+    "validation": "Validation",
 }
 
 #: For pieces of HTML, in both themes: colours derive from the text's.

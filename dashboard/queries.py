@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,9 +26,11 @@ from processing.store.models import (
     Site,
     SiteTile,
     Tile,
+    Validation,
     Verdict,
 )
 from processing.store.verdicts import verdicts_of, worst
+from processing.versions import VERSIONS
 
 #: Where tiles that belong to no site are counted.
 NO_SITE = "Other tiles"
@@ -52,6 +55,7 @@ def fingerprint(session: Session) -> tuple[Any, ...]:
         session.scalar(sa.select(sa.func.count(Product.id))),
         session.scalar(sa.select(sa.func.count(SiteTile.tile))),
         session.scalar(sa.select(sa.func.max(Verdict.id))),
+        session.scalar(sa.select(sa.func.max(Validation.id))),
         *session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state).order_by(Job.state)).all(),
     )
 
@@ -292,6 +296,13 @@ def offered(session: Session) -> dict[str, list[str]]:
         "version": list(session.scalars(sa.select(Campaign.version).order_by(Campaign.version))),
         "platform": list(PLATFORMS),
     }
+
+
+def products_of_images(session: Session, images: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Current products of acquisitions (``SENTINEL2A_..._L2A_T33TWM``) by acquisition and version."""
+    names = {f"{image}_D_{version.replace('_', '-')}": (image, version) for image in images for version in VERSIONS}
+    query = sa.select(Product.identifier).where(Product.identifier.in_(names), Product.current)
+    return {names[found]: found for found in session.scalars(query)}
 
 
 def calendar(session: Session, tile: str, version: str, year: int) -> pd.DataFrame:

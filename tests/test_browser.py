@@ -27,14 +27,15 @@ from PIL import Image
 from playwright import sync_api as playwright
 
 from processing.settings import Settings
-from processing.store import Store
+from processing.store import Store, validations
 from processing.store.models import Event, Job, Product
 from tests.browser import free_port
 from tests.dashboard_archive import SITES, fill
+from tests.test_dashboard_validation import results
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("production", "coverage", "versions", "browse", "products", "quality")
+PAGES = ("production", "coverage", "versions", "browse", "products", "quality", "validation")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 #: Warnings of the browser about its own drawing, and of Bokeh about tiles beside the product (204).
 HARMLESS = re.compile(r"GL Driver|unable to load .*/tiles/|attempting to load .*/tiles/")
@@ -81,6 +82,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
     store.upgrade()
     with store.write() as session:
         fill(settings, session, size=366)
+        validations.record(session, results(session))
     with serving(settings) as address:
         yield address, store
     store.dispose()
@@ -146,6 +148,10 @@ FIGURES = """() => {
             ("Progress of the versions", "Toulouse", "Known defect", "Mixed versions", "retired, not produced"),
         ),
         ("quality", ("36 in the queue", "Good · g", "False cloud · 1", "Stands out", "Shadow of a cloud in the image")),
+        (
+            "validation",
+            ("Side by side", "all masks grown to the same 240 m", "B2/B4", "B1/B4", "Version against version"),
+        ),
         ("browse", ("31 products", "Permalink of this search", "GET /stac/search", "30PVT in 2023", "download")),
         ("products", ("36 of 36 products", "next date", "Shadow of a cloud in the image", "reflectance 0 to 0.25")),
     ],
@@ -178,7 +184,7 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
                  && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className)"""
         )
         assert not wide
-        for title in ("Production", "Coverage", "Versions", "Browse", "Products", "Quality"):
+        for title in ("Production", "Coverage", "Versions", "Browse", "Products", "Quality", "Validation"):
             box = page.get_by_role("link", name=title, exact=True).first.bounding_box()
             assert box is not None
             assert box["x"] + box["width"] <= PHONE["width"]

@@ -277,8 +277,11 @@ def _record(run: Run, home: Path) -> None:
 
     _, store = _centre(home)
     command = shlex.join(["muscate", *sys.argv[1:]])
+    rows = [row | {"command": command} for row in run.rows]
+    for place, pairs in run.samples.items():
+        rows[place]["metrics"] = rows[place]["metrics"] | {"sample": pairs}
     with store.write() as session:
-        validations.record(session, [row | {"command": command} for row in run.rows])
+        validations.record(session, rows)
     store.dispose()
 
 

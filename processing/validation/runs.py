@@ -48,6 +48,8 @@ class Run:
     rows: list[dict[str, Any]] = field(default_factory=list)
     faults: list[MuscateError] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    #: Of rows by their place, pairs for a scatter; too long for tables, kept in the store.
+    samples: dict[int, dict[str, list[float]]] = field(default_factory=dict)
 
     @contextmanager
     def noting(self) -> Iterator[None]:
@@ -82,6 +84,15 @@ class Run:
                 "metrics": dict(metrics),
             }
         )
+
+
+def sample(reference: Any, found: Any, most: int = 10_000) -> dict[str, list[float]]:
+    """Every n-th pair, so that no more than `most` are left."""
+    step = max(1, -(-len(reference) // most))
+    return {
+        "reference": np.round(reference[::step].astype(float), 4).tolist(),
+        "found": np.round(found[::step].astype(float), 4).tolist(),
+    }
 
 
 @dataclass(frozen=True)
@@ -326,6 +337,7 @@ def aot_against_maps(
             numbers = aerosol.figures(found, known) | {"images": len(fields[subject, version])}
             panels[version] = known, found, numbers
             run.add(subject, f"muscate {version}", version, name, None, numbers)
+            run.samples[len(run.rows) - 1] = sample(known, found)
         if panels:
             unit = "AOT at 550 nm" if subject == "aot" else "water vapour [g cm-2]"
             labels = (f"{name}: {unit}", f"product: {unit}")
