@@ -250,6 +250,19 @@ def test_two_versions_side_by_side(tmp_path: Path) -> None:
     assert (tmp_path / "o" / "aot.png").stat().st_size > 5000
 
 
+def test_versions_with_other_dates_are_also_held_on_those_of_both(tmp_path: Path) -> None:
+    made.write(tmp_path / "a", version="V1_1", aot=60)
+    made.write(tmp_path / "a", version="V1_3", aot=42)
+    made.write(tmp_path / "a", version="V1_3", aot=80, days=10)
+    file = around(tmp_path / "a.lev20", [0, 10 * 1440], [0.2, 0.2])
+    words = (str(tmp_path / "a"), "--aeronet", str(file), "--box", "1000", "--out", str(tmp_path / "o"), "--json")
+    rows = [r for r in json.loads(run(*words).stdout) if r["image"] is None]
+    figures = {(r["version"], r["reference"].endswith("all versions")): r["metrics"] for r in rows}
+    assert figures["V1_3", False]["pairs"] == 2
+    assert figures["V1_3", True]["pairs"] == figures["V1_1", True]["pairs"] == 1
+    assert figures["V1_3", True]["bias"] == pytest.approx(0.01, abs=1e-4)
+
+
 def test_no_match_says_why(tmp_path: Path) -> None:
     path = made.write(tmp_path / "a")
     answer = run(str(path), "--aeronet", str(real("20170101_20171231_Itajuba.zip")), "--out", str(tmp_path / "o"))

@@ -15,11 +15,13 @@ from numpy.testing import assert_allclose
 from rasterio.transform import Affine
 from typer.testing import CliRunner
 
+from benchmarks import real_images
 from processing import product
 from processing.errors import InputError, ProductError
 from processing.validation import reflectance
 from processing.validation.cli import validate
 from tests import validation_products as made
+from tests.shared import SHARED
 
 RHO = st.floats(0, 1.2)
 
@@ -186,3 +188,11 @@ def test_too_few_dates_make_no_noise(tmp_path: Path) -> None:
     answer = run(str(made.write(tmp_path / "a")), "--out", str(tmp_path / "o"))
     assert answer.exit_code == 1
     assert "1 dates: no triplet" in answer.stderr
+
+
+def test_icor_finds_the_same_under_the_aerosol_it_used() -> None:
+    folder = SHARED / "data" / "icor_atmospheric_correction"
+    if not folder.exists():
+        pytest.skip(f"{folder} not here")
+    for difference in real_images.icor(folder).values():
+        assert np.mean(np.abs(difference) <= 0.01) >= 0.95

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,17 @@ GRID: Grid = scenes.grid(PIXELS)
 IMAGE = "SENTINEL2A_20190516-105713-915_L2A_T31UER"
 
 
-def write(folder: Path, *, version: str = "V1_4", aot: int = 40, reflectance: int = 1000, **masks: Any) -> Path:
-    """A product of constant reflectance and AOT [counts], clear but for `masks` given at 20 m."""
+def write(
+    folder: Path, *, version: str = "V1_4", aot: int = 40, reflectance: int = 1000, days: int = 0, **masks: Any
+) -> Path:
+    """A product of constant reflectance and AOT [counts], so many days later, clear but for `masks` given at 20 m."""
 
     def raster(name: str, value: Any = 0) -> dict[str, NDArray[np.uint8]]:
         at_20 = np.broadcast_to(np.asarray(masks.get(name, value), np.uint8), GRID.shape(20)).copy()
         return {"R1": at_20.repeat(2, 0).repeat(2, 1), "R2": at_20}
 
     scene = scenes.scene(PIXELS)
+    scene = replace(scene, sensing=scene.sensing + timedelta(days=days))
     counts = {band: np.full(GRID.shape(BANDS[band].resolution), reflectance, np.int16) for band in DISTRIBUTED}
     level = replace(
         scenes.l2a(scene, absent=frozenset({"FRE"})),

@@ -281,7 +281,10 @@ def _products(run: Run, paths: Sequence[Path]) -> tuple[list[Image], list[tuple[
 
 
 def aot_against_stations(paths: Sequence[Path], stations: Sequence[Path], around: aerosol.Around, out: Path) -> Run:
-    """AOT of products against AERONET files; figures by version, and each matched pair by image."""
+    """AOT of products against AERONET files; figures by version, and each matched pair by image.
+
+    Where versions have not all the same pairs, their figures on those that all have are given as well.
+    """
     run = Run("aot")
     _, products = _products(run, paths)
     known: list[aeronet.Station] = []
@@ -300,12 +303,20 @@ def aot_against_stations(paths: Sequence[Path], stations: Sequence[Path], around
     if products and known and not pairs:
         run.notes.append(f"none of {', '.join(sorted({s.name for s in known}))} matches any of the products")
     panels = {}
-    for version, group in aerosol.by_version(pairs).items():
+    versions = aerosol.by_version(pairs)
+    everywhere = (
+        set.intersection(*({(m.site, m.image) for m in group} for group in versions.values())) if pairs else set()
+    )
+    for version, group in versions.items():
         method = f"muscate {version}"
         numbers = aerosol.figures([m.found for m in group], [m.reference for m in group])
         panels[version] = group, numbers
         sites = ", ".join(sorted({m.site for m in group}))
         run.add("aot", method, version, f"AERONET {sites}", None, numbers | asdict(around))
+        same = [m for m in group if (m.site, m.image) in everywhere]
+        if same and any(len(same) < len(other) for other in versions.values()):
+            numbers = aerosol.figures([m.found for m in same], [m.reference for m in same]) | asdict(around)
+            run.add("aot", method, version, f"AERONET {sites}, pairs of all versions", None, numbers)
         for m in group:
             details = {k: v for k, v in asdict(m).items() if k not in ("image", "version", "sensing", "site")}
             run.add("aot", method, version, f"AERONET {m.site}", m.image, details)
