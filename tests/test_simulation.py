@@ -17,11 +17,11 @@ import rasterio
 from typer.testing import CliRunner
 
 from processing import simulation, tiling
-from processing.atmosphere import surface_reflectance
+from processing.atmosphere import VALID_RANGES, surface_reflectance
 from processing.bands import BANDS
 from processing.cli import app
 from processing.l1c import Granule, granules
-from processing.simulation import SERIES, geometry, simulate
+from processing.simulation import SERIES, Weather, geometry, simulate
 from processing.simulation.ground import Ground
 from processing.simulation.noise import fractal
 from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, TEMPERATE, Clouds, recipe
@@ -410,6 +410,14 @@ def test_the_terrain_is_kept_and_shades_its_slopes(tmp_path: Path) -> None:
     ratio = nir / np.maximum(surface, 0.05)
     assert hidden.mean() > 0.01
     assert np.median(ratio[hidden]) < 0.4 * np.median(ratio[~hidden])
+
+
+def test_weather_beyond_the_tables_is_refused_and_no_series_has_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="beyond the atmosphere's tables"):
+        simulate(tmp_path, tile="31TCJ", dates=1, size=36, weather=(Weather(aot=3.0),))
+    assert not list(tmp_path.glob("*.SAFE"))
+    thickest = [w.aot * (1 + 2.5 * w.patchy) for series in SERIES.values() for w in series.weather]
+    assert max(thickest) < VALID_RANGES["aot550"][1]
 
 
 def test_the_command_writes_a_scenario(tmp_path: Path) -> None:

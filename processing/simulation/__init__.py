@@ -90,7 +90,7 @@ def simulate(out: Path, *, zip: bool = False, truth: bool = True, **series: Any)
     Raises
     ------
     ValueError
-        For an unknown tile, or a size or origin that does not fit.
+        For an unknown tile, a size or origin that does not fit, or weather that the atmosphere's tables do not reach.
     """
     return [date.write(Path(out), zipped=zip, truth=truth) for date in _dates(Series(**series))]
 
@@ -416,6 +416,10 @@ class _Date:
 
         def make(r: NDArray[np.int64], c: NDArray[np.int64]) -> NDArray[np.uint16]:
             toa = self.toa(band, r, c)
+            if not np.isfinite(toa).all():
+                raise ValueError(
+                    f"{self.acquisition.sensing:%Y-%m-%d}: its weather or sun is beyond the atmosphere's tables"
+                )
             noisy = toa * safe.QUANTIFICATION + NOISE[b.resolution] * rng.standard_normal(toa.shape, np.float32)
             return np.clip(np.rint(noisy + safe.OFFSET), 1, 32767).astype(np.uint16)
 
