@@ -63,5 +63,8 @@ GROUP_RESOLUTION = {"R1": 10, "R2": 20}
 #: Bands of the product. B1, B9 and B10 serve the chain and are never distributed.
 DISTRIBUTED = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 
+#: What masks, aerosol and composite are made of, all on the coarse grid.
+COARSE = ("B1", "B2", "B3", "B4", "B8A", "B9", "B10", "B11", "B12")
+
 BY_INDEX = {b.index: b for b in BANDS.values()}
 BY_L1C = {b.l1c: b for b in BANDS.values()}

@@ -209,7 +209,7 @@ class Scene:
     spacing : mapping of band to int
         Of a thinned scene, which serves the coarse grid alone: `counts` and `detectors` have every so many rows and
         columns of the band; the counts are the low-pass samples of its 5/3 wavelet, centred on those pixels, and 0
-        where they hold something unobserved. Empty for a whole scene.
+        where they hold something unobserved. It may have the bands of `bands.COARSE` alone. Empty for a whole scene.
     """
 
     tile: str

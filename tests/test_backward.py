@@ -13,13 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from processing.bands import BANDS
-from processing.chain import correct, look_back, subsampling
+from processing.bands import BANDS, COARSE
+from processing.chain import correct, look_back, may_be_overcast, overcast, subsampling
 from processing.errors import StateError
-from processing.l1c import granules
+from processing.l1c import Granule, granules
 from processing.masks import Cloud
 from processing.product import save_state
+from processing.production.processor import granule, produce
 from processing.scene import Ancillary, Composite, Scene
+from processing.simulation import simulate
 from processing.versions import parameters
 from tests import scenes
 
@@ -129,16 +131,13 @@ def low_pass(image: np.ndarray, levels: int) -> np.ndarray:
         even, odd = x[::2], x[1::2]
         detail = odd - (even + np.append(even[1:], even[-1:], 0)) // 2
         image = np.moveaxis(even + (np.append(detail[:1], detail[:-1], 0) + detail + 2) // 4, 0, axis)
-    return image
+    return image.astype(np.uint16)
 
 
 def thinned(scene: Scene, levels: int) -> Scene:
-    spacing = {band: 1 if b.resolution == 60 else 2**levels for band, b in BANDS.items()}
-    counts = {
-        band: raster if spacing[band] == 1 else low_pass(raster, levels).astype(np.uint16)
-        for band, raster in scene.counts.items()
-    }
-    detectors = {band: raster[:: spacing[band], :: spacing[band]] for band, raster in scene.detectors.items()}
+    spacing = {band: 1 if BANDS[band].resolution == 60 else 2**levels for band in COARSE}
+    counts = {b: scene.counts[b] if n == 1 else low_pass(scene.counts[b], levels) for b, n in spacing.items()}
+    detectors = {band: scene.detectors[band][::n, ::n] for band, n in spacing.items()}
     return replace(scene, counts=counts, detectors=detectors, spacing=spacing)
 
 
@@ -148,7 +147,7 @@ def test_means_of_samples_are_in_their_place(slope: tuple[int, int], levels: int
     """On a plane nothing is lost but by rounding, if the samples' place is right: half a block off would show."""
     rows, cols = np.indices((96, 96))
     plane = 2000 + slope[0] * rows + slope[1] * cols
-    mean, seen, full = subsampling._of_samples(low_pass(plane, levels).astype(np.uint16), 12, 2**levels, (8, 8))
+    mean, seen, full = subsampling._over_cells(low_pass(plane, levels), 12, 2**levels, (8, 8))
     expected = plane.reshape(8, 12, 8, 12).mean(axis=(1, 3))
     assert_allclose(mean[:-1, :-1], expected[:-1, :-1], atol=1.5)  # beyond the last cells there are no samples
     assert_allclose(mean, expected, atol=1.5 + 8 * 2**levels)
@@ -180,7 +179,7 @@ def test_samples_that_hold_something_unobserved_are_not_taken_for_dark() -> None
     assert_array_equal(image.observed, whole.observed)
     assert_allclose(image.toa["B4"][1:-1, 7:-1].mean(), whole.toa["B4"][1:-1, 7:-1].mean(), rtol=0.01)
     with pytest.raises(ValueError, match="do not fit"):
-        subsampling._of_samples(thin.counts["B2"], 24, 5, CELLS)
+        subsampling._over_cells(thin.counts["B2"], 24, 5, CELLS)
 
 
 def _near_zero(counts: np.ndarray) -> np.ndarray:
@@ -200,7 +199,59 @@ def test_real_images_thinned_are_the_means_of_their_pixels(t33twm_small: Path) -
         assert scene.spacing["B2"] > 1
         thin = subsampling.reduce(scene, V1_4)
     assert_array_equal(thin.observed, whole.observed)
-    for band in BANDS:
+    for band in COARSE:
         difference = (thin.toa[band] - whole.toa[band])[thin.observed]
         assert np.sqrt(np.mean(difference**2)) < 0.003, band
         assert abs(difference.mean()) < 0.0005, band
+
+
+# Too much cloud, found before decoding
+
+
+@settings(deadline=None, max_examples=25)
+@given(columns=st.integers(0, 24), rows=st.integers(0, 3), past=st.booleans())
+def test_only_what_the_whole_scene_refuses_is_refused_early(columns: int, rows: int, past: bool) -> None:
+    cloud = np.zeros(CELLS)
+    cloud[rows:, :columns] = 1
+    ground = scenes.ground(CELLS)
+    scene = scenes.scene(scenes.mix(ground, scenes.CLOUD, cloud), CELLS, days=5)
+    state = correct(scenes.scene(ground, CELLS), None, V1_4)[1] if past else None
+    found = overcast(thinned(scene, 2), state, V1_4)
+    whole, _ = correct(scene, state, V1_4)
+    if found is not None:
+        assert (found.status, found.mode, found.version) == (whole.status, whole.mode, whole.version)
+        assert found.cloud_percent == pytest.approx(whole.cloud_percent, abs=3)
+        assert "cloud" in found.origin["reason"]
+        assert not found.cloud
+        assert may_be_overcast(thinned(scene, 2), V1_4)
+    elif not whole.cloud_percent < 97:
+        pytest.fail(f"{whole.cloud_percent:.1f} % of cloud were not found early")
+
+
+def test_a_date_that_is_all_cloud_is_refused_without_being_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = simulate(tmp_path / "l1c", tile="31TCJ", dates=2, size=366, truth=False, overcast=(1,))
+
+    def decodes(*_: object) -> None:
+        raise AssertionError("decoded")
+
+    valid = produce(packages[:1], "31TCJ", "V1_4", staging=tmp_path)
+    assert valid.status == "valid"
+    monkeypatch.setattr(Granule, "decoded", decodes)
+    for state in (None, valid.state):
+        refused = produce(packages[1:], "31TCJ", "V1_4", staging=tmp_path, previous_state=state)
+        assert (refused.status, refused.product, refused.state) == ("not_valid", None, None)
+        assert refused.cloud_percent is not None
+        assert refused.cloud_percent > 93
+        assert "% of cloud" in refused.origin["reason"]
+        assert refused.mode == ("nominal" if state else "init")
+    whole, _ = correct(granule(packages[1:], None).scene(_flat(packages[1])), None, V1_4)
+    assert whole.status == "not_valid"
+    with pytest.raises(AssertionError, match="decoded"):
+        produce(packages[:1], "31TCJ", "V1_4", staging=tmp_path / "again")
+
+
+def _flat(package: Path) -> Ancillary:
+    shape = granule([package], None).grid.shape(240)
+    return Ancillary(np.zeros(shape, np.float32), 0.3, {})

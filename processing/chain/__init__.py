@@ -32,12 +32,14 @@ from processing.chain import (
     water_vapour,
 )
 from processing.chain import composite as composites
+from processing.chain import overcast as overcasts
 from processing.chain.dilation import dilate
+from processing.chain.overcast import may_be_overcast
 from processing.chain.stopwatch import Stopwatch
 from processing.scene import L2A, Composite, Mode, Scene
 from processing.versions import Parameters
 
-__all__ = ["correct", "look_back"]
+__all__ = ["correct", "look_back", "may_be_overcast", "overcast"]
 
 
 def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -> tuple[L2A, Composite | None]:
@@ -114,7 +116,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         parameters,
     )
     aot = aerosol.aot
-    coefficients = run(scattering.coefficients, level2a.CORRECTED, scene, angles, aot, column, parameters)
+    bands = rayleigh.BANDS if scene.spacing else level2a.CORRECTED
+    coefficients = run(scattering.coefficients, bands, scene, angles, aot, column, parameters)
     surface = run(scattering.remove, image.toa, coefficients, rayleigh.BANDS)
     steady = past is None or not composites.unsettled(known.flags, aot, clear, parameters)
     fresh = clear & ~saturated & ~composites.hazy(aot, clear, parameters) & steady
@@ -123,6 +126,9 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     if unseen > parameters.max_no_data_percent:
         return level2a.refused(known, f"{unseen:.1f} % of the tile not seen clear so far", run.seconds), None
 
+    if scene.spacing:
+        return level2a.refused(known, "a thinned scene, for its composite alone", run.seconds), state
+
     uniform = run(scattering.remove, image.toa, coefficients, DISTRIBUTED)
     around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters)
     lines = run(adjacency.correct, coefficients, around)
@@ -130,6 +136,29 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
     backward = composite if composite is not None and composite.backward else None
     return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, read, found, backward)), state
+
+
+def overcast(scene: Scene, composite: Composite | None, parameters: Parameters) -> L2A | None:
+    """The outcome of a scene that a thinned look shows to have too many clouds, so that it need not be decoded.
+
+    The same tests, against the same past, a few percent above the version's limit: as near to it as the means of a
+    thinned scene may differ from those of all pixels, `correct` decides.
+
+    Parameters
+    ----------
+    scene : Scene
+        A thinned one.
+    composite : Composite or None
+        As for `correct`.
+
+    Returns
+    -------
+    L2A or None
+        Not valid, as `correct` would find it; None where it may be valid.
+    """
+    limit = parameters.max_cloud_percent + overcasts.MARGIN
+    found, _ = correct(scene, composite, replace(parameters, max_cloud_percent=limit))
+    return found if found.cloud_percent > limit else None
 
 
 def look_back(scene: Scene, composite: Composite | None, parameters: Parameters) -> Composite | None:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.bands import BANDS
 from processing.chain import subsampling
 from processing.scene import Angles, Scene
 from processing.versions import Parameters
@@ -133,7 +132,7 @@ def interpolate(scene: Scene, parameters: Parameters) -> Geometry:
     view_zenith: dict[str, NDArray[np.float32]] = {}
     view_azimuth: dict[str, NDArray[np.float32]] = {}
     mean_view = set()
-    for band in BANDS:
+    for band in scene.detectors:
         factor = subsampling.factor_of(band, parameters) // scene.spacing.get(band, 1)
         detectors = _at_middles(scene.detectors[band], factor, shape)
         east, north = _view_tangents(angles, band, detectors, (at[0], at[1]))

@@ -150,7 +150,8 @@ def centres(grid: Grid, resolution: int) -> tuple[NDArray[np.float64], NDArray[n
 def reduce(scene: Scene, parameters: Parameters) -> Image:
     """Bring all bands to the coarse grid; each is looked at once, strip by strip, the coarsest bands first.
 
-    Of a thinned scene `edge` and `saturation` are empty: they are for the full resolution.
+    Of a thinned scene `edge` and `saturation` are empty, as they are for the full resolution, and it has only the bands
+    of the coarse grid.
 
     Raises
     ------
@@ -164,20 +165,15 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
         raise AncillaryError(
             scene.identifier, f"altitude has shape {scene.ancillary.altitude.shape}, the coarse grid has {shape}"
         )
+    if scene.spacing:
+        return _reduce_thinned(scene, parameters)
     toa: dict[str, NDArray[np.float32]] = {}
     saturated_cells: dict[str, NDArray[np.bool_]] = {}
     observed = np.ones(shape, np.bool_)
-    whole = {} if scene.spacing else GROUP_RESOLUTION
-    edge = {group: Bits(scene.grid.shape(resolution)) for group, resolution in whole.items()}
+    edge = {group: Bits(scene.grid.shape(resolution)) for group, resolution in GROUP_RESOLUTION.items()}
     saturation: dict[str, Bits] = {}
     group_of = {band: group for group, bands in GROUPS.items() for band in bands}
     for band in sorted(BANDS, key=lambda b: -BANDS[b].resolution):
-        if scene.spacing:
-            mean, seen, full = _of_samples(scene.counts[band], factor_of(band, parameters), scene.spacing[band], shape)
-            toa[band] = ((mean + scene.offset[band]) / scene.quantification).astype(np.float32)
-            saturated_cells[band] = full >= parameters.coarse_fraction
-            observed &= 1 - seen < parameters.coarse_fraction
-            continue
         size = scene.grid.shape(BANDS[band].resolution)
         sums, saturated = Sums.of(size, factor_of(band, parameters)), Bits(size)
         first_row = 0
@@ -208,7 +204,26 @@ def _means(sums: Sums) -> NDArray[np.float64]:
         return np.where(unsaturated > 0, of_them / unsaturated, sums.total / sums.saturated)
 
 
-def _of_samples(
+def _reduce_thinned(scene: Scene, parameters: Parameters) -> Image:
+    toa, saturated = {}, {}
+    observed = np.ones(scene.grid.shape(parameters.coarse_resolution), np.bool_)
+    for band in scene.counts:
+        toa[band], seen, full = of_samples(scene, band, parameters)
+        saturated[band] = full >= parameters.coarse_fraction
+        observed &= 1 - seen < parameters.coarse_fraction
+    return Image(toa, saturated, observed, {}, {})
+
+
+def of_samples(
+    scene: Scene, band: str, parameters: Parameters
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+    """A band of a thinned scene: mean top-of-atmosphere reflectance, observed and saturated shares of each cell. [-]"""
+    shape, factor = scene.grid.shape(parameters.coarse_resolution), factor_of(band, parameters)
+    mean, seen, full = _over_cells(scene.counts[band], factor, scene.spacing[band], shape)
+    return ((mean + scene.offset[band]) / scene.quantification).astype(np.float32), seen, full
+
+
+def _over_cells(
     samples: NDArray[np.uint16], factor: int, spacing: int, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Means, observed and saturated shares of cells out of every `spacing`-th low-pass sample of a 5/3 wavelet.
@@ -222,18 +237,18 @@ def _of_samples(
     weights = np.full(per_cell + 1, 1 / per_cell)
     weights[0], weights[-1] = (spacing + 1) / (2 * factor), (spacing - 1) / (2 * factor)
 
-    def over_cells(values: NDArray[Any]) -> NDArray[np.float64]:
+    def summed(values: NDArray[Any]) -> NDArray[np.float64]:
         room = [(0, n * per_cell + 1 - size) for n, size in zip(shape, values.shape, strict=True)]
         if min(after for _, after in room) < 0:
             raise ValueError(f"{values.shape} samples do not fit into {shape} cells")
-        summed = np.pad(values.astype(np.float64), room)
+        sums = np.pad(values.astype(np.float64), room)
         for _ in range(2):  # along the columns, then along the rows
-            summed = sum(w * summed[k : k + len(summed) - per_cell : per_cell] for k, w in enumerate(weights)).T
-        return summed
+            sums = sum(w * sums[k : k + len(sums) - per_cell : per_cell] for k, w in enumerate(weights)).T
+        return sums
 
-    inside = over_cells(np.ones(samples.shape, np.bool_))
+    inside = summed(np.ones(samples.shape, np.bool_))
     observed, saturated = samples != _NO_DATA, samples == _SATURATED
-    seen, full, total = over_cells(observed), over_cells(saturated), over_cells(samples)
+    seen, full, total = summed(observed), summed(saturated), summed(samples)
     with np.errstate(invalid="ignore", divide="ignore"):
         unsaturated = (total - SATURATED_COUNTS * full) / (seen - full)
         mean = np.where(seen - full > 1e-9, unsaturated, total / seen)

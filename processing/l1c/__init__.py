@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.bands import BANDS
+from processing.bands import BANDS, COARSE
 from processing.errors import L1CError
 from processing.l1c import decoding, images, metadata
 from processing.l1c.metadata import SIMULATION_CENTRE
@@ -66,9 +66,9 @@ class _Source:
             counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
         return counts
 
-    def thinned(self, band: str, spacing: int, content: bytes | None) -> NDArray[np.uint16]:
+    def samples(self, band: str, spacing: int, content: bytes | None) -> NDArray[np.uint16]:
         """Counts of a thinned scene."""
-        counts = self._usual(images.thinned(self.package, self.images[band], spacing, content))
+        counts = self._usual(images.samples(self.package, self.images[band], spacing, content))
         unobserved = counts == NO_DATA_COUNTS
         if spacing > 1 and unobserved.any():  # the low-pass reaches over less than two samples on each side
             counts[ndimage.maximum_filter(unobserved, 5)] = NO_DATA_COUNTS
@@ -80,10 +80,12 @@ class _Source:
                 counts[counts == self.special[name]] = value
         return counts
 
-    def detectors(self, band: str) -> NDArray[np.uint8]:
+    def detectors(self, band: str, spacing: int = 1) -> NDArray[np.uint8]:
+        """Of every `spacing`-th pixel."""
         name, resolution = self.masks["MSK_DETFOO", band], BANDS[band].resolution
-        read = images.detector_image if self._masks_are_images else images.detector_polygons
-        return read(self.package, name, self.grid, resolution)
+        if self._masks_are_images:
+            return images.detector_image(self.package, name, self.grid, resolution, spacing)
+        return images.detector_polygons(self.package, name, self.grid, resolution)[::spacing, ::spacing]
 
     @property
     def _masks_are_images(self) -> bool:
@@ -213,32 +215,47 @@ class Granule:
         with decoding.ahead(rasters.counts, parts, masks, threads, spill) as kept:
             yield lambda ancillary: replace(self._scene(ancillary, rasters), counts=kept)
 
-    @contextmanager
-    def thinned(self, threads: int) -> Iterator[Callable[[Ancillary], Scene]]:
-        """As `decoded`, a scene for the coarse grid alone, its images decoded at a reduced resolution.
+    def thin(self, ancillary: Ancillary, distance: int = THINNED) -> Scene:
+        """A scene for the coarse grid alone: its images decoded at a reduced resolution, each time they are asked for.
 
         Saturated pixels are known only where the counts themselves tell.
+
+        Parameters
+        ----------
+        distance : int
+            Of its samples, at most. [m]
+
+        Raises
+        ------
+        L1CError
+            As of `scene`.
         """
-        rasters = _Rasters(self._sources)
-        first = self._sources[0]
-        spacing = {
-            band: images.spacing(first.package, first.images[band], max(1, THINNED // BANDS[band].resolution))
-            for band in sorted(BANDS, key=lambda band: -BANDS[band].resolution)
-        }
-        heights = {band: -(-self.grid.shape(BANDS[band].resolution)[0] // step) for band, step in spacing.items()}
-        parts = {band: [slice(0, height)] for band, height in heights.items()}
+        rasters, spacing = _Rasters(self._sources), self._spacing(distance)
+        return self._thin(
+            ancillary, rasters, spacing, Strips(self._samples(spacing), partial(rasters.samples, spacing))
+        )
 
-        def samples(band: str, _: slice) -> NDArray[np.uint16]:
-            return rasters.thinned(band, spacing[band])
+    @contextmanager
+    def thinned(self, threads: int) -> Iterator[Callable[[Ancillary], Scene]]:
+        """`thin` as `decoded` is to `scene`: once, by threads of its own, beginning now."""
+        rasters, spacing = _Rasters(self._sources), self._spacing(THINNED)
+        parts = {band: [slice(0, height)] for band, height in self._samples(spacing).items()}
+        with decoding.ahead(partial(rasters.samples, spacing), parts, [], threads, None) as kept:
+            yield lambda ancillary: self._thin(ancillary, rasters, spacing, kept)
 
-        def detectors(band: str) -> NDArray[np.uint8]:
-            return rasters.detectors(band).raster()[:: spacing[band], :: spacing[band]]
+    def _spacing(self, distance: int) -> dict[str, int]:
+        package, files = self._sources[0].package, self._sources[0].images
+        bands = sorted(COARSE, key=lambda band: -BANDS[band].resolution)
+        return {b: images.spacing(package, files[b], max(1, distance // BANDS[b].resolution)) for b in bands}
 
-        masks = [partial(rasters.detectors, band) for band in reversed(spacing)]
-        with decoding.ahead(samples, parts, masks, threads, None) as kept:
-            yield lambda ancillary: replace(
-                self._scene(ancillary, rasters), counts=kept, detectors=Lazy(BANDS, detectors), spacing=spacing
-            )
+    def _samples(self, spacing: Mapping[str, int]) -> dict[str, int]:
+        return {band: -(-self.grid.shape(BANDS[band].resolution)[0] // step) for band, step in spacing.items()}
+
+    def _thin(
+        self, ancillary: Ancillary, rasters: _Rasters, spacing: Mapping[str, int], counts: Strips[np.uint16]
+    ) -> Scene:
+        detectors = Lazy(spacing, lambda band: rasters.detectors(band, spacing[band]).raster())
+        return replace(self._scene(ancillary, rasters), counts=counts, detectors=detectors, spacing=spacing)
 
     def _scene(self, ancillary: Ancillary, rasters: _Rasters) -> Scene:
         heights = {name: self.grid.shape(band.resolution)[0] for name, band in BANDS.items()}
@@ -316,10 +333,11 @@ class _Rasters:
             np.copyto(counts, self._observed(band, rows, half), where=counts == NO_DATA_COUNTS)
         return counts
 
-    def thinned(self, band: str, spacing: int) -> NDArray[np.uint16]:
-        counts = self._sources[0].thinned(band, spacing, self._content(band, 0))
+    def samples(self, spacing: Mapping[str, int], band: str, _: slice) -> NDArray[np.uint16]:
+        """Counts of a thinned scene, all rows: the halves of a pass meet where neither is thinned with no data."""
+        counts = self._sources[0].samples(band, spacing[band], self._content(band, 0))
         for half, source in enumerate(self._sources[1:], 1):
-            other = source.thinned(band, spacing, self._content(band, half))
+            other = source.samples(band, spacing[band], self._content(band, half))
             np.copyto(counts, other, where=counts == NO_DATA_COUNTS)
         return counts
 
@@ -340,13 +358,13 @@ class _Rasters:
                     self._unpacked.pop(old, None)
         return content
 
-    def detectors(self, band: str) -> Packed[np.uint8]:
+    def detectors(self, band: str, spacing: int = 1) -> Packed[np.uint8]:
         with self._locks[band]:
-            key = "detectors", band, 0
+            key = f"detectors of {spacing}", band, 0
             if key not in self._kept:
-                detectors = self._sources[0].detectors(band)
+                detectors = self._sources[0].detectors(band, spacing)
                 for source in self._sources[1:]:
-                    np.copyto(detectors, source.detectors(band), where=detectors == 0)
+                    np.copyto(detectors, source.detectors(band, spacing), where=detectors == 0)
                 self._kept[key] = Packed.of(detectors)
             return self._kept[key]
 

@@ -225,7 +225,7 @@ def spacing(package: Package, name: str, most: int) -> int:
         return max((factor for factor in image.overviews(1) if factor <= most), default=1)
 
 
-def thinned(package: Package, name: str, spacing: int, content: bytes | None = None) -> NDArray[np.uint16]:
+def samples(package: Package, name: str, spacing: int, content: bytes | None = None) -> NDArray[np.uint16]:
     """The low-pass samples of a one-layer image at each `spacing`-th row and column, decoded at that level only."""
     options = {} if spacing == 1 else {"overview_level": spacing.bit_length() - 2}
     with _opened(package, name, f" to every {spacing}. pixel", content, **options) as image:
@@ -248,12 +248,23 @@ def _window(package: Package, name: str, grid: Grid, resolution: int) -> Window:
     return Window(int(left), int(top), cols, rows)
 
 
-def detector_image(package: Package, name: str, grid: Grid, resolution: int) -> NDArray[np.uint8]:
-    """Detector of each pixel of `grid` from a MSK_DETFOO of baseline >= 04.00."""
+def detector_image(package: Package, name: str, grid: Grid, resolution: int, step: int = 1) -> NDArray[np.uint8]:
+    """Detector of every `step`-th pixel of `grid` from a MSK_DETFOO of baseline >= 04.00.
+
+    Where the file has that resolution level, it is decoded alone: where two detectors meet the low-pass mixes their
+    numbers, which follow on one another, and gives one of them.
+    """
     window = _window(package, name, grid, resolution)
-    detectors = np.zeros((window.height, window.width), np.uint8)
-    for here, pixels in _tiles(package, name, window, [1]):
-        detectors[here] = pixels[0]
+    level = spacing(package, name, step)
+    if level == step > 1 and (window.row_off % step, window.col_off % step) == (0, 0):
+        rows, cols = window.row_off // step, window.col_off // step
+        shape = -(-window.height // step), -(-window.width // step)
+        detectors = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]].astype(np.uint8)
+    else:
+        detectors = np.zeros((window.height, window.width), np.uint8)
+        for here, pixels in _tiles(package, name, window, [1]):
+            detectors[here] = pixels[0]
+        detectors = detectors[::step, ::step]
     if detectors.max(initial=0) > LAST_DETECTOR:
         raise package.fault(name, f"a detector {detectors.max()}, there are {LAST_DETECTOR}")
     return detectors

@@ -17,7 +17,7 @@ from pathlib import Path
 from .. import chain, l1c, product
 from ..ancillary import ancillary
 from ..errors import InputError, L1CError, OutOfRange
-from ..scene import Ancillary, Composite, Mode, Status
+from ..scene import L2A, Ancillary, Composite, Mode, Status
 from ..versions import Parameters, parameters
 from . import machine
 
@@ -170,22 +170,26 @@ def correct(
         low_memory = machine.is_short(source.grid.width * source.grid.height / TILE_AREA)
     if low_memory:
         machine.give_memory_back()
-    folder = state = None
+    folder = state = left = None
     began: dict[str, str] = {}
     back = time.perf_counter()
     if composite is None and later:
         composite, began = _look_back(source, later, numbers, dem, terrain_cache, threads)
     back = time.perf_counter() - back
-    with source.decoded(threads, staging if low_memory else None) as scene_with:
-        scene = scene_with(_around(source, numbers, dem, terrain_cache))
-        opened = time.perf_counter()
-        l2a, left = chain.correct(scene, composite, numbers)
-        l2a = replace(l2a, origin={**l2a.origin, **began})
-        corrected = time.perf_counter()
-        if l2a.status == "valid":
-            ahead = 0 if low_memory else 2
-            folder = product.write(l2a, scene, staging, produced=datetime.now(UTC), threads=threads, ahead=ahead)
-    identifier = product.identifier(scene.platform, scene.sensing, scene.tile, version)
+    around = _around(source, numbers, dem, terrain_cache)
+    l2a = _overcast(source, around, composite, numbers)
+    opened = corrected = time.perf_counter()
+    if l2a is None:
+        with source.decoded(threads, staging if low_memory else None) as scene_with:
+            scene = scene_with(around)
+            opened = time.perf_counter()
+            l2a, left = chain.correct(scene, composite, numbers)
+            l2a = replace(l2a, origin={**l2a.origin, **began})
+            corrected = time.perf_counter()
+            if l2a.status == "valid":
+                ahead = 0 if low_memory else 2
+                folder = product.write(l2a, scene, staging, produced=datetime.now(UTC), threads=threads, ahead=ahead)
+    identifier = product.identifier(source.platform, source.sensing, source.tile, version)
     if left is not None and keep_state:
         state = staging / f"{identifier}.npz"
         product.save_state(left, state, l2a.evidence)
@@ -196,13 +200,13 @@ def correct(
         "write": time.perf_counter() - corrected,
     }
     outcome = Outcome(
-        l1c=scene.identifier,
+        l1c=source.identifier,
         identifier=identifier,
         status=l2a.status,
         mode=l2a.mode,
         version=version,
-        sensing=scene.sensing,
-        simulated=scene.simulated,
+        sensing=source.sensing,
+        simulated=source.simulated,
         product=folder,
         state=state,
         cloud_percent=_known(l2a.cloud_percent),
@@ -235,6 +239,13 @@ def _around(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_
         default_ozone=numbers.default_ozone,
         cache=terrain_cache,
     )
+
+
+def _overcast(source: l1c.Granule, around: Ancillary, composite: Composite | None, numbers: Parameters) -> L2A | None:
+    """The outcome of a date that is nearly all cloud, found before it is decoded; else None."""
+    if not chain.may_be_overcast(source.thin(around, numbers.coarse_resolution), numbers):
+        return None
+    return chain.overcast(source.thin(around), composite, numbers)
 
 
 def _look_back(
