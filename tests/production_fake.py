@@ -28,6 +28,7 @@ def produce(
     *,
     staging: Path,
     previous_state: Path | None = None,
+    later: Sequence[Sequence[Path]] = (),
     dem: Path | None = None,
     terrain_cache: Path | None = None,
 ) -> Outcome:
@@ -36,6 +37,10 @@ def produce(
     sensing, do = datetime.fromisoformat(orders["sensing"]), orders["do"]
     print(f"{package.name}: {do}")
     before: list[str] = [] if previous_state is None else json.loads(previous_state.read_text())
+    after = [json.loads((paths[0] / "fake.json").read_text())["sensing"] for paths in later]
+    assert not (before and after), "a date with a past looked back"
+    assert after == sorted(after)
+    assert all(date > orders["sensing"] for date in after), "looked back from an earlier date"
     assert all(date < orders["sensing"] for date in before), "a state of a later date came in"
     if do == "broken":
         raise L1CError(package, "MTD_TL.xml: malformed")
@@ -57,14 +62,16 @@ def produce(
         folder = staging / name
         folder.mkdir()
         (folder / "raster").write_bytes(orders["sensing"].encode())
-        (folder / "manifest.json").write_text(json.dumps({"from": before, "l1c": [p.name for p in packages]}))
+        (folder / "manifest.json").write_text(
+            json.dumps({"from": before, "later": after, "l1c": [p.name for p in packages]})
+        )
         state = staging / f"{name}.npz"
         state.write_text(json.dumps([*before, orders["sensing"]]))
     return Outcome(
         l1c=package.name,
         identifier=name,
         status="not_valid" if do == "cloudy" else "valid",
-        mode="nominal" if before else "init",
+        mode="nominal" if before else "backward" if after else "init",
         version=version,
         sensing=sensing,
         simulated=True,

@@ -96,7 +96,7 @@ def test_dates_are_published_in_order_each_from_the_one_before(series_centre: tu
     with store.read() as session:
         rows = session.query(Product).order_by(Product.sensing).all()
         assert len(rows) == DATES
-        assert [p.mode for p in rows] == ["init"] + ["nominal"] * (DATES - 1)
+        assert [p.mode for p in rows] == ["backward"] + ["nominal"] * (DATES - 1)
         assert [p.prev_product for p in rows] == [None] + [p.id for p in rows[:-1]]
         assert [p.published for p in rows] == sorted(p.published for p in rows)
         for row in rows:

@@ -148,7 +148,7 @@ def test_a_series_is_published_each_date_from_the_one_before(centre: Centre) -> 
         ]
         dates = [p.sensing.isoformat() for p in products]
         assert made_from == [[], dates[:1], dates[:2]]
-        assert [p.mode for p in products] == ["init", "nominal", "nominal"]
+        assert [p.mode for p in products] == ["backward", "nominal", "nominal"]
         assert [p.prev_product for p in products] == [None, products[0].id, products[1].id]
         assert all(p.simulated and p.bytes > 0 and p.absent == ["CLM.SHADOW"] for p in products)
         assert session.query(Quality).filter(Quality.cloud_percent == 95.5).count() == 1
@@ -300,7 +300,7 @@ def test_a_very_late_date_starts_anew_and_says_so(centre: Centre, monkeypatch: p
     assert centre.run() == "published"
     with centre.store.read() as session:
         product = session.query(Product).filter(Product.job_id == centre.job(name).id).one()
-        assert (product.mode, product.prev_product) == ("init", None)
+        assert (product.mode, product.prev_product) == ("backward", None)
         assert [p.previous_not_latest for p in session.query(Product).order_by(Product.sensing)] == [
             False,
             False,

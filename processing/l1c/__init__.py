@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError
@@ -36,8 +35,8 @@ __all__ = ["SIMULATION_CENTRE", "Granule", "granules", "merge"]
 #: Images of all resolutions share their edges: those lie on whole pixels of the coarsest. [m]
 EDGE = 60
 
-#: Distance of the samples of a thinned scene: three along a cell of 240 m, 3 % of the cost of all pixels. [m]
-THINNED = 80
+#: Distance of a thinned scene's samples, at most; B1, in which aerosol and clouds are sought, keeps all pixels. [m]
+THINNED = dict.fromkeys(COARSE, 120) | {"B1": 60}
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +68,8 @@ class _Source:
     def samples(self, band: str, spacing: int, content: bytes | None) -> NDArray[np.uint16]:
         """Counts of a thinned scene."""
         counts = self._usual(images.samples(self.package, self.images[band], spacing, content))
-        unobserved = counts == NO_DATA_COUNTS
-        if spacing > 1 and unobserved.any():  # the low-pass reaches over less than two samples on each side
-            counts[ndimage.maximum_filter(unobserved, 5)] = NO_DATA_COUNTS
+        if spacing > 1:
+            counts[images.unobserved(counts)] = NO_DATA_COUNTS
         return counts
 
     def _usual(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -215,22 +213,23 @@ class Granule:
         with decoding.ahead(rasters.counts, parts, masks, threads, spill) as kept:
             yield lambda ancillary: replace(self._scene(ancillary, rasters), counts=kept)
 
-    def thin(self, ancillary: Ancillary, distance: int = THINNED) -> Scene:
+    def thin(self, ancillary: Ancillary, distance: int | None = None) -> Scene:
         """A scene for the coarse grid alone: its images decoded at a reduced resolution, each time they are asked for.
 
         Saturated pixels are known only where the counts themselves tell.
 
         Parameters
         ----------
-        distance : int
-            Of its samples, at most. [m]
+        distance : int, optional
+            Of its samples, at most; else those of `THINNED`. [m]
 
         Raises
         ------
         L1CError
             As of `scene`.
         """
-        rasters, spacing = _Rasters(self._sources), self._spacing(distance)
+        distances = dict.fromkeys(COARSE, distance) if distance else THINNED
+        rasters, spacing = _Rasters(self._sources), self._spacing(distances)
         return self._thin(
             ancillary, rasters, spacing, Strips(self._samples(spacing), partial(rasters.samples, spacing))
         )
@@ -243,10 +242,10 @@ class Granule:
         with decoding.ahead(partial(rasters.samples, spacing), parts, [], threads, None) as kept:
             yield lambda ancillary: self._thin(ancillary, rasters, spacing, kept)
 
-    def _spacing(self, distance: int) -> dict[str, int]:
+    def _spacing(self, distances: Mapping[str, int]) -> dict[str, int]:
         package, files = self._sources[0].package, self._sources[0].images
         bands = sorted(COARSE, key=lambda band: -BANDS[band].resolution)
-        return {b: images.spacing(package, files[b], max(1, distance // BANDS[b].resolution)) for b in bands}
+        return {b: images.spacing(package, files[b], max(1, distances[b] // BANDS[b].resolution)) for b in bands}
 
     def _samples(self, spacing: Mapping[str, int]) -> dict[str, int]:
         return {band: -(-self.grid.shape(BANDS[band].resolution)[0] // step) for band, step in spacing.items()}

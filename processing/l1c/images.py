@@ -18,6 +18,7 @@ from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
+from scipy import ndimage
 
 from processing.l1c.package import Package
 from processing.l1c.packed import Packed
@@ -233,6 +234,16 @@ def samples(package: Package, name: str, spacing: int, content: bytes | None = N
         return pixels
 
 
+def unobserved(samples: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Samples that hold something unobserved, where no data is 0.
+
+    The low-pass reaches over less than two samples on each side. Zeros in a line are none: it undershoots where dark
+    ground meets bright one.
+    """
+    zero = samples == 0
+    return np.asarray(ndimage.maximum_filter(ndimage.minimum_filter(zero, 3), 7)) if zero.any() else zero
+
+
 def _window(package: Package, name: str, grid: Grid, resolution: int) -> Window:
     """Where `grid` lies in a mask, which may be that of the whole tile beside a cropped image."""
     found = header(package, name)
@@ -251,15 +262,17 @@ def _window(package: Package, name: str, grid: Grid, resolution: int) -> Window:
 def detector_image(package: Package, name: str, grid: Grid, resolution: int, step: int = 1) -> NDArray[np.uint8]:
     """Detector of every `step`-th pixel of `grid` from a MSK_DETFOO of baseline >= 04.00.
 
-    Where the file has that resolution level, it is decoded alone: where two detectors meet the low-pass mixes their
-    numbers, which follow on one another, and gives one of them.
+    Where the file has that resolution level it is decoded alone. Where detectors meet, the low-pass gives numbers of
+    others: there are none then, nor beside pixels that no detector saw.
     """
     window = _window(package, name, grid, resolution)
     level = spacing(package, name, step)
     if level == step > 1 and (window.row_off % step, window.col_off % step) == (0, 0):
         rows, cols = window.row_off // step, window.col_off // step
         shape = -(-window.height // step), -(-window.width // step)
-        detectors = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]].astype(np.uint8)
+        mixed = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]]
+        alone = ndimage.maximum_filter(mixed, 5) == ndimage.minimum_filter(mixed, 5)
+        detectors = np.where(alone, mixed, 0).astype(np.uint8)
     else:
         detectors = np.zeros((window.height, window.width), np.uint8)
         for here, pixels in _tiles(package, name, window, [1]):

@@ -31,6 +31,8 @@ log = structlog.get_logger(__name__)
 #: Folder of ``l1c/`` for packages with several tiles.
 SEVERAL = "several"
 SUFFIXES = (".SAFE", ".zip")
+#: The dates of a batch are due after this if its end never comes. [s]
+BATCH_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ def packages(path: Path) -> list[Path]:
 def ingest(settings: Settings, store: Store, paths: Iterable[Path], source: str = "ingest") -> Iterator[Ingested]:
     """Catalogue and queue packages, oldest date first; the given files stay where they are.
 
+    What is given together is due together, when all of it is catalogued: the first date of a tile begins with the
+    later ones.
+
     On the same file system a package is hard-linked, else copied. A bad one is refused and the others go on.
 
     Yields
@@ -78,14 +83,21 @@ def ingest(settings: Settings, store: Store, paths: Iterable[Path], source: str 
             readable.append((package, _read(package)))
         except MuscateError as error:
             yield _refused(package, error)
-    for package, held in sorted(readable, key=lambda item: min(g.sensing for g in item[1])):
-        try:
-            _take(settings, store, package, held, source)
-        except MuscateError as error:
-            yield _refused(package, error)
-        else:
-            log.info("queued", l1c=package.name, tiles=[g.tile for g in held], source=source)
-            yield Ingested(package.name, package, True)
+    wait = settings.settle_seconds + (BATCH_SECONDS if len(readable) > 1 else 0)
+    jobs: list[int] = []
+    try:
+        for package, held in sorted(readable, key=lambda item: min(g.sensing for g in item[1])):
+            try:
+                jobs += _take(settings, store, package, held, source, wait)
+            except MuscateError as error:
+                yield _refused(package, error)
+            else:
+                log.info("queued", l1c=package.name, tiles=[g.tile for g in held], source=source)
+                yield Ingested(package.name, package, True)
+    finally:
+        if jobs and wait > settings.settle_seconds:
+            with store.write() as session:
+                catalogue.make_due(session, jobs, settings.settle_seconds)
 
 
 def _refused(package: Path, error: MuscateError) -> Ingested:
@@ -107,8 +119,10 @@ def _read(package: Path) -> list[l1c.Granule]:
         raise L1CError(package, f"can't be read: {type(error).__name__}: {error}") from error
 
 
-def _take(settings: Settings, store: Store, package: Path, held: Sequence[l1c.Granule], source: str) -> None:
-    """Check, put in place, catalogue; all tiles of a package in one transaction."""
+def _take(
+    settings: Settings, store: Store, package: Path, held: Sequence[l1c.Granule], source: str, wait: float
+) -> list[int]:
+    """Check, put in place, catalogue; all tiles of a package in one transaction. The jobs, due after `wait` seconds."""
     name = package.name.removesuffix(".zip").removesuffix(".SAFE")
     folder = held[0].tile if len(held) == 1 else SEVERAL
     relative = PurePosixPath(folder, package.name)
@@ -146,13 +160,13 @@ def _take(settings: Settings, store: Store, package: Path, held: Sequence[l1c.Gr
             growing.parent.mkdir(parents=True, exist_ok=True)
             _copy(package, growing)
         with store.write() as session:
-            for arrival in arrivals:
-                catalogue.add(session, arrival, settings.settle_seconds)
+            jobs = [job for arrival in arrivals for job in catalogue.add(session, arrival, wait)]
             with disk.storing(final):
                 # What lies there was rejected, or was left by an ingest that was killed.
                 remove(final)
                 growing.rename(final)
                 disk.sync(final.parent)
+        return jobs
     finally:
         remove(growing)
 

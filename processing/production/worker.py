@@ -151,6 +151,7 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
             {
                 "staging": staging,
                 "previous_state": state,
+                "later": [[settings.l1c / path for path in date] for date in claim.later],
                 "dem": settings.dem,
                 "terrain_cache": settings.home / "terrain",
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -122,6 +123,16 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list
     session.flush()
     session.expire(acquisition, ["granules"])
     return jobs
+
+
+def make_due(session: Session, jobs: Iterable[int], settle_seconds: float = 0.0) -> None:
+    """Let jobs that were queued with a longer wait be due after `settle_seconds`. [s]"""
+    due = now(session) + timedelta(seconds=settle_seconds)
+    waiting = session.scalars(sa.select(Job).where(Job.id.in_(list(jobs)), Job.state == "ready")).all()
+    for job in waiting:
+        job.not_before = min(job.not_before, due)
+    for chain in sorted({job.chain_id for job in waiting}):
+        advance(session, chain)
 
 
 def _same_pass(arrival: Arrival) -> sa.Select[Acquisition]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..errors import Fenced
+from ..versions import parameters
 from . import events
 from .dialect import now
 from .models import OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Granule, Job, Product
@@ -55,6 +56,8 @@ class Claim:
     previous: Previous | None
     late: bool
     simulated: bool
+    #: The packages of each of the next dates known, relative to ``l1c/``: where there is no `previous` to start from.
+    later: tuple[tuple[str, ...], ...] = ()
 
 
 def advance(session: Session, chain_id: int) -> None:
@@ -172,13 +175,18 @@ def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = M
         previous=before,
         late=job.late,
         simulated=acquisition.simulated,
+        # One of them may be what an attempt failed on.
+        later=() if before or job.attempts else later(session, version, job),
     )
 
 
 def previous(session: Session, tile: str, version: str, job: Job) -> Previous | None:
-    """The newest valid product before a date. None too where its state was removed, as for a very late date."""
+    """The newest valid product before a date.
+
+    None too where it is so old that the tile starts anew, or its state was removed, as for a very late date.
+    """
     found = session.execute(
-        sa.select(Product.id, Product.identifier, Product.state_path)
+        sa.select(Product.id, Product.identifier, Product.state_path, Product.sensing)
         .where(
             Product.tile == tile,
             Product.version == version,
@@ -189,7 +197,34 @@ def previous(session: Session, tile: str, version: str, job: Job) -> Previous | 
         .order_by(Product.sensing.desc())
         .limit(1)
     ).one_or_none()
-    return None if found is None or found.state_path is None else Previous(found.id, found.identifier, found.state_path)
+    if found is None or found.state_path is None or parameters(version).starts_anew(found.sensing, job.sensing):
+        return None
+    return Previous(found.id, found.identifier, found.state_path)
+
+
+def later(session: Session, version: str, job: Job) -> tuple[tuple[str, ...], ...]:
+    """The packages of the dates after one from which its chain may start backward, oldest date first."""
+    numbers = parameters(version)
+    last = job.sensing + timedelta(days=numbers.composite_max_age)
+    dates = session.scalars(
+        sa.select(Job.acquisition_id)
+        .where(
+            Job.chain_id == job.chain_id,
+            Job.sensing > job.sensing,
+            Job.sensing <= last,
+            Job.state.in_(("ready", "published")),
+        )
+        .group_by(Job.acquisition_id, Job.sensing)
+        .order_by(Job.sensing)
+        .limit(numbers.backward_dates)
+    ).all()
+    packages: dict[int, list[str]] = {acquisition: [] for acquisition in dates}
+    usable = sa.select(Granule.acquisition_id, Granule.path).where(
+        Granule.acquisition_id.in_(dates), Granule.state == "usable"
+    )
+    for acquisition, path in session.execute(usable.order_by(Granule.name)):
+        packages[acquisition].append(path)
+    return tuple(tuple(paths) for paths in packages.values() if paths)
 
 
 def newest_published(session: Session, tile: str, version: str, job: Job) -> int | None:
