@@ -352,3 +352,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Setti
     settings.make_folders()
     with serving(settings) as address:
         yield address, settings
+
+
+def test_products_are_judged_by_single_keys_without_a_mouse(browser: playwright.Browser, tmp_path: Path) -> None:
+    """Each key keeps a verdict of the product that is shown and leads to the next one with its picture."""
+    from benchmarks import quality_keys
+
+    judged, store = quality_keys.run(browser, tmp_path / "home", 6)
+    store.dispose()
+    assert len(judged.seconds) == 5

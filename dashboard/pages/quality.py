@@ -44,7 +44,6 @@ class Keys(pn.custom.JSComponent):
     Keys typed into a field are left alone; the reader's name is remembered by the browser.
     """
 
-    product = param.String()
     reader = param.String()
     keys = param.List(default=[])
     field = param.String(default=COMMENT, doc="Label of the field that the key k leads to.")
@@ -76,7 +75,8 @@ class Keys(pn.custom.JSComponent):
           find(document, (e) => e.tagName === "INPUT" && e.placeholder === model.field)?.focus()
         } else if (model.keys.includes(key)) {
           event.preventDefault()
-          model.send_msg({ key, product: model.product })
+          const product = find(document, (e) => e.dataset?.product !== undefined)?.dataset.product ?? ""
+          model.send_msg({ key, product })
         }
       }
       window.addEventListener("keydown", press)
@@ -84,7 +84,9 @@ class Keys(pn.custom.JSComponent):
       model.on("reader", () => localStorage.setItem(STORED, model.reader))
       const known = localStorage.getItem(STORED)
       if (!model.reader && known) model.reader = known
-      return document.createElement("span")
+      const ready = document.createElement("span")
+      ready.dataset.keys = "ready"
+      return ready
     }
     """
 
@@ -340,7 +342,6 @@ class Quality(View):
 
     @param.depends("product", watch=True)
     def _open(self) -> None:
-        self.keys.product = self.product
         self.reasons.value, self.comment.value, self.comment.value_input = [], "", ""
         self._set_areas([])
         self._detail = None
@@ -359,7 +360,8 @@ class Quality(View):
             return
         proposal = next((p for p in self._proposals if p.identifier == self.product), None)
         why = "; ".join(proposal.why) if proposal else ""
-        self._head.object = headline(detail) + f"<div><b>Stands out:</b> {escape(why) or 'in nothing'}</div>"
+        reason = f"<b>Stands out:</b> {escape(why) or 'in nothing'}"
+        self._head.object = headline(detail) + f'<div data-product="{escape(self.product)}">{reason}</div>'
         self._said.object = _earlier(detail)
         product = detail.product
         folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
