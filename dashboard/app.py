@@ -32,6 +32,9 @@ from dashboard.snapshot import Snapshots
 from processing.settings import Settings
 from processing.store import Store
 
+#: How long a connection that nobody uses stays open. [s]
+KEEP_ALIVE = 60
+
 
 class Compression(GZipMiddleware):
     """Pages and scripts are sent compressed; images and rasters are so already."""
@@ -99,4 +102,7 @@ def create(settings: Settings) -> FastAPI:
 
 def serve(settings: Settings) -> None:
     """Serve the web until it is stopped."""
-    uvicorn.run(create(settings), host=settings.host, port=settings.port, log_level="warning")
+    # A reader's browser keeps its connections while he looks.
+    uvicorn.run(
+        create(settings), host=settings.host, port=settings.port, log_level="warning", timeout_keep_alive=KEEP_ALIVE
+    )

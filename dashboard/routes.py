@@ -40,7 +40,7 @@ ICON = (
 #: How long a product's folder is believed without asking the store again. [s]
 REMEMBERED = 10.0
 #: Drawn tiles that are kept in memory. [bytes]
-CACHE_BYTES = 128 * 2**20
+CACHE_BYTES = 96 * 2**20
 #: Last level of the Web Mercator lattice.
 MERCATOR_LAST = 18
 #: How often the same fault of the same product counts as a case of its anomaly. [s]
@@ -61,13 +61,14 @@ def _wanted(
     bands: str = "",
     scale: Annotated[str, Query(alias="range")] = "",
     second: Annotated[str, Query(alias="with")] = "",
+    lossy: bool = False,
 ) -> Wanted:
     """``bits=96``, ``pattern=outline``, ``bands=SRE_B8,SRE_B4,SRE_B3``, ``range=0,0.5,0,0.25,0,0.25``, ``with=ID``."""
     try:
         values = tuple(float(value) for value in scale.split(",")) if scale else ()
     except ValueError:
         raise HTTPException(422, f"range is {scale}, not numbers with commas") from None
-    return Wanted(tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values), second)
+    return Wanted(tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values, lossy), second)
 
 
 def anomalies(store: Store) -> Callable[[Path, ProductError], None]:
@@ -176,7 +177,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             raise HTTPException(500, str(fault)) from fault
         if image is None:
             return Response(status_code=204, headers=headers)
-        return Response(image, media_type="image/png", headers=headers)
+        kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+        return Response(image, media_type=f"image/{kind}", headers=headers)
 
     @routes.get("/tiles/{product}/{layer}/{z}/{x}/{y}")
     async def tile(
@@ -206,7 +208,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             image = await loop.run_in_executor(pool, tiles.thumbnail, settings.archive / found.path, "natural")
         except ProductError as fault:
             raise HTTPException(404, str(fault)) from fault
-        return Response(image, media_type="image/png", headers=headers)
+        kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
+        return Response(image, media_type=f"image/{kind}", headers=headers)
 
     @routes.get("/products/{product}/zip")
     def package(product: str) -> Response:

@@ -11,17 +11,21 @@ from __future__ import annotations
 import io
 import math
 import re
+import struct
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
 from affine import Affine
+from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
@@ -51,7 +55,7 @@ NATIVE, LAST = 5, 9
 #: Ground size of a pixel of level 0. [m]
 RESOLUTION0 = 10.0 * 2**NATIVE
 #: Part of every ETag: raise it when a layer is drawn in another way.
-RENDERING = "2"
+RENDERING = "3"
 #: Rasters a thread keeps open.
 OPEN_RASTERS = 24
 #: Half of the side of Web Mercator's square. [m]
@@ -80,12 +84,15 @@ class Style:
         Keys of rasters, ``SRE_B4`` (of ``difference`` also ``ndvi``, of ``agreement`` a mask); empty: the layer's own.
     scale : tuple of float
         Lowest and highest value of each band, or of all of them; empty: the layer's own. [-]
+    lossy : bool
+        Images without gaps may come as JPEG, a fifth of the size: for looking at no more than their own scale.
     """
 
     bits: int = 255
     pattern: Pattern = Pattern.FILL
     bands: tuple[str, ...] = ()
     scale: tuple[float, ...] = ()
+    lossy: bool = False
 
 
 #: The layer as it is.
@@ -124,10 +131,12 @@ class Layer:
     pair: bool = False
 
 
-def _scaled(counts: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
-    """Reflectance counts between two values [-], as 0..1."""
-    low, high = (np.asarray(v, np.float32)[..., None, None] for v in (low, high))
-    return np.clip((counts / np.float32(10000) - low) / (high - low), 0, 1)
+@lru_cache(maxsize=64)
+def _stretch(low: float, high: float) -> NDArray[np.uint8]:
+    """The byte of every count of a reflectance (as its 16 bits without sign): 0 at `low`, 255 at `high` [-]."""
+    counts = np.arange(2**16, dtype=np.uint16).view(np.int16)
+    place = (counts / np.float64(10000) - low) / (high - low)
+    return (255 * np.clip(place, 0, 1)).astype(np.uint8)
 
 
 def _composite(*tops: float) -> Draw:
@@ -135,9 +144,10 @@ def _composite(*tops: float) -> Draw:
     own = tuple(value for top in tops for value in (0.0, top))
 
     def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
-        scale = np.array(style.scale or own, np.float32).reshape(-1, 2)
-        image = np.zeros((*counts.shape[1:], 4), np.uint8)
-        image[..., :3] = np.moveaxis(255 * _scaled(counts, scale[:, 0], scale[:, 1]), 0, 2)
+        scale = style.scale if len(style.scale) == 6 else 3 * style.scale or own
+        image = np.empty((*counts.shape[1:], 4), np.uint8)
+        for channel, plane in enumerate(counts):
+            image[..., channel] = _stretch(*scale[2 * channel : 2 * channel + 2])[plane.view(np.uint16)]
         image[..., 3] = np.where((counts > NO_DATA).all(axis=0), 255, 0)
         return image
 
@@ -428,7 +438,7 @@ def _read(path: Path, band: int, z: int, x: int, y: int, mask: bool, fill: int) 
 def tile(
     folder: Path, name: str, z: int, x: int, y: int, style: Style = DEFAULT, other: Path | None = None
 ) -> bytes | None:
-    """One PNG of one layer.
+    """One image of one layer.
 
     Parameters
     ----------
@@ -445,7 +455,8 @@ def tile(
     Returns
     -------
     bytes or None
-        SIZE x SIZE pixels, transparent without data; None if nothing of the product lies in the tile.
+        SIZE x SIZE pixels as PNG (JPEG where `style` allows it), transparent without data; None if nothing of the
+        product lies in the tile.
 
     Raises
     ------
@@ -511,7 +522,17 @@ def _drawn(
             if plane is None:
                 return None
             planes.append(plane)
-    return _png(LAYERS[name].draw(np.stack(planes), style))
+    layer = LAYERS[name]
+    image = layer.draw(np.stack(planes), style)
+    if style.lossy and not layer.mask and (image[..., 3] == 255).all():
+        return _jpeg(image)
+    return _png(image, smooth=not layer.mask)
+
+
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image[..., :3]), "RGB").save(stream, "JPEG", quality=88, subsampling=1)
+    return stream.getvalue()
 
 
 def thumbnail(folder: Path, name: str, side: int = 256) -> bytes:
@@ -540,10 +561,28 @@ def thumbnail(folder: Path, name: str, side: int = 256) -> bytes:
     return _png(layer.draw(np.stack(planes), Style()))
 
 
-def _png(image: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image, "RGBA").save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
+def _png(image: NDArray[np.uint8], smooth: bool = True) -> bytes:
+    """An image (row, col, 4) as PNG, without the fourth channel where all of it is opaque.
+
+    A tile is deflated by ISA-L, five times as fast as by zlib and no larger; `smooth` images after a difference to the
+    left neighbour, which leaves little of them.
+    """
+    if (image[..., 3] == 255).all():
+        image = image[..., :3]
+    rows, cols, channels = image.shape
+    flat = image.reshape(rows, cols * channels)
+    lines = np.empty((rows, 1 + cols * channels), np.uint8)
+    lines[:, 0] = smooth  # PNG's filters: 0 none, 1 difference
+    lines[:, 1:] = flat
+    if smooth:
+        lines[:, 1 + channels :] -= flat[:, :-channels]
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    head = struct.pack(">IIBBBBB", cols, rows, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
+    body = isal_zlib.compress(lines, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
 def extent(folder: Path, name: str) -> tuple[float, float, float, float]:

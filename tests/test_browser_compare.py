@@ -211,6 +211,10 @@ def test_inspector_says_what_is_under_the_cursor(
     page.keyboard.press("Enter")
     playwright.expect(page.get_by_role("link", name="Statistics as CSV")).to_be_visible(timeout=WAIT)
     picture(page, "compare-inspector", tmp_path)
+    # Made-up rasters have no metadata: the page says that their masks can't be explained.
+    playwright.expect(page.locator("#explain")).to_contain_text("Not explained", timeout=WAIT)
+    watch.failed = [line for line in watch.failed if "/explain/" not in line]
+    watch.complaints = [text for text in watch.complaints if "422" not in text]
     watch.check()
     watch.context.close()
 

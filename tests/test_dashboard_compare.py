@@ -70,6 +70,8 @@ def test_page_begins_with_the_products_of_its_address(centre: tuple[Http, Settin
         ("/compare?left=..%2F..%2Fmuscate.db", 404),
         ("/api/compare/product/nobody", 404),
         ("/api/compare/pixel?products=nobody&x=1&y=1", 404),
+        ("/api/compare/explain/nobody?x=1&y=1", 404),
+        (f"/api/compare/explain/{LEFT}?x=300500&y=4899500", 422),
         ("/api/compare/series/31TCJ?x=1&y=1&version=V9_9", 404),
         ("/api/compare/series/99XXX?x=1&y=1&version=V1_4", 404),
         (f"/api/compare/range/{LEFT}?bands=SRE_B1&window=0,0,9,9", 422),

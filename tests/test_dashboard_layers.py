@@ -35,7 +35,7 @@ def counts(value: float, size: int = SIZE) -> np.ndarray:
 def drawn(*arguments: object) -> np.ndarray:
     image = tiles.tile(*arguments)  # type: ignore[arg-type]
     assert image is not None
-    return np.asarray(Image.open(io.BytesIO(image)))
+    return np.asarray(Image.open(io.BytesIO(image)).convert("RGBA"))
 
 
 def test_bands_of_both_resolutions_in_the_readers_scale(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_web_mercator_tile_lies_where_the_ground_is(tmp_path: Path, z: int) -> N
         col, row = (x / whole + 0.5) * 2**z * 256, (0.5 - y / whole) * 2**z * 256
         image = tiles.mercator(folder, "natural", z, int(col // 256), int(row // 256))
         assert image is not None
-        pixels = np.asarray(Image.open(io.BytesIO(image)))
+        pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGBA"))
         assert pixels.shape == (256, 256, 4)
         return tuple(pixels[int(row % 256), int(col % 256)])
 
@@ -137,6 +137,18 @@ def test_web_mercator_tile_lies_where_the_ground_is(tmp_path: Path, z: int) -> N
     assert at(2000, 3500)[0] < 40
     assert at(3500, 5000)[0] < 40
     assert tiles.mercator(folder, "natural", z, 0, 0) is None
+
+
+def test_lossy_is_for_images_without_gaps(tmp_path: Path) -> None:
+    red = counts(0.1)
+    folder = product(tmp_path, AFTER, SRE_B4=red, SRE_B3=red, SRE_B2=red, CLM_R1=np.zeros((SIZE, SIZE), np.uint8))
+    whole, edge = (tiles.tile(folder, "natural", tiles.NATIVE, x, 0, Style(lossy=True)) for x in (0, 1))
+    mask = tiles.tile(folder, "CLM", tiles.NATIVE, 0, 0, Style(lossy=True))
+    assert whole is not None
+    assert edge is not None
+    assert mask is not None
+    assert [one[:4] == b"\x89PNG" for one in (whole, edge, mask)] == [False, True, True]
+    np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(whole))), 102, atol=1)
 
 
 def test_kept_tiles_stay_below_their_limit() -> None:

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -26,7 +27,8 @@ from rasterio.errors import RasterioError
 
 from dashboard import frame, pixels, queries, theme, tiles
 from processing.bands import BANDS, DISTRIBUTED
-from processing.errors import ProductError
+from processing.errors import MuscateError, ProductError
+from processing.explain import explain_stored
 from processing.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductErr
     """The page and its routes; `damaged` is told of files that can't be read."""
     routes = APIRouter()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pixels")
+    one_at_once = threading.Lock()
 
     def known(identifier: str) -> queries.Folder:
         with store.read() as session:
@@ -154,6 +157,19 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductErr
             raise HTTPException(500, f"{products}: no image can be read")
         longitude, latitude = _to_degrees(place["crs"]).transform(x, y)
         return {"longitude": longitude, "latitude": latitude, "products": found}
+
+    @routes.get("/api/compare/explain/{product}")
+    def explained(product: str, x: float, y: float) -> dict[str, Any]:
+        """Why a product's masks are what they are at a place of its projection [m]: every test, value and threshold."""
+        place = _place(settings.archive / known(product).path)
+        if place is None:
+            raise HTTPException(500, f"{product}: no image can be read")
+        longitude, latitude = _to_degrees(place["crs"]).transform(x, y)
+        try:
+            with one_at_once:  # the tests of a whole tile may have to be made again
+                return explain_stored(store, settings, product, longitude, latitude).json()
+        except MuscateError as fault:
+            raise HTTPException(422, str(fault)) from fault
 
     @routes.get("/api/compare/series/{tile}")
     def over_time(tile: str, x: float, y: float, version: str, format: str = "json") -> Response:
@@ -352,7 +368,7 @@ def _body(every: list[str], tile: str) -> str:
         ("d s b", "side by side, swipe, blink (again: the next view)"),
         ("m", "masks off and on"),
         ("o", "mask filled, outlined, hatched"),
-        ("click", "the pixel's time series"),
+        ("click", "the pixel's tests and time series"),
         ("p", "draw an area; Enter closes it, Escape gives it up"),
     )
     table = "".join(f"<tr><td><kbd>{escape(key)}</kbd></td><td>{escape(words)}</td></tr>" for key, words in keys)
@@ -382,7 +398,7 @@ left view shows">Fit</button><button id="own" title="The layers' own scales">Res
   <button id="play">▶ Film</button><div id="strip"></div></div>
 <div class="soft" id="where">Move over a view for its coordinates.</div>
 </main><aside aria-label="Inspector">
-<div id="area"></div><div id="series"></div>
-<div id="pixel"><p class="soft">Move over a view for the values of a pixel; click for its time series.</p>
+<div id="area"></div><div id="explain"></div><div id="series"></div>
+<div id="pixel"><p class="soft">Move over a view for the values of a pixel; click for its tests and its time series.</p>
 </div></aside></div>
 <dialog id="keys"><h2>Keys</h2><table>{table}</table><form method="dialog"><button>Close</button></form></dialog>"""

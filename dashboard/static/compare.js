@@ -85,7 +85,10 @@ const encode = (parameters) => Object.entries(parameters).filter(([, v]) => v !=
 function base(view) {
   if (view.layer === "none") return null
   const parameters = {}
-  if (REFLECTANCE.includes(view.layer)) parameters.range = state.range
+  if (REFLECTANCE.includes(view.layer)) {
+    parameters.range = state.range
+    parameters.lossy = state.z > NATIVE ? "" : 1 // enlarged pixels come exactly
+  }
   if (view.layer === "rgb") parameters.bands = state.bands
   if (view.layer === "band") parameters.bands = state.band
   if (view.layer.startsWith("difference")) {
@@ -581,6 +584,7 @@ async function pinned() {
   const [x, y] = metresOf(pin)
   const first = products.get(state.views[0].product)
   $("series").innerHTML = '<p class="soft">Reading all dates …</p>'
+  explained(x, y)
   const answer = await fetch(`/api/compare/series/${D.tile}?x=${x}&y=${y}&version=${first.version}`)
   const rows = await answer.json()
   if (mine !== pin) return
@@ -598,6 +602,29 @@ function overTime(rows, columns) {
   const x = [time(rows[0]), time(rows[rows.length - 1])]
   return chart(series, { x: x[0] === x[1] ? [x[0] - 4e8, x[1] + 4e8] : x, y: [Math.min(0, ...all), Math.max(0.2, ...all)], ticks: [[x[0], rows[0].date.slice(0, 10)], [x[1], rows.length > 1 ? rows[rows.length - 1].date.slice(0, 10) : ""]], label: "Time series" }) +
     `<p class="soft">${columns.map(([title, , colour]) => `<i class="key" style="background:${colour}"></i>${title}`).join(" ")}</p>`
+}
+
+/** Every test of the chain at the chosen pixel, with value and threshold. */
+async function explained(x, y) {
+  $("explain").innerHTML = '<p class="soft">Making the tests again …</p>'
+  const mine = pin, product = products.get(state.views[0].product)
+  const answer = await fetch(`/api/compare/explain/${product.id}?x=${x}&y=${y}`)
+  const found = await answer.json()
+  if (mine !== pin) return
+  if (!answer.ok) { $("explain").innerHTML = `<p class="soft">Not explained: ${escape(found.detail)}</p>`; return }
+  const number = (v) => v === null ? "?" : typeof v === "boolean" ? (v ? "yes" : "no") : +v.toFixed(4)
+  let step = ""
+  const rows = found.tests.map((test) => {
+    const head = test.step === step ? "" : `<tr class="step"><td colspan="3">${escape(test.step.replaceAll("_", " "))}</td></tr>`
+    step = test.step
+    const verdict = !test.applied ? "–" : !test.comparison ? "" : test.passed ? "yes" : "no"
+    const limit = test.comparison ? `${escape(test.comparison)} ${number(test.threshold)}` : ""
+    return `${head}<tr class="${test.applied ? verdict : "idle"}"><td>${escape(test.test)}${test.note ? ` <span class="soft">${escape(test.note)}</span>` : ""}</td>` +
+      `<td>${number(test.value)} ${limit} ${escape(test.unit)}</td><td>${verdict}</td></tr>`
+  }).join("")
+  const remarks = [...found.differences, ...found.missing].map((text) => `<p class="refused">${escape(text)}</p>`).join("")
+  $("explain").innerHTML = `<h2>Why <small>${escape(product.day)} ${escape(product.version)}, column ${found.col}, row ${found.row}</small></h2>` +
+    `<p>${escape(found.summary)}</p>${remarks}<details open><summary>Tests, value and threshold</summary><table class="tests"><tbody>${rows}</tbody></table></details>`
 }
 
 // ---------------------------------------------------------------- areas
