@@ -46,6 +46,7 @@ BARS = {
     "low_memory_peak_mb": Bar("peak memory, low-memory mode [MB]", 1000),
     "cold_cpu": Bar("first run of a fresh install over a warm one [CPU s]", 10),
     "cloudy_cpu": Bar("more than 90 % cloud, found and stopped [CPU s]", 10),
+    "backward_cpu": Bar("eight later dates run backward, over one nominal date [CPU s]", 60),
     "correction": Bar("gas, scattering, adjacency, slope of ten bands, wall [s]", 25),
     "aot": Bar("AOT inversion of a date with a past, wall [s]", 5),
     "pair_gain": Bar("two tiles at once against one after the other", 1.8, least=True),
@@ -58,6 +59,7 @@ def tile(
     *,
     dem: Path | None = None,
     cloudy: Path | None = None,
+    backward: bool = False,
     pair: bool = False,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -72,7 +74,9 @@ def tile(
     dem : Path, optional
         Terrain model.
     cloudy : Path, optional
-        A Level-1C package with more than 90 % of cloud, for what it costs to refuse it.
+        A Level-1C package with more than 90 % of cloud, for what it costs to refuse it; simulated with the tile.
+    backward : bool
+        Also start the tile from as many later dates as the version takes: the same image under other dates.
     pair : bool
         Also run the tile on two processes at once, with half of the threads each.
     threads : int, optional
@@ -94,7 +98,8 @@ def tile(
         if package is None:
             from .simulation import simulate
 
-            package = simulate(folder / "l1c", tile="31TCJ", dates=1, size=size)[0]
+            package, overcast = simulate(folder / "l1c", tile="31TCJ", dates=2, size=size, overcast=(1,))
+            cloudy = cloudy or overcast
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
         terrain = folder / "terrain"  # kept from the first run on, as a centre does
         terrain.mkdir()
@@ -123,6 +128,9 @@ def tile(
         if cloudy is not None:
             parts["cloudy"] = _measured([partial(_chain, cloudy, dem, terrain, threads, folder / "cloudy", False)])
             figures["cloudy_cpu"] = parts["cloudy"]["cpu"]
+        if backward:
+            parts["backward"] = _measured([partial(_backward, package, dem, terrain, threads)])
+            figures["backward_cpu"] = parts["backward"]["cpu"]
         if pair:
             one = partial(_chain, package, dem, terrain, max(1, threads // 2))
             parts["pair"] = _measured([partial(one, folder / name, False) for name in ("one", "two")])
@@ -231,6 +239,21 @@ def _correct(package: Path, dem: Path | None, terrain: Path, threads: int) -> di
     return found.seconds | {"full resolution": time.perf_counter() - start}
 
 
+def _backward(package: Path, dem: Path | None, terrain: Path, threads: int) -> dict[str, float]:
+    """What a backward start adds to a date: libraries are loaded already, the first date itself is left out."""
+    from .production.processor import granule, look_back
+    from .versions import parameters
+
+    numbers, first = parameters(CURRENT), granule([package], None)
+    days = range(5, 5 + 5 * numbers.backward_dates, 5)
+    later = [partial(replace, first, sensing=first.sensing + timedelta(days=n)) for n in days]
+    before = time.process_time()
+    composite, told = look_back(first, later, numbers, dem, terrain, threads)
+    if composite is None or told["backward"].count(",") + 1 != len(later):
+        raise RuntimeError(f"the later dates did not serve: {told}")
+    return {"cpu": time.process_time() - before}
+
+
 def _child(work: Callable[[], dict[str, float]], answer: Connection) -> None:
     start = time.perf_counter()
     steps = work()
@@ -274,6 +297,7 @@ _PARTS = {
     "chain": "chain, warm",
     "low_memory": "chain, low memory",
     "cloudy": "too much cloud",
+    "backward": "eight dates backward",
     "pair": "two tiles at once",
 }
 

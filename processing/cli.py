@@ -415,6 +415,7 @@ def bench_tile(
     size: Annotated[int, typer.Option(help="Pixels at 10 m of the simulated tile.")] = 10980,
     dem: Annotated[Path | None, typer.Option(help="Terrain model.")] = None,
     cloudy: Annotated[Path | None, typer.Option(help="A package with more than 90 % cloud.")] = None,
+    backward: Annotated[bool, typer.Option(help="Also a start from eight later dates.")] = False,
     pair: Annotated[bool, typer.Option(help="Also two tiles at once against one after the other.")] = False,
     compare: Annotated[Path | None, typer.Option(help="JSON of an earlier run, shown beside.")] = None,
     as_json: Json = False,
@@ -428,7 +429,7 @@ def bench_tile(
             earlier = json.loads(compare.read_text())
         except (OSError, ValueError) as error:
             raise typer.BadParameter(f"{compare}: {error}", param_hint="--compare") from None
-    figures = tile(l1c, size, dem=dem, cloudy=cloudy, pair=pair)
+    figures = tile(l1c, size, dem=dem, cloudy=cloudy, backward=backward, pair=pair)
     typer.echo(json.dumps(figures, indent=2) if as_json else table(figures, earlier))
 
 

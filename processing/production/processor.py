@@ -174,7 +174,7 @@ def correct(
     began: dict[str, str] = {}
     back = time.perf_counter()
     if composite is None and later:
-        composite, began = _look_back(source, later, numbers, dem, terrain_cache, threads)
+        composite, began = look_back(source, later, numbers, dem, terrain_cache, threads)
     back = time.perf_counter() - back
     around = _around(source, numbers, dem, terrain_cache)
     l2a = _overcast(source, around, composite, numbers)
@@ -248,7 +248,7 @@ def _overcast(source: l1c.Granule, around: Ancillary, composite: Composite | Non
     return chain.overcast(source.thin(around), composite, numbers)
 
 
-def _look_back(
+def look_back(
     first: l1c.Granule,
     later: Sequence[Callable[[], l1c.Granule]],
     numbers: Parameters,
