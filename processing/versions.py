@@ -111,6 +111,9 @@ class Parameters:
     #: Haze all over the image: the quantile of the rise that is taken off, and the most that is; 0: none. [-]
     cloud_haze_quantile: float = 0.10
     cloud_max_haze: float = 0.0
+    #: A cloud covers in the red at least so much (first) of what it covers in the blue, both as a veil of reflectance
+    #: (second); haze covers half. 0: not looked at. [-]
+    cloud_veil: tuple[float, float] = (0.0, 0.65)
     #: The thinnest clouds need so much less. [-]
     cloud_extension_delta: float = 0.005
     #: Extension components are dropped from this share of correlated pixels. [-]
@@ -302,6 +305,7 @@ _V2_0 = replace(
     cloud_dilation=180.0,
     cloud_vapour=(0.75, 0.85),
     cloud_max_haze=0.03,
+    cloud_veil=(0.65, 0.65),
     shadow_bands=("B4", "B8A", "B11"),
     shadow_heights=(0.0, 12000.0, 250.0),
     shadow_ratio=(1.5, 1.0),

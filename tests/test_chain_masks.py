@@ -385,6 +385,19 @@ def test_haze_all_over_is_no_cloud_and_a_cloud_in_it_is() -> None:
     assert multi_temporal.detect(thick, 1, past(old, 1), valid, snow, V2_0)[0].all()
 
 
+def test_a_thin_cloud_is_grey_and_haze_is_blue() -> None:
+    shape = (1, 40)
+    dark = {"B1": 0.03, "B2": 0.04, "B4": 0.05, "B8A": 0.3}
+    old = {band: np.full(shape, value, np.float32) for band, value in dark.items()}
+    valid, snow, here = np.ones(shape, bool), np.zeros(shape, bool), np.arange(40) < 10
+    for red, expected in ((1.0, True), (0.5, False)):
+        veil = {"B1": 0.1, "B2": 0.08, "B4": 0.1 * red, "B8A": 0.05 * red}
+        new = {b: (value + here * veil[b] * (0.65 - value)).astype(np.float32) for b, value in old.items()}
+        assert multi_temporal.detect(new, 1, past(old, 1), valid, snow, V1_4)[0].any()
+        found, _ = multi_temporal.detect(new, 1, past(old, 1), valid, snow, V2_0)
+        assert_array_equal(found, here[None] & expected)
+
+
 def test_a_town_is_no_cloud_for_v2_0_on_the_first_date() -> None:
     """Seen with the vapour that lies above the ground: in this scene it does over all that is bright."""
     roofs = dict.fromkeys(scenes.VEGETATION, 0.4) | {"B11": 0.3, "B12": 0.25}

@@ -85,6 +85,13 @@ def detect(
         parameters.cloud_red_blue_factor * rise,
         tested,
     )
+    least_white, cover = parameters.cloud_veil
+    if least_white:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            veil = red_rise / (cover - past["B4"]), rise / (cover - past_blue)
+        white &= recorder.test(
+            name, f"cover in B4, against that in {band}: grey, not haze", veil[0], ">", least_white * veil[1], tested
+        )
     clouds = tested & white & recorder.test(name, f"{shown}, the limit grown with the age", local, ">", least, tested)
     lower = least - np.float32(parameters.cloud_extension_delta)
     candidates = tested & white & recorder.test(name, f"{shown}, for the thinnest clouds", local, ">", lower, tested)
