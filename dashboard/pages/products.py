@@ -471,5 +471,6 @@ def _facts(detail: queries.Detail) -> str:
         name = escape(detail.previous)
         before = f'<p class="soft">Composite of <a href="/products?product={name}">{name}</a></p>'
     name = escape(product.identifier)
-    files = f'<p class="soft"><a href="/products/{name}/files">Files of this product</a></p>'
+    links = f'<a href="/products/{name}/files">Files of this product</a> · <a href="/compare?left={name}">Compare</a>'
+    files = f'<p class="soft">{links}</p>'
     return kpis(figures) + absent + before + files
