@@ -89,6 +89,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     """All plain routes of the web."""
     routes = APIRouter()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
+    lookups = ThreadPoolExecutor(1, thread_name_prefix="lookups")
 
     @lru_cache(maxsize=4096)
     def look_up(identifier: str, period: int) -> queries.Folder | None:
@@ -139,8 +140,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     ) -> Response:
         """A tile of either lattice, from the cache where it is there."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(pool, folder, product)
-        second = await loop.run_in_executor(pool, folder, look.second) if look.second else None
+        found = await loop.run_in_executor(lookups, folder, product)
+        second = await loop.run_in_executor(lookups, folder, look.second) if look.second else None
         z, x, y = place
         known = layer in tiles.LAYERS and tiles.LAYERS[layer].pair == (second is not None)
         if not known or not 0 <= z <= (MERCATOR_LAST if xyz else tiles.LAST) or x < 0 or y < 0:
@@ -161,7 +162,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         roots = [settings.archive / one.path for one in (found, second) if one]
-        for root in roots:
+        for root in roots if etag not in kept else ():
             if any(tiles.find(root, ending) is None for ending in files):
                 raise HTTPException(404, f"{root.name} has no {layer}: one of {', '.join(files)} is missing")
 
@@ -171,7 +172,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             return tiles.tile(roots[0], layer, z, x, y, look.style, *roots[1:])
 
         try:
-            image = await loop.run_in_executor(pool, kept.get, etag, draw)
+            # What is kept needs no thread: it would wait there behind tiles that are drawn.
+            image = kept.get(etag, draw) if etag in kept else await loop.run_in_executor(pool, kept.get, etag, draw)
         except ProductError as fault:
             await loop.run_in_executor(pool, damaged, roots[0], fault)
             raise HTTPException(500, str(fault)) from fault

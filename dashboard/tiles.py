@@ -380,6 +380,9 @@ class Kept:
         self._tiles: OrderedDict[str, bytes | None] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._tiles
+
     def get(self, key: str, draw: Callable[[], bytes | None]) -> bytes | None:
         """The tile `key`; drawn if it isn't there."""
         with self._lock:
