@@ -188,16 +188,18 @@ def _near_zero(counts: np.ndarray) -> np.ndarray:
     return np.logical_or.reduce([zero[i : i + rows, j : j + cols] for i in range(5) for j in range(5)])
 
 
-def test_real_images_thinned_are_the_means_of_their_pixels(t33twm_small: Path) -> None:
+@pytest.mark.parametrize("version", ["V1_4", "V2_0"])
+def test_real_images_thinned_are_the_means_of_their_pixels(t33twm_small: Path, version: str) -> None:
     """Within 0.002 of reflectance (rms) of the cell means of all pixels, clouds included."""
     (granule,) = granules(next(t33twm_small.glob("S2A*20230818T100031*.SAFE")))
-    shape = granule.grid.shape(240)
+    numbers = parameters(version)
+    shape = granule.grid.shape(numbers.coarse_resolution)
     around = Ancillary(np.zeros(shape, np.float32), 0.3, {})
-    whole = subsampling.reduce(granule.scene(around), V1_4)
-    with granule.thinned(1) as scene_with:
+    whole = subsampling.reduce(granule.scene(around), numbers)
+    with granule.thinned(1, numbers.coarse_resolution) as scene_with:
         scene = scene_with(around)
         assert scene.spacing["B2"] > 1
-        thin = subsampling.reduce(scene, V1_4)
+        thin = subsampling.reduce(scene, numbers)
     assert_array_equal(thin.observed, whole.observed)
     for band in COARSE:
         difference = (thin.toa[band] - whole.toa[band])[thin.observed]

@@ -213,13 +213,15 @@ class Granule:
         with decoding.ahead(rasters.counts, parts, masks, threads, spill) as kept:
             yield lambda ancillary: replace(self._scene(ancillary, rasters), counts=kept)
 
-    def thin(self, ancillary: Ancillary, distance: int | None = None) -> Scene:
+    def thin(self, ancillary: Ancillary, cell: int, distance: int | None = None) -> Scene:
         """A scene for the coarse grid alone: its images decoded at a reduced resolution, each time they are asked for.
 
         Saturated pixels are known only where the counts themselves tell.
 
         Parameters
         ----------
+        cell : int
+            Of the coarse grid, a whole number of samples. [m]
         distance : int, optional
             Of its samples, at most; else those of `THINNED`. [m]
 
@@ -229,23 +231,27 @@ class Granule:
             As of `scene`.
         """
         distances = dict.fromkeys(COARSE, distance) if distance else THINNED
-        rasters, spacing = _Rasters(self._sources), self._spacing(distances)
+        rasters, spacing = _Rasters(self._sources), self._spacing(distances, cell)
         return self._thin(
             ancillary, rasters, spacing, Strips(self._samples(spacing), partial(rasters.samples, spacing))
         )
 
     @contextmanager
-    def thinned(self, threads: int) -> Iterator[Callable[[Ancillary], Scene]]:
+    def thinned(self, threads: int, cell: int) -> Iterator[Callable[[Ancillary], Scene]]:
         """`thin` as `decoded` is to `scene`: once, by threads of its own, beginning now."""
-        rasters, spacing = _Rasters(self._sources), self._spacing(THINNED)
+        rasters, spacing = _Rasters(self._sources), self._spacing(THINNED, cell)
         parts = {band: [slice(0, height)] for band, height in self._samples(spacing).items()}
         with decoding.ahead(partial(rasters.samples, spacing), parts, [], threads, None) as kept:
             yield lambda ancillary: self._thin(ancillary, rasters, spacing, kept)
 
-    def _spacing(self, distances: Mapping[str, int]) -> dict[str, int]:
+    def _spacing(self, distances: Mapping[str, int], cell: int) -> dict[str, int]:
         package, files = self._sources[0].package, self._sources[0].images
         bands = sorted(COARSE, key=lambda band: -BANDS[band].resolution)
-        return {b: images.spacing(package, files[b], max(1, distances[b] // BANDS[b].resolution)) for b in bands}
+        most = {}
+        for band in bands:
+            pixels = cell // BANDS[band].resolution
+            most[band] = max(1, min(distances[band] // BANDS[band].resolution, pixels & -pixels))  # a power of 2 in it
+        return {band: images.spacing(package, files[band], most[band]) for band in bands}
 
     def _samples(self, spacing: Mapping[str, int]) -> dict[str, int]:
         return {band: -(-self.grid.shape(BANDS[band].resolution)[0] // step) for band, step in spacing.items()}

@@ -243,9 +243,9 @@ def _around(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_
 
 def _overcast(source: l1c.Granule, around: Ancillary, composite: Composite | None, numbers: Parameters) -> L2A | None:
     """The outcome of a date that is nearly all cloud, found before it is decoded; else None."""
-    if not chain.may_be_overcast(source.thin(around, numbers.coarse_resolution), numbers):
+    if not chain.may_be_overcast(source.thin(around, numbers.coarse_resolution, numbers.coarse_resolution), numbers):
         return None
-    return chain.overcast(source.thin(around), composite, numbers)
+    return chain.overcast(source.thin(around, numbers.coarse_resolution), composite, numbers)
 
 
 def look_back(
@@ -267,7 +267,7 @@ def look_back(
             source = opened()
             if source.grid != first.grid:
                 raise L1CError(source.path, f"lies on {source.grid}, the first date on {first.grid}")
-            with source.thinned(threads) as scene_with:
+            with source.thinned(threads, numbers.coarse_resolution) as scene_with:
                 before, composite = (
                     composite,
                     chain.look_back(scene_with(_around(source, numbers, dem, terrain_cache)), composite, numbers),
