@@ -364,8 +364,8 @@ VERSIONS: dict[str, Version] = {
             "(V1_4: 0.033), and 99.8 % of the pixels are within 5 % + 0.005 in every band (V1_4: 97.5 % in B2). "
             "Masks are found at 120 m and grown by 180 m. A shadow must darken red, near and short-wave infrared "
             "alike; roofs and bright soils are told from clouds by the water vapour above them, thin clouds from haze "
-            "by its colour. On simulated series cloud accuracy is 0.980 (V1_4: 0.933) and shadow F1 0.94 (0.73), with "
-            "an eighth of the false shadows.",
+            "by its colour. On a simulated series cloud accuracy is 0.980 (V1_4: 0.933) and shadow F1 0.94 (0.73), "
+            "with an eighth of the false shadows.",
         ),
     )
 }
