@@ -112,7 +112,7 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda header: header.update(format=7), "form 7, not 2"),
+        (lambda header: header.update(format=7), "form 7, not 3"),
         (lambda header: header["grid"].update(width=9999), "on a grid of"),
         (lambda header: header.update(stack_days=[1]), "1 dates for a stack of 2"),
         (lambda header: header.pop("tile"), "is damaged: 'tile'"),
@@ -172,3 +172,11 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="can't be written"):
         product.save_state(STATE, tmp_path / "file" / "state.npz")
+
+
+def test_evidence_of_another_form_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    product.save_state(STATE, path)
+    rewritten(path, lambda header: header.update(format=2))
+    with pytest.raises(StateError, match="form 2, not 3"):
+        product.load_evidence(path)

@@ -21,7 +21,7 @@ from ..scene import Composite, Evidence, Grid
 from . import disk
 
 #: Number of the file's form, raised when it changes.
-FORMAT = 2
+FORMAT = 3
 HEADER = "header.json"
 #: Folder of the evidence inside the file.
 EVIDENCE = "evidence"
@@ -114,9 +114,7 @@ def _read(file: Path | IO[bytes], path: Path) -> Composite:
     """`path` names the file in errors."""
     try:
         with zipfile.ZipFile(file) as archive:
-            header = json.loads(archive.read(HEADER))  # the archive checks each member's CRC
-            if header["format"] != FORMAT:
-                raise StateError(path, f"is a state of form {header['format']}, not {FORMAT}")
+            header = _header(archive, path)
             rasters: dict[str, Any] = {name: _array(archive, name) for name in RASTERS}
             for kind in BY_BAND:
                 rasters[kind] = {band: _array(archive, f"{kind}/{band}") for band in header["bands"][kind]}
@@ -127,7 +125,7 @@ def _read(file: Path | IO[bytes], path: Path) -> Composite:
                 resolution=header["resolution"],
                 sensing=datetime.fromisoformat(header["sensing"]),
                 stack_days=tuple(header["stack_days"]),
-                backward=header.get("backward", False),
+                backward=header["backward"],
                 **rasters,
             )
     except FileNotFoundError:
@@ -144,11 +142,12 @@ def load_evidence(path: Path) -> Evidence | None:
     Raises
     ------
     StateError
-        If the file is missing or damaged.
+        If the file is missing, damaged or of another form.
     """
     found: dict[str, Any] = {}
     try:
         with zipfile.ZipFile(path) as archive:
+            _header(archive, path)
             for member in archive.namelist():
                 if member == BACKWARD:
                     found["backward"] = _read(io.BytesIO(archive.read(BACKWARD)), path)
@@ -169,6 +168,13 @@ def load_evidence(path: Path) -> Evidence | None:
         raise StateError(path, "is not there") from None
     except _DAMAGE as error:
         raise StateError(path, f"is damaged: {error}") from error
+
+
+def _header(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    header: dict[str, Any] = json.loads(archive.read(HEADER))  # the archive checks each member's CRC
+    if header["format"] != FORMAT:
+        raise StateError(path, f"is a state of form {header['format']}, not {FORMAT}")
+    return header
 
 
 def _leaves(evidence: Evidence) -> Iterator[tuple[str, NDArray[Any]]]:
