@@ -1,11 +1,15 @@
-"""What the chain needs to know beside the image: terrain and ozone, each with where it came from."""
+"""What the chain needs to know beside the image, each with where it came from.
+
+Terrain, ozone, the pressure of the air, what the aerosol is made of.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,10 +26,12 @@ from rasterio.merge import merge
 from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
 from processing.errors import AncillaryError
-from processing.scene import TERRAIN_RESOLUTION, Ancillary, Grid
+from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Ancillary, Grid
 from processing.versions import Parameters
 
 log = logging.getLogger(__name__)
+# GDAL asks for a name of every parameter of ECMWF's own tables; its number is all that is read of it.
+logging.getLogger("rasterio._err").addFilter(lambda record: "local use section" not in record.getMessage())
 
 #: Files that are taken from a folder of terrain models.
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".hgt", ".bil", ".asc", ".dt0", ".dt1", ".dt2", ".jp2")
@@ -35,6 +41,17 @@ CACHE_FORMAT = 1
 DOBSON = 2.1415e-5
 #: Total ozone outside of this is an error of the file. [DU]
 OZONE_RANGE = (50.0, 700.0)
+#: Pressure at the sea outside of this is an error of the file. [hPa]
+PRESSURE_RANGE = (870.0, 1085.0)
+#: No air is so thick: such a forecast is in error. [-]
+AOT_LIMIT = 10.0
+#: How GDAL names the parameters of ECMWF's table 210, and those of AOT at 550 nm.
+CAMS_PARAMETER = re.compile(r"var(\d+) of table 210 of center ECMWF")
+CAMS_TOTAL, CAMS_SULPHATE = 207, 212
+#: Model of the tables that stands for each of CAMS's species: sea salt, dust, organic matter, black carbon, sulphate.
+#: 6S's dust-like component absorbs far more than dust does where it was measured (single scattering albedo 0.73 against
+#: 0.92 to 0.97, Dubovik et al., J. Atmos. Sci. 59, 2002); its desert model does not (0.97). No table knows humidity.
+CAMS_SPECIES = {208: "oceanic", 209: "desert", 210: "watersoluble", 211: "soot", CAMS_SULPHATE: "watersoluble"}
 #: No ground lies outside of this: such a model is not in metres. [m]
 ALTITUDE_RANGE = (-500.0, 9000.0)
 
@@ -63,10 +80,11 @@ def ancillary(
     dem: Path | None = None,
     *,
     ecmwf: bytes | None = None,
+    cams: bytes | None = None,
     default_ozone: float = Parameters.default_ozone,
     cache: Path | None = None,
 ) -> Ancillary:
-    """Terrain and ozone of one scene.
+    """What is known of one scene beside its image.
 
     Parameters
     ----------
@@ -78,7 +96,10 @@ def ancillary(
         Terrain model: a raster in any projection, or a folder of them; where they overlap, the first by name that
         has data counts. [m] Without one the tile is flat, at sea level, and has no slopes.
     ecmwf : bytes, optional
-        The forecast that comes with the Level-1C (`Granule.ecmwf`).
+        The forecast that comes with the Level-1C (`Granule.ecmwf`): ozone and pressure. Without it, or where it is of
+        no use, the default and the standard atmosphere.
+    cams : bytes, optional
+        The forecast of the aerosol (`Granule.cams`).
     default_ozone : float
         Ozone where the forecast is missing or has none. [cm atm]
     cache : Path, optional
@@ -95,13 +116,24 @@ def ancillary(
     else:
         altitude, fine, void = _terrain(grid, resolution, dem, cache)
         altitude_origin = dem.name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
-    ozone, ozone_origin = default_ozone, "default"
+    ozone, pressure, aerosol = default_ozone, STANDARD_PRESSURE, None
+    origin = {"altitude": altitude_origin, "ozone": "default", "pressure": "standard atmosphere"}
+    origin["aerosol_model"] = "no CAMS file in the L1C"
     if ecmwf is not None:
         try:
-            ozone, ozone_origin = _ozone(grid, ecmwf), "ECMWF in the L1C"
+            ozone, origin["ozone"] = _ozone(grid, ecmwf), "ECMWF in the L1C"
         except ValueError as error:
-            ozone_origin = f"default ({error})"
-    return Ancillary(altitude, ozone, {"altitude": altitude_origin, "ozone": ozone_origin}, fine)
+            origin["ozone"] = f"default ({error})"
+        try:
+            pressure, origin["pressure"] = _pressure(grid, ecmwf), "ECMWF in the L1C"
+        except ValueError as error:
+            origin["pressure"] = f"standard atmosphere ({error})"
+    if cams is not None:
+        try:
+            aerosol, origin["aerosol_model"] = _aerosol(grid, cams), "CAMS in the L1C"
+        except ValueError as error:
+            origin["aerosol_model"] = str(error)
+    return Ancillary(altitude, ozone, origin, fine, pressure, aerosol)
 
 
 def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terrain:
@@ -259,6 +291,39 @@ def _pixel(grid: Grid, model: rasterio.DatasetReader) -> float:
     return float(1000 / pixels_per_km)
 
 
+@contextmanager
+def _forecast(grid: Grid, content: bytes, name: str) -> Iterator[tuple[rasterio.DatasetReader, tuple[float, float]]]:
+    """A forecast of the Level-1C, and the middle of the tile in its longitude and latitude.
+
+    Raises
+    ------
+    ValueError
+        With the reason, if it can't be read or is of another place.
+    """
+    (lon,), (lat,) = transform(grid.crs, "EPSG:4326", [grid.west + grid.width / 2], [grid.north - grid.height / 2])
+    if not content:
+        raise ValueError(f"the {name} file of the L1C is empty")
+    try:
+        with MemoryFile(content) as memory, memory.open(driver="GRIB") as forecast:
+            left, bottom, right, top = forecast.bounds
+            # a tile at the antimeridian may count its longitudes on the other side
+            places = [v for v in (lon, lon + 360, lon - 360) if left <= v <= right]
+            if not places or not bottom <= lat <= top:
+                raise ValueError(f"the {name} file of the L1C is of another place")
+            yield forecast, (places[0], lat)
+    except RasterioError as error:
+        raise ValueError(f"the {name} file of the L1C can't be read") from error
+
+
+def _at_tile(grid: Grid, ecmwf: bytes, element: str, words: str) -> float:
+    """Value in the middle of the tile of the first layer of an ECMWF forecast with an element, in its unit."""
+    with _forecast(grid, ecmwf, "ECMWF") as (forecast, place):
+        layers = [i for i in forecast.indexes if forecast.tags(i).get("GRIB_ELEMENT") == element]
+        if not layers:
+            raise ValueError(f"no {words} in the ECMWF file of the L1C")
+        return float(next(iter(forecast.sample([place], indexes=layers[0])))[0])
+
+
 def _ozone(grid: Grid, ecmwf: bytes) -> float:
     """Total ozone in the middle of the tile. [cm atm]
 
@@ -267,24 +332,45 @@ def _ozone(grid: Grid, ecmwf: bytes) -> float:
     ValueError
         With the reason, if the forecast holds none that can be used.
     """
-    (lon,), (lat,) = transform(grid.crs, "EPSG:4326", [grid.west + grid.width / 2], [grid.north - grid.height / 2])
-    if not ecmwf:
-        raise ValueError("the ECMWF file of the L1C is empty")
-    try:
-        with MemoryFile(ecmwf) as memory, memory.open(driver="GRIB") as forecast:
-            layers = [i for i in forecast.indexes if forecast.tags(i).get("GRIB_ELEMENT") == "TCO3"]
-            if not layers:
-                raise ValueError("no total ozone in the ECMWF file of the L1C")
-            # a tile at the antimeridian may count its longitudes on the other side
-            places = [
-                (v, lat) for v in (lon, lon + 360, lon - 360) if forecast.bounds.left <= v <= forecast.bounds.right
-            ]
-            if not places or not forecast.bounds.bottom <= lat <= forecast.bounds.top:
-                raise ValueError("the ECMWF file of the L1C is of another place")
-            column = float(next(iter(forecast.sample(places[:1], indexes=layers[0])))[0])
-    except RasterioError as error:
-        raise ValueError("the ECMWF file of the L1C can't be read") from error
-    dobson = column / DOBSON
+    dobson = _at_tile(grid, ecmwf, "TCO3", "total ozone") / DOBSON
     if not OZONE_RANGE[0] <= dobson <= OZONE_RANGE[1]:
         raise ValueError(f"the ECMWF file of the L1C says {dobson:.4g} DU")
     return dobson / 1000
+
+
+def _pressure(grid: Grid, ecmwf: bytes) -> float:
+    """Mean sea level pressure in the middle of the tile. [hPa]; errors as `_ozone`."""
+    pressure = _at_tile(grid, ecmwf, "MSL", "pressure") / 100
+    if not PRESSURE_RANGE[0] <= pressure <= PRESSURE_RANGE[1]:
+        raise ValueError(f"the ECMWF file of the L1C says {pressure:.4g} hPa")
+    return pressure
+
+
+def _aerosol(grid: Grid, cams: bytes) -> dict[str, float]:
+    """Models of the tables with their shares of the AOT over the tile, from the AOT of CAMS's species.
+
+    The file is CAMS's forecast at the time of sensing, on a grid as large as the tile: its mean counts.
+
+    Raises
+    ------
+    ValueError
+        With the reason, if the forecast holds no composition that can be used.
+    """
+    with _forecast(grid, cams, "CAMS") as (forecast, _):
+        found: dict[int, float] = {}
+        for i in forecast.indexes:
+            number = CAMS_PARAMETER.match(forecast.tags(i).get("GRIB_ELEMENT", ""))
+            if number:
+                found[int(number[1])] = float(forecast.read(i, masked=True, out_dtype=np.float64).mean())
+    missing = sorted((CAMS_SPECIES.keys() | {CAMS_TOTAL}) - found.keys())
+    if missing:
+        raise ValueError(f"the CAMS file of the L1C lacks the AOT of parameters {', '.join(map(str, missing))}")
+    aot = dict.fromkeys(CAMS_SPECIES.values(), 0.0)
+    for parameter, model in CAMS_SPECIES.items():
+        aot[model] += found[parameter] if found[parameter] > 0 else 0.0
+    # Nitrate and ammonium are in the total alone; they draw water and scatter as sulphate does.
+    aot[CAMS_SPECIES[CAMS_SULPHATE]] += max(found[CAMS_TOTAL] - sum(aot.values()), 0.0)
+    total = sum(aot.values())
+    if not 0 < total < AOT_LIMIT:
+        raise ValueError(f"the CAMS file of the L1C says an AOT of {total:.4g}")
+    return {model: value / total for model, value in aot.items()}

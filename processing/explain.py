@@ -314,6 +314,7 @@ def _decoded(
             numbers.coarse_resolution,
             dem,
             ecmwf=source.ecmwf(),
+            cams=source.cams(),
             default_ozone=numbers.default_ozone,
             cache=terrain_cache,
         )

@@ -25,6 +25,8 @@ SATURATED_COUNTS = 65535
 
 #: Pixels of `Ancillary.terrain`: terrain models of the whole Earth have some 30 m. [m]
 TERRAIN_RESOLUTION = 20
+#: Pressure at the sea in the standard atmosphere. [hPa]
+STANDARD_PRESSURE = 1013.25
 
 
 def day_of(sensing: datetime) -> int:
@@ -163,12 +165,18 @@ class Ancillary:
         Per quantity (``altitude``, ``ozone``, ...) a short name of its source, for the product's metadata.
     terrain : (row, col) float32 or None
         Altitude every `TERRAIN_RESOLUTION`, from which the slopes are taken; None without a terrain model. [m]
+    pressure : float
+        Of the air, reduced to the sea's level. [hPa]
+    aerosol : dict of str to float, or None
+        Models of the tables with their shares of the AOT, as a forecast has them; None without one.
     """
 
     altitude: NDArray[np.float32]
     ozone: float
     origin: Mapping[str, str]
     terrain: NDArray[np.float32] | None = None
+    pressure: float = STANDARD_PRESSURE
+    aerosol: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def scene(
     days: float = 0.0,
     sun: tuple[float, float] = (35.0, 150.0),
     view: tuple[float, float] = (6.0, 105.0),
-    aot: float = 0.1,
+    aot: float | NDArray[np.floating] = 0.1,
     water_vapour: float = 2.0,
     ozone: float = 0.3,
     altitude: ArrayLike = 200.0,

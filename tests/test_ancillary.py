@@ -1,4 +1,4 @@
-"""Terrain and ozone of a scene."""
+"""Terrain, ozone, pressure and aerosol of a scene."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from rasterio.warp import transform
 
 from processing import ancillary as module
 from processing.ancillary import ancillary
+from processing.atmosphere import MODELS
 from processing.errors import AncillaryError
-from processing.scene import TERRAIN_RESOLUTION, Grid
+from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Grid
 from processing.versions import Parameters
 from tests.l1c_products import COMPACT, OFFSET, OLD, shared
 
@@ -46,7 +47,14 @@ def test_without_a_terrain_model_the_tile_is_flat_and_says_so() -> None:
     assert found.altitude.dtype == np.float32
     assert not found.altitude.any()
     assert found.ozone == Parameters.default_ozone
-    assert found.origin == {"altitude": "flat 0 m (no terrain model)", "ozone": "default"}
+    assert found.pressure == STANDARD_PRESSURE
+    assert found.aerosol is None
+    assert found.origin == {
+        "altitude": "flat 0 m (no terrain model)",
+        "ozone": "default",
+        "pressure": "standard atmosphere",
+        "aerosol_model": "no CAMS file in the L1C",
+    }
 
 
 def test_altitude_is_the_mean_of_each_coarse_pixel(tmp_path: Path) -> None:
@@ -284,6 +292,64 @@ def test_without_ozone_the_default_and_the_reason(content: bytes | None, reason:
 
 
 def test_a_forecast_without_ozone() -> None:
-    aerosol = next(p for p in shared(OFFSET).rglob("AUX_CAMSFO")).read_bytes()
-    found = ancillary(Grid("EPSG:32631", 300_000, 4_900_020, 109_800, 109_800), 240, ecmwf=aerosol)
+    found = ancillary(TOULOUSE, 240, ecmwf=aerosol_forecasts()[0])
     assert found.origin["ozone"] == "default (no total ozone in the ECMWF file of the L1C)"
+    assert found.origin["pressure"] == "standard atmosphere (no pressure in the ECMWF file of the L1C)"
+
+
+# Pressure and aerosol
+
+TOULOUSE = Grid("EPSG:32631", 300_000, 4_900_020, 109_800, 109_800)
+
+
+def aerosol_forecasts() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(shared(OFFSET).parent.rglob("AUX_CAMSFO"))]
+
+
+def test_pressure_of_the_forecast_in_the_product() -> None:
+    found = ancillary(TOULOUSE, 240, ecmwf=forecast(OFFSET))
+    assert found.origin["pressure"] == "ECMWF in the L1C"
+    assert 1027 < found.pressure < 1030  # an anticyclone in January
+
+
+def test_an_unbelievable_pressure_is_named_and_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PRESSURE_RANGE", (1050.0, 1085.0))
+    found = ancillary(TOULOUSE, 240, ecmwf=forecast(OFFSET))
+    assert found.pressure == STANDARD_PRESSURE
+    assert found.origin["pressure"] == "standard atmosphere (the ECMWF file of the L1C says 1028 hPa)"
+
+
+def test_aerosol_of_the_forecast_in_the_product() -> None:
+    # organic matter, sulphate and nitrate of winter; salt of the Atlantic
+    for content, most in zip(aerosol_forecasts(), ("watersoluble", "oceanic"), strict=True):
+        found = ancillary(TOULOUSE, 240, cams=content)
+        assert found.aerosol
+        assert found.origin["aerosol_model"] == "CAMS in the L1C"
+        assert_allclose(sum(found.aerosol.values()), 1)
+        assert set(found.aerosol) <= set(MODELS)
+        assert found.aerosol[most] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"not a GRIB", "the CAMS file of the L1C can't be read"),
+        (b"GRIB and then nothing of it", "the CAMS file of the L1C can't be read"),
+        (b"", "the CAMS file of the L1C is empty"),
+    ],
+)
+def test_without_aerosol_the_reason(content: bytes, reason: str) -> None:
+    found = ancillary(TOULOUSE, 240, cams=content)
+    assert found.aerosol is None
+    assert found.origin["aerosol_model"] == reason
+
+
+def test_a_forecast_of_the_aerosol_elsewhere_cut_or_without_species() -> None:
+    whole = aerosol_forecasts()[0]
+    elsewhere = ancillary(Grid("EPSG:32701", 99_960, 8_200_000, 109_800, 109_800), 240, cams=whole)
+    assert elsewhere.origin["aerosol_model"] == "the CAMS file of the L1C is of another place"
+    cut = ancillary(TOULOUSE, 240, cams=whole[: len(whole) // 2])
+    assert cut.aerosol is None
+    assert cut.origin["aerosol_model"].startswith("the CAMS file of the L1C")
+    weather = ancillary(TOULOUSE, 240, cams=forecast(OFFSET))
+    assert "lacks the AOT of parameters 207, 208, 209, 210, 211, 212" in weather.origin["aerosol_model"]

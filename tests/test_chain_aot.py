@@ -78,6 +78,22 @@ def test_a_first_date_gives_its_aot_by_colours_alone(aot: float, version: str) -
     assert_allclose(state.aot, aot, atol=0.01)
 
 
+def test_an_image_under_more_aerosol_than_the_tables_know_is_refused() -> None:
+    product, state = correct(scenes.scene(green(), CELLS, aot=0.5), None, replace(V1_4, aot_max=0.3))
+    assert (product.status, state) == ("not_valid", None)
+    assert product.origin["reason"] == "AOT above 0.30, where the tables end, in most of what could be read"
+
+
+def test_a_plume_beyond_the_tables_is_filled_in_and_counted() -> None:
+    plume = np.full(CELLS, 0.15)
+    plume[:, :9] = 0.8
+    product, _ = correct(scenes.scene(green(), CELLS, aot=plume), None, replace(V1_4, aot_max=0.5, aot_dark_weight=0.0))
+    assert product.status == "valid"
+    assert product.origin["aot"].startswith("inverted; ")
+    assert product.origin["aot"].endswith(" nodes beyond 0.50 filled in from around")
+    assert filled(product)[:, :6].all()
+
+
 def test_more_aerosol_is_more_aerosol() -> None:
     found = [
         correct(scenes.scene(green(), CELLS, aot=aot), None, V1_4)[0].aot_mean for aot in (0.03, 0.1, 0.25, 0.5, 0.8)

@@ -26,6 +26,7 @@ from processing.atmosphere import gases, tables
 from processing.atmosphere.tables import MODELS
 from processing.bands import BANDS
 from processing.errors import OutOfRange
+from processing.scene import STANDARD_PRESSURE
 
 __all__ = [
     "AOT_DEGREE",
@@ -37,6 +38,7 @@ __all__ = [
     "direct_shares",
     "gas_transmittance",
     "outside",
+    "pressure_altitude",
     "sensor_note",
     "surface_reflectance",
     "toa_reflectance",
@@ -45,12 +47,13 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-#: Where the tables hold, limits included; outside them the answer is NaN. Between 0.5 km below the sea and the sea
-#: the altitude is taken as 0, below an AOT of 0.0001 the atmosphere as Rayleigh's. Relative azimuths are folded.
+#: Where the tables hold, limits included; outside them the answer is NaN. Altitude stands for pressure: below the sea,
+#: to 1140 hPa, the parabola in pressure through the tables' nodes goes on, and 6S confirms it. Below an AOT of 0.0001
+#: the atmosphere is Rayleigh's. Relative azimuths are folded.
 VALID_RANGES: dict[str, tuple[float, float]] = {
     "sun_zenith": (15.0, 75.0),  # Sentinel-2 never sees the sun higher than 16 deg from the zenith [deg]
     "view_zenith": (0.0, 13.92),  # [deg]
-    "altitude_km": (-0.5, 3.0),  # [km]
+    "altitude_km": (-1.0, 3.0),  # [km]
     "aot550": (0.0, 1.05),  # [-]
     "water_vapour": (0.0, 8.0),  # above the target [g cm-2]
     "ozone": (0.0, 0.6),  # above the target [cm atm]
@@ -256,6 +259,25 @@ def sensor_note(sensor: str) -> str | None:
     if sensor in STAND_IN:
         return f"spectral responses of {STAND_IN[sensor]} stand in for those of {sensor}"
     return None
+
+
+def pressure_altitude(altitude: NDArray[np.float32], sea_level_pressure: float) -> NDArray[np.float32]:
+    """Where the standard atmosphere is as heavy as the air at an altitude today.
+
+    Parameters
+    ----------
+    altitude : (...) float32
+        [m]
+    sea_level_pressure : float
+        Pressure as reduced to the level of the sea: pressure changes with altitude as in the standard atmosphere. [hPa]
+
+    Returns
+    -------
+    (...) float32
+        [km]
+    """
+    pressure = tables.relative_pressure(altitude / np.float32(1000)) * (sea_level_pressure / STANDARD_PRESSURE)
+    return np.asarray(tables.altitude_of(pressure), np.float32)
 
 
 def _check_band(band: str) -> None:

@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 
 @njit(nogil=True, cache=True)
 def pressure_weights(altitude: float, nodes: Array, out: Array) -> None:
-    """Weights of a parabola in pressure through three altitudes; `altitude` in km, taken as 0 when below."""
-    p = relative_pressure(max(altitude, 0.0))
+    """Weights of a parabola in pressure through three altitudes; `altitude` in km."""
+    p = relative_pressure(altitude)
     a, b, c = nodes[0], nodes[1], nodes[2]
     out[0] = (p - b) * (p - c) / ((a - b) * (a - c))
     out[1] = (p - a) * (p - c) / ((b - a) * (b - c))

@@ -95,6 +95,11 @@ def relative_pressure(altitude: Any) -> Any:
     return (1.0 - altitude * (6.5 / 288.15)) ** 5.25588
 
 
+def altitude_of(pressure: Any) -> Any:
+    """The inverse of `relative_pressure`. [km]"""
+    return (1.0 - pressure ** (1 / 5.25588)) * (288.15 / 6.5)
+
+
 @lru_cache(maxsize=1)
 def _weights() -> tuple[Array, dict[tuple[str, str], Array]]:
     with np.load(LUT / "band_weights.npz") as file:

@@ -59,7 +59,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     -------
     L2A
         With status ``not_valid`` and the reason in ``origin["reason"]`` when there is nothing to correct: no observed
-        pixel, angles outside the tables, too many clouds, too little of the tile seen so far.
+        pixel, angles outside the tables, too many clouds, more aerosol than the tables know, too little of the tile
+        seen so far.
     Composite or None
         What the next date starts from; None where the state must stay as it was.
 
@@ -80,7 +81,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     image = run(subsampling.reduce, scene, parameters)
     read = run(water_vapour.estimate, image, scene, angles, parameters)
     anywhere, _ = run(water_vapour.fill, read, ~image.observed, parameters)
-    toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere)
+    toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere, parameters)
     reflectance = run(rayleigh.correct, image, scene, angles, anywhere, parameters)
     tested = image.observed & np.isfinite(sum(reflectance.values()))
     known = level2a.outcome(scene, mode, parameters, image, angles, tested)
@@ -102,19 +103,22 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     saturated = image.any_saturated(rayleigh.BANDS)
     usable = clear & ~saturated & ~relief.shadow & ~dilate(snow | water.mask, parameters.aot_dilation)
     covered = known.cloud_percent + known.snow_percent
-    aerosol = run(
-        aerosol_optical_thickness.estimate,
-        image,
-        toa,
-        scene,
-        angles,
-        column,
-        usable,
-        cloudy,
-        covered,
-        past,
-        parameters,
-    )
+    try:
+        aerosol = run(
+            aerosol_optical_thickness.estimate,
+            image,
+            toa,
+            scene,
+            angles,
+            column,
+            usable,
+            cloudy,
+            covered,
+            past,
+            parameters,
+        )
+    except aerosol_optical_thickness.BeyondTables as error:
+        return level2a.refused(known, str(error), run.seconds), None
     aot = aerosol.aot
     bands = rayleigh.BANDS if scene.spacing else level2a.CORRECTED
     coefficients = run(scattering.coefficients, bands, scene, angles, aot, column, parameters)

@@ -22,6 +22,7 @@ from scipy import fft, ndimage
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients
+from processing.chain import air
 from processing.chain.geometry import Geometry
 from processing.chain.resampling import axis, lines
 from processing.scene import NO_DATA_COUNTS, Scene
@@ -98,9 +99,9 @@ def surroundings(
                 band,
                 geometry.sun_zenith,
                 geometry.view_zenith[band],
-                scene.ancillary.altitude / 1000,
+                air.altitude(scene, parameters),
                 aot,
-                parameters.aerosol_model,
+                air.aerosol_model(scene, parameters),
             )
 
         down, up = shares(aot)

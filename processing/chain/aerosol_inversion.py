@@ -180,8 +180,7 @@ def _invert(
                 colours[:n], reds[:n], doubt, blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading,
                 dark, dark_weight, start, low, high, tolerance, steps, a, trial,
             )  # fmt: skip
-            if aot < high:  # at the end of the tables nothing was found
-                out[i, j] = aot
+            out[i, j] = aot if aot < high else np.inf  # at the end of the tables nothing was found
 
 
 def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
@@ -193,7 +192,7 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
     Returns
     -------
     (row, col) float32
-        NaN where neither method has enough samples, or no AOT of the tables fits. [-]
+        NaN where neither method has enough samples, infinite where no AOT of the tables fits. [-]
     """
     step = parameters.aot_step
     rows, cols = samples.spectral.shape

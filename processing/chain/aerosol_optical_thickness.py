@@ -20,11 +20,15 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing import atmosphere
-from processing.chain import adjacency, aerosol_inversion, aerosol_samples, gap_filling
+from processing.chain import adjacency, aerosol_inversion, aerosol_samples, air, gap_filling
 from processing.chain.geometry import Geometry
 from processing.chain.subsampling import Image
 from processing.scene import Composite, Scene
 from processing.versions import Parameters
+
+
+class BeyondTables(Exception):
+    """There is more aerosol than the tables know, so that the image can't be corrected; the text says so."""
 
 
 @dataclass(frozen=True)
@@ -100,19 +104,25 @@ def estimate(
     usable = usable & np.isfinite(blue[..., 0]) & np.isfinite(red[..., 0])
     samples = aerosol_samples.select(toa, blue, red, usable, scene.day, past, parameters)
     nodes = aerosol_inversion.invert(samples, parameters)
+    beyond = int(np.isposinf(nodes).sum())
+    if beyond > np.isfinite(nodes).sum():
+        raise BeyondTables(f"AOT above {parameters.aot_max:.2f}, where the tables end, in most of what could be read")
     found = _opened(np.isfinite(nodes))
     if not found.any():
         origin = f"{name}: too little clear land to read it from"
         return Aerosol(*constant, origin, samples.spectral, samples.temporal)
 
-    smooth = gap_filling.fill(nodes, ~found, parameters.aot_gap_radius)
+    smooth = gap_filling.fill(np.where(found, nodes, np.float32(np.nan)), ~found, parameters.aot_gap_radius)
     smooth = ndimage.gaussian_filter(smooth, parameters.aot_smoothing, mode="nearest")
     step = parameters.aot_step
     row, col = np.indices(shape, dtype=np.float64)
     at = [(row + 0.5) / step - 0.5, (col + 0.5) / step - 0.5]
     aot = ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
     own = np.repeat(np.repeat(found, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
-    return Aerosol(aot.astype(np.float32), ~own, kept, "inverted", samples.spectral, samples.temporal)
+    origin = "inverted"
+    if beyond:
+        origin += f"; {beyond} nodes beyond {parameters.aot_max:.2f} filled in from around"
+    return Aerosol(aot.astype(np.float32), ~own, kept, origin, samples.spectral, samples.temporal)
 
 
 def _against_aot(
@@ -130,10 +140,10 @@ def _against_aot(
         geometry.sun_zenith,
         geometry.view_zenith[band],
         geometry.relative_azimuth(band),
-        scene.ancillary.altitude / 1000,
+        air.altitude(scene, parameters),
         water_vapour,
         scene.ancillary.ozone,
-        parameters.aerosol_model,
+        air.aerosol_model(scene, parameters),
     )
 
 
@@ -156,9 +166,9 @@ def _freed(
         band,
         float(geometry.sun_zenith.mean()),
         float(geometry.view_zenith[band].mean()),
-        float(np.nanmean(scene.ancillary.altitude)) / 1000,
+        float(np.nanmean(air.altitude(scene, parameters))),
         aot,
-        parameters.aerosol_model,
+        air.aerosol_model(scene, parameters),
     )
     known = np.isfinite(terms[..., 0])
     around = adjacency.scattered(np.moveaxis(terms, -1, 0), known, clouds, parameters)

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
+from processing.chain import air
 from processing.chain.geometry import Geometry
 from processing.chain.subsampling import Image
 from processing.scene import Scene
+from processing.versions import Parameters
 
 
 def remove(
@@ -19,6 +21,7 @@ def remove(
     scene: Scene,
     geometry: Geometry,
     water_vapour: NDArray[np.float32],
+    parameters: Parameters,
 ) -> dict[str, NDArray[np.float32]]:
     """Top-of-atmosphere reflectance that would be seen without gases, NaN where unobserved. [-]"""
     found = {}
@@ -28,7 +31,7 @@ def remove(
             band,
             geometry.sun_zenith,
             geometry.view_zenith[band],
-            scene.ancillary.altitude / 1000,
+            air.altitude(scene, parameters),
             water_vapour,
             scene.ancillary.ozone,
         )

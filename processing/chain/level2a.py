@@ -13,7 +13,7 @@ from scipy import ndimage
 from processing import masks
 from processing.atmosphere import sensor_note
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
-from processing.chain import adjacency, resampling, slope_correction
+from processing.chain import adjacency, air, resampling, slope_correction
 from processing.chain.adjacency import Environment, Line
 from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.clouds import Clouds
@@ -99,7 +99,7 @@ def outcome(
     flags = {"sun_glint": bool((angles.sun_glint & tested).any()), "hot_spot": bool((angles.hot_spot & tested).any())}
     if clouds:
         flags["cirrus"] = percent(clouds.high, tested) >= parameters.cirrus_flag_percent
-    origin = dict(scene.ancillary.origin)
+    origin = dict(scene.ancillary.origin) | air.origin(scene, parameters)
     if scene.ancillary.terrain is None:
         origin["flat_reflectance"] = "absent: no terrain model"
     if angles.mean_view:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients
+from processing.chain import air
 from processing.chain.geometry import Geometry
 from processing.scene import Scene
 from processing.versions import Parameters
@@ -41,11 +42,11 @@ def coefficients(
             geometry.sun_zenith,
             geometry.view_zenith[band],
             geometry.relative_azimuth(band),
-            scene.ancillary.altitude / 1000,
+            air.altitude(scene, parameters),
             aot,
             water_vapour,
             scene.ancillary.ozone,
-            parameters.aerosol_model,
+            air.aerosol_model(scene, parameters),
         )
         found[band] = Coefficients(
             *(

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.chain import gap_filling
+from processing.chain import air, gap_filling
 from processing.chain.dilation import dilate
 from processing.chain.geometry import Geometry
 from processing.chain.subsampling import Image
@@ -30,7 +30,7 @@ def estimate(image: Image, scene: Scene, geometry: Geometry, parameters: Paramet
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = image.toa["B9"] / reference
     found = atmosphere.water_vapour(
-        ratio, scene.platform, geometry.sun_zenith, geometry.view_zenith["B9"], scene.ancillary.altitude / 1000
+        ratio, scene.platform, geometry.sun_zenith, geometry.view_zenith["B9"], air.altitude(scene, parameters)
     )
     bright = reference >= parameters.water_vapour_min_reflectance
     return np.where(bright, np.minimum(found, parameters.max_water_vapour), np.nan).astype(np.float32)

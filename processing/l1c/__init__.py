@@ -318,8 +318,21 @@ class Granule:
         L1CError
             If it is there and can't be read.
         """
+        return self._forecast("AUX_ECMWFT")
+
+    def cams(self) -> bytes | None:
+        """The CAMS forecast (GRIB) that comes with the tile from baseline 04.00 on: AOT by species. None if it doesn't.
+
+        Raises
+        ------
+        L1CError
+            If it is there and can't be read.
+        """
+        return self._forecast("AUX_CAMSFO")
+
+    def _forecast(self, kind: str) -> bytes | None:
         source = self._sources[0]
-        names = [n for n in source.package.files(f"{source.folder}/AUX_DATA") if "AUX_ECMWFT" in n]
+        names = [n for n in source.package.files(f"{source.folder}/AUX_DATA") if kind in n]
         return source.package.read(names[0]) if names else None
 
 

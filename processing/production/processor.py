@@ -236,6 +236,7 @@ def _around(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_
         numbers.coarse_resolution,
         dem,
         ecmwf=source.ecmwf(),
+        cams=source.cams(),
         default_ozone=numbers.default_ozone,
         cache=terrain_cache,
     )
