@@ -25,6 +25,7 @@ from rasterio.io import MemoryFile
 from rasterio.merge import merge
 from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
+from processing import glo30
 from processing.errors import AncillaryError
 from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Ancillary, Grid
 from processing.versions import Parameters
@@ -67,11 +68,14 @@ class Terrain(NamedTuple):
         Altitude every `TERRAIN_RESOLUTION`. [m]
     void : float
         Share of the tile without data, taken as sea level. [-]
+    name : str
+        Which model it is.
     """
 
     coarse: NDArray[np.float32]
     fine: NDArray[np.float32]
     void: float
+    name: str
 
 
 def ancillary(
@@ -94,7 +98,8 @@ def ancillary(
         Of the coarse grid. [m]
     dem : Path, optional
         Terrain model: a raster in any projection, or a folder of them; where they overlap, the first by name that
-        has data counts. [m] Without one the tile is flat, at sea level, and has no slopes.
+        has data counts. [m] `glo30.NAME`: Copernicus GLO-30, fetched. Without one the tile is flat, at sea level, and
+        has no slopes.
     ecmwf : bytes, optional
         The forecast that comes with the Level-1C (`Granule.ecmwf`): ozone and pressure. Without it, or where it is of
         no use, the default and the standard atmosphere.
@@ -109,13 +114,15 @@ def ancillary(
     ------
     AncillaryError
         If the terrain model can't be read or does not cover the tile.
+    Unreachable
+        If it is to be fetched and can't be.
     """
     fine = None
     if dem is None:
         altitude, altitude_origin = np.zeros(grid.shape(resolution), np.float32), "flat 0 m (no terrain model)"
     else:
-        altitude, fine, void = _terrain(grid, resolution, dem, cache)
-        altitude_origin = dem.name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
+        altitude, fine, void, name = _terrain(grid, resolution, dem, cache)
+        altitude_origin = name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
     ozone, pressure, aerosol = default_ozone, STANDARD_PRESSURE, None
     origin = {"altitude": altitude_origin, "ozone": "default", "pressure": "standard atmosphere"}
     origin["aerosol_model"] = "no CAMS file in the L1C"
@@ -137,25 +144,28 @@ def ancillary(
 
 
 def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terrain:
-    paths = _rasters(dem)
+    if dem == glo30.NAME:
+        paths, name = glo30.fetch(grid, cache)
+    else:
+        paths, name = _rasters(dem), dem.name
     if cache is None:
-        return _resampled(grid, resolution, dem, paths)
+        return _resampled(grid, resolution, dem, paths)._replace(name=name)
     files = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     key = sha256(repr((CACHE_FORMAT, grid, resolution, TERRAIN_RESOLUTION, files)).encode()).hexdigest()[:32]
     kept = cache / f"terrain-{key}.npz"
     try:
         with np.load(kept) as file:
-            return Terrain(file["coarse"], file["fine"], float(file["void"]))
+            return Terrain(file["coarse"], file["fine"], float(file["void"]), name)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         log.warning("%s: can't be read and is made again (%s)", kept, error)
-    found = _resampled(grid, resolution, dem, paths)
+    found = _resampled(grid, resolution, dem, paths)._replace(name=name)
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=cache, suffix=".npz", delete=False) as file:
             try:
-                np.savez(file, **found._asdict())
+                np.savez(file, coarse=found.coarse, fine=found.fine, void=found.void)
                 os.replace(file.name, kept)
             except BaseException:
                 os.unlink(file.name)
@@ -217,7 +227,7 @@ def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Ter
     low, high = coarse.min(), coarse.max()
     if low < ALTITUDE_RANGE[0] or high > ALTITUDE_RANGE[1]:
         raise AncillaryError(dem, f"altitudes from {low:g} to {high:g} m")
-    return Terrain(coarse, fine, float(void.mean()))
+    return Terrain(coarse, fine, float(void.mean()), dem.name)
 
 
 def _centres(count: int, resolution: int, length: int) -> NDArray[np.float64]:

@@ -136,7 +136,7 @@ def process(
     l1c: Annotated[list[Path], typer.Argument(metavar="L1C...", help="`.SAFE` folders or `.zip` files of one tile.")],
     version: Annotated[str, typer.Option(help="Processing version.")] = "V1_4",
     out: Annotated[Path, typer.Option(help="Folder that receives the products.")] = Path("."),
-    dem: Annotated[Path | None, typer.Option(help="Terrain model: a raster or a folder of rasters.")] = None,
+    dem: Annotated[Path | None, typer.Option(help="Terrain model: a raster, a folder of rasters, or glo30.")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of recurrent states, read and written.")] = None,
     tile: Annotated[str | None, typer.Option(help="Tile, where a package holds several.")] = None,
     as_json: Json = False,

@@ -96,6 +96,13 @@ class StorageError(MuscateError):
     retry = True
 
 
+class Unreachable(MuscateError):
+    """What must be fetched does not answer, or does not come whole."""
+
+    reason_class = "infrastructure"
+    retry = True
+
+
 class StoreError(MuscateError):
     """The database can't be reached or has another schema."""
 

@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     port: int = Field(5006, description="Port of the web.")
     workers: int = Field(1, ge=1, description="Tiles processed at once on this host.")
     versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")
-    dem: Path | None = Field(None, description="Terrain model: a raster, any projection, or a folder of them. [m]")
+    dem: Path | None = Field(None, description="Terrain model: a raster or a folder of them, any projection; glo30.")
     scan_seconds: float = Field(5.0, gt=0, description="Time between two looks into the inbox.")
     lease_seconds: float = Field(120.0, gt=0, description="Life of a worker's lease on a chain without renewal.")
     attempt_seconds: float = Field(7200.0, gt=0, description="Wall-clock limit of one date in the chain.")
