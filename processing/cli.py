@@ -301,6 +301,17 @@ def retry(names: Names, home: Home = None) -> None:
 
 
 @app.command()
+def replay(names: Names, home: Home = None) -> None:
+    """Make a date again and, in order of time, the later ones of its tile, up to where it starts anew.
+
+    Each becomes the next revision of its product. This is for what was made without a date that came late: the
+    centre does it by itself where at most MUSCATE_REPLAY_DATES products come after it; of others the next one is
+    counted in `status` as previous_not_latest.
+    """
+    _operation("replay", names, home)
+
+
+@app.command()
 def hold(names: Names, home: Home = None) -> None:
     """Keep a date, and with it the later ones of its tile, from being processed."""
     _operation("hold", names, home)

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     attempt_seconds: float = Field(7200.0, gt=0, description="Wall-clock limit of one date in the chain.")
     min_free_gb: float = Field(2.0, ge=0, description="No date is started with less free space in the archive. [GB]")
     settle_seconds: float = Field(0.0, ge=0, description="Wait for the other half of a pass before a date is due.")
+    replay_dates: int = Field(3, ge=0, description="A date that comes late has its later ones, if no more, made again.")
     readers_act: bool = Field(False, description="A bad verdict on the page may withdraw its product or hold its tile.")
     demonstration: bool = Field(True, description="Fill an empty home with a small simulated archive.")
 

@@ -23,7 +23,7 @@ def muscate(*words: str | Path, home: Path | None = None) -> subprocess.Complete
 @pytest.mark.parametrize(
     "command",
     "up process ingest watch dispatch worker web status explain explain-pixel audit".split()
-    + "retry hold release reject simulate warmup".split(),
+    + "retry replay hold release reject simulate warmup".split(),
 )
 def test_help_documents_each_command(command: str) -> None:
     done = muscate(command, "--help")

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -22,6 +23,7 @@ from processing.store import MIGRATIONS, Store, catalogue, checks, lease, orders
 from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
 from processing.store.models import (
+    OPEN_STATES,
     Acquisition,
     Anomaly,
     Attempt,
@@ -37,6 +39,7 @@ from processing.store.models import (
     Tile,
 )
 from processing.store.outcomes import Made
+from processing.versions import parameters
 from tests.store_databases import postgres, url  # noqa: F401
 
 # ruff: noqa: F811
@@ -89,7 +92,7 @@ def claim(store: Store, seconds: float = TTL) -> Claim | None:
 
 def made(claim: Claim, **changes: object) -> Made:
     fields: dict[str, object] = {
-        "mode": "nominal" if claim.previous else "init",
+        "mode": "nominal" if claim.previous else "backward" if claim.later else "init",
         "figures": {"cloud_percent": 12.0, "aot_mean": None, "extra": 3.0},
         "flags": {"rain": False},
         "simulated": False,
@@ -101,15 +104,15 @@ def made(claim: Claim, **changes: object) -> Made:
     return Made(**{**fields, **changes})  # type: ignore[arg-type]
 
 
-def publish(store: Store, claim: Claim, **changes: object) -> Product:
+def publish(store: Store, claim: Claim, replay_dates: int = 0, **changes: object) -> Product:
     with store.write() as session:
-        return outcomes.published(session, claim, made(claim, **changes))
+        return outcomes.published(session, claim, made(claim, **changes), replay_dates)
 
 
-def run_all(store: Store) -> list[Claim]:
+def run_all(store: Store, replay_dates: int = 0) -> list[Claim]:
     done = []
     while (claimed := claim(store)) is not None:
-        publish(store, claimed)
+        publish(store, claimed, replay_dates)
         done.append(claimed)
     return done
 
@@ -506,6 +509,112 @@ def test_a_late_date_runs_alone_from_the_state_that_preceded_it_and_its_successo
         assert flagged == {10: False, 15: False, 20: True, 30: False}
 
 
+def revisions(store: Store) -> dict[int, tuple[int, int | None, bool]]:
+    """Of each day's current product: revision, day of the one it was made from, whether it says that one came late."""
+    with store.read() as session:
+        day = {p.id: (p.sensing - FIRST).days for p in session.query(Product)}
+        current = session.query(Product).filter(Product.current)
+        return {
+            day[p.id]: (p.revision, day.get(p.prev_product) if p.prev_product else None, p.previous_not_latest)
+            for p in current
+        }
+
+
+def test_later_products_are_made_again_after_a_late_date_if_they_are_few(store: Store) -> None:
+    for day in (0, 10, 20, 40):  # the last one starts anew
+        add(store, day)
+    run_all(store)
+    add(store, 5)
+    assert days(run_all(store, replay_dates=2)) == [5, 10, 20]
+    assert revisions(store) == {
+        0: (0, None, False),
+        5: (0, 0, False),
+        10: (1, 5, False),
+        20: (1, 10, False),
+        40: (0, None, False),
+    }
+    add(store, 2)
+    assert days(run_all(store, replay_dates=2)) == [2]
+    assert revisions(store)[5] == (0, 0, True)
+
+
+def test_replay_makes_a_date_and_what_goes_back_to_it_again(store: Store) -> None:
+    for day in (0, 10, 20, 40):
+        add(store, day)
+    run_all(store)
+    add(store, 5)
+    run_all(store)
+    with store.write() as session:
+        (flagged,) = session.scalars(sa.select(Product).where(Product.previous_not_latest))
+        (job,) = orders.find_jobs(session, flagged.identifier)
+        assert orders.replay(session, job) == "2 queued"
+        assert orders.replay(session, job) == "0 queued"
+    assert days(run_all(store)) == [10, 20]
+    assert revisions(store)[10] == (1, 5, False)
+    assert revisions(store)[20] == (1, 10, False)
+    add(store, 50)
+    with store.write() as session:
+        (job,) = orders.find_jobs(session, arrival(50).name)
+        assert orders.replay(session, job) == "is ready, without a product: nothing to replay"
+
+
+def known_before(store: Store, claimed: Claim) -> tuple[list[datetime], list[tuple[str, ...]]]:
+    """Dates of the chain produced before a claimed one, and the packages of the later ones known, oldest first."""
+    with store.read() as session:
+        before = session.query(Product).filter(Product.current, Product.sensing < claimed.sensing)
+        later = session.query(Granule).join(Acquisition).filter(Acquisition.sensing > claimed.sensing)
+        return (
+            sorted(p.sensing for p in before),
+            [(g.path,) for g in later.order_by(Acquisition.sensing)],
+        )
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    order=st.permutations([0, 3, 8, 14, 31, 40, 44]),
+    batches=st.lists(st.integers(1, 7), max_size=7),
+    replay_dates=st.sampled_from([0, 2, 9]),
+)
+def test_what_a_date_is_made_from_is_what_was_known(order: list[int], batches: list[int], replay_dates: int) -> None:
+    """In any order of arrival: the newest product before a date within the gap, else the dates after it that are there.
+
+    With all later products made again the series ends as if its dates had come in order.
+    """
+    store = Store("sqlite://")
+    Base.metadata.create_all(store.engine)
+    with store.write() as session:
+        sites.open_campaigns(session, ["V1_4"])
+    numbers = parameters("V1_4")
+    waiting = iter(order)
+    for size in [*batches, len(order)]:
+        for day in islice(waiting, size):
+            add(store, day)
+        while (claimed := claim(store)) is not None:
+            before, later = known_before(store, claimed)
+            if before and not numbers.starts_anew(before[-1], claimed.sensing):
+                assert claimed.previous is not None
+                assert claimed.previous.identifier == f"SENTINEL2A_{before[-1]:%Y%m%d}_V1_4"
+                assert claimed.later == ()
+            else:
+                assert claimed.previous is None
+                near = [c for c in later if _day(c[0]) - claimed.sensing.date() <= timedelta(numbers.composite_max_age)]
+                assert list(claimed.later) == near[: numbers.backward_dates]
+            publish(store, claimed, replay_dates)
+        with store.read() as session:
+            assert list(checks.violations(session)) == []
+    final = revisions(store)
+    assert sorted(final) == sorted(order)
+    if replay_dates > len(order):
+        expected = {0: None, 3: 0, 8: 3, 14: 8, 31: None, 40: 31, 44: 40}
+        assert {day: before for day, (_, before, _) in final.items()} == expected
+        assert not any(flagged for *_, flagged in final.values())
+    store.dispose()
+
+
+def _day(path: str) -> date:
+    return datetime.strptime(Path(path).stem, "%Y%m%d").replace(tzinfo=UTC).date()
+
+
 def test_a_date_already_there_is_refused_and_leaves_the_store_as_it_was(store: Store) -> None:
     add(store, 0)
     with pytest.raises(InputError, match="already there"):
@@ -672,7 +781,7 @@ class Life(RuleBasedStateMachine):
         with self.store.write() as session:
             sites.open_campaigns(session, ["V1_4"])
 
-    @rule(day=st.integers(0, 8), half=st.booleans())
+    @rule(day=st.sampled_from([0, 2, 3, 8, 20, 29]), half=st.booleans())
     def arrive(self, day: int, half: bool) -> None:
         changes = {"name": f"half{day}", "datastrip": FIRST} if half else {}
         with suppress(InputError):
@@ -683,6 +792,9 @@ class Life(RuleBasedStateMachine):
         claimed = claim(self.store, seconds)
         if claimed is not None:
             self.claims.append(claimed)
+            with self.store.read() as session:
+                older = sa.select(Job.id).where(Job.state.in_(OPEN_STATES), Job.sensing < claimed.sensing)
+                assert session.scalars(older).all() == []
 
     @rule(
         index=st.integers(0, 5),
@@ -698,7 +810,7 @@ class Life(RuleBasedStateMachine):
                 return
             assert chain.next_job_id is not None
             if how == "publish":
-                outcomes.published(session, ended, made(ended, identifier=f"{ended.sensing:%Y%m%d}"))
+                outcomes.published(session, ended, made(ended, identifier=f"{ended.sensing:%Y%m%d}"), 2)
             elif how == "cloudy":
                 outcomes.not_valid(session, ended, made(ended), "cloud")
             elif how == "reject":
@@ -731,12 +843,6 @@ class Life(RuleBasedStateMachine):
     def promises_hold(self) -> None:
         with self.store.read() as session:
             assert list(checks.violations(session)) == []
-            running = session.scalars(sa.select(Job).where(Job.state == "running")).all()
-            for job in running:
-                older = sa.select(Job.id).where(
-                    Job.state.in_(("ready", "retry", "held")), Job.sensing < job.sensing, Job.created < job.created
-                )
-                assert session.scalars(older).all() == []
 
     def teardown(self) -> None:
         self.store.dispose()

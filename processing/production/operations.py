@@ -105,6 +105,11 @@ def retry(store: Store, name: str) -> str:
     return _order(store, name, orders.retry)
 
 
+def replay(store: Store, name: str) -> str:
+    """Make a date and the later ones that go back to it again, each as its next revision."""
+    return _order(store, name, orders.replay)
+
+
 def hold(store: Store, name: str) -> str:
     """Keep a date, and the later ones of its tile, from being processed."""
     return _order(store, name, orders.hold)

@@ -92,7 +92,7 @@ def publish(store: Store, settings: Settings, claim: Claim, outcome: Outcome, ke
                 if session.scalar(sa.select(Product.id).where(Product.attempt_id == claim.attempt_id)) is None:
                     lease.fence(session, claim)
                     _into_place(settings, claim, outcome)
-                    outcomes.published(session, claim, kept)
+                    outcomes.published(session, claim, kept, settings.replay_dates)
             return
         except StoreError:
             if time.monotonic() + wait > end:

@@ -1,4 +1,4 @@
-"""What an operator may tell the centre: of a date retry, hold, release, reject; of a product withdraw, reinstate."""
+"""What an operator may tell the centre: retry, replay, hold, release, reject a date; withdraw, reinstate a product."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from ..errors import UnknownName
-from . import events, lease
+from . import events, lease, replays
 from .dialect import now
 from .models import Acquisition, Campaign, Chain, Granule, Job, Product
 
@@ -50,6 +50,20 @@ def find_jobs(session: Session, name: str) -> Sequence[Job]:
 def retry(session: Session, job: Job, actor: str = "operator") -> str:
     """Queue a date that failed, was rejected, or waits for its retry; at once."""
     return _order(session, job, actor, "retry", ("failed", "rejected", "retry"), "ready")
+
+
+def replay(session: Session, job: Job, actor: str = "operator") -> str:
+    """Make a date's product again, as its next revision, and after it those of the later dates that go back to it."""
+    lease.lock(session, job.chain_id)
+    product = session.scalar(
+        sa.select(Product)
+        .join(Job, Job.id == Product.job_id)
+        .where(Job.chain_id == job.chain_id, Job.acquisition_id == job.acquisition_id, Product.current)
+    )
+    if product is None:
+        return f"is {job.state}, without a product: nothing to replay"
+    queued = sum(replays.again(session, p, actor) for p in (product, *replays.dependent(session, product)))
+    return f"{queued} queued"
 
 
 def hold(session: Session, job: Job, actor: str = "operator") -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from . import events
+from . import events, replays
 from .dialect import now
 from .lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
 from .models import Attempt, Chain, Granule, Job, Product, Quality
@@ -48,8 +48,11 @@ def product_path(claim: Claim, identifier: str) -> PurePosixPath:
     return (folder / f"revision-{claim.revision}" if claim.revision else folder) / identifier
 
 
-def published(session: Session, claim: Claim, made: Made) -> Product:
+def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0) -> Product:
     """Record a product whose folder was just put in its place; the last step of the transaction that did so.
+
+    Products of later dates were made without it: the next one says so, and if at most `replay_dates` depend on it
+    they are queued again as their next revisions.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def published(session: Session, claim: Claim, made: Made) -> Product:
     )
     session.add(product)
     session.flush()
-    _flag_successor(session, product)
+    replays.after(session, product, replay_dates)
     _keep_figures(session, claim, made)
     _close(session, claim, chain, time, "published", made=made)
     _event(session, claim, time, "published", product_id=product.id, data={"identifier": made.identifier})
@@ -204,24 +207,6 @@ def _close(
     job.closed = None if state in ("retry", "held", "ready") else time
     chain.lease_owner = chain.lease_until = None
     advance(session, chain.id)
-
-
-def _flag_successor(session: Session, product: Product) -> None:
-    """The next product, if it is there already, was made without this one: say so on it."""
-    successor = session.scalar(
-        sa.select(Product)
-        .where(
-            Product.tile == product.tile,
-            Product.version == product.version,
-            Product.sensing > product.sensing,
-            Product.current,
-            Product.valid,
-        )
-        .order_by(Product.sensing)
-        .limit(1)
-    )
-    if successor is not None:
-        successor.previous_not_latest = True
 
 
 def _keep_figures(session: Session, claim: Claim, made: Made) -> None:
