@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
+from typing import Any
 
 import geoviews as gv
 import holoviews as hv
@@ -15,8 +16,9 @@ import pandas as pd
 import panel as pn
 import pytest
 from cartopy import crs as ccrs
+from sqlalchemy.orm.attributes import set_committed_value
 
-from dashboard import frame, geometry, theme, tiles
+from dashboard import frame, geometry, queries, theme, tiles
 from dashboard.pages import browse, coverage, production, products, versions
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
@@ -251,6 +253,24 @@ def test_bits_and_masks_are_part_of_the_address(centre: tuple[Settings, Store], 
     assert "bits=255" in source.url
     viewer.mask = products.NO_MASK
     assert not viewer.renderers["mask"].visible
+
+
+def test_a_product_says_what_it_was_made_from(
+    centre: tuple[Settings, Store], snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, store = centre
+    of_store = queries.detail
+
+    def told(session: Any, name: str) -> queries.Detail | None:
+        detail = of_store(session, name)
+        assert detail is not None
+        origin = {"aerosol_model": "continental: the <CAMS> file of the L1C can't be read"}
+        set_committed_value(detail.product, "origin", origin)
+        return detail
+
+    monkeypatch.setattr(queries, "detail", told)
+    text = shown(products.Products(store, snapshot=snapshot, settings=settings))
+    assert "<th>Aerosol model</th><td>continental: the &lt;CAMS&gt; file of the L1C can&#x27;t be read</td>" in text
 
 
 def test_unknown_or_lost_product_is_said(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -473,4 +473,11 @@ def _facts(detail: queries.Detail) -> str:
     name = escape(product.identifier)
     links = f'<a href="/products/{name}/files">Files of this product</a> · <a href="/compare?left={name}">Compare</a>'
     files = f'<p class="soft">{links}</p>'
-    return kpis(figures) + absent + before + files
+    return kpis(figures) + absent + before + _sources(product.origin) + files
+
+
+def _sources(origin: Mapping[str, str]) -> str:
+    """Where each quantity came from, and every fallback; closed until asked for."""
+    words = {name: "AOT" if name == "aot" else name.replace("_", " ").capitalize() for name in sorted(origin)}
+    rows = "".join(f"<tr><th>{escape(said)}</th><td>{escape(origin[name])}</td></tr>" for name, said in words.items())
+    return f'<details class="soft"><summary>Made from</summary><table>{rows}</table></details>' if rows else ""
