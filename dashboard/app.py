@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from dashboard import exports, frame, routes, stac
+from dashboard.kept import Kept
 from dashboard.pages import compare
 from dashboard.pages.browse import Browse
 from dashboard.pages.coverage import Coverage
@@ -34,6 +35,8 @@ from processing.store import Store
 
 #: How long a connection that nobody uses stays open. [s]
 KEEP_ALIVE = 60
+#: Tiles that are kept in memory. [bytes]
+KEPT = 96 * 2**20
 
 
 class Compression(GZipMiddleware):
@@ -66,6 +69,7 @@ def create(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
+    app.add_middleware(Kept, paths=("/tiles/", "/xyz/"), limit=KEPT)  # the outermost: it answers before all else
     app.include_router(routes.router(settings, store, snapshots))
     app.include_router(stac.router(settings, store))
     app.include_router(exports.router(store))

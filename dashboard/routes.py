@@ -39,8 +39,6 @@ ICON = (
 )
 #: How long a product's folder is believed without asking the store again. [s]
 REMEMBERED = 10.0
-#: Drawn tiles that are kept in memory. [bytes]
-CACHE_BYTES = 96 * 2**20
 #: Last level of the Web Mercator lattice.
 MERCATOR_LAST = 18
 #: How often the same fault of the same product counts as a case of its anomaly. [s]
@@ -91,16 +89,25 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
     lookups = ThreadPoolExecutor(1, thread_name_prefix="lookups")
 
-    @lru_cache(maxsize=4096)
-    def look_up(identifier: str, period: int) -> queries.Folder | None:
-        with store.read() as session:
-            return queries.folder(session, identifier)
+    known: dict[str, tuple[float, queries.Folder]] = {}
 
     def folder(identifier: str) -> queries.Folder:
-        found = look_up(identifier, int(time.monotonic() / REMEMBERED))
+        """Where a product lies, as the store has it."""
+        with store.read() as session:
+            found = queries.folder(session, identifier)
         if found is None:
             raise HTTPException(404, f"no product {identifier}")
+        if len(known) >= 4096:
+            known.clear()
+        known[identifier] = time.monotonic() + REMEMBERED, found
         return found
+
+    async def remembered(identifier: str) -> queries.Folder:
+        """Where a product lies, without the store if it was asked a moment ago: a thread would wait for its turn."""
+        until, found = known.get(identifier, (0.0, None))
+        if found is not None and until > time.monotonic():
+            return found
+        return await asyncio.get_running_loop().run_in_executor(lookups, folder, identifier)
 
     @routes.get("/", include_in_schema=False)
     def home() -> Response:
@@ -133,18 +140,17 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         )
 
     damaged = anomalies(store)
-    kept = tiles.Kept(CACHE_BYTES)
 
     async def answer(
         request: Request, product: str, layer: str, place: tuple[int, int, int], v: str, look: Wanted, xyz: bool
     ) -> Response:
-        """A tile of either lattice, from the cache where it is there."""
+        """A tile of either lattice."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(lookups, folder, product)
-        second = await loop.run_in_executor(lookups, folder, look.second) if look.second else None
+        found = await remembered(product)
+        second = await remembered(look.second) if look.second else None
         z, x, y = place
-        known = layer in tiles.LAYERS and tiles.LAYERS[layer].pair == (second is not None)
-        if not known or not 0 <= z <= (MERCATOR_LAST if xyz else tiles.LAST) or x < 0 or y < 0:
+        offered = layer in tiles.LAYERS and tiles.LAYERS[layer].pair == (second is not None)
+        if not offered or not 0 <= z <= (MERCATOR_LAST if xyz else tiles.LAST) or x < 0 or y < 0:
             raise HTTPException(404, f"no layer {layer}, or no such tile")
         try:
             files = tiles.endings(layer, look.style)
@@ -162,7 +168,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         roots = [settings.archive / one.path for one in (found, second) if one]
-        for root in roots if etag not in kept else ():
+        for root in roots:
             if any(tiles.find(root, ending) is None for ending in files):
                 raise HTTPException(404, f"{root.name} has no {layer}: one of {', '.join(files)} is missing")
 
@@ -172,8 +178,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             return tiles.tile(roots[0], layer, z, x, y, look.style, *roots[1:])
 
         try:
-            # What is kept needs no thread: it would wait there behind tiles that are drawn.
-            image = kept.get(etag, draw) if etag in kept else await loop.run_in_executor(pool, kept.get, etag, draw)
+            image = await loop.run_in_executor(pool, draw)
         except ProductError as fault:
             await loop.run_in_executor(pool, damaged, roots[0], fault)
             raise HTTPException(500, str(fault)) from fault
@@ -200,7 +205,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     async def thumbnail(request: Request, product: str, v: str = "") -> Response:
         """The whole product in natural colour, 256 pixels wide or high."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(pool, folder, product)
+        found = await remembered(product)
         lasting = v and found.manifest_sha.startswith(v)
         etag = f'"{found.manifest_sha[:24]}-{tiles.RENDERING}"'
         headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}

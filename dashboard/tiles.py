@@ -58,6 +58,8 @@ RESOLUTION0 = 10.0 * 2**NATIVE
 RENDERING = "3"
 #: Rasters a thread keeps open.
 OPEN_RASTERS = 24
+#: Planes of tiles that are kept as they were read. [bytes]
+PLANES = 64 * 2**20
 #: Half of the side of Web Mercator's square. [m]
 MERCATOR = math.pi * 6378137
 
@@ -132,11 +134,17 @@ class Layer:
 
 
 @lru_cache(maxsize=64)
-def _stretch(low: float, high: float) -> NDArray[np.uint8]:
-    """The byte of every count of a reflectance (as its 16 bits without sign): 0 at `low`, 255 at `high` [-]."""
+def _stretch(low: float, high: float, channel: int) -> NDArray[np.uint32]:
+    """RGBA of every count of a reflectance (as its 16 bits without sign), to be combined with the others' by AND.
+
+    The channel is 0 at `low`, 255 at `high` [-]; the two others are 255; opaque where there is data.
+    """
     counts = np.arange(2**16, dtype=np.uint16).view(np.int16)
     place = (counts / np.float64(10000) - low) / (high - low)
-    return (255 * np.clip(place, 0, 1)).astype(np.uint8)
+    table = np.full((2**16, 4), 255, np.uint8)
+    table[:, channel] = 255 * np.clip(place, 0, 1)
+    table[counts <= NO_DATA, 3] = 0
+    return table.view(np.uint32)[:, 0]
 
 
 def _composite(*tops: float) -> Draw:
@@ -145,13 +153,17 @@ def _composite(*tops: float) -> Draw:
 
     def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
         scale = style.scale if len(style.scale) == 6 else 3 * style.scale or own
-        image = np.empty((*counts.shape[1:], 4), np.uint8)
+        image = np.full(counts.shape[1:], 2**32 - 1, np.uint32)
         for channel, plane in enumerate(counts):
-            image[..., channel] = _stretch(*scale[2 * channel : 2 * channel + 2])[plane.view(np.uint16)]
-        image[..., 3] = np.where((counts > NO_DATA).all(axis=0), 255, 0)
-        return image
+            image &= np.take(_stretch(*scale[2 * channel : 2 * channel + 2], channel), plane.view(np.uint16))
+        return _rgba(image)
 
     return draw
+
+
+def _rgba(pixels: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Pixels of four bytes (row, col) as (row, col, 4)."""
+    return pixels[..., None].view(np.uint8)
 
 
 def _table(colours: Sequence[str], places: NDArray[Any]) -> NDArray[np.uint8]:
@@ -194,7 +206,7 @@ def _ramp(colours: Sequence[str], unit: float, top: float) -> Draw:
         low, high = style.scale[:2] or (0.0, top)
         table = _table(colours, np.clip((np.arange(256) / unit - low) / (high - low), 0, 1))
         table[0] = 0
-        return table[np.clip(counts[0], 0, 255).astype(np.uint8)]
+        return _rgba(np.take(table.view(np.uint32)[:, 0], counts[0], mode="clip"))
 
     return draw
 
@@ -208,7 +220,7 @@ def _bits(kind: str) -> Draw:
         for bit in reversed(MASKS[kind]):
             if bit.bit & style.bits:
                 table[values & bit.bit > 0] = (*rgb(bit.colour), 255)
-        return _patterned(table[counts[0].astype(np.uint8)], style.pattern)
+        return _patterned(_rgba(np.take(table.view(np.uint32)[:, 0], counts[0])), style.pattern)
 
     return draw
 
@@ -368,35 +380,32 @@ def close(path: Path) -> None:
     _open.drop(path)
 
 
-class Kept:
-    """The tiles drawn last, up to some bytes; safe to use from any thread.
-
-    A tile that several ask for at once may be drawn more than once: waiting for another's would block a thread.
-    """
+class _Planes:
+    """What was read last of the rasters, for all threads: layers share bands, and another stretch needs no reading."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
-        self._tiles: OrderedDict[str, bytes | None] = OrderedDict()
+        self._planes: OrderedDict[tuple[Any, ...], NDArray[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._tiles
+    def get(self, key: tuple[Any, ...]) -> NDArray[Any] | None:
+        with self._lock:
+            if key in self._planes:
+                self._planes.move_to_end(key)
+            return self._planes.get(key)
 
-    def get(self, key: str, draw: Callable[[], bytes | None]) -> bytes | None:
-        """The tile `key`; drawn if it isn't there."""
+    def put(self, key: tuple[Any, ...], plane: NDArray[Any]) -> None:
+        plane.flags.writeable = False
         with self._lock:
-            if key in self._tiles:
-                self._tiles.move_to_end(key)
-                return self._tiles[key]
-        image = draw()
-        with self._lock:
-            if key not in self._tiles:
-                self._tiles[key] = image
-                self._bytes += len(image or b"")
+            if key not in self._planes:
+                self._planes[key] = plane
+                self._bytes += plane.nbytes
             while self._bytes > self._limit:
-                self._bytes -= len(self._tiles.popitem(last=False)[1] or b"")
-        return image
+                self._bytes -= self._planes.popitem(last=False)[1].nbytes
+
+
+_planes = _Planes(PLANES)
 
 
 def _spans(start: int, stop: int, factor: float) -> Iterator[tuple[int, int, int]]:
@@ -415,7 +424,11 @@ def _spans(start: int, stop: int, factor: float) -> Iterator[tuple[int, int, int
 
 
 def _read(path: Path, band: int, z: int, x: int, y: int, mask: bool, fill: int) -> NDArray[Any] | None:
-    """One raster over one tile, (SIZE, SIZE) padded with `fill`; None if the tile lies outside."""
+    """One raster over one tile, (SIZE, SIZE) padded with `fill`, not to be written to; None if it lies outside."""
+    key = (path, path.stat().st_mtime_ns, band, z, x, y)
+    known = _planes.get(key)
+    if known is not None:
+        return known
     raster = _open.get(path)
     factor = RESOLUTION0 / 2**z / raster.res[0]
     side = int(SIZE * factor)
@@ -435,6 +448,7 @@ def _read(path: Path, band: int, z: int, x: int, y: int, mask: bool, fill: int) 
             )
             col += cols
         row += rows
+    _planes.put(key, out)
     return out
 
 
@@ -519,7 +533,7 @@ def _drawn(
                 raise ProductError(root, f"{ending} is missing")
             try:
                 plane = read(path, NO_DATA if "RE_B" in ending else 0)
-            except RasterioError as fault:
+            except (RasterioError, OSError) as fault:
                 _open.drop(path)
                 raise ProductError(path, f"can't be read: {fault}") from fault
             if plane is None:
@@ -534,7 +548,9 @@ def _drawn(
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image[..., :3]), "RGB").save(stream, "JPEG", quality=88, subsampling=1)
+    rows, cols, _ = image.shape
+    opaque = Image.frombuffer("RGB", (cols, rows), image, "raw", "RGBX", 0, 1)
+    opaque.save(stream, "JPEG", quality=88, subsampling=1)
     return stream.getvalue()
 
 

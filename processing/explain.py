@@ -118,6 +118,7 @@ def explain(
     l1c: Sequence[Path] = (),
     dem: Path | None = None,
     terrain_cache: Path | None = None,
+    decode: bool = True,
 ) -> Why:
     """Explain the masks of a product at one place.
 
@@ -137,6 +138,8 @@ def explain(
         as long as to decode a tile.
     dem, terrain_cache : Path, optional
         As the product was made with; for the Level-1C.
+    decode : bool
+        Whether the Level-1C may be decoded: minutes, and GB of memory.
 
     Raises
     ------
@@ -145,7 +148,7 @@ def explain(
     ProductError
         If the folder holds no product of a version made here, or it is damaged.
     L1CError
-        If nothing was kept of the date and its Level-1C is no longer there.
+        If nothing was kept of the date and its Level-1C is no longer there, or may not be decoded.
     StateError
         If a state is damaged, or is not of this product.
     """
@@ -155,11 +158,11 @@ def explain(
         raise OutsideTile(f"{lon:g},{lat:g} lies outside of tile {what.tile}")
     numbers = _parameters(what)
     paths = state, previous_state, tuple(l1c), dem, terrain_cache
-    known, missing = _known(folder, _time(folder), paths, tuple(_time(p) for p in (state, previous_state)))
+    known, missing = _known(folder, _time(folder), paths, tuple(_time(p) for p in (state, previous_state)), decode)
     return _why(what, known, numbers, (lon, lat), (x, y), missing)
 
 
-def explain_stored(store: Store, settings: Settings, name: str, lon: float, lat: float) -> Why:
+def explain_stored(store: Store, settings: Settings, name: str, lon: float, lat: float, *, decode: bool = True) -> Why:
     """`explain` for a product of a centre, by its identifier.
 
     Raises
@@ -183,6 +186,7 @@ def explain_stored(store: Store, settings: Settings, name: str, lon: float, lat:
         l1c=[settings.l1c / path for path in found.l1c],
         dem=settings.dem,
         terrain_cache=settings.home / "terrain",
+        decode=decode,
     )
 
 
@@ -262,6 +266,7 @@ def _known(
     time: int,
     paths: tuple[Path | None, Path | None, tuple[Path, ...], Path | None, Path | None],
     times: tuple[int, ...],
+    decode: bool,
 ) -> tuple[Explanation, list[str]]:
     """The tests of a product's whole tile; the last few are kept, each some 80 MB."""
     state, previous_state, l1c, dem, terrain_cache = paths
@@ -281,6 +286,12 @@ def _known(
             name = "the state that entered it" if previous_state is None else previous_state.name
             missing.append(f"the tests against the past: {name} is no longer there")
     if evidence is None:
+        if not decode:
+            raise L1CError(
+                what.l1c or what.identifier,
+                f"would have to be decoded, as nothing was kept of the date: `muscate explain-pixel {what.identifier}`"
+                " does that",
+            )
         evidence = _decoded(what, l1c, past, numbers, dem, terrain_cache)
     return explanation.explain(evidence, day_of(what.sensing), past, numbers), missing
 

@@ -149,17 +149,3 @@ def test_lossy_is_for_images_without_gaps(tmp_path: Path) -> None:
     assert mask is not None
     assert [one[:4] == b"\x89PNG" for one in (whole, edge, mask)] == [False, True, True]
     np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(whole))), 102, atol=1)
-
-
-def test_kept_tiles_stay_below_their_limit() -> None:
-    kept = tiles.Kept(100)
-    calls = []
-
-    def draw(name: str) -> bytes:
-        calls.append(name)
-        return b"x" * 40
-
-    for name in ("a", "b", "a", "c", "a", "b"):
-        kept.get(name, lambda name=name: draw(name))  # type: ignore[misc]
-    assert calls == ["a", "b", "c", "b"]
-    assert kept.get("outside", lambda: None) is None

@@ -263,6 +263,8 @@ def test_product_of_a_centre(made: Path, tmp_path: Path) -> None:
     assert entered is not None
     kept = explain.explain_stored(store, centre, names[-1], *place)
     product.save_state(product.load_state(centre.state / state), centre.state / state)  # without the evidence
+    with pytest.raises(L1CError, match="`muscate explain-pixel SENTINEL2"):  # as the web asks
+        explain.explain_stored(store, centre, names[-1], *place, decode=False)
     assert explain.explain_stored(store, centre, names[-1], *place) == kept
     (centre.state / entered).unlink()
     gone = explain.explain_stored(store, centre, names[-1], *place)

@@ -166,8 +166,8 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductErr
             raise HTTPException(500, f"{product}: no image can be read")
         longitude, latitude = _to_degrees(place["crs"]).transform(x, y)
         try:
-            with one_at_once:  # the tests of a whole tile may have to be made again
-                return explain_stored(store, settings, product, longitude, latitude).json()
+            with one_at_once:  # the tests of a whole tile are made again, but never from its Level-1C
+                return explain_stored(store, settings, product, longitude, latitude, decode=False).json()
         except MuscateError as fault:
             raise HTTPException(422, str(fault)) from fault
 

@@ -1,0 +1,94 @@
+"""Answers that are kept in memory as long as they allow it: what a caching proxy before the web would do for it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_MAX_AGE = re.compile(rb"max-age=(\d+)")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One whole answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    etag: bytes
+    until: float
+
+
+class Kept:
+    """Gives an address below some paths the answer it had before, without asking the application again.
+
+    Kept is what was asked for with GET, has an ETag and came whole, for as long as its Cache-Control says. What was
+    used longest ago goes first. Runs on the event loop only.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    paths : tuple of str
+        Beginnings of the paths.
+    limit : int
+        Of all bodies together. [bytes]
+    """
+
+    def __init__(self, app: ASGIApp, paths: tuple[str, ...], limit: int) -> None:
+        self._app, self._paths, self._limit = app, paths, limit
+        self._bytes = 0
+        self._answers: OrderedDict[bytes, Answer] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._paths):
+            await self._app(scope, receive, send)
+            return
+        address = scope["raw_path"] + b"?" + scope["query_string"]
+        answer = self._answers.get(address)
+        if answer is None or answer.until < time.monotonic():
+            await self._app(scope, receive, self._keeping(address, send))
+            return
+        self._answers.move_to_end(address)
+        known = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
+        status, body = (304, b"") if answer.etag in known else (answer.status, answer.body)
+        headers = [pair for pair in answer.headers if status != 304 or pair[0] != b"content-length"]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _keeping(self, address: bytes, send: Send) -> Send:
+        head: dict[str, Any] = {}
+
+        async def passed_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                head.update(message)
+            elif head["status"] in (200, 204) and not message.get("more_body"):
+                self._keep(address, head["status"], list(head["headers"]), message.get("body", b""))
+            await send(message)
+
+        return passed_on
+
+    def _keep(self, address: bytes, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        named = dict(headers)
+        age = _MAX_AGE.search(named.get(b"cache-control", b""))
+        whole = status == 204 or named.get(b"content-length") == str(len(body)).encode()
+        if age is None or b"etag" not in named or not whole:
+            return
+        self._drop(address)
+        self._answers[address] = Answer(status, headers, body, named[b"etag"], time.monotonic() + int(age[1]))
+        self._bytes += len(body) + OVERHEAD
+        while self._bytes > self._limit:
+            self._drop(next(iter(self._answers)))
+
+    def _drop(self, address: bytes) -> None:
+        answer = self._answers.pop(address, None)
+        if answer is not None:
+            self._bytes -= len(answer.body) + OVERHEAD
+
+
+#: Of an answer without its body: address, headers, places in tables. [bytes]
+OVERHEAD = 1500
