@@ -280,6 +280,7 @@ def test_job_information() -> None:
     assert found["Parameters_SHA256"] == parameters("V1_4").digest != parameters("V1_3").digest
     assert {e.get("name"): e.text for e in root.iter("STEP_DURATION")} == {"cloud_mask": "0.500", "adjacency": "1.250"}
     assert [float(e.text or "") for e in root[0]][:3] == [-2.0, 300.0, 149.0]
+    real_document()
     real = parse(next(iter((REAL / "DATA").glob("*_JPI_ALL.xml"))))
     steps = {path for path in paths(root) if "/Step_Duration_List" in path}
     assert paths(root) - steps == {path for path in paths(real) if not path.endswith("@noNamespaceSchemaLocation")}
