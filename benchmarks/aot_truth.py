@@ -150,6 +150,7 @@ def series(
     surroundings: bool = True,
     cloudy: bool = True,
     calibration: float = 0.0,
+    anisotropy: float = 0.0,
 ) -> Iterator[Date]:
     """Dates five days apart.
 
@@ -167,6 +168,8 @@ def series(
         Whether each cell is seen through the light of what lies around it, as 6S weighs it.
     calibration : float
         Standard deviation of each band's gain, the same on all dates of a site. [-]
+    anisotropy : float
+        By how much the ground is brighter from the one orbit than from the other. [-]
     """
     random = np.random.default_rng(seed)
     shape = (cells, cells)
@@ -183,6 +186,7 @@ def series(
     for number, mean in enumerate(aot):
         platform, sun, view = ORBITS[number % len(ORBITS)]
         grown = 1 + change * random.standard_normal() + change * random.standard_normal(shape)
+        grown *= 1 + anisotropy * (number % 2 - 0.5)
         surface = {band: rho * grown for band, rho in ground.items()}
         surface["B1"] = ratios[0] * tint * surface["B4"]
         surface["B2"] = ratios[1] * tint * surface["B4"]
@@ -267,6 +271,7 @@ TRUTHS: dict[str, dict[str, Any]] = {
     "each cell seen as if alone, without the environment correction": {"surroundings": False},
     "each cell seen through the light of its surroundings": {"surroundings": True},
     "... and each band calibrated within 1 % (one sigma)": {"surroundings": True, "calibration": 0.01},
+    "... instead of that, ground 6 % brighter from the one orbit": {"surroundings": True, "anisotropy": 0.06},
 }
 
 
