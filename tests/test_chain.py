@@ -443,3 +443,47 @@ def test_a_forecast_that_is_right_makes_the_reflectance_right() -> None:
             np.abs(middles(found.surface_reflectance[band], group_of(band)) - truth).mean() for found in (plain, asked)
         ]
         assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize("version", ["V1_4", "V2_0"])
+def test_ground_brighter_from_another_orbit_is_no_cloud(version: str) -> None:
+    numbers = parameters(version)
+    ground = scenes.ground(CELLS)
+    _, past = correct(scenes.onto(scenes.scene(ground), numbers), None, numbers)
+    brighter = {band: 1.07 * np.asarray(rho) for band, rho in ground.items()}
+    product, _ = correct(scenes.onto(scenes.scene(brighter, days=5), numbers), past, numbers)
+    assert product.mode == "nominal"
+    assert product.cloud_percent == 0
+
+
+def test_ground_above_the_tables_is_no_data_and_says_why() -> None:
+    altitude = np.full(CELLS, 500.0)
+    altitude[:, :4] = 3400
+    product, _ = correct(scenes.scene(scenes.ground(CELLS), altitude=altitude), None, V1_4)
+    assert product.status == "valid"
+    reason = "48 coarse cells outside the validity of the tables (altitude_km: 48 of 48 values outside -1..3)"
+    assert product.origin["no_data"] == reason
+    for band in DISTRIBUTED:
+        found = middles(product.surface_reflectance[band], group_of(band))
+        assert (found[:, :4] == V1_4.no_data).all()
+        assert (found[:, 5:] != V1_4.no_data).all()
+    assert (middles(product.edge["R1"], "R1")[:, :4] != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("sun", "view", "reason"),
+    [
+        ((77.0, 150.0), (4.0, 105.0), "sun zenith 77.0 to 77.0 deg"),
+        ((12.0, 150.0), (4.0, 105.0), "sun zenith 12.0 to 12.0 deg"),
+        ((40.0, 150.0), (16.0, 105.0), "view zenith 16.0 to 16.0 deg"),
+    ],
+)
+def test_angles_outside_the_tables_are_refused_by_name(
+    sun: tuple[float, float], view: tuple[float, float], reason: str
+) -> None:
+    scene = scenes.scene(scenes.ground(CELLS))
+    scene = replace(scene, angles=scenes.angles(scene.grid, sun, {1: view}))
+    product, state = correct(scene, None, V1_4)
+    assert (product.status, state) == ("not_valid", None)
+    assert product.origin["reason"].startswith("outside the validity of the look-up tables: ")
+    assert reason in product.origin["reason"]

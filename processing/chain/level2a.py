@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing import masks
-from processing.atmosphere import sensor_note
+from processing.atmosphere import outside, sensor_note
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from processing.chain import adjacency, air, resampling, slope_correction
 from processing.chain.adjacency import Environment, Line
@@ -148,6 +148,19 @@ def why_untested(image: Image, angles: Geometry) -> str:
     )
 
 
+def _why_blind(scene: Scene, found: Found, blind: NDArray[np.bool_], parameters: Parameters) -> str:
+    """The quantities for which observed cells have no answer, each with its range."""
+    angles = found.angles
+    faults = outside(
+        sun_zenith=angles.sun_zenith[blind],
+        view_zenith=np.stack([angles.view_zenith[band][blind] for band in CORRECTED]).max(axis=0),
+        altitude_km=air.altitude(scene, parameters)[blind],
+        water_vapour=found.water_vapour[blind],
+        ozone=scene.ancillary.ozone,
+    )
+    return "; ".join(faults) or "no altitude"
+
+
 def _to_the_rim(code: NDArray[np.uint8], tested: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Give the cells that were not tested the bits of the nearest tested one, beside their own.
 
@@ -228,7 +241,9 @@ def valid(
     adjacent = f"corrected with {mean}" if parameters.adjacency_radius else "not corrected"
     origin = known.origin | {"aot": found.aerosol.origin, "adjacency": adjacent}
     if cells:
-        origin["no_data"] = f"{cells} coarse cells outside the validity of the tables"
+        origin["no_data"] = (
+            f"{cells} coarse cells outside the validity of the tables ({_why_blind(scene, found, blind, parameters)})"
+        )
     if note := sensor_note(scene.platform):
         origin["spectral_responses"] = note
     if found.water_vapour_filled.all():
