@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from dashboard.theme import OUTCOMES
 from processing.bands import PLATFORMS
+from processing.product import names
 from processing.store.models import (
     OPEN_STATES,
     Acquisition,
@@ -23,6 +24,7 @@ from processing.store.models import (
     Job,
     Product,
     Quality,
+    ReferenceMask,
     Site,
     SiteTile,
     Tile,
@@ -381,6 +383,17 @@ def folder(session: Session, identifier: str) -> Folder | None:
     )
     row = session.execute(query).first()
     return Folder(*row) if row else None
+
+
+def masks(session: Session, identifier: str) -> Sequence[ReferenceMask]:
+    """Kept masks of a product's image, which serve all its versions; the newest first."""
+    product = session.scalar(sa.select(Product).where(Product.identifier == identifier).limit(1))
+    if product is None:
+        return []
+    image = names.series(product.platform, product.sensing, product.tile)
+    return session.scalars(
+        sa.select(ReferenceMask).where(ReferenceMask.image == image).order_by(ReferenceMask.id.desc())
+    ).all()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Wanted:
 
     style: tiles.Style
     second: str
+    mask: int
 
 
 def _wanted(
@@ -60,13 +61,19 @@ def _wanted(
     scale: Annotated[str, Query(alias="range")] = "",
     second: Annotated[str, Query(alias="with")] = "",
     lossy: bool = False,
+    mask: int = 0,
 ) -> Wanted:
-    """``bits=96``, ``pattern=outline``, ``bands=SRE_B8,SRE_B4,SRE_B3``, ``range=0,0.5,0,0.25,0,0.25``, ``with=ID``."""
+    """``bits=96``, ``pattern=outline``, ``bands=SRE_B8,SRE_B4,SRE_B3``, ``range=0,0.5,0,0.25,0,0.25``, ``with=ID``.
+
+    ``mask=7`` is a kept mask of the product's image, for the layer ``reference``.
+    """
     try:
         values = tuple(float(value) for value in scale.split(",")) if scale else ()
     except ValueError:
         raise HTTPException(422, f"range is {scale}, not numbers with commas") from None
-    return Wanted(tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values, lossy), second)
+    return Wanted(
+        tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values, lossy), second, mask
+    )
 
 
 def anomalies(store: Store) -> Callable[[Path, ProductError], None]:
@@ -101,6 +108,15 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             known.clear()
         known[identifier] = time.monotonic() + REMEMBERED, found
         return found
+
+    @lru_cache(maxsize=4096)
+    def reference(product: queries.Folder, mask: int) -> str:
+        """Path of a kept mask of a product's image; a mask is never written again."""
+        with store.read() as session:
+            path = next((one.path for one in queries.masks(session, product.identifier) if one.id == mask), None)
+        if path is None:
+            raise HTTPException(404, f"no mask {mask} of {product.identifier}")
+        return path
 
     async def remembered(identifier: str) -> queries.Folder:
         """Where a product lies, without the store if it was asked a moment ago: a thread would wait for its turn."""
@@ -149,7 +165,11 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         found = await remembered(product)
         second = await remembered(look.second) if look.second else None
         z, x, y = place
+        kept = (
+            await asyncio.get_running_loop().run_in_executor(lookups, reference, found, look.mask) if look.mask else ""
+        )
         offered = layer in tiles.LAYERS and tiles.LAYERS[layer].pair == (second is not None)
+        offered = offered and (layer == "reference") == bool(kept)
         if not offered or not 0 <= z <= (MERCATOR_LAST if xyz else tiles.LAST) or x < 0 or y < 0:
             raise HTTPException(404, f"no layer {layer}, or no such tile")
         try:
@@ -159,7 +179,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         except ValueError as fault:
             raise HTTPException(422, str(fault)) from fault
         shas = [one.manifest_sha for one in (found, second) if one]
-        digest = f"{shas}/{layer}/{place}/{xyz}/{look.style}/{tiles.RENDERING}"
+        digest = f"{shas}/{layer}{kept}/{place}/{xyz}/{look.style}/{tiles.RENDERING}"
         etag = f'"{hashlib.sha256(digest.encode()).hexdigest()[:24]}"'
         # Only an address that names the products' digests may be kept for ever: a new revision has another one.
         named = v.split(",")
@@ -167,7 +187,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        roots = [settings.archive / one.path for one in (found, second) if one]
+        roots = [settings.masks / kept] if kept else [settings.archive / one.path for one in (found, second) if one]
         for root in roots:
             if any(tiles.find(root, ending) is None for ending in files):
                 raise HTTPException(404, f"{root.name} has no {layer}: one of {', '.join(files)} is missing")

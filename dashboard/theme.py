@@ -113,6 +113,12 @@ MASKS: dict[str, tuple[BitStyle, ...]] = {
     ),
     "DFP": tuple(BitStyle(1 << i, f"{band} defective", colour) for i, (band, colour) in enumerate(_BAND_COLOURS)),
 }
+#: Kinds of a mask that was kept to judge products by, as bits: cloud, shadow, not observed (`quality.reference`).
+REFERENCE = (
+    BitStyle(1, "Cloud", "#FFD300"),
+    BitStyle(2, "Shadow", "#00C2D1"),
+    BitStyle(4, "Not judged", "#6B7280", shown=False),
+)
 MASK_TITLES = {
     "CLM": "Clouds and shadows (CLM)",
     "MG2": "Geophysical mask (MG2)",

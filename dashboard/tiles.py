@@ -42,11 +42,13 @@ from dashboard.theme import (
     MASK_TITLES,
     MASKS,
     NDVI_RAMP,
+    REFERENCE,
     WATER_VAPOUR_RAMP,
     rgb,
 )
 from processing.bands import DISTRIBUTED
 from processing.errors import ProductError
+from processing.quality.reference import VALUES
 
 #: Pixels of a tile's side.
 SIZE = 512
@@ -120,6 +122,8 @@ class Layer:
         Of each of the files.
     choices : int
         How many bands the reader may name; 0: none.
+    fill : int
+        Value outside of a raster that holds no reflectance.
     pair : bool
         Compares two products: `draw` gets the planes of the one, then those of the other.
     """
@@ -130,6 +134,7 @@ class Layer:
     mask: bool = False
     band: int = 1
     choices: int = 0
+    fill: int = 0
     pair: bool = False
 
 
@@ -225,6 +230,15 @@ def _bits(kind: str) -> Draw:
     return draw
 
 
+def _reference(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+    """The chosen kinds of a mask that was kept to judge products by."""
+    table = np.zeros((256, 4), np.uint8)
+    for bit, kind in zip(REFERENCE, ("cloud", "shadow", "unobserved"), strict=True):
+        if bit.bit & style.bits:
+            table[VALUES[kind]] = (*rgb(bit.colour), 255)
+    return _patterned(_rgba(np.take(table.view(np.uint32)[:, 0], counts[0])), style.pattern)
+
+
 def _patterned(image: NDArray[np.uint8], pattern: Pattern) -> NDArray[np.uint8]:
     """Keeps of the coloured pixels what the pattern shows. Pixels on a tile's border count as inside."""
     if pattern is Pattern.OUTLINE:
@@ -282,6 +296,8 @@ LAYERS: dict[str, Layer] = {
         "Water vapour", ("ATB_R1.tif",), _ramp(WATER_VAPOUR_RAMP, WATER_VAPOUR_UNIT, WATER_VAPOUR_TOP)
     ),
     **{kind: Layer(title, (f"MASKS/{kind}_R1.tif",), _bits(kind), mask=True) for kind, title in MASK_TITLES.items()},
+    # Not of the product's folder: one raster beside it, which takes the folder's place.
+    "reference": Layer("Kept mask", ("",), _reference, mask=True, fill=255),
     "difference": Layer("Difference", ("SRE_B4.tif",), _difference, choices=1, pair=True),
     "agreement": Layer("Masks agreed or not", ("MASKS/CLM_R1.tif",), _agreement, mask=True, choices=1, pair=True),
 }
@@ -320,7 +336,12 @@ def endings(name: str, style: Style) -> tuple[str, ...]:
 
 
 def find(folder: Path, ending: str) -> Path | None:
-    """The raster of a product whose name ends in `ending` (``SRE_B4.tif``, ``MASKS/CLM_R1.tif``); None if absent."""
+    """The raster of a product whose name ends in `ending` (``SRE_B4.tif``, ``MASKS/CLM_R1.tif``); None if absent.
+
+    Without an ending it is `folder` itself.
+    """
+    if not ending:
+        return folder if folder.exists() else None
     below, _, name = ending.rpartition("/")
     return next(iter(sorted((folder / below).glob(f"*_{name}"))), None)
 
@@ -328,7 +349,9 @@ def find(folder: Path, ending: str) -> Path | None:
 def layers(folder: Path) -> list[str]:
     """Layers that the product in `folder` offers by itself."""
     return [
-        name for name, layer in LAYERS.items() if not layer.pair and all(find(folder, ending) for ending in layer.files)
+        name
+        for name, layer in LAYERS.items()
+        if not layer.pair and all(ending and find(folder, ending) for ending in layer.files)
     ]
 
 
@@ -460,7 +483,7 @@ def tile(
     Parameters
     ----------
     folder : Path
-        Of the product.
+        Of the product; of ``reference`` the raster of the kept mask.
     name : str
         Key of `LAYERS`.
     z, x, y : int
@@ -532,7 +555,7 @@ def _drawn(
             if path is None:
                 raise ProductError(root, f"{ending} is missing")
             try:
-                plane = read(path, NO_DATA if "RE_B" in ending else 0)
+                plane = read(path, NO_DATA if "RE_B" in ending else LAYERS[name].fill)
             except (RasterioError, OSError) as fault:
                 _open.drop(path)
                 raise ProductError(path, f"can't be read: {fault}") from fault

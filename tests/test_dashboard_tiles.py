@@ -23,6 +23,7 @@ from dashboard import routes, theme, tiles
 from dashboard.snapshot import Snapshots
 from processing.errors import ProductError
 from processing.product import names
+from processing.quality import reference
 from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Anomaly, Product
@@ -278,6 +279,34 @@ def test_difference_is_kept_for_ever_only_by_both_digests(client: tuple[Http, st
     assert "immutable" in answer.headers["cache-control"]
     half = http.get(f"/tiles/{product}/difference/5/0/0", params={"with": other, "v": shas[0]})
     assert "immutable" not in half.headers["cache-control"]
+
+
+def test_kept_mask_lies_where_it_was_drawn_on_every_version_of_its_image(client: tuple[Http, str, Settings]) -> None:
+    http, _, settings = client
+    older, newer, another = (
+        f"{name}_L2A_T31TCJ_D_{version}"
+        for name, version in (
+            ("SENTINEL2A_20230806-105031-000", "V1-3"),
+            ("SENTINEL2A_20230806-105031-000", "V1-4"),
+            ("SENTINEL2B_20230801-105031-000", "V1-3"),
+        )
+    )
+    west, north = 300_000, 4_900_020
+    corners = [(west + x, north - y) for x, y in ((100, 200), (300, 200), (300, 400), (100, 400), (100, 200))]
+    store = Store(settings.url)
+    drawn = {"type": "Polygon", "coordinates": [corners]}
+    mask = reference.keep_drawn(store, settings, older, [(drawn, "cloud")], "anna")
+    store.dispose()
+    for name in (older, newer):
+        answer = http.get(f"/tiles/{name}/reference/5/0/0", params={"mask": mask.id})
+        assert answer.status_code == 200
+        image = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+        expected = np.zeros(image.shape[:2], bool)
+        expected[20:40, 10:30] = True
+        np.testing.assert_array_equal(image[..., 3] > 0, expected)
+    assert http.get(f"/tiles/{another}/reference/5/0/0", params={"mask": mask.id}).status_code == 404
+    assert http.get(f"/tiles/{older}/reference/5/0/0").status_code == 404
+    assert http.get(f"/tiles/{older}/CLM/5/0/0", params={"mask": mask.id}).status_code == 404
 
 
 def test_web_mercator_for_gis(client: tuple[Http, str, Settings]) -> None:

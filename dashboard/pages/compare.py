@@ -90,10 +90,15 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductErr
 
     def offer(identifier: str) -> dict[str, Any]:
         folder = settings.archive / known(identifier).path
+        with store.read() as session:
+            kept = [
+                {"id": mask.id, "title": f"{mask.origin}, {mask.reader}, {mask.time:%Y-%m-%d}"}
+                for mask in queries.masks(session, identifier)
+            ]
         faults = _faults(folder)
         for fault in faults:
             damaged(folder, ProductError(folder, fault))
-        return {"layers": tiles.layers(folder), "bands": tiles.bands(folder), "faults": faults}
+        return {"layers": tiles.layers(folder), "bands": tiles.bands(folder), "kept": kept, "faults": faults}
 
     @routes.get("/compare", response_class=HTMLResponse)
     def compare(
@@ -310,7 +315,7 @@ def _styles() -> dict[str, Any]:
         "layers": {name: layer.title for name, layer in tiles.LAYERS.items()},
         "masks": {
             kind: [{"bit": int(s.bit), "words": s.words, "colour": s.colour, "shown": s.shown} for s in styles]
-            for kind, styles in theme.MASKS.items()
+            for kind, styles in {**theme.MASKS, "reference": theme.REFERENCE}.items()
         },
         "agreement": theme.AGREEMENT,
         "bands": {band: BANDS[band].centre for band in DISTRIBUTED},

@@ -103,6 +103,7 @@ function overlay(view) {
   if (!view.mask || !masked || !view.bits) return null
   const parameters = { bits: view.bits, pattern: state.pattern === "fill" ? "" : state.pattern }
   const last = state.pattern === "fill" ? NATIVE : LAST // lines stay thin when enlarged
+  if (view.mask.startsWith("reference")) return source(view.product, "reference", { ...parameters, mask: view.mask.split("-")[1] }, last)
   if (!view.mask.startsWith("agreement")) return source(view.product, view.mask, parameters, last)
   parameters.bands = view.mask.split("-")[1]
   return source(state.views[0].product, "agreement", parameters, last, view.product)
@@ -299,7 +300,7 @@ const offered = new Map(Object.entries(D.offered))
 async function offer(id) {
   if (!offered.has(id)) {
     const answer = await fetch(`/api/compare/product/${id}`)
-    offered.set(id, answer.ok ? await answer.json() : { layers: [], bands: [], faults: [(await answer.json()).detail] })
+    offered.set(id, answer.ok ? await answer.json() : { layers: [], bands: [], kept: [], faults: [(await answer.json()).detail] })
   }
   return offered.get(id)
 }
@@ -319,6 +320,7 @@ async function heads() {
       ...(later ? [["difference", "Difference to the left view: one band"], ["difference-ndvi", "Difference to the left view: NDVI"]] : []),
       ["none", "No image"]]
     const masks = [["", "No mask"], ...own.layers.filter((name) => D.masks[name]).map((name) => [name, D.layers[name]]),
+      ...own.kept.map(({ id, title }) => [`reference-${id}`, `Kept mask: ${title}`]),
       ...(later ? ["CLM", "MG2"].map((kind) => [`agreement-${kind}`, `${kind}: agreed with the left view or not`]) : [])]
     if (!images.some(([name]) => name === view.layer)) view.layer = images[0][0]
     if (!masks.some(([name]) => name === view.mask)) view.mask = ""
@@ -340,9 +342,9 @@ async function heads() {
   }))
 }
 
-const kindOf = (mask) => mask.replace("agreement-", "")
+const kindOf = (mask) => mask.startsWith("reference") ? "reference" : mask.replace("agreement-", "")
 const standard = (mask) => !mask ? 0 : mask.startsWith("agreement") ? 1 * (kindOf(mask) === "CLM" ? 1 : 2)
-  : D.masks[mask].filter((bit) => bit.shown).reduce((sum, bit) => sum | bit.bit, 0)
+  : D.masks[kindOf(mask)].filter((bit) => bit.shown).reduce((sum, bit) => sum | bit.bit, 0)
 
 /** Colours of a mask, each with its switch, and the scale of the image. */
 function legend(view) {
