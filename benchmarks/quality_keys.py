@@ -25,10 +25,13 @@ from tests.browser import FLAGS, chromium, free_port
 from tests.dashboard_archive import fill
 from tests.test_browser import DESKTOP, WAIT, Watched, serving
 
-#: Whether the browser has the first tiles of a product's picture and mask.
+#: Whether both views have all their tiles of a product's picture and mask.
 LOADED = """(product) => {
-  const names = performance.getEntriesByType("resource").map((r) => r.name)
-  return ["natural", "CLM"].every((layer) => names.some((name) => name.includes(`/${product}/${layer}/`)))
+  const sources = Bokeh.documents.flatMap((document) => [...document._all_models.values()])
+    .filter((model) => model.type === "WMTSTileSource")
+  return sources.length === 3 && sources.every((source) => source.url.includes(`/${product}/`)
+    && [...source.tiles.values()].some((tile) => tile.loaded)
+    && [...source.tiles.values()].every((tile) => tile.loaded || tile.finished))
 }"""
 
 
@@ -53,7 +56,6 @@ def shown(page: playwright.Page, last: str) -> str:
 def judge(page: playwright.Page, number: int) -> Judged:
     """Judge products with single keys. Good, suspect and bad in turn."""
     products, seconds = [], []
-    page.evaluate("performance.setResourceTimingBufferSize(1e6)")
     page.locator("[data-keys=ready]").wait_for(state="attached", timeout=WAIT)
     product = shown(page, "")
     began = time.perf_counter()

@@ -140,6 +140,38 @@ def judge(store: Store, name: str, verdict: str, reader: str = "anna", **more: o
         verdicts.keep(session, verdicts.product(session, name), verdict, reader, **more)  # type: ignore[arg-type]
 
 
+def test_a_queue_holds_the_products_published_last_and_then_older_ones(
+    centre: tuple[Settings, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, store = centre
+    monkeypatch.setattr(queue, "NEWEST", 4)
+    with store.read() as session:
+        whole = [p.identifier for p in session.query(Product).order_by(Product.published.desc(), Product.id.desc())]
+    seen: list[str] = []
+    while True:
+        with store.read() as session:
+            queued = queue.proposals(session, "anna")
+            assert not any(queue.taken(session, p.product_id) for p in queued)
+        assert {p.identifier for p in queued} == set(whole[len(seen) : len(seen) + 4])
+        if not queued:
+            break
+        for proposal in queued:
+            judge(store, proposal.identifier, "good")
+            with store.read() as session:
+                assert queue.taken(session, proposal.product_id)
+        seen += [p.identifier for p in queued]
+    judge(store, whole[0], "none")
+    with store.read() as session:
+        assert [p.identifier for p in queue.proposals(session, "anna")] == whole[:1]
+
+
+def test_a_queue_of_one_tile_is_ranked_as_in_the_whole(centre: tuple[Settings, Store]) -> None:
+    _, store = centre
+    with store.read() as session:
+        whole = [p for p in queue.proposals(session, "anna") if "_T31TCJ" in p.identifier]
+        assert queue.proposals(session, "anna", tile="31TCJ") == whole
+
+
 def test_the_queue_leaves_out_what_is_judged_and_second_reading_is_of_others(centre: tuple[Settings, Store]) -> None:
     _, store = centre
     with store.write() as session:

@@ -77,6 +77,23 @@ def test_one_key_keeps_a_verdict_and_leads_to_the_next_product(centre: tuple[Set
     assert [(v.verdict, v.reader) for v in kept(centre[1])] == [("good", "anna")] * len(order)
 
 
+def test_the_next_products_are_named_ahead_and_a_short_queue_is_filled_again(
+    centre: tuple[Settings, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "NEWEST", 3)
+    view = opened(centre)
+    with centre[1].read() as session:
+        products = {p.identifier: p.manifest_sha[:12] for p in session.query(Product)}
+    seen = []
+    while view.product:
+        seen.append(view.product)
+        following = [p.identifier for p in view._proposals[1:3]]
+        assert view.keys.ahead == [[name, products[name]] for name in following]
+        press(view, "g")
+    assert sorted(seen) == sorted(products)
+    assert view.keys.ahead == []
+
+
 def test_reasons_comment_and_areas_go_with_the_verdict_and_not_to_the_next(centre: tuple[Settings, Store]) -> None:
     view = opened(centre)
     first, extent = view.product, view.viewer._extent

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 VERDICT_KEYS = {"g": "good", "s": "suspect", "b": "bad"}
 REASON_KEYS = dict(zip("1234567890qwe", REASONS, strict=True))
 QUEUES = {"Judged by nobody": False, "Second reading": True}
+#: Products of the queue whose images the browser fetches before they are shown.
+AHEAD = 2
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
 COMMENT = "Comment"
 #: What a drawn area is: part of the verdict, or of a mask made by hand.
@@ -41,12 +43,15 @@ MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
 class Keys(pn.custom.JSComponent):
     """Single keys of the page, each with the product that was shown when it was pressed.
 
-    Keys typed into a field are left alone; the reader's name is remembered by the browser.
+    Keys typed into a field are left alone; the reader's name is remembered by the browser. What is seen of the shown
+    product is fetched of the next ones meanwhile.
     """
 
     reader = param.String()
     keys = param.List(default=[])
     field = param.String(default=COMMENT, doc="Label of the field that the key k leads to.")
+
+    ahead = param.List(default=[], doc="Identifier and digest of the products that come next.")
 
     _esm = """
     const STORED = "muscate-reader"
@@ -61,7 +66,33 @@ class Keys(pn.custom.JSComponent):
       }
       return null
     }
+    const seen = () => Bokeh.documents.flatMap((document) => [...document._all_models.values()])
+      .filter((m) => m.type === "WMTSTileSource").flatMap((m) => [...m.tiles.values()])
     export function render({ model }) {
+      let waiting = 0
+      const images = []
+      const fetchAhead = () => {
+        clearTimeout(waiting)
+        const tiles = seen()
+        if (tiles.some((tile) => !tile.finished && !tile.loaded)) {
+          waiting = setTimeout(fetchAhead, 100)
+          return
+        }
+        images.length = 0
+        for (const [product, digest] of model.ahead)
+          for (const { img } of tiles.filter((tile) => tile.img)) {
+            const image = new Image()
+            image.crossOrigin = "anonymous"
+            image.src = img.src.replace(/tiles\\/[^/]+/, `tiles/${product}`).replace(/v=\\w+/, `v=${digest}`)
+            images.push(image)
+          }
+      }
+      const later = () => {
+        clearTimeout(waiting)
+        waiting = setTimeout(fetchAhead, 100)
+      }
+      model.on("ahead", later)
+      later()
       const press = (event) => {
         const target = event.composedPath()[0]
         if (isField(target)) {
@@ -209,15 +240,17 @@ class Quality(View):
     @param.depends("reader", "queue", "tile", watch=True)
     def ask(self) -> None:
         """Ask the store what to look at; stay with the product that is shown if it is to be judged."""
-        with self._store.read() as session:
-            found = queue.proposals(session, self.reader.strip(), second=self.queue)
-        wanted = self.tile.strip().upper().removeprefix("T")
-        self._proposals = [p for p in found if wanted in p.identifier.split("_T")[-1]]
+        self._proposals = self._ranked()
         self._count()
         if self._detail is None or self._detail.product.identifier != self.product:
             self._open() if self.product else self._next()
         elif self._proposals and self.product not in {p.identifier for p in self._proposals}:
             self._next()
+
+    def _ranked(self) -> list[queue.Proposal]:
+        wanted = self.tile.strip().upper().removeprefix("T")
+        with self._store.read() as session:
+            return queue.proposals(session, self.reader.strip(), second=self.queue, tile=wanted)
 
     def press(self, key: str, product: str) -> None:
         """One key, meant for the product that was shown when it was pressed."""
@@ -293,10 +326,14 @@ class Quality(View):
         here = [p for p in self._proposals if p.identifier == self.product]
         self._proposals = [p for p in self._proposals if p.identifier != self.product] + (here if put_off else [])
         with self._store.read() as session:
-            taken = queue.judged(session)
-        while self._proposals and self.queue is False and taken.get(self._proposals[0].product_id):
-            self._proposals.pop(0)
+            while self._proposals and self.queue is False and queue.taken(session, self._proposals[0].product_id):
+                self._proposals.pop(0)
+        if not self._proposals:
+            self._proposals = self._ranked()  # older ones, where the archive holds more than a queue
         self.product = self._proposals[0].identifier if self._proposals else ""
+        with self._store.read() as session:
+            ahead = [queries.folder(session, p.identifier) for p in self._proposals[1 : 1 + AHEAD]]
+        self.keys.ahead = [[f.identifier, f.manifest_sha[:12]] for f in ahead if f is not None]
         self._count()
 
     def _note(self, text: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from ..product import names
 from ..store import validations
@@ -22,6 +22,12 @@ CLOUD_STEP, AOT_STEP, REFLECTANCE_STEP, COMPARATOR_STEP = 10.0, 0.05, 0.02, 0.05
 VERSION_CLOUD_STEP, VERSION_AOT_STEP = 5.0, 0.05
 #: From so many steps on a reason is named.
 NAMED = 2.0
+#: How many products a queue holds at most.
+NEWEST = 1000
+#: Dates of a tile that a date is compared with: so long before and after.
+AROUND = timedelta(days=90)
+#: What is read of each product.
+COLUMNS = ("id", "identifier", "tile", "version", "platform", "sensing")
 
 
 @dataclass(frozen=True)
@@ -147,37 +153,43 @@ def _between_neighbours(times: np.ndarray, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def figures(session: Session) -> list[Figures]:
-    """Of all products that users get."""
+def figures(session: Session, candidates: Collection[Product]) -> list[Figures]:
+    """Of some products and of the dates of their tiles around them, all of which users get."""
+    if not candidates:
+        return []
     worst: dict[tuple[str, str], tuple[float, str]] = {}
     for row in validations.results(session, "clouds"):
         accuracy = row.metrics.get("overall_accuracy")
         if row.subject == "valid" and row.image and row.version and accuracy is not None and row.ring is None:
             key = row.image, row.version
             worst[key] = min(worst.get(key, (np.inf, "")), (accuracy, row.reference))
+    times = [p.sensing for p in candidates]
     query = (
-        sa.select(Product, Quality)
+        sa.select(Product, Quality.cloud_percent, Quality.aot_mean, Quality.other)
         .outerjoin(Quality, Quality.job_id == Product.job_id)
-        .where(Product.current, Product.valid)
+        .options(load_only(*(getattr(Product, name) for name in COLUMNS)))
+        .where(
+            Product.current,
+            Product.valid,
+            Product.tile.in_({p.tile for p in candidates}),
+            Product.sensing.between(min(times) - AROUND, max(times) + AROUND),
+        )
     )
     found = []
-    for product, quality in session.execute(query):
+    for product, cloud, aot, other in session.execute(query):
         image = names.series(product.platform, product.sensing, product.tile)
         accuracy, comparator = worst.get((image, product.version), (np.nan, ""))
-        other = quality.other if quality else {}
         found.append(
             Figures(
                 product_id=product.id,
-                identifier=product.identifier,
-                tile=product.tile,
-                version=product.version,
-                platform=product.platform,
-                sensing=product.sensing,
-                cloud=_number(quality.cloud_percent if quality else None),
-                aot=_number(quality.aot_mean if quality else None),
-                clear={k.removeprefix("clear_"): _number(v) for k, v in other.items() if k.startswith("clear_")},
+                cloud=_number(cloud),
+                aot=_number(aot),
+                clear={
+                    k.removeprefix("clear_"): _number(v) for k, v in (other or {}).items() if k.startswith("clear_")
+                },
                 accuracy=accuracy,
                 comparator=comparator,
+                **{name: getattr(product, name) for name in COLUMNS[1:]},
             )
         )
     return found
@@ -187,24 +199,38 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def judged(session: Session) -> dict[int, set[str]]:
-    """Who has judged each product; those who took it back have not."""
+def _said() -> sa.Select[int]:
+    """Products that somebody judged; who took his word back has not."""
     last = sa.select(sa.func.max(Verdict.id)).group_by(Verdict.product_id, Verdict.reader)
-    query = sa.select(Verdict.product_id, Verdict.reader).where(Verdict.id.in_(last), Verdict.verdict != "none")
-    readers: dict[int, set[str]] = {}
-    for product, reader in session.execute(query):
-        readers.setdefault(product, set()).add(reader)
-    return readers
+    return sa.select(Verdict.product_id).where(Verdict.id.in_(last), Verdict.verdict != "none")
 
 
-def proposals(session: Session, reader: str, *, second: bool = False) -> list[Proposal]:
-    """What a reader should look at, outliers first.
+def taken(session: Session, product_id: int) -> bool:
+    """Whether somebody judged a product."""
+    last = sa.select(sa.func.max(Verdict.id)).where(Verdict.product_id == product_id).group_by(Verdict.reader)
+    query = sa.select(Verdict.id).where(Verdict.id.in_(last), Verdict.verdict != "none").limit(1)
+    return session.scalar(query) is not None
+
+
+def proposals(session: Session, reader: str, *, second: bool = False, tile: str = "") -> list[Proposal]:
+    """What a reader should look at, outliers first: of the `NEWEST` products, by their publication, that he may judge.
+
+    An archive of millions is neither read nor ranked whole; older products come up as the newer ones are judged.
 
     Parameters
     ----------
     second : bool
         Second reading: products that others judged and this reader did not. Else those that nobody has judged.
+    tile : str
+        Part of the tile's name.
     """
-    readers = judged(session)
-    open_ = [p for p in rank(figures(session)) if reader not in readers.get(p.product_id, ())]
-    return [p for p in open_ if bool(readers.get(p.product_id)) == second]
+    query = sa.select(Product).options(load_only(Product.tile, Product.sensing)).where(Product.current, Product.valid)
+    if second:
+        query = query.where(Product.id.in_(_said()), Product.id.not_in(_said().where(Verdict.reader == reader)))
+    else:
+        query = query.where(Product.id.not_in(_said()))
+    if tile:
+        query = query.where(Product.tile.contains(tile, autoescape=True))
+    newest = query.order_by(Product.published.desc(), Product.id.desc()).limit(NEWEST)
+    candidates = {p.id: p for p in session.scalars(newest)}
+    return [p for p in rank(figures(session, candidates.values())) if p.product_id in candidates]
