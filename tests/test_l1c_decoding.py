@@ -6,10 +6,14 @@ import errno
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -156,3 +160,42 @@ def test_packed_rows_are_those_of_the_raster(data: st.DataObject, height: int) -
     assert_array_equal(packed.rows(rows), raster[rows])
     assert packed.any(rows) or not raster[rows].any()
     assert_array_equal(Packed.of(raster > 100).rows(rows), raster[rows] > 100)
+
+
+def test_tiles_beyond_the_swath_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels equal those of the plain decoder, in rows of whole and of cut tiles, out of the file and its content."""
+    rng = np.random.default_rng(3)
+    pixels = rng.integers(1, 9000, (640, 3124), np.uint16)
+    pixels[:, 1024:] = 0  # unobserved but for the first tiles
+    pixels[300, 1400] = 1  # and one lonely pixel, whose tile is short too
+    pixels[400:520, 2600:2800] = 7  # short, and no single value
+    path = tmp_path / "image.jp2"
+    options = {"QUALITY": "100", "REVERSIBLE": "YES", "BLOCKYSIZE": 128}
+    with rasterio.open(
+        path, "w", driver="JP2OpenJPEG", count=1, height=640, width=3124, dtype="uint16", **options
+    ) as image:
+        image.write(pixels, 1)
+    package = Package(tmp_path)
+    windows = []
+    opened = images._opened
+
+    @contextmanager
+    def counted(*arguments: Any) -> Iterator[Any]:
+        with opened(*arguments) as image:
+
+            class Counting:
+                width = image.width
+
+                def read(self, layer: int, window: Any) -> Any:
+                    windows.append(window)
+                    return image.read(layer, window=window)
+
+            yield Counting()
+
+    monkeypatch.setattr(images, "_opened", counted)
+    for rows in (slice(0, 128), slice(0, 640), slice(100, 530), slice(384, 640)):
+        for content in (None, path.read_bytes()):
+            assert_array_equal(images.read(package, path.name, rows, content), pixels[rows])
+    windows.clear()
+    images.read(package, path.name, slice(0, 128))
+    assert sum(w.width for w in windows) == 1024 + 1024 + 52  # the tiles seen, an empty one, the narrow one at the edge

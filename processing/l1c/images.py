@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ from rasterio.io import MemoryFile
 from rasterio.windows import Window
 from scipy import ndimage
 
+from processing.errors import L1CError
 from processing.l1c.package import Package
 from processing.l1c.packed import Packed
 from processing.scene import Grid
@@ -36,6 +38,9 @@ DEFECTIVE_TYPES = {
     "MSK_TECQUA": {"MSI_LOST"},
 }
 LAST_DETECTOR = 12
+#: A tile coded in less than this holds next to nothing: an empty one of 1024 x 1024 pixels has some 70, one that was
+#: observed several 100,000. [bytes]
+BLANK = 1024
 
 _JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _GML = "{http://www.opengis.net/gml/3.2}"
@@ -213,11 +218,62 @@ def strips(package: Package, name: str, height: int = 1024) -> list[slice]:
 
 
 def read(package: Package, name: str, rows: slice, content: bytes | None = None) -> NDArray[np.uint16]:
-    """Some rows of a one-layer image, out of the file or its content."""
-    with _opened(package, name, f" in rows {rows.start} to {rows.stop - 1}", content) as image:
-        window = Window(0, rows.start, image.width, rows.stop - rows.start)
-        pixels: NDArray[np.uint16] = image.read(1, window=window)
-        return pixels
+    """Some rows of a one-layer image, out of the file or its content.
+
+    Of the tiles that are coded alike and hold next to nothing, as beyond the edge of a swath, only one is decoded.
+    """
+    where = f" in rows {rows.start} to {rows.stop - 1}"
+    pieces = _pieces(package, name, rows, content)
+    with _opened(package, name, where, content) as image:
+
+        def decoded(rows: slice, cols: slice) -> NDArray[np.uint16]:
+            window = Window(cols.start, rows.start, cols.stop - cols.start, rows.stop - rows.start)
+            pixels: NDArray[np.uint16] = image.read(1, window=window)
+            return pixels
+
+        if not any(code for *_, code in pieces):
+            return decoded(rows, slice(0, image.width))
+        out = np.empty((rows.stop - rows.start, image.width), np.uint16)
+        blank: dict[tuple[int, int, bytes], np.uint16] = {}
+        for down, across, code in pieces:
+            key, here = (down.stop - down.start, across.stop - across.start, code), out[_within(down, rows), across]
+            if key in blank:
+                here[:] = blank[key]
+                continue
+            here[:] = decoded(down, across)
+            if code and (here == here[0, 0]).all():
+                blank[key] = here[0, 0]
+        return out
+
+
+def _within(part: slice, rows: slice) -> slice:
+    return slice(part.start - rows.start, part.stop - rows.start)
+
+
+def _pieces(package: Package, name: str, rows: slice, content: bytes | None) -> list[tuple[slice, slice, bytes]]:
+    """Rows and columns of the tiles in some rows, with their code where it is shorter than `BLANK`.
+
+    The others, without theirs, are put together along a row. None where the structure can't be read: the decoder then
+    says what is wrong with it. Nor out of a zip, where seeking is to unpack from the start.
+    """
+    if package.zipped and content is None:
+        return []
+    found: list[tuple[slice, slice, bytes]] = []
+    try:
+        with package.open(name) if content is None else BytesIO(content) as file:
+            stream = codestream(package, name, file)
+            for number, down, across in stream.tiles():
+                down = slice(max(down.start, rows.start), min(down.stop, rows.stop))
+                if down.start >= down.stop:
+                    continue
+                parts = stream.parts[number]
+                code = _bytes(file, parts) if sum(end - start for start, end in parts) < BLANK else b""
+                if not code and found and not found[-1][2] and found[-1][0] == down:
+                    across = slice(found.pop()[1].start, across.stop)
+                found.append((down, across, code))
+    except L1CError:
+        return []
+    return found
 
 
 def spacing(package: Package, name: str, most: int) -> int:
