@@ -49,8 +49,27 @@ BARS = {
     "backward_cpu": Bar("eight later dates run backward, over one nominal date [CPU s]", 60),
     "correction": Bar("gas, scattering, adjacency, slope of ten bands, wall [s]", 25),
     "aot": Bar("AOT inversion of a date with a past, wall [s]", 5),
+    "masks_cpu": Bar("mask steps of a date with a past, and rasters [CPU s]", 10),
+    "s2cloudless_gain": Bar("s2cloudless's mask alone / all our masks, CPU", 10, least=True),
     "pair_gain": Bar("two tiles at once against one after the other", 1.8, least=True),
 }
+
+#: The steps that serve the masks alone; the tests look at what `rayleigh` and `water_vapour` make.
+MASK_STEPS = (
+    "terrain_shadow",
+    "water_vapour",
+    "rayleigh",
+    "cirrus",
+    "snow_mask",
+    "cloud_mask",
+    "multi_temporal",
+    "correlation",
+    "shadow_mask",
+    "shadow_outside",
+    "clouds",
+    "water_mask",
+    "rain",
+)
 
 
 def tile(
@@ -61,6 +80,8 @@ def tile(
     cloudy: Path | None = None,
     backward: bool = False,
     pair: bool = False,
+    comparators: bool = False,
+    version: str = CURRENT,
     threads: int | None = None,
 ) -> dict[str, Any]:
     """Measure one tile.
@@ -79,15 +100,19 @@ def tile(
         Also start the tile from as many later dates as the version takes: the same image under other dates.
     pair : bool
         Also run the tile on two processes at once, with half of the threads each.
+    comparators : bool
+        Also find the clouds of the same tile with s2cloudless.
+    version : str
+        Whose parameters are taken.
     threads : int, optional
         Of the chain; else one for each core.
 
     Returns
     -------
     dict
-        ``l1c``, ``threads``, ``load`` (of the machine, before and after); per part (``decode``, ``deflate``, ``first``,
-        ``chain``, ``low_memory`` ...) its ``cpu`` and ``wall`` [s], ``peak_mb`` and, for a run of the chain, ``steps``
-        [s]; ``product_mb``; ``figures``, those of `BARS` that were measured.
+        ``l1c``, ``threads``, ``load`` (of the machine, before and after); per part (``terrain``, ``decode``,
+        ``deflate``, ``first``, ``chain``, ``low_memory`` ...) its ``cpu`` and ``wall`` [s], ``peak_mb`` and, for a run
+        of the chain, ``steps`` [s]; ``product_mb``; ``figures``, those of `BARS` that were measured.
     """
     from .production import machine
 
@@ -100,17 +125,18 @@ def tile(
 
             package, overcast = simulate(folder / "l1c", tile="31TCJ", dates=2, size=size, overcast=(1,))
             cloudy = cloudy or overcast
-        os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
-        terrain = folder / "terrain"  # kept from the first run on, as a centre does
+        terrain = folder / "terrain"  # kept from the tile's first date on, as a centre does
         terrain.mkdir()
-        run = partial(_chain, package, dem, terrain, threads)
-        parts = {
+        with_terrain = {"terrain": _measured([partial(_terrain, package, dem, terrain, version)])} if dem else {}
+        os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
+        run = partial(_chain, package, dem, terrain, version, threads)
+        parts = with_terrain | {
             "first": _measured([partial(run, folder / "first", False)]),
             "decode": _measured([partial(_decode, package, threads)]),
             "chain": _measured([partial(run, folder / "warm", False)]),
             "low_memory": _measured([partial(run, folder / "low", True)]),
             "deflate": _measured([partial(_deflate, folder / "warm")]),
-            "correct": _measured([partial(_correct, package, dem, terrain, threads)]),
+            "correct": _measured([partial(_correct, package, dem, terrain, version, threads)]),
         }
         warm, steps = parts["chain"], parts["correct"]["steps"]
         figures = {
@@ -124,20 +150,25 @@ def tile(
                 steps[step] for step in ("gaseous_absorption", "scattering", "adjacency", "full resolution")
             ),
             "aot": steps["aerosol_optical_thickness"],
+            "masks_cpu": steps["masks, CPU"],
         }
         if cloudy is not None:
-            parts["cloudy"] = _measured([partial(_chain, cloudy, dem, terrain, threads, folder / "cloudy", False)])
+            refused = partial(_chain, cloudy, dem, terrain, version, threads, folder / "cloudy", False)
+            parts["cloudy"] = _measured([refused])
             figures["cloudy_cpu"] = parts["cloudy"]["cpu"]
         if backward:
-            parts["backward"] = _measured([partial(_backward, package, dem, terrain, threads)])
+            parts["backward"] = _measured([partial(_backward, package, dem, terrain, version, threads)])
             figures["backward_cpu"] = parts["backward"]["cpu"]
+        if comparators:
+            parts["s2cloudless"] = _measured([partial(_s2cloudless, package)])
+            figures["s2cloudless_gain"] = parts["s2cloudless"]["cpu"] / figures["masks_cpu"]
         if pair:
-            one = partial(_chain, package, dem, terrain, max(1, threads // 2))
+            one = partial(_chain, package, dem, terrain, version, max(1, threads // 2))
             parts["pair"] = _measured([partial(one, folder / name, False) for name in ("one", "two")])
             figures["pair_gain"] = 2 * warm["wall"] / parts["pair"]["wall"]
         return {
             "l1c": package.name,
-            "version": CURRENT,
+            "version": version,
             "threads": threads,
             "load": [*load, _load()],
             **parts,
@@ -164,6 +195,17 @@ def _decode(package: Path, threads: int) -> dict[str, float]:
     return {}
 
 
+def _terrain(package: Path, dem: Path, cache: Path, version: str) -> dict[str, float]:
+    """The terrain model brought to the tile and kept: what its first date pays, once."""
+    from .production.processor import _around, granule
+    from .versions import parameters
+
+    source, numbers = granule([package], None), parameters(version)
+    before = time.process_time()
+    _around(source, numbers, dem, cache)
+    return {"cpu": time.process_time() - before}
+
+
 def _deflate(folder: Path) -> dict[str, float]:
     """The second one: the images of the product's rasters, overviews too, differenced and deflated, no disk."""
     import numpy as np
@@ -188,7 +230,7 @@ def _deflate(folder: Path) -> dict[str, float]:
 
 
 def _chain(
-    package: Path, dem: Path | None, terrain: Path, threads: int, out: Path, low_memory: bool
+    package: Path, dem: Path | None, terrain: Path, version: str, threads: int, out: Path, low_memory: bool
 ) -> dict[str, float]:
     from .production.processor import granule, produce
 
@@ -196,7 +238,7 @@ def _chain(
     outcome = produce(
         [package],
         granule([package], None).tile,
-        CURRENT,
+        version,
         staging=out,
         dem=dem,
         terrain_cache=terrain,
@@ -206,25 +248,39 @@ def _chain(
     return outcome.seconds
 
 
-def _correct(package: Path, dem: Path | None, terrain: Path, threads: int) -> dict[str, float]:
-    """From counts in memory to the surface and flat reflectances in memory, on a date with a past; nothing written."""
+def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threads: int) -> dict[str, float]:
+    """From counts in memory to the surface and flat reflectances in memory, on a date with a past; nothing written.
+
+    Then the same date once more for the processor time of its masks, when no other thread is at work.
+    """
     from . import chain
-    from .bands import BANDS
+    from .bands import BANDS, GROUP_RESOLUTION
+    from .chain.stopwatch import Stopwatch
     from .production.processor import _around, granule
     from .scene import strips
     from .versions import parameters
 
-    numbers = parameters(CURRENT)
+    numbers = parameters(version)
     source = granule([package], None)
     with source.decoded(threads, None) as scene_with:
         scene = scene_with(_around(source, numbers, dem, terrain))
         scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
     _, past = chain.correct(scene, None, numbers)
-    found, _ = chain.correct(replace(scene, sensing=scene.sensing + timedelta(days=5)), past, numbers)
+    later = replace(scene, sensing=scene.sensing + timedelta(days=5))
+    found, _ = chain.correct(later, past, numbers)
 
     def make(rasters: Any, band: str) -> int:
         height = scene.grid.shape(BANDS[band].resolution)[0]
         return sum(rows.size for rows in strips(rasters, band, height))
+
+    def masks() -> float:
+        Stopwatch.clock = staticmethod(time.process_time)
+        seconds = chain.correct(later, past, numbers)[0].seconds
+        before = time.process_time()
+        for rasters in (found.cloud, found.geophysical, found.edge):
+            for group, resolution in GROUP_RESOLUTION.items():
+                sum(rows.size for rows in strips(rasters, group, scene.grid.shape(resolution)[0]))
+        return time.process_time() - before + sum(seconds.get(step, 0.0) for step in MASK_STEPS)
 
     if found.status != "valid":
         raise InputError(package, f"gives no product to measure: {found.origin.get('reason')}")
@@ -236,16 +292,30 @@ def _correct(package: Path, dem: Path | None, terrain: Path, threads: int) -> di
             for band in rasters
         ]
         sum(each.result() for each in made)
-    return found.seconds | {"full resolution": time.perf_counter() - start}
+    wall = time.perf_counter() - start
+    return found.seconds | {"full resolution": wall, "masks, CPU": masks()}
 
 
-def _backward(package: Path, dem: Path | None, terrain: Path, threads: int) -> dict[str, float]:
+def _s2cloudless(package: Path) -> dict[str, float]:
+    """The mask of s2cloudless alone, at 60 m: no image decoded."""
+    from .production.processor import granule
+    from .validation import comparators
+
+    reflectance, _ = comparators.s2cloudless_input(granule([package], None))
+    before = time.process_time()
+    comparators.s2cloudless_clouds(reflectance)
+    return {"cpu": time.process_time() - before}
+
+
+def _backward(
+    package: Path, dem: Path | None, terrain: Path, version: str, threads: int, dates: int | None = None
+) -> dict[str, float]:
     """What a backward start adds to a date: libraries are loaded already, the first date itself is left out."""
     from .production.processor import granule, look_back
     from .versions import parameters
 
-    numbers, first = parameters(CURRENT), granule([package], None)
-    days = range(5, 5 + 5 * numbers.backward_dates, 5)
+    numbers, first = parameters(version), granule([package], None)
+    days = range(5, 5 + 5 * (dates or numbers.backward_dates), 5)
     later = [partial(replace, first, sensing=first.sensing + timedelta(days=n)) for n in days]
     before = time.process_time()
     composite, told = look_back(first, later, numbers, dem, terrain, threads)
@@ -293,11 +363,13 @@ def _measured(works: Iterable[Callable[[], dict[str, float]]]) -> dict[str, Any]
 _PARTS = {
     "decode": "13 images decoded",
     "deflate": "product deflated",
+    "terrain": "terrain, once a tile",
     "first": "chain, first run",
     "chain": "chain, warm",
     "low_memory": "chain, low memory",
     "cloudy": "too much cloud",
     "backward": "eight dates backward",
+    "s2cloudless": "s2cloudless's mask",
     "pair": "two tiles at once",
 }
 
@@ -312,7 +384,8 @@ def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str
         return f"{found:12.2f}" if isinstance(found, int | float) else ""
 
     then = f"{'earlier':>12}" if earlier else ""
-    lines = [f"{figures['l1c']}, {figures['threads']} threads, load {' to '.join(map(str, figures['load']))}", ""]
+    load = " to ".join(map(str, figures["load"]))
+    lines = [f"{figures['l1c']}, {figures['version']}, {figures['threads']} threads, load {load}", ""]
     lines.append(f"{'':24}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{then}")
     for name, label in _PARTS.items():
         if name in figures:

@@ -428,11 +428,14 @@ def bench_tile(
     cloudy: Annotated[Path | None, typer.Option(help="A package with more than 90 % cloud.")] = None,
     backward: Annotated[bool, typer.Option(help="Also a start from eight later dates.")] = False,
     pair: Annotated[bool, typer.Option(help="Also two tiles at once against one after the other.")] = False,
+    comparators: Annotated[bool, typer.Option(help="Also s2cloudless's mask of the same tile.")] = False,
+    version: Annotated[str, typer.Option(help="Version of the products whose cost is measured.")] = "V1_4",
     compare: Annotated[Path | None, typer.Option(help="JSON of an earlier run, shown beside.")] = None,
     as_json: Json = False,
 ) -> None:
     """Level-1C package to product on disk: seconds and peak memory of each step, beside decoding and deflating."""
     from .bench import table, tile
+    from .versions import parameters
 
     earlier = None
     if compare is not None:
@@ -440,7 +443,13 @@ def bench_tile(
             earlier = json.loads(compare.read_text())
         except (OSError, ValueError) as error:
             raise typer.BadParameter(f"{compare}: {error}", param_hint="--compare") from None
-    figures = tile(l1c, size, dem=dem, cloudy=cloudy, backward=backward, pair=pair)
+    try:
+        parameters(version)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--version") from None
+    figures = tile(
+        l1c, size, dem=dem, cloudy=cloudy, backward=backward, pair=pair, comparators=comparators, version=version
+    )
     typer.echo(json.dumps(figures, indent=2) if as_json else table(figures, earlier))
 
 

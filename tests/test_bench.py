@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks import kernels
 from processing import bench
 from processing.simulation import simulate
+from processing.versions import parameters
 
 FIGURES: dict[str, Any] = {
     "l1c": "S2A_MSIL1C.SAFE",
+    "version": "V1_4",
     "threads": 2,
     "load": [0.1, 2.0],
     "decode": {"cpu": 80.0, "wall": 40.0, "peak_mb": 300.0, "steps": {}},
@@ -44,9 +47,17 @@ def test_the_chain_costs_little_more_than_decoding_and_deflating(tmp_path: Path)
         steps = work()
         return float(steps.get("cpu", time.process_time() - before))
 
-    run = partial(bench._chain, package, None, tmp_path, 2)
+    run = partial(bench._chain, package, None, tmp_path, "V1_4", 2)
     run(tmp_path / "first", False)  # compiles
     chain = min(cpu(partial(run, tmp_path / f"chain{n}", False)) for n in range(3))
     decode = min(cpu(partial(bench._decode, package, 2)) for _ in range(3))
     deflate = min(cpu(partial(bench._deflate, tmp_path / "first")) for _ in range(3))
     assert chain / (decode + deflate) < 4, (chain, decode, deflate)
+
+
+@pytest.mark.parametrize("version", ["V1_4", "V2_0"])
+def test_the_kernels_are_measured_on_fields_that_give_them_work(version: str) -> None:
+    numbers = parameters(version)
+    assert all(cost > 0 for cost in kernels.strip(366, 1, numbers).values())
+    assert kernels.shadows(100, numbers, 1, side=21_960) > 0
+    assert kernels.aerosol(numbers, 1, side=9_600) > 0

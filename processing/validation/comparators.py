@@ -40,14 +40,8 @@ def s2cloudless(granule: Granule, frame: Frame) -> Mask:
     L1CError
         If a band can't be decoded.
     """
-    try:
-        from s2cloudless import S2PixelCloudDetector
-    except ImportError as error:
-        raise ComparatorMissing(f"s2cloudless is not installed ({error}): install muscate[comparators]") from error
-    bands = ("B1", "B2", "B4", "B5", "B8", "B8A", "B9", "B10", "B11", "B12")
-    reflectance, observed = _reflectance(_scene(granule), bands, S2CLOUDLESS_RESOLUTION)
-    detector = S2PixelCloudDetector(S2CLOUDLESS_THRESHOLD, False, S2CLOUDLESS_AVERAGE, S2CLOUDLESS_DILATION)
-    cloud = detector.get_cloud_masks(reflectance[np.newaxis])[0] != 0
+    reflectance, observed = s2cloudless_input(granule)
+    cloud = s2cloudless_clouds(reflectance)
     return Mask(
         method="s2cloudless",
         cloud=_nearest(cloud & observed, S2CLOUDLESS_RESOLUTION, frame),
@@ -55,6 +49,22 @@ def s2cloudless(granule: Granule, frame: Frame) -> Mask:
         observed=_nearest(observed, S2CLOUDLESS_RESOLUTION, frame),
         buffer=float(S2CLOUDLESS_DILATION * S2CLOUDLESS_RESOLUTION),
     )
+
+
+def s2cloudless_input(granule: Granule) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What it looks at: reflectance (row, col, band) at 60 m, and where it is observed; L1CError as `s2cloudless`."""
+    bands = ("B1", "B2", "B4", "B5", "B8", "B8A", "B9", "B10", "B11", "B12")
+    return _reflectance(_scene(granule), bands, S2CLOUDLESS_RESOLUTION)
+
+
+def s2cloudless_clouds(reflectance: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The detector alone, on its input; ComparatorMissing as `s2cloudless`."""
+    try:
+        from s2cloudless import S2PixelCloudDetector
+    except ImportError as error:
+        raise ComparatorMissing(f"s2cloudless is not installed ({error}): install muscate[comparators]") from error
+    detector = S2PixelCloudDetector(S2CLOUDLESS_THRESHOLD, False, S2CLOUDLESS_AVERAGE, S2CLOUDLESS_DILATION)
+    return np.asarray(detector.get_cloud_masks(reflectance[np.newaxis])[0] != 0)
 
 
 def ukis_csmask(granule: Granule, frame: Frame, resolution: int = UKIS_RESOLUTION) -> Mask:

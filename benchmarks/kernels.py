@@ -1,0 +1,166 @@
+"""What the kernels cost alone: processor time per million pixels or cells, on random fields.
+
+    python -m benchmarks.kernels [--size 10980] [--repeat 5] [--version V1_4] [--json]
+
+The median of some runs after a first one that compiles. Pixels are those that go in. `shadows` is a whole tile's coarse
+grid under 5,000 clouds, `aerosol` the inversion of a whole tile's samples; both in seconds of a date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from processing import atmosphere, deflate
+from processing.chain import adjacency, aerosol_inversion, resampling, shadow_mask, slope_correction, subsampling
+from processing.chain.aerosol_samples import Samples
+from processing.chain.geometry import Geometry, direction
+from processing.product import raster
+from processing.scene import TERRAIN_RESOLUTION
+from processing.versions import Parameters, parameters
+
+#: Side of a tile [m], and its clouds in the benchmark of shadows.
+TILE, CLOUDS = 109_800, 5000
+#: Rows that a thread holds at a time.
+STRIP = 1024
+
+
+def seconds(work: Callable[[], object], repeat: int) -> float:
+    """Median processor time of this thread."""
+    work()
+    taken = []
+    for _ in range(repeat):
+        before = time.thread_time()
+        work()
+        taken.append(time.thread_time() - before)
+    return median(taken)
+
+
+def fields(rng: np.random.Generator, low: float, high: float, *shape: int) -> Any:
+    """Random fields."""
+    return rng.uniform(low, high, shape).astype(np.float32)
+
+
+def strip(size: int, repeat: int, numbers: Parameters) -> dict[str, float]:
+    """What is done to a strip of a 10 m band. [CPU s per million pixels]"""
+    rng = np.random.default_rng(0)
+    factor = numbers.coarse_resolution // 10
+    cells = -(-size // factor)
+    rows = min(STRIP, size)
+    ground = np.arange(size, dtype=np.int64)
+    # neighbours alike, some noise: so it deflates as reflectance does
+    counts = (2000 + 800 * np.sin(ground / 90)[None] + rng.normal(0, 60, (rows, size))).astype(np.uint16)
+    line = np.stack([fields(rng, 1.0e-4, 1.2e-4, cells, cells), fields(rng, -0.15, -0.12, cells, cells)])
+    around = adjacency.Environment(*(fields(rng, low, 0.9, cells, cells) for low in (0.1, 0.6, 0.6)))
+    sun, view = (
+        direction(fields(rng, *zenith, cells, cells), fields(rng, 100, 102, cells, cells))
+        for zenith in ((40, 42), (2, 5))
+    )
+    terrain = fields(rng, 300, 302, *(2 * (-(-size * 10 // TERRAIN_RESOLUTION),)))
+    sums = subsampling.Sums.of((rows, size), factor)
+    surface = adjacency.surface_reflectance(counts, line, factor, numbers)
+    tile = np.ascontiguousarray(np.diff(surface[:512, :513].astype(np.int16), axis=1))
+    code = np.kron(rng.random((-(-cells // 10),) * 2) < 0.3, np.ones((10, 10)))[:cells, :cells].astype(np.uint8)
+    times = {
+        "counts to SRE": lambda: adjacency.surface_reflectance(counts, line, factor, numbers),
+        "counts to FRE": lambda: slope_correction.flat_reflectance(
+            counts, line, around, sun, view, terrain, factor, numbers
+        ),
+        "block sums": lambda: sums.add(0, counts),
+        "mask bits to 10 m": lambda: resampling.expand_bits(
+            code, counts.shape, factor, numbers.mask_resampling_threshold
+        ),
+        "overview": lambda: raster.halved(surface, numbers.no_data),
+        "differences and deflate": lambda: raster.deflated(surface),
+    }
+    found = {name: seconds(work, repeat) / counts.size * 1e6 for name, work in times.items()}
+    found["deflate alone"] = seconds(lambda: deflate.compress(tile, 2), 4 * repeat) / tile.size * 1e6
+    return found
+
+
+def shadows(clouds: int, numbers: Parameters, repeat: int, side: int = TILE) -> float:
+    """Shadows of many clouds over a whole tile. [CPU s]"""
+    rng = np.random.default_rng(1)
+    cells = side // numbers.coarse_resolution
+    shape = cells, cells
+    a_row = int(np.ceil(np.sqrt(clouds)))
+    row, col = ((np.array(divmod(np.arange(clouds), a_row)) + 0.5) * cells / a_row).astype(int)  # apart from another
+    cloud = np.zeros(shape, np.bool_)
+    cloud[row, col] = True
+    sun, sun_azimuth, view, view_azimuth = (np.full(shape, angle, np.float32) for angle in (40, 150, 4, 100))
+    none = np.zeros(shape, np.bool_)
+    seen = {shadow_mask.REFERENCE_BAND: view}, {shadow_mask.REFERENCE_BAND: view_azimuth}
+    angles = Geometry(sun, sun_azimuth, *seen, none, none, frozenset())
+    ratio = fields(rng, 0.5, 1.2, cells, cells)
+    altitude = fields(rng, 200, 260, cells, cells)
+    return seconds(
+        lambda: shadow_mask.detect(ratio, cloud, np.ones(shape, np.bool_), angles, altitude, numbers), repeat
+    )
+
+
+def aerosol(numbers: Parameters, repeat: int, side: int = TILE) -> float:
+    """Inversion of a whole tile, each cell a sample of both methods. [CPU s]"""
+    rng = np.random.default_rng(2)
+    shape = side // numbers.coarse_resolution, side // numbers.coarse_resolution
+    red = fields(rng, 0.03, 0.15, *shape)
+
+    def seen(rho: Any, aot: float, band: str) -> Any:
+        """What the surface would be by the AOT that is taken away, as a polynomial in it."""
+        toa = atmosphere.toa_reflectance(rho, "S2A", band, 35.0, 5.0, 60.0, 0.2, aot, 2.0, 0.3)
+        return atmosphere.against_aot(toa, "S2A", band, 35.0, 5.0, 60.0, 0.2, 2.0, 0.3)
+
+    blue, of_red = seen(0.45 * red, 0.3, "B1"), seen(red, 0.3, "B4")
+    everywhere = np.ones(shape, np.bool_)
+    samples = Samples(
+        spectral=everywhere,
+        temporal=everywhere,
+        colour=blue - np.float32(0.45) * of_red,
+        red=of_red if numbers.aot_slope_spread else of_red[..., :0],
+        blue=blue,
+        before=seen(0.45 * red, 0.15, "B1"),
+        settled=(0.45 * red).astype(np.float32),
+        rise=np.zeros(shape, np.float32),
+        swir=fields(rng, 0.1, 0.3, *shape),
+        lag=np.full(shape, 5, np.int32),
+        dark=0.5,
+    )
+    return seconds(lambda: aerosol_inversion.invert(samples, numbers), repeat)
+
+
+def measure(size: int, repeat: int, version: str) -> dict[str, dict[str, float]]:
+    """Both tables: seconds per million pixels, and seconds of a date."""
+    numbers = parameters(version)
+    return {
+        "CPU ms / Mpixel": {name: 1e3 * cost for name, cost in strip(size, repeat, numbers).items()},
+        "CPU s / date": {
+            f"shadows of {CLOUDS} clouds": shadows(CLOUDS, numbers, repeat),
+            "aerosol inversion": aerosol(numbers, repeat),
+        },
+    }
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--size", type=int, default=10980, help="columns of the strip")
+    words.add_argument("--repeat", type=int, default=5)
+    words.add_argument("--version", default="V1_4")
+    words.add_argument("--json", action="store_true")
+    asked = words.parse_args()
+    found = measure(asked.size, asked.repeat, asked.version)
+    if asked.json:
+        print(json.dumps(found, indent=2))
+        return
+    for unit, costs in found.items():
+        print(f"{'':32}{unit:>16}")
+        for name, cost in costs.items():
+            print(f"{name:32}{cost:16.2f}")
+
+
+if __name__ == "__main__":
+    main()
