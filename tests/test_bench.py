@@ -39,7 +39,7 @@ def test_the_table_says_what_missed_its_bar_and_what_changed() -> None:
 
 @pytest.mark.slow
 def test_the_chain_costs_little_more_than_decoding_and_deflating(tmp_path: Path) -> None:
-    """On a piece of a tile, where what does not grow with the image weighs more than on the whole."""
+    """On a hundredth of a tile, where what does not grow with the image makes it 1.85 in place of 1.3."""
     (package,) = simulate(tmp_path / "l1c", tile="31TCJ", dates=1, size=1098, truth=False)
 
     def cpu(work: Any) -> float:
@@ -52,7 +52,7 @@ def test_the_chain_costs_little_more_than_decoding_and_deflating(tmp_path: Path)
     chain = min(cpu(partial(run, tmp_path / f"chain{n}", False)) for n in range(3))
     decode = min(cpu(partial(bench._decode, package, 2)) for _ in range(3))
     deflate = min(cpu(partial(bench._deflate, tmp_path / "first")) for _ in range(3))
-    assert chain / (decode + deflate) < 4, (chain, decode, deflate)
+    assert chain / (decode + deflate) < 2.4, (chain, decode, deflate)
 
 
 @pytest.mark.parametrize("version", ["V1_4", "V2_0"])
