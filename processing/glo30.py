@@ -10,11 +10,10 @@ import logging
 import math
 import os
 import shutil
-from contextlib import suppress
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -118,17 +117,16 @@ def _kept(url: str, name: str, folder: Path) -> Path | None:
     address = f"{url}/{name}/{name}.tif"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with urlopen(address, timeout=TIMEOUT) as answer, NamedTemporaryFile(dir=folder, suffix=".part") as file:
-            shutil.copyfileobj(answer, file)
-            file.flush()
+        with TemporaryDirectory(dir=folder) as new:
+            part = Path(new, "cell.tif")
+            with urlopen(address, timeout=TIMEOUT) as answer, part.open("wb") as file:
+                shutil.copyfileobj(answer, file)
             expected = answer.headers.get("Content-Length")
-            if expected is not None and file.tell() != int(expected):
-                raise Unreachable(f"{address}: {file.tell()} bytes of {expected} came")
-            with rasterio.open(file.name) as model:
+            if expected is not None and part.stat().st_size != int(expected):
+                raise Unreachable(f"{address}: {part.stat().st_size} bytes of {expected} came")
+            with rasterio.open(part) as model:
                 model.read(1, out_shape=(16, 16))
-            os.link(file.name, kept)
-    except FileExistsError:
-        pass  # another worker was faster
+            os.replace(part, kept)
     except HTTPError as error:
         if error.code == HTTPStatus.NOT_FOUND:
             return None
@@ -145,12 +143,10 @@ def _sea(south: int, west: int, folder: Path) -> Path:
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
         where = from_bounds(west - MARGIN, south - MARGIN, west + 1 + MARGIN, south + 1 + MARGIN, 2, 2)
-        with NamedTemporaryFile(dir=folder, suffix=".part") as file:
-            with rasterio.open(
-                file.name, "w", driver="GTiff", width=2, height=2, count=1, dtype="float32", crs="EPSG:4326",
-                transform=where,
-            ) as model:  # fmt: skip
+        with TemporaryDirectory(dir=folder) as new:
+            part = Path(new, "cell.tif")
+            profile = {"driver": "GTiff", "width": 2, "height": 2, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
+            with rasterio.open(part, "w", transform=where, **profile) as model:
                 model.write(np.zeros((2, 2), np.float32), 1)
-            with suppress(FileExistsError):
-                os.link(file.name, kept)
+            os.replace(part, kept)
     return kept
