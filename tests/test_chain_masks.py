@@ -34,6 +34,8 @@ from tests import scenes
 V1_4 = parameters("V1_4")
 V2_0 = parameters("V2_0")
 ROW = (1, 4)
+#: A field, Rayleigh-corrected.
+SOIL = {"B1": 0.03, "B2": 0.04, "B3": 0.06, "B4": 0.05, "B8A": 0.3, "B11": 0.25}
 NONE = np.zeros(ROW, bool)
 ALL = np.ones(ROW, bool)
 
@@ -373,8 +375,7 @@ def test_water_vapour_is_compared_at_the_same_altitude() -> None:
 
 def test_haze_all_over_is_no_cloud_and_a_cloud_in_it_is() -> None:
     shape = (1, 100)
-    old = {band: np.full(shape, value, np.float32) for band, value in (("B1", 0.03), ("B2", 0.04), ("B4", 0.05))}
-    old["B8A"] = np.full(shape, 0.3, np.float32)
+    old = {band: np.full(shape, value, np.float32) for band, value in SOIL.items()}
     valid, snow = np.ones(shape, bool), np.zeros(shape, bool)
     veil = np.where(np.arange(100) < 10, 0.035, 0.0)
     new = {band: (value + 0.028 + veil).astype(np.float32) for band, value in old.items()}
@@ -387,15 +388,42 @@ def test_haze_all_over_is_no_cloud_and_a_cloud_in_it_is() -> None:
 
 def test_a_thin_cloud_is_grey_and_haze_is_blue() -> None:
     shape = (1, 40)
-    dark = {"B1": 0.03, "B2": 0.04, "B4": 0.05, "B8A": 0.3}
-    old = {band: np.full(shape, value, np.float32) for band, value in dark.items()}
+    old = {band: np.full(shape, value, np.float32) for band, value in SOIL.items()}
     valid, snow, here = np.ones(shape, bool), np.zeros(shape, bool), np.arange(40) < 10
     for red, expected in ((1.0, True), (0.5, False)):
-        veil = {"B1": 0.1, "B2": 0.08, "B4": 0.1 * red, "B8A": 0.05 * red}
+        veil = {"B1": 0.1, "B2": 0.08, "B3": 0.08, "B4": 0.1 * red, "B8A": 0.05 * red, "B11": 0.05 * red}
         new = {b: (value + here * veil[b] * (0.65 - value)).astype(np.float32) for b, value in old.items()}
         assert multi_temporal.detect(new, 1, past(old, 1), valid, snow, V1_4)[0].any()
         found, _ = multi_temporal.detect(new, 1, past(old, 1), valid, snow, V2_0)
         assert_array_equal(found, here[None] & expected)
+
+
+def test_a_field_laid_bare_is_no_cloud_and_a_thin_cloud_over_it_is() -> None:
+    shape = (1, 40)
+    valid, snow, here = np.ones(shape, bool), np.zeros(shape, bool), np.arange(40) < 10
+    old = {band: np.full(shape, value, np.float32) for band, value in SOIL.items()}
+    laid_bare = {"B1": 0.06, "B2": 0.08, "B3": 0.1, "B4": 0.09, "B8A": 0.22, "B11": 0.3}
+    cloud = {band: value + 0.15 * (0.65 - value) for band, value in laid_bare.items()}
+    for ground, expected in ((laid_bare, False), (cloud, True)):
+        new = {band: np.where(here, np.float32(ground[band]), old[band]) for band in old}
+        assert_array_equal(multi_temporal.detect(new, 1, past(old, 1), valid, snow, V1_4)[0], here[None])
+        found, _ = multi_temporal.detect(new, 1, past(old, 1), valid, snow, V2_0)
+        assert_array_equal(found, here[None] & expected)
+
+
+@pytest.mark.parametrize(("distance", "swir", "cloudy"), [(3, 0.05, False), (3, 0.5, True), (12, 0.05, True)])
+def test_a_cell_half_snow_is_no_cloud(distance: int, swir: float, cloudy: bool) -> None:
+    """Beside snow a cell that brightens in the blue and darkens at 1.6 um is partly snow itself."""
+    shape = (1, 40)
+    valid, snow, here = np.ones(shape, bool), np.arange(40)[None] < 5, np.arange(40)[None] == 4 + distance
+    old = {band: np.full(shape, value, np.float32) for band, value in SOIL.items()}
+    white = dict.fromkeys(SOIL, 0.8) | {"B11": swir}
+    new = {
+        band: np.where(here, 0.6 * value + 0.4 * white[band], value).astype(np.float32) for band, value in old.items()
+    }
+    assert_array_equal(multi_temporal.detect(new, 1, past(old, 1), valid, snow, V1_4)[0], here)
+    found, _ = multi_temporal.detect(new, 1, past(old, 1), valid, snow, V2_0)
+    assert_array_equal(found, here & cloudy)
 
 
 def test_a_town_is_no_cloud_for_v2_0_on_the_first_date() -> None:

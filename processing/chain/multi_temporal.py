@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.chain.dilation import dilate
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.scene import Composite
 from processing.versions import Parameters
@@ -73,7 +74,9 @@ def detect(
     recorder.value(name, f"{band} of the composite", past_blue)
     shown, local = f"rise of {band}", rise
     if parameters.cloud_max_haze:
-        local = rise - haze(rise[tested], parameters)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            melting = (past["B3"] - past["B11"]) / (past["B3"] + past["B11"]) > 0
+        local = rise - haze(rise[tested & ~melting], parameters)
         shown += " less that of the haze all over"
     white = recorder.test(
         name, f"relative rise of B8A, against that of {band}", nir_rise, "<", nir_limit, tested
@@ -92,6 +95,15 @@ def detect(
         white &= recorder.test(
             name, f"cover in B4, against that in {band}: grey, not haze", veil[0], ">", least_white * veil[1], tested
         )
+    if parameters.cloud_nir_fall:
+        least_nir = past_nir - parameters.cloud_nir_fall * rise
+        white &= recorder.test(name, "B8A: a field laid bare loses more", nir, ">", least_nir, tested)
+    if parameters.cloud_snow_distance:
+        close = tested & dilate(snow, parameters.cloud_snow_distance, parameters.coarse_resolution)
+        brighter = recorder.test(
+            name, "B11 close to snow: fresh snow darkens it", reflectance["B11"], ">", past["B11"], close
+        )
+        white &= brighter | ~close
     clouds = tested & white & recorder.test(name, f"{shown}, the limit grown with the age", local, ">", least, tested)
     lower = least - np.float32(parameters.cloud_extension_delta)
     candidates = tested & white & recorder.test(name, f"{shown}, for the thinnest clouds", local, ">", lower, tested)
