@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from typer.testing import CliRunner
 from processing import tiling
 from processing.cli import app
 from processing.errors import BadArea, InputError, UnknownName
+from processing.masks import Cloud
 from processing.quality import reference
 from processing.settings import Settings
-from processing.store import Store, verdicts
-from processing.store.models import Product, ReferenceMask
+from processing.store import Store, validations, verdicts
+from processing.store.models import Product, ReferenceMask, Tile
 from processing.validation.masks import Frame, classes, of_file
+from tests import validation_products as made
 from tests.dashboard_archive import fill, write_raster
 
 SIZE = 64
@@ -251,3 +254,33 @@ def test_the_commands(centre: tuple[Settings, Store, Product], tmp_path: Path) -
     assert "hand.geojson  anna" in run("mask", "list")
     assert json.loads(run("mask", "list", "--json"))["pixels"]["cloud"] == 25
     run("mask", "import", product.identifier, str(path), "--classes", "nonsense", code=2)
+
+
+def test_validate_clouds_judges_by_the_kept_masks(centre: tuple[Settings, Store, Product], tmp_path: Path) -> None:
+    """Half of a cloud was drawn by hand: the whole command counts the other half as false."""
+    settings, store, product = centre
+    cloud = np.zeros(made.GRID.shape(20), np.uint8)
+    cloud[20:40, 30:50] = Cloud.ANY | Cloud.CLOUD
+    folder = made.write(settings.archive, cloud=cloud)
+    with store.write() as session:
+        session.add(Tile(mgrs="31UER", current_version="V1_4"))
+        session.flush()
+        row = session.get_one(Product, product.id)
+        row.identifier, row.path, row.tile, row.platform, row.version = folder.name, folder.name, "31UER", "S2A", "V1_4"
+        row.sensing = datetime.strptime(made.IMAGE.split("_")[1] + "000+0000", "%Y%m%d-%H%M%S-%f%z")
+    half = np.full(made.GRID.shape(20), 2, np.uint8)
+    half[20:40, 30:40] = 1
+    path = made.raster(tmp_path / "hand.tif", half)
+    reference.import_file(store, settings, folder.name, path, classes("cloud=1 shadow=3 clear=2"), "anna")
+    result = CliRunner().invoke(
+        app,
+        ["validate", "clouds", str(folder), "--reference", "kept", "--home", str(settings.home), "--json"]
+        + ["--out", str(tmp_path / "out"), "--no-maps"],
+    )
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    (direct,) = [r for r in rows if r["image"] and r["subject"] == "cloud" and r["buffer"] is r["ring"] is None]
+    assert direct["reference"] == "by hand"
+    assert (direct["metrics"]["precision"], direct["metrics"]["recall"]) == (0.5, 1.0)
+    with store.read() as session:
+        assert {r.reference for r in validations.results(session, "clouds")} == {"by hand"}
