@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from dashboard.theme import OUTCOMES
 from processing.bands import PLATFORMS
 from processing.product import names
+from processing.store.inputs import inputs
 from processing.store.models import (
     OPEN_STATES,
     Acquisition,
@@ -383,6 +384,15 @@ def folder(session: Session, identifier: str) -> Folder | None:
     )
     row = session.execute(query).first()
     return Folder(*row) if row else None
+
+
+def entered(session: Session, identifier: str) -> tuple[str, datetime] | None:
+    """Path of the recurrent state that a product's date was compared with, and the date; None without a past."""
+    product = session.scalar(
+        sa.select(Product).where(Product.identifier == identifier).order_by(Product.revision.desc()).limit(1)
+    )
+    before = inputs(session, identifier).previous_state if product else None
+    return (before, product.sensing) if product and before else None
 
 
 def masks(session: Session, identifier: str) -> Sequence[ReferenceMask]:

@@ -21,7 +21,9 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 
 from dashboard import queries, tiles
 from dashboard.snapshot import Snapshots
-from processing.errors import ProductError
+from processing.errors import ProductError, StateError
+from processing.product import load_days
+from processing.scene import day_of
 from processing.settings import Settings
 from processing.store import events
 
@@ -118,6 +120,16 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             raise HTTPException(404, f"no mask {mask} of {product.identifier}")
         return path
 
+    def entered(product: queries.Folder) -> tuple[Path | None, int]:
+        """The state that a date was compared with, None without one; and the date in days."""
+        with store.read() as session:
+            found = queries.entered(session, product.identifier)
+        if found is None or not (settings.state / found[0]).exists():
+            return None, 0
+        return settings.state / found[0], day_of(found[1])
+
+    days = lru_cache(maxsize=8)(load_days)
+
     async def remembered(identifier: str) -> queries.Folder:
         """Where a product lies, without the store if it was asked a moment ago: a thread would wait for its turn."""
         until, found = known.get(identifier, (0.0, None))
@@ -187,18 +199,26 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
+        if layer == "age":
+            state, day = await loop.run_in_executor(lookups, entered, found)
+            if xyz or state is None:
+                raise HTTPException(404, f"{found.identifier}: the state that entered its date is not kept here")
         roots = [settings.masks / kept] if kept else [settings.archive / one.path for one in (found, second) if one]
         for root in roots:
             if any(tiles.find(root, ending) is None for ending in files):
                 raise HTTPException(404, f"{root.name} has no {layer}: one of {', '.join(files)} is missing")
 
         def draw() -> bytes | None:
+            if layer == "age":
+                return tiles.age(*days(state), day, z, x, y, look.style)
             if xyz:
                 return tiles.mercator(roots[0], layer, z, x, y, look.style)
             return tiles.tile(roots[0], layer, z, x, y, look.style, *roots[1:])
 
         try:
             image = await loop.run_in_executor(pool, draw)
+        except StateError as fault:
+            raise HTTPException(500, str(fault)) from fault
         except ProductError as fault:
             await loop.run_in_executor(pool, damaged, roots[0], fault)
             raise HTTPException(500, str(fault)) from fault

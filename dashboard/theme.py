@@ -63,6 +63,7 @@ SIMULATED = "#B4570A"
 AOT_RAMP = ["#fff7d6", "#fed976", "#fd8d3c", "#e31a1c", "#800026"]
 WATER_VAPOUR_RAMP = ["#f7fbff", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
 GREY_RAMP = ["#000000", "#ffffff"]
+AGE_RAMP = ["#fde725", "#5ec962", "#21918c", "#3b528b", "#440154"]
 NDVI_RAMP = ["#5b4a8a", "#b08d57", "#f2e8b6", "#7fbf5a", "#1a7a34", "#00441b"]
 #: Of differences: less, the same, more.
 DIVERGING = ["#053061", "#4393c3", "#f7f7f7", "#d6604d", "#67001f"]

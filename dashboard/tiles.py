@@ -35,6 +35,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from dashboard.theme import (
+    AGE_RAMP,
     AGREEMENT,
     AOT_RAMP,
     DIVERGING,
@@ -276,6 +277,8 @@ def _agreement(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
 NO_DATA = -10000
 #: Ends of the ramps: AOT [-], water vapour [g cm-2], reflectance difference [-].
 AOT_TOP, WATER_VAPOUR_TOP, DIFFERENCE_TOP = 0.8, 5.0, 0.05
+#: Age of the composite at the end of its ramp. [days]
+AGE_TOP = 60
 #: Counts that make 1 of AOT, and 1 g cm-2 of water vapour.
 AOT_UNIT, WATER_VAPOUR_UNIT = 200, 20
 #: The rasters of NDVI.
@@ -296,6 +299,8 @@ LAYERS: dict[str, Layer] = {
         "Water vapour", ("ATB_R1.tif",), _ramp(WATER_VAPOUR_RAMP, WATER_VAPOUR_UNIT, WATER_VAPOUR_TOP)
     ),
     **{kind: Layer(title, (f"MASKS/{kind}_R1.tif",), _bits(kind), mask=True) for kind, title in MASK_TITLES.items()},
+    # Of the recurrent state that the date was compared with: `age`.
+    "age": Layer("Age of the composite", (), _ramp(AGE_RAMP, 1, AGE_TOP)),
     # Not of the product's folder: one raster beside it, which takes the folder's place.
     "reference": Layer("Kept mask", ("",), _reference, mask=True, fill=255),
     "difference": Layer("Difference", ("SRE_B4.tif",), _difference, choices=1, pair=True),
@@ -351,7 +356,7 @@ def layers(folder: Path) -> list[str]:
     return [
         name
         for name, layer in LAYERS.items()
-        if not layer.pair and all(ending and find(folder, ending) for ending in layer.files)
+        if not layer.pair and layer.files and all(ending and find(folder, ending) for ending in layer.files)
     ]
 
 
@@ -509,6 +514,37 @@ def tile(
         return _read(path, layer.band, z, x, y, layer.mask, fill)
 
     return _drawn(folder, name, style, other, read)
+
+
+def age(
+    days: NDArray[np.int16], resolution: int, day: int, z: int, x: int, y: int, style: Style = DEFAULT
+) -> bytes | None:
+    """How old the ground is that a date was compared with.
+
+    Parameters
+    ----------
+    days : (row, col) int16
+        Date of each cell of the state that entered it, days since 2000-01-01, -1 where nothing clear was seen yet.
+    resolution : int
+        Of the state. [m]
+    day : int
+        The date, counted alike.
+    z, x, y, style
+        As of `tile`.
+
+    Returns
+    -------
+    bytes or None
+        SIZE x SIZE pixels as PNG, transparent where nothing was seen yet; None outside.
+    """
+    size = RESOLUTION0 / 2**z
+    rows, cols = (((place * SIZE + np.arange(SIZE) + 0.5) * size / resolution).astype(int) for place in (y, x))
+    if rows[0] >= days.shape[0] or cols[0] >= days.shape[1]:
+        return None
+    counts = np.zeros((1, SIZE, SIZE), np.uint8)
+    seen = days[np.ix_(rows[rows < days.shape[0]], cols[cols < days.shape[1]])]
+    counts[0, : seen.shape[0], : seen.shape[1]] = np.where(seen >= 0, np.clip(day - seen.astype(int), 1, 255), 0)
+    return _png(LAYERS["age"].draw(counts, style), smooth=False)
 
 
 def mercator(folder: Path, name: str, z: int, x: int, y: int, style: Style = DEFAULT) -> bytes | None:

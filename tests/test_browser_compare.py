@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright import sync_api as playwright
 
+from benchmarks.compare import centre as one_product
 from dashboard import tiles
+from processing import explain
+from processing.production import series
 from processing.settings import Settings
+from processing.simulation import simulate
 from processing.store import Store
 from tests.browser import FLAGS, chromium, free_port
 from tests.dashboard_archive import fill, write_raster
@@ -217,6 +222,31 @@ def test_inspector_says_what_is_under_the_cursor(
     watch.complaints = [text for text in watch.complaints if "422" not in text]
     watch.check()
     watch.context.close()
+
+
+def test_a_click_says_why_the_pixel_is_masked(
+    browser: playwright.Browser, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """A product of the chain with the state it left: every test with its value, found again from the page."""
+    made = tmp_path_factory.mktemp("made")
+    (package,) = simulate(
+        made / "l1c", tile="31TCJ", dates=1, start=datetime(2024, 6, 1), size=366, truth=False, cloud_cover=(0.2, 0.3)
+    )
+    (result,) = series.process([package], "V1_4", made / "out", state=made / "state")
+    assert result["status"] == "valid", result
+    (folder,) = (made / "out").iterdir()
+    own, _ = explain.states(folder, made / "state")
+    settings, name = one_product(made / "home", folder, own)
+    with serving(settings) as address:
+        watch = Watched(browser, DESKTOP)
+        page = shown(watch, f"{address}/compare?left={name}&right={name}")
+        page.locator("canvas").first.click()
+        playwright.expect(page.locator("#explain .tests")).to_contain_text("reflectance", timeout=WAIT)
+        assert page.locator("#explain .tests tr").count() > 10
+        assert page.locator("#explain .refused").count() == 0  # what is found again is what the product has
+        picture(page, "compare-explained", tmp_path)
+        watch.check()
+        watch.context.close()
 
 
 def test_phone_and_damaged_product(browser: playwright.Browser, centre: tuple[str, Settings], tmp_path: Path) -> None:

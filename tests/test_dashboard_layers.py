@@ -149,3 +149,22 @@ def test_lossy_is_for_images_without_gaps(tmp_path: Path) -> None:
     assert mask is not None
     assert [one[:4] == b"\x89PNG" for one in (whole, edge, mask)] == [False, True, True]
     np.testing.assert_allclose(np.asarray(Image.open(io.BytesIO(whole))), 102, atol=1)
+
+
+def test_age_is_that_of_the_cell_at_every_level() -> None:
+    days = np.full((10, 12), 8000, np.int16)  # cells of 240 m: 24 pixels of 10 m
+    days[2, 3] = 8025
+    days[4, :] = -1
+    for z in (tiles.NATIVE, tiles.NATIVE + 1):
+        step = 24 * 2 ** (z - tiles.NATIVE)
+        image = tiles.age(days, 240, 8030, z, 0, 0)
+        assert image is not None
+        pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGBA"))
+        young, old = (tiles._table(theme.AGE_RAMP, np.array([age / tiles.AGE_TOP]))[0] for age in (5, 30))
+        np.testing.assert_array_equal(
+            pixels[2 * step : 3 * step, 3 * step : 4 * step], np.broadcast_to(young, (step, step, 4))
+        )
+        np.testing.assert_array_equal(pixels[3 * step - 1, 3 * step - 1], old)
+        assert not pixels[4 * step : 5 * step, :, 3].any()
+        assert not pixels[10 * step :, :, 3].any()
+    assert tiles.age(days, 240, 8030, tiles.NATIVE, 1, 0) is None

@@ -22,12 +22,13 @@ from pyproj import Transformer
 from dashboard import routes, theme, tiles
 from dashboard.snapshot import Snapshots
 from processing.errors import ProductError
-from processing.product import names
+from processing.product import names, save_state
 from processing.quality import reference
 from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Anomaly, Product
 from tests.dashboard_archive import fill, write_raster
+from tests.product_scenes import composite
 
 NAME = "SENTINEL2A_20230801-105031-000_L2A_T31TCJ_D_V1-4"
 PLACE = {"west": 300000.0, "north": 4900020.0, "crs": "EPSG:32631"}
@@ -307,6 +308,26 @@ def test_kept_mask_lies_where_it_was_drawn_on_every_version_of_its_image(client:
     assert http.get(f"/tiles/{another}/reference/5/0/0", params={"mask": mask.id}).status_code == 404
     assert http.get(f"/tiles/{older}/reference/5/0/0").status_code == 404
     assert http.get(f"/tiles/{older}/CLM/5/0/0", params={"mask": mask.id}).status_code == 404
+
+
+def test_age_needs_the_state_that_entered_the_date(client: tuple[Http, str, Settings]) -> None:
+    http, _, settings = client
+    name = "SENTINEL2A_20230806-105031-000_L2A_T31TCJ_D_V1-3"
+    store = Store(settings.url)
+    with store.write() as session:
+        product = session.scalars(sa.select(Product).where(Product.identifier == name)).one()
+        assert product.prev_product is not None
+        before = session.get_one(Product, product.prev_product)
+        before.state_path = f"{before.path}.npz"
+    store.dispose()
+    assert http.get(f"/tiles/{name}/age/5/0/0").status_code == 404
+    path = settings.state / before.state_path
+    path.parent.mkdir(parents=True)
+    save_state(composite(), path)
+    answer = http.get(f"/tiles/{name}/age/5/0/0")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert http.get(f"/xyz/{name}/age/11/0/0.png").status_code == 404
+    assert http.get(f"/tiles/{before.identifier}/age/5/0/0").status_code == 404
 
 
 def test_web_mercator_for_gis(client: tuple[Http, str, Settings]) -> None:

@@ -95,10 +95,14 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductErr
                 {"id": mask.id, "title": f"{mask.origin}, {mask.reader}, {mask.time:%Y-%m-%d}"}
                 for mask in queries.masks(session, identifier)
             ]
+            before = queries.entered(session, identifier)
+        layers = tiles.layers(folder)
+        if before is not None and (settings.state / before[0]).exists():
+            layers.append("age")
         faults = _faults(folder)
         for fault in faults:
             damaged(folder, ProductError(folder, fault))
-        return {"layers": tiles.layers(folder), "bands": tiles.bands(folder), "kept": kept, "faults": faults}
+        return {"layers": layers, "bands": tiles.bands(folder), "kept": kept, "faults": faults}
 
     @routes.get("/compare", response_class=HTMLResponse)
     def compare(
@@ -324,6 +328,7 @@ def _styles() -> dict[str, Any]:
             "ndvi": ramp(theme.NDVI_RAMP, -0.2, 1, "NDVI"),
             "aot": ramp(theme.AOT_RAMP, 0, tiles.AOT_TOP, "AOT at 550 nm"),
             "water-vapour": ramp(theme.WATER_VAPOUR_RAMP, 0, tiles.WATER_VAPOUR_TOP, "g cm⁻²"),
+            "age": ramp(theme.AGE_RAMP, 0, tiles.AGE_TOP, "days since the ground was seen"),
             "difference": ramp(theme.DIVERGING, -tiles.DIFFERENCE_TOP, tiles.DIFFERENCE_TOP, "this minus left"),
         },
     }

@@ -264,7 +264,7 @@ function layout() {
   }
   const width = Math.floor((area.clientWidth - 6 * (columns - 1)) / columns)
   const free = innerHeight - area.getBoundingClientRect().top - scrollY - $("time").offsetHeight - 30
-  const height = Math.max(260, Math.floor((free - 6 * (rows - 1)) / rows))
+  const height = Math.max(innerWidth < 700 ? width : 260, Math.floor((free - 6 * (rows - 1)) / rows))
   size = { width: Math.floor(width * ratio), height: Math.floor(height * ratio) }
   area.style.gridTemplateColumns = `repeat(${columns}, ${width}px)`
   for (const { canvas, box } of canvases) {

@@ -5,7 +5,7 @@ Reads and writes only: no database, no clock.
 
 from .names import identifier
 from .reader import Product, read
-from .state import load_evidence, load_state, save_state
+from .state import load_days, load_evidence, load_state, save_state
 from .writer import write
 
-__all__ = ["Product", "identifier", "load_evidence", "load_state", "read", "save_state", "write"]
+__all__ = ["Product", "identifier", "load_days", "load_evidence", "load_state", "read", "save_state", "write"]

@@ -110,6 +110,24 @@ def load_state(path: Path) -> Composite:
     return _read(path, path)
 
 
+def load_days(path: Path) -> tuple[NDArray[np.int16], int]:
+    """Only the date of each pixel of a state, as `Composite.day`, and its resolution [m].
+
+    Raises
+    ------
+    StateError
+        If the file is missing, damaged or of another form.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = _header(archive, path)
+            return _array(archive, "day"), int(header["resolution"])
+    except FileNotFoundError:
+        raise StateError(path, "is not there") from None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
+        raise StateError(path, f"can't be read: {fault}") from fault
+
+
 def _read(file: Path | IO[bytes], path: Path) -> Composite:
     """`path` names the file in errors."""
     try:
