@@ -28,7 +28,7 @@ from playwright import sync_api as playwright
 
 from processing.settings import Settings
 from processing.store import Store, validations
-from processing.store.models import Event, Job, Product
+from processing.store.models import Event, Job, Product, ReferenceMask
 from tests.browser import free_port
 from tests.dashboard_archive import SITES, fill
 from tests.test_dashboard_validation import results
@@ -361,3 +361,35 @@ def test_products_are_judged_by_single_keys_without_a_mouse(browser: playwright.
     judged, store = quality_keys.run(browser, tmp_path / "home", 6)
     store.dispose()
     assert len(judged.seconds) == 5
+
+
+def test_a_mask_is_drawn_with_the_mouse_and_kept(
+    browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path
+) -> None:
+    """A box drawn over the left view lies where it was drawn, and `r` keeps its pixels as clouds."""
+    address, store = centre
+    with watched(browser) as watch:
+        page = watch.open(f"{address}/quality?reader=anna")
+        page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
+        playwright.expect(page.get_by_label("Reader")).to_be_visible(timeout=WAIT)
+        page.get_by_label("Lasso and box draw").click()
+        page.get_by_role("menuitem", name="clouds of a mask").or_(
+            page.get_by_role("option", name="clouds of a mask")
+        ).first.click()
+        page.locator(".bk-tool-icon-box-select").first.click()
+        box = page.locator(".bk-Canvas, .bk-canvas-events").first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.6 * box["height"], steps=4)
+        page.mouse.up()
+        page.wait_for_timeout(1000)
+        picture(page, "quality-drawn", tmp_path)
+        page.keyboard.press("r")
+        playwright.expect(page.get_by_text(re.compile("Kept as the reference mask of"))).to_be_visible(timeout=WAIT)
+        product = page.locator("[data-product]").first.get_attribute("data-product")
+    with store.read() as session:
+        kept = session.scalars(sa.select(ReferenceMask)).one()
+        assert kept.origin == "drawn"
+        assert str(product).startswith(kept.image)
+        assert kept.pixels["cloud"] > 100

@@ -150,16 +150,14 @@ class Quality(View):
         self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *"unvfdr"], reader=self.reader)
         self.keys.link(self, reader="reader", bidirectional=True)
         small: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
-        self._choices = pn.FlexBox(
+        choices = [
             pmui.TextInput.from_param(self.param.reader, label="Reader", placeholder="Your name", width=150, **small),
             pmui.Select.from_param(self.param.queue, label="Queue", width=190, **small),
             pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", width=100, **small),
-            align_items="center",
-            gap="2px 4px",
-        )
+        ]
         self._progress, self._head, self._said, self._empty, self._agreement = (html() for _ in range(5))
         self._notice = html(visible=False)
-        self._progress.styles = {"flex": "1 1 420px"}
+        self._progress.styles = {"flex": "1 1 300px"}
         self.viewer = Viewer()
         self.areas = ColumnDataSource({"xs": [], "ys": [], "kind": [], "colour": []})
         for plot in self.viewer.figures:
@@ -212,7 +210,7 @@ class Quality(View):
             for key, label in (("n", "Later · n"), ("u", "Undo · u"), ("d", "Drop area · d"), ("r", "Keep mask · r"))
         ]
         self._full = pn.Column(
-            pn.FlexBox(self._choices, self._progress, align_items="center", gap="2px 18px"),
+            pn.FlexBox(*choices, self._progress, align_items="center", gap="2px 4px"),
             self._notice,
             self._head,
             pn.FlexBox(*buttons, self.comment, self.marks, self.action, align_items="center"),
