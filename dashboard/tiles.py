@@ -58,7 +58,7 @@ NATIVE, LAST = 5, 9
 #: Ground size of a pixel of level 0. [m]
 RESOLUTION0 = 10.0 * 2**NATIVE
 #: Part of every ETag: raise it when a layer is drawn in another way.
-RENDERING = "3"
+RENDERING = "4"
 #: Rasters a thread keeps open.
 OPEN_RASTERS = 24
 #: Planes of tiles that are kept as they were read. [bytes]
@@ -241,7 +241,7 @@ def _reference(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
 
 
 def _patterned(image: NDArray[np.uint8], pattern: Pattern) -> NDArray[np.uint8]:
-    """Keeps of the coloured pixels what the pattern shows. Pixels on a tile's border count as inside."""
+    """Keeps of the coloured pixels what the pattern shows. Pixels on the image's border count as inside."""
     if pattern is Pattern.OUTLINE:
         around = np.pad(image, ((1, 1), (1, 1), (0, 0)), "edge")
         same = np.ones(image.shape[:2], bool)
@@ -509,11 +509,28 @@ def tile(
         If a file of the layer is missing or damaged.
     """
     layer = LAYERS[name]
+    margin = int(layer.mask and style.pattern is Pattern.OUTLINE)  # what is inside depends on the pixels around
 
     def read(path: Path, fill: int) -> NDArray[Any] | None:
-        return _read(path, layer.band, z, x, y, layer.mask, fill)
+        plane = _read(path, layer.band, z, x, y, layer.mask, fill)
+        if plane is None or not margin:
+            return plane
+        plane = np.pad(plane, margin, "edge")
+        inner = slice(margin, -margin)
+        for row, col, here, there in (
+            (-1, 0, (0, inner), (-1, slice(None))),
+            (1, 0, (-1, inner), (0, slice(None))),
+            (0, -1, (inner, 0), (slice(None), -1)),
+            (0, 1, (inner, -1), (slice(None), 0)),
+        ):
+            beside = (
+                _read(path, layer.band, z, x + col, y + row, layer.mask, fill) if min(x + col, y + row) >= 0 else None
+            )
+            if beside is not None:
+                plane[here] = beside[there]
+        return plane
 
-    return _drawn(folder, name, style, other, read)
+    return _drawn(folder, name, style, other, read, margin)
 
 
 def age(
@@ -583,7 +600,9 @@ def _drawn(
     style: Style,
     other: Path | None,
     read: Callable[[Path, int], NDArray[Any] | None],
+    margin: int = 0,
 ) -> bytes | None:
+    """Draws what `read` gives, and cuts the margin off."""
     planes = []
     for root in (folder, other) if other else (folder,):
         for ending in endings(name, style):
@@ -600,6 +619,7 @@ def _drawn(
             planes.append(plane)
     layer = LAYERS[name]
     image = layer.draw(np.stack(planes), style)
+    image = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
     if style.lossy and not layer.mask and (image[..., 3] == 255).all():
         return _jpeg(image)
     return _png(image, smooth=not layer.mask)

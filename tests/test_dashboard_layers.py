@@ -168,3 +168,16 @@ def test_age_is_that_of_the_cell_at_every_level() -> None:
         assert not pixels[4 * step : 5 * step, :, 3].any()
         assert not pixels[10 * step :, :, 3].any()
     assert tiles.age(days, 240, 8030, tiles.NATIVE, 1, 0) is None
+
+
+def test_outline_along_the_border_of_a_tile(tmp_path: Path) -> None:
+    """A cloud that ends where the tile ends has its edge there; one that goes on has none."""
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[100:200, 400:512] = 2
+    mask[300:400, 400:600] = 2
+    folder = product(tmp_path, AFTER, CLM_R1=mask)
+    west, east = (drawn(folder, "CLM", tiles.NATIVE, x, 0, Style(pattern=Pattern.OUTLINE))[..., 3] > 0 for x in (0, 1))
+    assert west[100:200, 511].all()
+    assert not west[301:399, 511].any()
+    assert not east[301:399, 0].any()
+    assert east[300:400, 87].all()
