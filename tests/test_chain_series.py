@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from processing.ancillary import ancillary
-from processing.chain import correct
+from processing.chain import correct, overcast
 from processing.l1c import granules
 from processing.masks import Cloud
 from processing.scene import L2A, Composite, Scene
@@ -25,6 +25,8 @@ V1_4 = replace(parameters("V1_4"), adjacency_radius=0)  # they were made without
 class Date:
     scene: Scene
     product: L2A
+    thinned: Scene
+    before: Composite | None
     surface: np.ndarray  # (band, row, col) at 240 m, NaN outside [-]
     bands: list[str]
     cloud: np.ndarray  # (row, col) at 20 m: clouds of the reference
@@ -46,7 +48,9 @@ def dates(t33twm_small: Path) -> list[Date]:
     series = []
     for granule in found:
         dem = t33twm_small / "reference" / "dem.tif"
-        scene = granule.scene(ancillary(granule.grid, V1_4.coarse_resolution, dem))
+        around = ancillary(granule.grid, V1_4.coarse_resolution, dem)
+        scene, thinned = granule.scene(around), granule.thin(around, V1_4.coarse_resolution)
+        before = state
         product, new = correct(scene, state, V1_4)
         state = new or state
         reference = t33twm_small / "reference" / granule.identifier
@@ -55,13 +59,25 @@ def dates(t33twm_small: Path) -> list[Date]:
             bands = ["B" + name[1:].lstrip("0") for name in image.descriptions]
         with rasterio.open(reference / "reference_masks.tif") as image:
             cloud = np.isin(image.read(1), (8, 9))
-        series.append(Date(scene, product, means(surface, 2), bands, cloud, truth[granule.identifier]))
+        series.append(Date(scene, product, thinned, before, means(surface, 2), bands, cloud, truth[granule.identifier]))
     return series
 
 
 def test_modes_and_states_follow_in_time(dates: list[Date]) -> None:
     assert [d.product.mode for d in dates] == ["init", *["nominal"] * 4]
     assert {d.product.status for d in dates} == {"valid"}
+
+
+@pytest.mark.parametrize("limit", [0.3, 1, 5, 50, 75, 93])
+def test_a_first_look_gives_up_no_date_that_the_whole_image_keeps(dates: list[Date], limit: float) -> None:
+    """For whatever limit of cloud, one just below a date's own too: samples and all pixels agree within 1 %."""
+    for date in dates:
+        of_samples, _ = correct(date.thinned, date.before, V1_4)
+        percent = date.product.cloud_percent
+        assert of_samples.cloud_percent == pytest.approx(percent, abs=1)
+        for most in (limit, percent + 0.01):
+            found = overcast(date.thinned, date.before, replace(V1_4, max_cloud_percent=most))
+            assert found is None or percent > most
 
 
 def test_reflectance_of_clear_ground_comes_back(dates: list[Date]) -> None:
