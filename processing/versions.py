@@ -64,6 +64,9 @@ class Parameters:
     #: AOT of the Rayleigh-corrected image that the mask tests use. [-]
     rayleigh_aot: float = 0.05
 
+    #: Whether dates of other orbits are brought to one geometry before they are held against each other.
+    directional_normalisation: bool = False
+
     # Geometric flags
     #: Angular distance to the specular direction below which sun glint is possible. [deg]
     sun_glint_angle: float = 30.0

@@ -20,6 +20,7 @@ from processing.bands import DISTRIBUTED
 from processing.chain import (
     adjacency,
     aerosol_optical_thickness,
+    directional,
     gaseous_absorption,
     geometry,
     level2a,
@@ -76,6 +77,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     past = None if composite is None else run(composites.recall, composite, scene, parameters)
 
     angles = run(geometry.interpolate, scene, parameters)
+    factor = run(directional.factors, angles, parameters)
+    ground = run(directional.as_seen, past, factor, parameters)
     altitude, known_terrain = scene.ancillary.altitude, scene.ancillary.terrain is not None
     relief = run(terrain_shadow.detect, altitude, known_terrain, angles, parameters)
     image = run(subsampling.reduce, scene, parameters)
@@ -89,16 +92,16 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
 
     seen = reflectance, image.toa["B10"], read, image.saturated, tested
-    clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, past, parameters, run)
+    clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, ground, parameters, run)
     cloudy, shadow = clouds.all(), clouds.shadows()
     known = level2a.outcome(scene, mode, parameters, image, angles, tested, clouds, snow)
     if known.cloud_percent > parameters.max_cloud_percent:
         return level2a.refused(known, f"{known.cloud_percent:.1f} % of cloud", run.seconds), None
 
     clear = tested & ~cloudy & ~shadow
-    water = masking.water(reflectance, tested, clouds, snow, relief, angles, past, parameters, run)
-    if past:
-        known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, past, parameters)
+    water = masking.water(reflectance, tested, clouds, snow, relief, angles, ground, parameters, run)
+    if ground:
+        known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, ground, parameters)
     column, filled = run(water_vapour.fill, read, cloudy | water.mask, parameters)
     saturated = image.any_saturated(rayleigh.BANDS)
     usable = clear & ~saturated & ~relief.shadow & ~dilate(snow | water.mask, parameters.aot_dilation)
@@ -114,7 +117,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
             usable,
             cloudy,
             covered,
-            past,
+            ground,
             parameters,
         )
     except aerosol_optical_thickness.BeyondTables as error:
@@ -125,7 +128,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     surface = run(scattering.remove, image.toa, coefficients, rayleigh.BANDS)
     steady = past is None or not composites.unsettled(known.flags, aot, clear, parameters)
     fresh = clear & ~saturated & ~composites.hazy(aot, clear, parameters) & steady
-    state = run(composites.update, past, scene, fresh, toa, reflectance, surface, water, shadow, aerosol, parameters)
+    normal = directional.normalised(factor, toa, reflectance, surface, aerosol, parameters)
+    state = run(composites.update, past, scene, fresh, *normal, water, shadow, parameters)
     unseen = level2a.percent(state.day < 0, np.ones_like(tested))
     if unseen > parameters.max_no_data_percent:
         return level2a.refused(known, f"{unseen:.1f} % of the tile not seen clear so far", run.seconds), None

@@ -102,9 +102,9 @@ def update(
     toa: Rasters,
     rayleigh_corrected: Rasters,
     surface: Rasters,
+    aerosol: Aerosol,
     water: Water,
     shadow: NDArray[np.bool_],
-    aerosol: Aerosol,
     parameters: Parameters,
 ) -> Composite:
     """The state this date leaves: its clear cells, over what was known.
@@ -116,10 +116,11 @@ def update(
     clear : (row, col) bool
         Cells whose reflectances of this date enter.
     toa, rayleigh_corrected, surface : mapping of band to (row, col) float32
-        Gas-corrected, Rayleigh-corrected and surface reflectance of this date. [-]
+        Gas-corrected, Rayleigh-corrected and surface reflectance of this date, as the composite keeps it. [-]
+    aerosol : Aerosol
+        Its `blue` likewise.
     shadow : (row, col) bool
         All cloud shadows of this date.
-    aerosol : Aerosol
     """
 
     nothing: dict[str, NDArray[np.float32]] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processing import masks
 from processing.chain import composite as composites
-from processing.chain import level2a, masking, terrain_shadow
+from processing.chain import directional, level2a, masking, terrain_shadow
 from processing.chain.geometry import REFERENCE_BAND, Geometry, angular_distances
 from processing.chain.recorder import Recording
 from processing.scene import Composite, Evidence
@@ -67,6 +67,7 @@ def explain(evidence: Evidence, day: int, composite: Composite | None, parameter
         tests.test("geometry", "angle to the sun's direction: hot spot", hot_spot, "<", near[1], unit="deg"),
         frozenset(),
     )
+    past = directional.as_seen(past, directional.factors(angles, parameters), parameters)
     for band, reflectance in evidence.reflectance.items():
         tests.value("reflectance", f"{band}, Rayleigh-corrected", reflectance)
     tests.value("reflectance", "altitude", evidence.altitude, "m")
