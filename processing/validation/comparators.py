@@ -40,8 +40,9 @@ def s2cloudless(granule: Granule, frame: Frame) -> Mask:
     L1CError
         If a band can't be decoded.
     """
+    find = s2cloudless_detector()
     reflectance, observed = s2cloudless_input(granule)
-    cloud = s2cloudless_clouds(reflectance)
+    cloud = find(reflectance)
     return Mask(
         method="s2cloudless",
         cloud=_nearest(cloud & observed, S2CLOUDLESS_RESOLUTION, frame),
@@ -57,14 +58,14 @@ def s2cloudless_input(granule: Granule) -> tuple[NDArray[np.float32], NDArray[np
     return _reflectance(_scene(granule), bands, S2CLOUDLESS_RESOLUTION)
 
 
-def s2cloudless_clouds(reflectance: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The detector alone, on its input; ComparatorMissing as `s2cloudless`."""
+def s2cloudless_detector() -> Callable[[NDArray[np.float32]], NDArray[np.bool_]]:
+    """The detector alone, for such an input; ComparatorMissing as `s2cloudless`."""
     try:
         from s2cloudless import S2PixelCloudDetector
     except ImportError as error:
         raise ComparatorMissing(f"s2cloudless is not installed ({error}): install muscate[comparators]") from error
     detector = S2PixelCloudDetector(S2CLOUDLESS_THRESHOLD, False, S2CLOUDLESS_AVERAGE, S2CLOUDLESS_DILATION)
-    return np.asarray(detector.get_cloud_masks(reflectance[np.newaxis])[0] != 0)
+    return lambda reflectance: np.asarray(detector.get_cloud_masks(reflectance[np.newaxis])[0] != 0)
 
 
 def ukis_csmask(granule: Granule, frame: Frame, resolution: int = UKIS_RESOLUTION) -> Mask:
