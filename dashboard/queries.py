@@ -395,6 +395,15 @@ def entered(session: Session, identifier: str) -> tuple[str, datetime] | None:
     return (before, product.sensing) if product and before else None
 
 
+def level1c(session: Session, identifier: str) -> tuple[str, tuple[str, ...]] | None:
+    """Tile of a product, and paths of the packages that it was made from; None if not all of them are known."""
+    product = session.scalar(
+        sa.select(Product).where(Product.identifier == identifier).order_by(Product.revision.desc()).limit(1)
+    )
+    paths = inputs(session, identifier).l1c if product else ()
+    return (product.tile, paths) if product and paths and len(paths) == len(product.l1c) else None
+
+
 def masks(session: Session, identifier: str) -> Sequence[ReferenceMask]:
     """Kept masks of a product's image, which serve all its versions; the newest first."""
     product = session.scalar(sa.select(Product).where(Product.identifier == identifier).limit(1))

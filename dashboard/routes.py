@@ -21,7 +21,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 
 from dashboard import queries, tiles
 from dashboard.snapshot import Snapshots
-from processing.errors import ProductError, StateError
+from processing.errors import InputError, L1CError, ProductError, StateError, StorageError
 from processing.product import load_days
 from processing.scene import day_of
 from processing.settings import Settings
@@ -78,15 +78,17 @@ def _wanted(
     )
 
 
-def anomalies(store: Store) -> Callable[[Path, ProductError], None]:
-    """Opens or counts the anomaly of a damaged product; the same fault again counts only after a while."""
+def anomalies(store: Store) -> Callable[[Path, InputError], None]:
+    """Opens or counts the anomaly of a damaged product or Level-1C; the same fault again counts only after a while."""
 
     @lru_cache(maxsize=1024)
-    def note(path: Path, fault: str, period: int) -> None:
+    def note(path: Path, what: str, fault: str, period: int) -> None:
         with store.write() as session:
-            events.note_anomaly(session, datetime.now(UTC), ProductError.reason_class, "damaged product", fault)
+            events.note_anomaly(session, datetime.now(UTC), InputError.reason_class, f"damaged {what}", fault)
 
-    return lambda path, fault: note(path, str(fault), int(time.monotonic() / NOTED))
+    return lambda path, fault: note(
+        path, "Level-1C" if isinstance(fault, L1CError) else "product", str(fault), int(time.monotonic() / NOTED)
+    )
 
 
 Look = Annotated[Wanted, Depends(_wanted)]
@@ -97,6 +99,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     routes = APIRouter()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
     lookups = ThreadPoolExecutor(1, thread_name_prefix="lookups")
+    # A tile of the Level-1C costs a hundred of the others: one at a time, and the others don't wait for it.
+    decoding = ThreadPoolExecutor(1, thread_name_prefix="toa")
 
     known: dict[str, tuple[float, queries.Folder]] = {}
 
@@ -127,6 +131,18 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         if found is None or not (settings.state / found[0]).exists():
             return None, 0
         return settings.state / found[0], day_of(found[1])
+
+    def level1c(product: queries.Folder) -> tuple[tuple[Path, ...], str]:
+        """The packages that a product was made from, and its tile."""
+        with store.read() as session:
+            found = queries.level1c(session, product.identifier)
+        packages = tuple(settings.l1c / path for path in found[1]) if found else ()
+        gone = [path.name for path in packages if not path.exists()]
+        if found is None or gone:
+            raise HTTPException(
+                404, f"{product.identifier}: the Level-1C of its date is not kept here: {', '.join(gone)}".rstrip(": ")
+            )
+        return packages, found[0]
 
     days = lru_cache(maxsize=8)(load_days)
 
@@ -203,6 +219,11 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             state, day = await loop.run_in_executor(lookups, entered, found)
             if xyz or state is None:
                 raise HTTPException(404, f"{found.identifier}: the state that entered its date is not kept here")
+        if layer == "toa":
+            if xyz:
+                raise HTTPException(404, "the Level-1C is not drawn in Web Mercator")
+            packages, mgrs = await loop.run_in_executor(lookups, level1c, found)
+            files = ()
         roots = [settings.masks / kept] if kept else [settings.archive / one.path for one in (found, second) if one]
         for root in roots:
             if any(tiles.find(root, ending) is None for ending in files):
@@ -211,15 +232,17 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         def draw() -> bytes | None:
             if layer == "age":
                 return tiles.age(*days(state), day, z, x, y, look.style)
+            if layer == "toa":
+                return tiles.toa(packages, mgrs, z, x, y, look.style)
             if xyz:
                 return tiles.mercator(roots[0], layer, z, x, y, look.style)
             return tiles.tile(roots[0], layer, z, x, y, look.style, *roots[1:])
 
         try:
-            image = await loop.run_in_executor(pool, draw)
-        except StateError as fault:
+            image = await loop.run_in_executor(decoding if layer == "toa" else pool, draw)
+        except (StateError, StorageError) as fault:
             raise HTTPException(500, str(fault)) from fault
-        except ProductError as fault:
+        except (ProductError, L1CError) as fault:
             await loop.run_in_executor(pool, damaged, roots[0], fault)
             raise HTTPException(500, str(fault)) from fault
         if image is None:

@@ -47,8 +47,9 @@ from dashboard.theme import (
     WATER_VAPOUR_RAMP,
     rgb,
 )
-from processing.bands import DISTRIBUTED
-from processing.errors import ProductError
+from processing.bands import BANDS, DISTRIBUTED
+from processing.errors import L1CError, ProductError
+from processing.l1c import Granule, granules, merge
 from processing.quality.reference import VALUES
 
 #: Pixels of a tile's side.
@@ -86,7 +87,8 @@ class Style:
     pattern : Pattern
         Of a mask.
     bands : tuple of str
-        Keys of rasters, ``SRE_B4`` (of ``difference`` also ``ndvi``, of ``agreement`` a mask); empty: the layer's own.
+        Keys of rasters, ``SRE_B4`` (of ``difference`` also ``ndvi``, of ``agreement`` a mask, of ``toa`` ``B4``);
+        empty: the layer's own.
     scale : tuple of float
         Lowest and highest value of each band, or of all of them; empty: the layer's own. [-]
     lossy : bool
@@ -264,6 +266,12 @@ def _difference(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
     return np.where((seen & too)[..., None], table[np.rint(254 * place).astype(np.uint8)], 0).astype(np.uint8)
 
 
+def _toa(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
+    """As the same bands of the product are drawn."""
+    name = "band" if len(counts) == 1 else "rgb" if style.bands else "natural"
+    return LAYERS[name].draw(counts, style)
+
+
 def _agreement(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
     """Where the chosen bits of a mask are set in both products, only in the first, only in the second."""
     first, second = (plane.astype(np.uint8) & style.bits > 0 for plane in counts)
@@ -299,6 +307,8 @@ LAYERS: dict[str, Layer] = {
         "Water vapour", ("ATB_R1.tif",), _ramp(WATER_VAPOUR_RAMP, WATER_VAPOUR_UNIT, WATER_VAPOUR_TOP)
     ),
     **{kind: Layer(title, (f"MASKS/{kind}_R1.tif",), _bits(kind), mask=True) for kind, title in MASK_TITLES.items()},
+    # Of the Level-1C that the product was made from: `toa`.
+    "toa": Layer("TOA (L1C)", (), _toa),
     # Of the recurrent state that the date was compared with: `age`.
     "age": Layer("Age of the composite", (), _ramp(AGE_RAMP, 1, AGE_TOP)),
     # Not of the product's folder: one raster beside it, which takes the folder's place.
@@ -311,7 +321,7 @@ _REFLECTANCE = re.compile(rf"(SRE|FRE)_({'|'.join(DISTRIBUTED)})")
 
 
 def endings(name: str, style: Style) -> tuple[str, ...]:
-    """Endings of the rasters that a layer in some style is drawn from.
+    """Endings of the rasters that a layer in some style is drawn from; of ``toa`` the bands.
 
     Raises
     ------
@@ -322,7 +332,11 @@ def endings(name: str, style: Style) -> tuple[str, ...]:
     """
     layer = LAYERS[name]
     files = layer.files
-    if style.bands:
+    if name == "toa":
+        files = style.bands or ("B4", "B3", "B2")
+        if len(files) not in (1, 3) or not set(files) <= set(DISTRIBUTED):
+            raise LookupError(f"{name} of {', '.join(files)}")
+    elif style.bands:
         if name == "difference" and style.bands == ("ndvi",):
             files = NDVI
         elif name == "agreement" and style.bands[0] in MASKS:
@@ -564,6 +578,79 @@ def age(
     return _png(LAYERS["age"].draw(counts, style), smooth=False)
 
 
+def toa(packages: tuple[Path, ...], mgrs: str, z: int, x: int, y: int, style: Style = DEFAULT) -> bytes | None:
+    """The Level-1C that a product was made from, top-of-atmosphere reflectance, on the product's grid.
+
+    Parameters
+    ----------
+    packages : tuple of Path
+        Folder or zip; of the halves of a pass each.
+    mgrs : str
+        The tile.
+    z, x, y, style
+        As of `tile`. Images of some megapixels are decoded: not for many at once.
+
+    Returns
+    -------
+    bytes or None
+        As of `tile`.
+
+    Raises
+    ------
+    L1CError
+        If a package is missing, damaged or not of this tile.
+    """
+    made_from = packages, tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in packages), mgrs
+    grid, side = _granule(*made_from).grid, SIZE * RESOLUTION0 / 2**z
+    if x * side >= grid.width or y * side >= grid.height:
+        return None
+    planes = [_toa_plane(made_from, band, z, x, y) for band in endings("toa", style)]
+    return _encoded(LAYERS["toa"].draw(np.stack(planes), style), style)
+
+
+@lru_cache(maxsize=8)
+def _granule(packages: tuple[Path, ...], changed: tuple[int, ...], mgrs: str) -> Granule:
+    """What some packages, as they were last `changed`, hold of a tile."""
+    halves = [granule for path in packages for granule in granules(path) if granule.tile == mgrs]
+    if not halves:
+        raise L1CError(packages[0], f"holds no tile {mgrs}")
+    return merge(halves)
+
+
+def _toa_plane(
+    made_from: tuple[tuple[Path, ...], tuple[int, ...], str], band: str, z: int, x: int, y: int
+) -> NDArray[Any]:
+    """One band over one tile as a product would have it, (SIZE, SIZE) int16.
+
+    Four tiles of a level are read at once: of 10 m they share one tile of the codestream.
+    """
+    if z > NATIVE:
+        times = 2 ** (z - NATIVE)
+        plane = _toa_plane(made_from, band, NATIVE, x // times, y // times)
+        part = SIZE // times
+        top, left = y % times * part, x % times * part
+        return plane[top : top + part, left : left + part].repeat(times, 0).repeat(times, 1)
+    factor = RESOLUTION0 / 2**z / BANDS[band].resolution
+    spacing, times = max(1, int(factor)), max(1, int(1 / factor))
+    side = SIZE // times
+    key = (made_from, band, z)
+    known = _planes.get((*key, x, y))
+    if known is not None:
+        return known
+    row, col = y // 2 * 2, x // 2 * 2
+    found = _granule(*made_from).toa(
+        band, spacing, slice(row * side, (row + 2) * side), slice(col * side, (col + 2) * side)
+    )
+    found = np.where(np.isnan(found), NO_DATA, np.clip(np.rint(found * 10000), NO_DATA + 1, 2**15 - 1))
+    group = np.full((2 * SIZE, 2 * SIZE), NO_DATA, np.int16)
+    enlarged = found.astype(np.int16).repeat(times, 0).repeat(times, 1)
+    group[: enlarged.shape[0], : enlarged.shape[1]] = enlarged
+    for down, across in np.ndindex(2, 2):
+        plane = group[down * SIZE : (down + 1) * SIZE, across * SIZE : (across + 1) * SIZE]
+        _planes.put((*key, col + across, row + down), plane.copy())
+    return group[(y - row) * SIZE :, (x - col) * SIZE :][:SIZE, :SIZE]
+
+
 def mercator(folder: Path, name: str, z: int, x: int, y: int, style: Style = DEFAULT) -> bytes | None:
     """One PNG of 256 x 256 in Web Mercator's usual lattice (EPSG:3857, XYZ), for GIS and web maps; else as `tile`."""
     layer = LAYERS[name]
@@ -620,9 +707,12 @@ def _drawn(
     layer = LAYERS[name]
     image = layer.draw(np.stack(planes), style)
     image = image[margin : image.shape[0] - margin, margin : image.shape[1] - margin]
-    if style.lossy and not layer.mask and (image[..., 3] == 255).all():
-        return _jpeg(image)
-    return _png(image, smooth=not layer.mask)
+    return _png(image, smooth=False) if layer.mask else _encoded(image, style)
+
+
+def _encoded(image: NDArray[np.uint8], style: Style) -> bytes:
+    """An image that is no mask."""
+    return _jpeg(image) if style.lossy and (image[..., 3] == 255).all() else _png(image)
 
 
 def _jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -27,7 +27,7 @@ from rasterio.errors import RasterioError
 
 from dashboard import frame, pixels, queries, theme, tiles
 from processing.bands import BANDS, DISTRIBUTED
-from processing.errors import MuscateError, ProductError
+from processing.errors import InputError, MuscateError, ProductError
 from processing.explain import explain_stored
 from processing.settings import Settings
 
@@ -47,7 +47,7 @@ def _asset(name: str) -> str:
     return f"/assets/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
 
 
-def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductError], None]) -> APIRouter:
+def router(settings: Settings, store: Store, damaged: Callable[[Path, InputError], None]) -> APIRouter:
     """The page and its routes; `damaged` is told of files that can't be read."""
     routes = APIRouter()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="pixels")
@@ -96,9 +96,12 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, ProductErr
                 for mask in queries.masks(session, identifier)
             ]
             before = queries.entered(session, identifier)
+            origin = queries.level1c(session, identifier)
         layers = tiles.layers(folder)
         if before is not None and (settings.state / before[0]).exists():
             layers.append("age")
+        if origin is not None and all((settings.l1c / path).exists() for path in origin[1]):
+            layers.append("toa")
         faults = _faults(folder)
         for fault in faults:
             damaged(folder, ProductError(folder, fault))

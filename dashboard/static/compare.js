@@ -8,7 +8,7 @@ const D = JSON.parse(document.getElementById("data").textContent)
 const NAMES = ["left", "right", "third", "fourth"]
 const COLOURS = ["#0096FF", "#E69F00", "#00A087", "#CC79A7"]
 const SIZE = 512, NATIVE = 5, LAST = 9, DEEPEST = 11, CACHE = 240
-const REFLECTANCE = ["natural", "false", "natural-flat", "rgb", "band"]
+const REFLECTANCE = ["natural", "false", "natural-flat", "rgb", "band", "toa", "toa-rgb", "toa-band"]
 const $ = (id) => document.getElementById(id)
 const make = (tag, attributes = {}, ...content) => {
   const element = Object.assign(document.createElement(tag), attributes)
@@ -91,6 +91,11 @@ function base(view) {
   }
   if (view.layer === "rgb") parameters.bands = state.bands
   if (view.layer === "band") parameters.bands = state.band
+  if (view.layer.startsWith("toa")) {
+    const bands = { "toa-rgb": state.bands, "toa-band": state.band }[view.layer]
+    if (bands) parameters.bands = bands.replace(/[SF]RE_/g, "")
+    return source(view.product, "toa", parameters, NATIVE)
+  }
   if (view.layer.startsWith("difference")) {
     parameters.bands = view.layer === "difference" ? state.band : "ndvi"
     parameters.range = `${-state.width},${state.width}`
@@ -317,6 +322,7 @@ async function heads() {
   $("heads").replaceChildren(...state.views.map((view, i) => {
     const own = offered.get(view.product), later = i > 0
     const images = [...own.layers.filter((name) => !D.masks[name]).map((name) => [name, D.layers[name]]),
+      ...(own.layers.includes("toa") ? [["toa-rgb", "TOA (L1C): three bands"], ["toa-band", "TOA (L1C): one band"]] : []),
       ...(later ? [["difference", "Difference to the left view: one band"], ["difference-ndvi", "Difference to the left view: NDVI"]] : []),
       ["none", "No image"]]
     const masks = [["", "No mask"], ...own.layers.filter((name) => D.masks[name]).map((name) => [name, D.layers[name]]),
@@ -349,9 +355,10 @@ const standard = (mask) => !mask ? 0 : mask.startsWith("agreement") ? 1 * (kindO
 /** Colours of a mask, each with its switch, and the scale of the image. */
 function legend(view) {
   const box = make("div", { className: "legend" })
-  const ramp = D.ramps[view.layer.startsWith("difference") ? "difference" : view.layer]
+  const band = ["band", "toa-band"].includes(view.layer)
+  const ramp = D.ramps[view.layer.startsWith("difference") ? "difference" : band ? "band" : view.layer]
   if (ramp) {
-    const [low, high] = view.layer.startsWith("difference") ? [-state.width, state.width] : view.layer === "band" && state.range ? state.range.split(",") : ramp.ends
+    const [low, high] = view.layer.startsWith("difference") ? [-state.width, state.width] : band && state.range ? state.range.split(",") : ramp.ends
     box.append(make("span", {}, `${low}`, make("b", { style: `background:linear-gradient(90deg,${ramp.colours.join(",")})` }), `${high} ${ramp.unit}`))
   }
   if (view.mask.startsWith("agreement"))
@@ -379,8 +386,8 @@ function controls() {
   for (const button of document.querySelectorAll("[data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === state.mode)
   const all = offered.get(state.views[0].product)?.bands || []
   const used = state.views.map((view) => view.layer)
-  $("three").hidden = !used.includes("rgb")
-  $("one").hidden = !used.some((name) => name === "band" || name === "difference")
+  $("three").hidden = !used.some((name) => name === "rgb" || name === "toa-rgb")
+  $("one").hidden = !used.some((name) => ["band", "toa-band", "difference"].includes(name))
   $("differences").hidden = !used.some((name) => name.startsWith("difference"))
   state.bands.split(",").forEach((band, i) => options($("three").querySelectorAll("select")[i], all.map((b) => [b, b.replace("_", " ")]), band))
   options($("one").querySelector("select"), all.map((b) => [b, b.replace("_", " ")]), state.band)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.windows import Window
 
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError
@@ -65,9 +66,11 @@ class _Source:
             counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
         return counts
 
-    def samples(self, band: str, spacing: int, content: bytes | None) -> NDArray[np.uint16]:
-        """Counts of a thinned scene."""
-        counts = self._usual(images.samples(self.package, self.images[band], spacing, content))
+    def samples(
+        self, band: str, spacing: int, content: bytes | None, window: Window | None = None
+    ) -> NDArray[np.uint16]:
+        """Counts of a thinned scene, or of a window of it."""
+        counts = self._usual(images.samples(self.package, self.images[band], spacing, content, window))
         if spacing > 1:
             counts[images.unobserved(counts)] = NO_DATA_COUNTS
         return counts
@@ -305,6 +308,42 @@ class Granule:
                 else:
                     with package.open(name) as file:
                         images.codestream(package, name, file)
+
+    def toa(self, band: str, spacing: int, rows: slice, cols: slice) -> NDArray[np.float32]:
+        """Reflectance at the top of the atmosphere as it is in the images, for looking at them.
+
+        Parameters
+        ----------
+        band : str
+        spacing : int
+            Pixels between samples, a power of 2. Only the resolution level that is needed is decoded.
+        rows, cols : slice
+            Samples; what lies beyond the image is left out.
+
+        Returns
+        -------
+        (row, col) float32
+            NaN where unobserved. [-]
+
+        Raises
+        ------
+        L1CError
+            If the image can't be decoded.
+        """
+        height, width = (-(-pixels // spacing) for pixels in self.grid.shape(BANDS[band].resolution))
+        rows, cols = slice(rows.start, min(rows.stop, height)), slice(cols.start, min(cols.stop, width))
+        out = np.full((max(0, rows.stop - rows.start), max(0, cols.stop - cols.start)), np.nan, np.float32)
+        if not out.size:
+            return out
+        for source in self._sources:
+            level = images.spacing(source.package, source.images[band], spacing)
+            step = spacing // level  # a small image has few levels
+            size = ((n - 1) * step + 1 for n in reversed(out.shape))
+            counts = source.samples(band, level, None, Window(cols.start * step, rows.start * step, *size))
+            counts = counts[::step, ::step]
+            reflectance = (counts + np.float32(self.offset[band])) / np.float32(self.quantification)
+            np.copyto(out, reflectance, where=np.isnan(out) & (counts != NO_DATA_COUNTS))
+        return out
 
     def image_files(self) -> list[tuple[Package, str]]:
         """Package and name of every image."""

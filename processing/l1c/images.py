@@ -282,11 +282,16 @@ def spacing(package: Package, name: str, most: int) -> int:
         return max((factor for factor in image.overviews(1) if factor <= most), default=1)
 
 
-def samples(package: Package, name: str, spacing: int, content: bytes | None = None) -> NDArray[np.uint16]:
-    """The low-pass samples of a one-layer image at each `spacing`-th row and column, decoded at that level only."""
+def samples(
+    package: Package, name: str, spacing: int, content: bytes | None = None, window: Window | None = None
+) -> NDArray[np.uint16]:
+    """The low-pass samples of a one-layer image at each `spacing`-th row and column, decoded at that level only.
+
+    `window` counts samples.
+    """
     options = {} if spacing == 1 else {"overview_level": spacing.bit_length() - 2}
     with _opened(package, name, f" to every {spacing}. pixel", content, **options) as image:
-        pixels: NDArray[np.uint16] = image.read(1)
+        pixels: NDArray[np.uint16] = image.read(1, window=window)
         return pixels
 
 
