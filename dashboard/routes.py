@@ -99,7 +99,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     routes = APIRouter()
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
     lookups = ThreadPoolExecutor(1, thread_name_prefix="lookups")
-    # A tile of the Level-1C costs a hundred of the others: one at a time, and the others don't wait for it.
+    # JPEG 2000 takes long to decode: one tile of the Level-1C at a time, and the other layers don't wait for it.
     decoding = ThreadPoolExecutor(1, thread_name_prefix="toa")
 
     known: dict[str, tuple[float, queries.Folder]] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,6 +145,28 @@ def test_damaged_package_is_named_and_opens_an_anomaly(centre: Centre) -> None:
     with centre.store.read() as session:
         anomaly = session.scalars(sa.select(Anomaly).where(Anomaly.signature == "damaged Level-1C")).one()
         assert "B12" in anomaly.last
+
+
+def test_decoding_keeps_no_other_layer_waiting(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One tile of the Level-1C at a time, and the product's own tiles while all the others wait."""
+    running, most, go = 0, 0, threading.Event()
+
+    def slow(*_: object) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        go.wait(10)
+        running -= 1
+
+    monkeypatch.setattr(tiles, "toa", slow)
+    address = f"/tiles/{centre.product}"
+    with ThreadPoolExecutor(routes.THREADS + 2) as readers:
+        waiting = [readers.submit(centre.http.get, f"{address}/toa/5/{x}/0") for x in range(routes.THREADS + 2)]
+        assert centre.http.get(f"{address}/natural/5/0/0").status_code == 200
+        assert not any(one.done() for one in waiting)
+        go.set()
+        assert {one.result().status_code for one in waiting} == {204}
+    assert most == 1
 
 
 def test_halves_of_a_pass_show_what_each_holds(tmp_path: Path) -> None:
