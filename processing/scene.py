@@ -318,7 +318,7 @@ class Evidence:
     reflectance : dict of band to (row, col) float32
         Rayleigh-corrected. [-]
     high : (row, col) float32
-        Top-of-atmosphere reflectance of B10. [-]
+        Reflectance of B10 from `cirrus.above_ground`. [-]
     water_vapour_read : (row, col) float32
         Column as read, above the cloud where there is one; NaN where it can't be. [g cm-2]
     saturated : dict of band to (row, col) bool

@@ -77,6 +77,9 @@ class Parameters:
     cirrus_offset: float = 0.015
     #: [1/m]
     cirrus_gain: float = 2.0e-5
+    #: Reflectance of the brightest ground at 1.38 um, whose light through the water vapour that there is counts as no
+    #: cloud; 0: not looked at, as the altitude stands for the vapour. [-]
+    cirrus_ground: float = 0.0
     #: The product's cirrus flag is raised from this share of cirrus pixels: never. [%]
     cirrus_flag_percent: float = 100.0
 
@@ -318,6 +321,7 @@ _V2_0 = replace(
     aot_dilation=2,
     adjacency_radius=20,
     cloud_dilation=180.0,
+    cirrus_ground=0.9,
     cloud_vapour=(0.75, 0.85),
     cloud_max_haze=0.03,
     cloud_veil=(0.65, 0.65),

@@ -27,7 +27,8 @@ from tests.browser import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centre")]
 
-DATES = 5
+#: The first of the five has more than 90 % of cloud with its buffer.
+DATES, VALID = 5, 4
 
 
 @contextlib.contextmanager
@@ -95,8 +96,8 @@ def test_dates_are_published_in_order_each_from_the_one_before(series_centre: tu
     store = Store(f"sqlite:///{series_centre[0] / 'muscate.db'}")
     with store.read() as session:
         rows = session.query(Product).order_by(Product.sensing).all()
-        assert len(rows) == DATES
-        assert [p.mode for p in rows] == ["backward"] + ["nominal"] * (DATES - 1)
+        assert len(rows) == VALID
+        assert [p.mode for p in rows] == ["backward"] + ["nominal"] * (VALID - 1)
         assert [p.prev_product for p in rows] == [None] + [p.id for p in rows[:-1]]
         assert [p.published for p in rows] == sorted(p.published for p in rows)
         for row in rows:
@@ -125,9 +126,9 @@ def test_process_makes_the_same_pixels_as_the_centre(
     )
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [r["status"] for r in results] == ["valid"] * DATES
+    assert [r["status"] for r in results] == ["not_valid"] + ["valid"] * VALID
     ours, theirs = rasters(tmp_path / "out"), rasters(series_centre[0] / "archive")
-    assert len(ours) > DATES * 20
+    assert len(ours) > VALID * 20
     assert ours == theirs
 
 
@@ -145,7 +146,7 @@ def test_each_view_shows_the_real_series(
     tiles: list[int] = []
     page.on("response", lambda answer: tiles.append(answer.status) if "/tiles/" in answer.url else None)
     page.goto(f"http://localhost:{series_centre[1]}/{view}{query}", timeout=60_000)
-    expected = {"coverage": "33TWM", "production": "published", "versions": "5 / 5", "products": "T33TWM"}[view]
+    expected = {"coverage": "33TWM", "production": "published", "versions": "4 / 5", "products": "T33TWM"}[view]
     page.get_by_text(expected).first.wait_for(timeout=60_000)
     page.locator("canvas, .bar, table").first.wait_for(timeout=60_000)
     page.wait_for_timeout(4_000)

@@ -432,3 +432,17 @@ def test_a_town_is_no_cloud_for_v2_0_on_the_first_date() -> None:
     made = scenes.scene(scenes.mix(scenes.ground((12, 12)), roofs, scenes.blot((12, 12), 6, 6, 1)))
     assert correct(made, None, V1_4)[0].cloud_percent > 0
     assert correct(scenes.onto(made, V2_0), None, V2_0)[0].cloud_percent == 0
+
+
+@pytest.mark.parametrize(("vapour", "high"), [(0.25, False), (2.5, True)])
+def test_a_snowy_summit_in_dry_air_is_no_high_cloud_in_v2_0(vapour: float, high: bool) -> None:
+    """What B10 has of the ground depends on the vapour above it; what is seen through much of it is a cloud."""
+    numbers = parameters("V2_0")
+    scene = scenes.scene(scenes.ground((6, 6)), (6, 6), altitude=2800.0)
+    angles = geometry.interpolate(scenes.onto(scene, numbers), numbers)
+    column = np.full(angles.sun_zenith.shape, vapour, np.float32)
+    seen = np.full(column.shape, 0.09, np.float32)
+    left = cirrus.above_ground(seen, scenes.onto(scene, numbers), angles, column, numbers)
+    altitude = np.full(column.shape, 2800.0, np.float32)
+    assert cirrus.detect(left, altitude, numbers).all() == high
+    assert cirrus.above_ground(seen, scene, angles, column, parameters("V1_4")) is seen

@@ -20,6 +20,7 @@ from processing.bands import DISTRIBUTED
 from processing.chain import (
     adjacency,
     aerosol_optical_thickness,
+    cirrus,
     directional,
     gaseous_absorption,
     geometry,
@@ -91,7 +92,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     if not tested.any():
         return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
 
-    seen = reflectance, image.toa["B10"], read, image.saturated, tested
+    high = run(cirrus.above_ground, image.toa["B10"], scene, angles, anywhere, parameters)
+    seen = reflectance, high, read, image.saturated, tested
     clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, ground, parameters, run)
     cloudy, shadow = clouds.all(), clouds.shadows()
     known = level2a.outcome(scene, mode, parameters, image, angles, tested, clouds, snow)
@@ -143,7 +145,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
     backward = composite if composite is not None and composite.backward else None
-    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, read, found, backward)), state
+    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, high, read, found, backward)), state
 
 
 def overcast(scene: Scene, composite: Composite | None, parameters: Parameters) -> L2A | None:

@@ -195,6 +195,7 @@ def evidence(
     scene: Scene,
     image: Image,
     reflectance: Mapping[str, NDArray[np.float32]],
+    high: NDArray[np.float32],
     water_vapour: NDArray[np.float32],
     found: Found,
     backward: Composite | None,
@@ -203,7 +204,7 @@ def evidence(
     angles, shown = found.angles, (REFERENCE_BAND, TERRAIN_BAND)
     return Evidence(
         reflectance=dict(reflectance),
-        high=image.toa["B10"],
+        high=high,
         water_vapour_read=water_vapour,
         saturated={band: image.saturated[band] for band in reflectance},
         observed=image.observed,
