@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from processing import product
 from processing.store import Store
 from processing.store.models import Job, Product
 from tests.browser import free_port
+from tests.rasters import digests
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centre")]
 
@@ -62,11 +62,6 @@ def wait_for(condition: object, seconds: float, what: str, log: Path) -> None:
         if time.monotonic() > end:
             pytest.fail(f"{what} after {seconds:.0f} s; log ends:\n{log.read_text()[-4000:]}")
         time.sleep(0.5)
-
-
-def rasters(folder: Path) -> dict[str, str]:
-    """sha256 of every raster of the products in a folder, by file name."""
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*.tif"))}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +122,7 @@ def test_process_makes_the_same_pixels_as_the_centre(
     assert done.returncode == 0, done.stderr
     results = [json.loads(line) for line in done.stdout.splitlines()]
     assert [r["status"] for r in results] == ["not_valid"] + ["valid"] * VALID
-    ours, theirs = rasters(tmp_path / "out"), rasters(series_centre[0] / "archive")
+    ours, theirs = digests(tmp_path / "out", ".tif"), digests(series_centre[0] / "archive", ".tif")
     assert len(ours) > VALID * 20
     assert ours == theirs
 

@@ -172,7 +172,7 @@ class Encoder:
             self._tiles[level, first + number] = line
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes of the file, given once, after all strips; the same pixels always give the same bytes."""
+        """The bytes of the file, given once, after all strips. ISA-L may give the same pixels in other bytes."""
         small = self._small
         for level in range(2, len(self._shapes)):
             assert small is not None
