@@ -386,7 +386,7 @@ VERSIONS: dict[str, Version] = {
             "Masks are found at 120 m and grown by 180 m. A shadow must darken red, near and short-wave infrared "
             "alike; roofs and bright soils are told from clouds by the water vapour above them, thin clouds from haze "
             "by its colour, from fresh snow and fields laid bare by B11 and B8A. On a simulated series cloud accuracy "
-            "is 0.996 (V1_4: 0.933) and shadow F1 0.95 (0.73), with 2 cells of false shadow instead of 178. Where the "
+            "is 0.995 (V1_4: 0.933) and shadow F1 0.95 (0.73), with 10 cells of false shadow instead of 178. Where the "
             "Level-1C brings forecasts, the air is as heavy as ECMWF's says, and the aerosol composed as CAMS's says: "
             "in 6S runs of marine air the error of B8A falls from 0.020 to 0.001.",
         ),
