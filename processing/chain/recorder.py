@@ -59,8 +59,6 @@ class Answer:
 class Recorder:
     """Listens to nothing: the tests are made and forgotten."""
 
-    listens = False
-
     def test(
         self,
         step: str,
@@ -82,34 +80,7 @@ class Recorder:
         applied : (row, col) bool, optional
             Where the test is looked at; everywhere.
         """
-        return np.asarray(_COMPARE[comparison](value, threshold))
-
-    def value(self, step: str, test: str, value: Field, unit: str = "") -> None:
-        """Keep a quantity or a mask that no threshold belongs to."""
-
-    def ask(self, at: Callable[[int, int], list[Answer]]) -> None:
-        """Keep a question that is dear to answer for all cells: `at(row, col)` answers it for one."""
-
-
-class Recording(Recorder):
-    """Keeps all tests of a run, in the order in which they were made."""
-
-    listens = True
-
-    def __init__(self) -> None:
-        self._questions: list[Callable[[int, int], list[Answer]]] = []
-
-    def test(
-        self,
-        step: str,
-        test: str,
-        value: Field,
-        comparison: str,
-        threshold: Field | float,
-        applied: Field | None = None,
-        unit: str = "",
-    ) -> NDArray[np.bool_]:
-        passed = super().test(step, test, value, comparison, threshold)
+        passed = np.asarray(_COMPARE[comparison](value, threshold))
 
         def at(row: int, col: int) -> list[Answer]:
             looked_at = True if applied is None else bool(applied[row, col])
@@ -117,17 +88,29 @@ class Recording(Recorder):
             found = _number(value[row, col])
             return [Answer(step, test, found, comparison, limit, bool(passed[row, col]), looked_at, unit)]
 
-        self._questions.append(at)
+        self.ask(at)
         return passed
 
     def value(self, step: str, test: str, value: Field, unit: str = "") -> None:
+        """Keep a quantity or a mask that no threshold belongs to."""
+
         def at(row: int, col: int) -> list[Answer]:
             if value.dtype == np.bool_:
                 found = bool(value[row, col])
                 return [Answer(step, test, found, passed=found, unit=unit)]
             return [Answer(step, test, _number(value[row, col]), unit=unit)]
 
-        self._questions.append(at)
+        self.ask(at)
+
+    def ask(self, at: Callable[[int, int], list[Answer]]) -> None:
+        """Keep a question: `at(row, col)` answers it for one cell."""
+
+
+class Recording(Recorder):
+    """Keeps all tests of a run, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._questions: list[Callable[[int, int], list[Answer]]] = []
 
     def ask(self, at: Callable[[int, int], list[Answer]]) -> None:
         self._questions.append(at)

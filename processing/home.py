@@ -1,0 +1,39 @@
+"""What the commands begin with: the settings of a centre and its store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from .store import Store
+
+
+def settings_of(home: Path | None, **given: Any) -> Settings:
+    """Settings with what was given on the command line; exported so that child processes see the same."""
+    if home is not None:
+        os.environ["MUSCATE_HOME"] = str(home)
+    for name, value in given.items():
+        if value is not None:
+            os.environ[f"MUSCATE_{name.upper()}"] = str(value)
+    settings = Settings()
+    settings.make_folders()
+    return settings
+
+
+def store_of(settings: Settings) -> Store:
+    """The store, its tables brought up to date."""
+    from .store import Store
+
+    store = Store(settings.url)
+    store.upgrade()
+    return store
+
+
+def centre(home: Path | None) -> tuple[Settings, Store]:
+    """Settings and store of the centre in a folder; in that of the settings where none is given."""
+    settings = settings_of(home)
+    return settings, store_of(settings)
