@@ -8,7 +8,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -118,38 +118,41 @@ def load_days(path: Path) -> tuple[NDArray[np.int16], int]:
     StateError
         If the file is missing, damaged or of another form.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            header = _header(archive, path)
-            return _array(archive, "day"), int(header["resolution"])
-    except FileNotFoundError:
-        raise StateError(path, "is not there") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as fault:
-        raise StateError(path, f"can't be read: {fault}") from fault
+    with _opened(path, path) as (archive, header):
+        return _array(archive, "day"), int(header["resolution"])
 
 
-def _read(file: Path | IO[bytes], path: Path) -> Composite:
-    """`path` names the file in errors."""
+@contextmanager
+def _opened(file: Path | IO[bytes], path: Path) -> Iterator[tuple[zipfile.ZipFile, dict[str, Any]]]:
+    """A state's archive and header; what is found wrong while it is open is a StateError that names `path`."""
     try:
         with zipfile.ZipFile(file) as archive:
-            header = _header(archive, path)
-            rasters: dict[str, Any] = {name: _array(archive, name) for name in RASTERS}
-            for kind in BY_BAND:
-                rasters[kind] = {band: _array(archive, f"{kind}/{band}") for band in header["bands"][kind]}
-            composite = Composite(
-                tile=header["tile"],
-                version=header["version"],
-                grid=Grid(**header["grid"]),
-                resolution=header["resolution"],
-                sensing=datetime.fromisoformat(header["sensing"]),
-                stack_days=tuple(header["stack_days"]),
-                backward=header["backward"],
-                **rasters,
-            )
+            header: dict[str, Any] = json.loads(archive.read(HEADER))  # the archive checks each member's CRC
+            if header["format"] != FORMAT:
+                raise StateError(path, f"is a state of form {header['format']}, not {FORMAT}")
+            yield archive, header
     except FileNotFoundError:
         raise StateError(path, "is not there") from None
     except _DAMAGE as error:
         raise StateError(path, f"is damaged: {error}") from error
+
+
+def _read(file: Path | IO[bytes], path: Path) -> Composite:
+    """`path` names the file in errors."""
+    with _opened(file, path) as (archive, header):
+        rasters: dict[str, Any] = {name: _array(archive, name) for name in RASTERS}
+        for kind in BY_BAND:
+            rasters[kind] = {band: _array(archive, f"{kind}/{band}") for band in header["bands"][kind]}
+        composite = Composite(
+            tile=header["tile"],
+            version=header["version"],
+            grid=Grid(**header["grid"]),
+            resolution=header["resolution"],
+            sensing=datetime.fromisoformat(header["sensing"]),
+            stack_days=tuple(header["stack_days"]),
+            backward=header["backward"],
+            **rasters,
+        )
     _check(composite, path)
     return composite
 
@@ -163,36 +166,23 @@ def load_evidence(path: Path) -> Evidence | None:
         If the file is missing, damaged or of another form.
     """
     found: dict[str, Any] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _header(archive, path)
-            for member in archive.namelist():
-                if member == BACKWARD:
-                    found["backward"] = _read(io.BytesIO(archive.read(BACKWARD)), path)
-                    continue
-                if not member.startswith(f"{EVIDENCE}/"):
-                    continue
-                _, name, *band = member.removesuffix(".npy").split("/")
-                array = _array(archive, member.removesuffix(".npy"))
-                if band:
-                    found.setdefault(name, {})[band[0]] = array
-                else:
-                    found[name] = array
-            if not found:
-                return None
-            found["terrain"] = bool(found["terrain"])
-            return Evidence(**found)
-    except FileNotFoundError:
-        raise StateError(path, "is not there") from None
-    except _DAMAGE as error:
-        raise StateError(path, f"is damaged: {error}") from error
-
-
-def _header(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    header: dict[str, Any] = json.loads(archive.read(HEADER))  # the archive checks each member's CRC
-    if header["format"] != FORMAT:
-        raise StateError(path, f"is a state of form {header['format']}, not {FORMAT}")
-    return header
+    with _opened(path, path) as (archive, _):
+        for member in archive.namelist():
+            if member == BACKWARD:
+                found["backward"] = _read(io.BytesIO(archive.read(BACKWARD)), path)
+                continue
+            if not member.startswith(f"{EVIDENCE}/"):
+                continue
+            _, name, *band = member.removesuffix(".npy").split("/")
+            array = _array(archive, member.removesuffix(".npy"))
+            if band:
+                found.setdefault(name, {})[band[0]] = array
+            else:
+                found[name] = array
+        if not found:
+            return None
+        found["terrain"] = bool(found["terrain"])
+        return Evidence(**found)
 
 
 def _leaves(evidence: Evidence) -> Iterator[tuple[str, NDArray[Any]]]:
