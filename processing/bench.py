@@ -197,12 +197,12 @@ def _decode(package: Path, threads: int) -> dict[str, float]:
 
 def _terrain(package: Path, dem: Path, cache: Path, version: str) -> dict[str, float]:
     """The terrain model brought to the tile and kept: what its first date pays, once."""
-    from .production.processor import _around, granule
+    from .production.processor import ancillary_of, granule
     from .versions import parameters
 
     source, numbers = granule([package], None), parameters(version)
     before = time.process_time()
-    _around(source, numbers, dem, cache)
+    ancillary_of(source, numbers, dem, cache)
     return {"cpu": time.process_time() - before}
 
 
@@ -256,14 +256,14 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
     from . import chain
     from .bands import BANDS, GROUP_RESOLUTION
     from .chain.stopwatch import Stopwatch
-    from .production.processor import _around, granule
+    from .production.processor import ancillary_of, granule
     from .scene import strips
     from .versions import parameters
 
     numbers = parameters(version)
     source = granule([package], None)
     with source.decoded(threads, None) as scene_with:
-        scene = scene_with(_around(source, numbers, dem, terrain))
+        scene = scene_with(ancillary_of(source, numbers, dem, terrain))
         scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
     _, past = chain.correct(scene, None, numbers)
     later = replace(scene, sensing=scene.sensing + timedelta(days=5))

@@ -20,7 +20,6 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from . import chain, product
-from .ancillary import ancillary
 from .bands import GROUP_RESOLUTION, GROUPS
 from .chain import explanation, resampling
 from .chain.explanation import Explanation
@@ -312,7 +311,7 @@ def _decoded(
     terrain_cache: Path | None,
 ) -> Evidence:
     from .production import machine
-    from .production.processor import granule
+    from .production.processor import ancillary_of, granule
 
     gone = [path for path in packages if not path.exists()]
     if gone or not packages:
@@ -320,16 +319,7 @@ def _decoded(
         raise L1CError(name, f"is no longer there, and nothing was kept of the date beside {what.identifier}")
     source = granule(packages, what.tile)
     with source.decoded(machine.threads()) as scene_with:
-        around = ancillary(
-            source.grid,
-            numbers.coarse_resolution,
-            dem,
-            ecmwf=source.ecmwf(),
-            cams=source.cams(),
-            default_ozone=numbers.default_ozone,
-            cache=terrain_cache,
-        )
-        scene = scene_with(around)
+        scene = scene_with(ancillary_of(source, numbers, dem, terrain_cache))
         if scene.grid != what.grid or abs((scene.sensing - what.sensing).total_seconds()) > 1:
             raise L1CError(packages[0], f"is not what {what.identifier} was made from")
         l2a, _ = chain.correct(scene, past, numbers)

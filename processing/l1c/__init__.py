@@ -532,7 +532,7 @@ def _image_grid(package: Package, tile: metadata.Tile, name: str, resolution: in
 
 
 def merge(halves: Sequence[Granule]) -> Granule:
-    """One granule out of the half products of a pass: each pixel from whichever half observed it.
+    """One granule out of the one or more products of a pass: each pixel from whichever half observed it.
 
     What both halves say (name, times, mean sun) is taken from the newest one; its sensing time is the earliest.
 

@@ -82,7 +82,7 @@ def granule(packages: Iterable[Path], tile: str | None) -> l1c.Granule:
                 package, f"holds {len(mine)} tiles ({', '.join(g.tile for g in mine)}): name one with --tile"
             )
         found += mine
-    return found[0] if len(found) == 1 else l1c.merge(found)
+    return l1c.merge(found)
 
 
 def produce(
@@ -176,7 +176,7 @@ def correct(
     if composite is None and later:
         composite, began = look_back(source, later, numbers, dem, terrain_cache, threads)
     back = time.perf_counter() - back
-    around = _around(source, numbers, dem, terrain_cache)
+    around = ancillary_of(source, numbers, dem, terrain_cache)
     l2a = _overcast(source, around, composite, numbers)
     opened = corrected = time.perf_counter()
     if l2a is None:
@@ -230,7 +230,8 @@ def correct(
     return outcome, left
 
 
-def _around(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_cache: Path | None) -> Ancillary:
+def ancillary_of(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_cache: Path | None) -> Ancillary:
+    """What is known of a date beside its image, for a version's coarse grid; errors as of `ancillary`."""
     return ancillary(
         source.grid,
         numbers.coarse_resolution,
@@ -271,7 +272,7 @@ def look_back(
             with source.thinned(threads, numbers.coarse_resolution) as scene_with:
                 before, composite = (
                     composite,
-                    chain.look_back(scene_with(_around(source, numbers, dem, terrain_cache)), composite, numbers),
+                    chain.look_back(scene_with(ancillary_of(source, numbers, dem, terrain_cache)), composite, numbers),
                 )
         except (InputError, OutOfRange) as error:
             log.warning("left out of the backward start of %s: %s", first.identifier, error)

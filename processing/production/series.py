@@ -83,7 +83,7 @@ def process(
         # Beside the final place, so that the rename stays on one file system.
         staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=out))
         try:
-            source = _merged(halves)
+            source = l1c.merge(halves)
             final = out / product.identifier(source.platform, source.sensing, source.tile, version)
             if final.exists():
                 raise ProductError(final, "is already there")
@@ -96,7 +96,7 @@ def process(
                 before,
                 staging=staging,
                 later=[
-                    partial(_merged, of_date)
+                    partial(l1c.merge, of_date)
                     for of_date, _ in passes[n + 1 : n + 1 + numbers.backward_dates]
                     if (of_date[0].sensing - source.sensing).days <= numbers.composite_max_age
                 ],
@@ -143,10 +143,6 @@ def _serving(same: list[l1c.Granule]) -> tuple[list[l1c.Granule], list[l1c.Granu
     last = {g.datastrip: g for g in sorted(same, key=lambda g: g.generation) if g.baseline == newest}
     serving = list(last.values())
     return serving, [g for g in same if not any(g is kept for kept in serving)]
-
-
-def _merged(halves: list[l1c.Granule]) -> l1c.Granule:
-    return halves[0] if len(halves) == 1 else l1c.merge(halves)
 
 
 def _refused(name: str, error: MuscateError, status: str = "rejected") -> dict[str, Any]:
