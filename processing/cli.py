@@ -13,19 +13,17 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from . import __version__
 from .errors import MuscateError
+from .home import settings_of, store_of
 from .quality.cli import mask, quality
 from .settings import Settings
 from .validation.cli import validate
-
-if TYPE_CHECKING:
-    from .store import Store
 
 REJECTED = 3
 
@@ -73,26 +71,6 @@ def _begin(
     os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
 
 
-def _settings(home: Path | None, **given: Any) -> Settings:
-    """Settings with what was given on the command line; exported so that child processes see the same."""
-    if home is not None:
-        os.environ["MUSCATE_HOME"] = str(home)
-    for name, value in given.items():
-        if value is not None:
-            os.environ[f"MUSCATE_{name.upper()}"] = str(value)
-    settings = Settings()
-    settings.make_folders()
-    return settings
-
-
-def _store(settings: Settings) -> Store:
-    from .store import Store
-
-    store = Store(settings.url)
-    store.upgrade()
-    return store
-
-
 def _until_stopped(part: Callable[[Settings, threading.Event], None], settings: Settings) -> None:
     """Run one part of the centre until SIGINT or SIGTERM."""
     stop = threading.Event()
@@ -128,7 +106,7 @@ def up(
     """Start everything: web, watcher of the inbox, dispatcher and workers, under one process tree."""
     from .production import centre
 
-    raise typer.Exit(centre.up(_settings(home, port=port), open_browser=open_))
+    raise typer.Exit(centre.up(settings_of(home, port=port), open_browser=open_))
 
 
 @app.command()
@@ -178,8 +156,8 @@ def ingest(
     """Catalogue and queue Level-1C packages; the given files stay where they are."""
     from .production.ingest import ingest as ingest_paths
 
-    settings = _settings(home)
-    results = ingest_paths(settings, _store(settings), path)
+    settings = settings_of(home)
+    results = ingest_paths(settings, store_of(settings), path)
     rejected = False
     for result in results:
         rejected |= not result.accepted
@@ -193,7 +171,7 @@ def watch(home: Home = None) -> None:
     """Watch the inbox and queue what arrives."""
     from .production.watcher import watch as run
 
-    _until_stopped(run, _settings(home))
+    _until_stopped(run, settings_of(home))
 
 
 @app.command()
@@ -201,7 +179,7 @@ def dispatch(home: Home = None) -> None:
     """Claim chains in time order and hand them to the workers."""
     from .production.dispatcher import dispatch as run
 
-    _until_stopped(run, _settings(home))
+    _until_stopped(run, settings_of(home))
 
 
 @app.command()
@@ -209,7 +187,7 @@ def worker(home: Home = None) -> None:
     """Run attempts handed out by the dispatcher."""
     from .production.worker import work as run
 
-    _until_stopped(run, _settings(home))
+    _until_stopped(run, settings_of(home))
 
 
 @app.command()
@@ -217,7 +195,7 @@ def web(home: Home = None, port: Annotated[int | None, typer.Option(help="Port o
     """Serve the dashboard, tiles and health."""
     from dashboard.app import serve
 
-    serve(_settings(home, port=port))
+    serve(settings_of(home, port=port))
 
 
 @app.command()
@@ -225,7 +203,7 @@ def status(home: Home = None, as_json: Json = False) -> None:
     """What is done, waiting, late and broken."""
     from .production import operations
 
-    _print(operations.status(_store(_settings(home))), as_json)
+    _print(operations.status(store_of(settings_of(home))), as_json)
 
 
 @app.command()
@@ -237,7 +215,7 @@ def explain(
     """Which rule keeps an acquisition waiting, or what became of it."""
     from .production import operations
 
-    _print(operations.explain(_store(_settings(home)), name), as_json)
+    _print(operations.explain(store_of(settings_of(home)), name), as_json)
 
 
 @app.command("explain-pixel")
@@ -270,8 +248,8 @@ def explain_pixel(
         own, before = explaining.states(folder, state) if state else (None, None)
         why = explaining.explain(folder, lon, lat, state=own, previous_state=before, l1c=l1c or [], dem=dem)
     else:
-        settings = _settings(home)
-        why = explaining.explain_stored(_store(settings), settings, product, lon, lat)
+        settings = settings_of(home)
+        why = explaining.explain_stored(store_of(settings), settings, product, lon, lat)
     typer.echo(json.dumps(why.json(), indent=2) if as_json else explaining.table(why))
 
 
@@ -280,8 +258,8 @@ def audit(home: Home = None, as_json: Json = False) -> None:
     """Hold the store against its own promises and against the archive on disk."""
     from .production import operations
 
-    settings = _settings(home)
-    findings = operations.audit(_store(settings), settings)
+    settings = settings_of(home)
+    findings = operations.audit(store_of(settings), settings)
     _print(findings if as_json or findings else ["nothing found"], as_json)
     raise typer.Exit(1 if findings else 0)
 
@@ -289,7 +267,7 @@ def audit(home: Home = None, as_json: Json = False) -> None:
 def _operation(verb: str, names: list[str], home: Path | None) -> None:
     from .production import operations
 
-    store = _store(_settings(home))
+    store = store_of(settings_of(home))
     for name in names:
         typer.echo(f"{name}: {getattr(operations, verb)(store, name)}")
 
@@ -337,7 +315,7 @@ Version = Annotated[str, typer.Argument(metavar="VERSION")]
 def _set_campaign(version: str, status: str | None, home: Path | None) -> None:
     from .store import sites
 
-    with _store(_settings(home)).write() as session:
+    with store_of(settings_of(home)).write() as session:
         try:
             if status is None:
                 sites.open_campaigns(session, [version])
@@ -374,7 +352,7 @@ def database_upgrade(home: Home = None) -> None:
     """Bring a Postgres database to this version's tables; SQLite is brought there by itself."""
     from .store import Store
 
-    Store(_settings(home).url).upgrade(explicit=True)
+    Store(settings_of(home).url).upgrade(explicit=True)
 
 
 @app.command()

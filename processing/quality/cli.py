@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from ..settings import Settings
-    from ..store import Store
+from ..home import centre
 
 mask = typer.Typer(help="Masks of clouds and shadows made by hand, kept to judge products by.", no_args_is_help=True)
 quality = typer.Typer(help="Verdicts of readers: what to look at next, agreement, export.", no_args_is_help=True)
@@ -21,19 +18,6 @@ Home = Annotated[Path | None, typer.Option(help="Folder of the centre; MUSCATE_H
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reader = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who reads.", show_default="the login name")]
 Name = Annotated[str, typer.Argument(metavar="PRODUCT", help="Name of a product.")]
-
-
-def _centre(home: Path | None) -> tuple[Settings, Store]:
-    from ..settings import Settings
-    from ..store import Store
-
-    if home is not None:
-        os.environ["MUSCATE_HOME"] = str(home)
-    settings = Settings()
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    return settings, store
 
 
 @quality.command()
@@ -47,7 +31,7 @@ def queue(
     """Products to look at, those that stand out first, with the reason."""
     from .queue import proposals
 
-    with _centre(home)[1].read() as session:
+    with centre(home)[1].read() as session:
         found = proposals(session, reader, second=second)
     if as_json:
         typer.echo(json.dumps([vars(p) for p in found[:limit]], indent=2))
@@ -69,7 +53,7 @@ def judge(
     """Keep a verdict of a product."""
     from ..store import verdicts
 
-    with _centre(home)[1].write() as session:
+    with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
         try:
             verdicts.keep(session, found, verdict, reader, reasons=reason or (), comment=comment)
@@ -82,7 +66,7 @@ def agreement(home: Home = None, as_json: Json = False) -> None:
     """How far every two readers agree: products judged by both, share agreed, Cohen's kappa."""
     from .agreement import agreements
 
-    with _centre(home)[1].read() as session:
+    with centre(home)[1].read() as session:
         found = agreements(session)
     if as_json:
         rows = [
@@ -112,7 +96,7 @@ def export(
     """Every verdict as CSV; those that hold, with their areas, as GeoJSON (WGS 84, and the tile's projection)."""
     from . import export as written
 
-    with _centre(home)[1].read() as session:
+    with centre(home)[1].read() as session:
         texts = {"verdicts.csv": written.as_csv(session), "verdicts.geojson": written.as_geojson(session)}
     out.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
@@ -130,7 +114,7 @@ def withdraw(
     """Take a product back from the users; it stays on disk."""
     from ..store import orders, verdicts
 
-    with _centre(home)[1].write() as session:
+    with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
         typer.echo(f"{product}: {orders.withdraw(session, found, reader, reason)}")
 
@@ -140,7 +124,7 @@ def reinstate(product: Name, reader: Reader, home: Home = None) -> None:
     """Give a withdrawn product to the users again."""
     from ..store import orders, verdicts
 
-    with _centre(home)[1].write() as session:
+    with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
         typer.echo(f"{product}: {orders.reinstate(session, found, reader)}")
 
@@ -163,7 +147,7 @@ def import_(
         meaning = read_classes(classes)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--classes") from None
-    settings, store = _centre(home)
+    settings, store = centre(home)
     try:
         kept = reference.import_file(store, settings, product, file, meaning, reader)
     except ValueError as error:
@@ -179,7 +163,7 @@ def list_(home: Home = None, as_json: Json = False) -> None:
     """The masks that count: of each image the newest."""
     from . import reference
 
-    settings, store = _centre(home)
+    settings, store = centre(home)
     with store.read() as session:
         found = reference.newest(session)
     for row in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..home import centre
+
 if TYPE_CHECKING:
-    from ..settings import Settings
-    from ..store import Store
     from .runs import MaskFiles, Run
 
 REJECTED = 3
@@ -209,7 +208,7 @@ def _kept(name: str, home: Path | None) -> MaskFiles:
 
     if home is None:
         raise typer.BadParameter("kept masks need a centre: --home or MUSCATE_HOME", param_hint="--reference")
-    settings, store = _centre(home)
+    settings, store = centre(home)
     with store.read() as session:
         files, meaning = reference.kept(session, settings)
     store.dispose()
@@ -260,22 +259,10 @@ def _finish(
     raise typer.Exit(REJECTED if run.faults else 0)
 
 
-def _centre(home: Path) -> tuple[Settings, Store]:
-    from ..settings import Settings
-    from ..store import Store
-
-    os.environ["MUSCATE_HOME"] = str(home)
-    settings = Settings()
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    return settings, store
-
-
 def _record(run: Run, home: Path) -> None:
     from ..store import validations
 
-    _, store = _centre(home)
+    _, store = centre(home)
     command = shlex.join(["muscate", *sys.argv[1:]])
     rows = [row | {"command": command} for row in run.rows]
     for place, pairs in run.samples.items():
