@@ -11,7 +11,6 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
@@ -19,7 +18,6 @@ from rasterio.windows import transform as window_transform
 from dashboard import tiles
 from dashboard.theme import MASKS
 from processing.bands import DISTRIBUTED, GROUPS
-from processing.errors import ProductError
 from processing.masks import Cloud
 
 #: An area with more pixels of 10 m than this is read from overviews.
@@ -32,15 +30,12 @@ COVERED = Cloud.ANY | Cloud.HIGH
 
 def _at(path: Path, x: float, y: float) -> NDArray[Any] | None:
     """All bands of a raster at a place of its projection [m]; None outside."""
-    try:
+    with tiles.reading(path):
         raster = tiles.opened(path)
         row, col = raster.index(x, y)
         if not (0 <= row < raster.height and 0 <= col < raster.width):
             return None
         return raster.read(window=Window(col, row, 1, 1))[:, 0, 0]
-    except RasterioError as fault:
-        tiles.close(path)
-        raise ProductError(path, f"can't be read: {fault}") from fault
 
 
 def _reflectance(folder: Path, key: str, x: float, y: float) -> float | None:
@@ -150,7 +145,7 @@ def area(corners: Sequence[tuple[float, float]], extent: shapely.Polygon) -> tup
 
 def _plane(path: Path, shape: shapely.Geometry) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """A raster's values in a rectangle around a shape, and which of them have their centre inside of it."""
-    try:
+    with tiles.reading(path):
         raster = tiles.opened(path)
         west, south, east, north = shape.bounds
         top, left = raster.index(west, north)
@@ -162,9 +157,6 @@ def _plane(path: Path, shape: shapely.Geometry) -> tuple[NDArray[Any], NDArray[n
         window = Window(left, top, width, height)
         values = raster.read(1, window=window, out_shape=(rows, cols), resampling=Resampling.nearest)
         place = window_transform(window, raster.transform) @ Affine.scale(width / cols, height / rows)
-    except RasterioError as fault:
-        tiles.close(path)
-        raise ProductError(path, f"can't be read: {fault}") from fault
     return values, geometry_mask([shape], (rows, cols), place, invert=True)
 
 
@@ -195,10 +187,7 @@ def statistics(folder: Path, shape: shapely.Geometry, bands: Iterable[str] = SER
     counts = {}
     inside = np.zeros((0, 0), bool)
     for band in bands:
-        path = tiles.find(folder, f"SRE_{band}.tif")
-        if path is None:
-            raise ProductError(folder, f"SRE_{band}.tif is missing")
-        counts[band], inside = _plane(path, shape)
+        counts[band], inside = _plane(tiles.required(folder, f"SRE_{band}.tif"), shape)
     observed = inside & np.all([plane > tiles.NO_DATA for plane in counts.values()], axis=0)
     path = tiles.find(folder, "MASKS/CLM_R1.tif")
     clear = observed if path is None else observed & (_plane(path, shape)[0] & COVERED == 0)
@@ -230,10 +219,8 @@ def percentiles(folder: Path, keys: Iterable[str], window: tuple[int, int, int, 
     """
     found = []
     for key in keys:
-        path = tiles.find(folder, f"{key}.tif")
-        if path is None:
-            raise ProductError(folder, f"{key}.tif is missing")
-        try:
+        path = tiles.required(folder, f"{key}.tif")
+        with tiles.reading(path):
             raster = tiles.opened(path)
             factor = raster.res[0] / 10
             left, top = (max(0, int(v / factor)) for v in window[:2])
@@ -243,9 +230,6 @@ def percentiles(folder: Path, keys: Iterable[str], window: tuple[int, int, int, 
                 raise ValueError("the window lies outside of the product")
             shape = (min(256, height), min(256, width))
             values = raster.read(1, window=Window(left, top, width, height), out_shape=shape)
-        except RasterioError as fault:
-            tiles.close(path)
-            raise ProductError(path, f"can't be read: {fault}") from fault
         found.append(values[values > tiles.NO_DATA])
     counts = np.concatenate(found)
     if not len(counts):

@@ -193,9 +193,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         found = await remembered(product)
         second = await remembered(look.second) if look.second else None
         z, x, y = place
-        kept = (
-            await asyncio.get_running_loop().run_in_executor(lookups, reference, found, look.mask) if look.mask else ""
-        )
+        kept = await loop.run_in_executor(lookups, reference, found, look.mask) if look.mask else ""
         offered = layer in tiles.LAYERS and tiles.LAYERS[layer].pair == (second is not None)
         offered = offered and (layer == "reference") == bool(kept)
         if not offered or not 0 <= z <= (MERCATOR_LAST if xyz else tiles.LAST) or x < 0 or y < 0:
@@ -278,8 +276,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
             image = await loop.run_in_executor(pool, tiles.thumbnail, settings.archive / found.path, "natural")
         except ProductError as fault:
             raise HTTPException(404, str(fault)) from fault
-        kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
-        return Response(image, media_type=f"image/{kind}", headers=headers)
+        return Response(image, media_type="image/png", headers=headers)
 
     @routes.get("/products/{product}/zip")
     def package(product: str) -> Response:

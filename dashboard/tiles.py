@@ -16,6 +16,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -25,7 +26,6 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
-from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
@@ -47,6 +47,7 @@ from dashboard.theme import (
     WATER_VAPOUR_RAMP,
     rgb,
 )
+from processing import deflate
 from processing.bands import BANDS, DISTRIBUTED
 from processing.errors import L1CError, ProductError
 from processing.l1c import Granule, granules, merge
@@ -365,6 +366,20 @@ def find(folder: Path, ending: str) -> Path | None:
     return next(iter(sorted((folder / below).glob(f"*_{name}"))), None)
 
 
+def required(folder: Path, ending: str) -> Path:
+    """`find` where the raster must be there.
+
+    Raises
+    ------
+    ProductError
+        If it is missing.
+    """
+    path = find(folder, ending)
+    if path is None:
+        raise ProductError(folder, f"{ending} is missing")
+    return path
+
+
 def layers(folder: Path) -> list[str]:
     """Layers that the product in `folder` offers by itself."""
     return [
@@ -417,9 +432,14 @@ def opened(path: Path) -> rasterio.DatasetReader:
     return _open.get(path)
 
 
-def close(path: Path) -> None:
-    """Forget an open raster that turned out to be damaged."""
-    _open.drop(path)
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What can't be read of a raster here is a ProductError that names it; the raster is forgotten."""
+    try:
+        yield
+    except (RasterioError, OSError) as fault:
+        _open.drop(path)
+        raise ProductError(path, f"can't be read: {fault}") from fault
 
 
 class _Planes:
@@ -693,14 +713,9 @@ def _drawn(
     planes = []
     for root in (folder, other) if other else (folder,):
         for ending in endings(name, style):
-            path = find(root, ending)
-            if path is None:
-                raise ProductError(root, f"{ending} is missing")
-            try:
+            path = required(root, ending)
+            with reading(path):
                 plane = read(path, NO_DATA if "RE_B" in ending else LAYERS[name].fill)
-            except (RasterioError, OSError) as fault:
-                _open.drop(path)
-                raise ProductError(path, f"can't be read: {fault}") from fault
             if plane is None:
                 return None
             planes.append(plane)
@@ -734,18 +749,13 @@ def thumbnail(folder: Path, name: str, side: int = 256) -> bytes:
     layer = LAYERS[name]
     planes = []
     for ending in layer.files:
-        path = find(folder, ending)
-        if path is None:
-            raise ProductError(folder, f"{ending} is missing")
-        try:
+        path = required(folder, ending)
+        with reading(path):
             raster = _open.get(path)
             scale = side / max(raster.width, raster.height)
             shape = (max(1, round(raster.height * scale)), max(1, round(raster.width * scale)))
             how = Resampling.nearest if layer.mask else Resampling.average
             planes.append(raster.read(layer.band, out_shape=shape, resampling=how))
-        except RasterioError as fault:
-            _open.drop(path)
-            raise ProductError(path, f"can't be read: {fault}") from fault
     return _png(layer.draw(np.stack(planes), Style()))
 
 
@@ -769,7 +779,7 @@ def _png(image: NDArray[np.uint8], smooth: bool = True) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     head = struct.pack(">IIBBBBB", cols, rows, 8, {3: 2, 4: 6}[channels], 0, 0, 0)
-    body = isal_zlib.compress(lines, 1)
+    body = deflate.compress(lines, 1)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
 
 
@@ -781,12 +791,8 @@ def extent(folder: Path, name: str) -> tuple[float, float, float, float]:
     ProductError
         If it is missing or damaged.
     """
-    path = find(folder, LAYERS[name].files[0])
-    if path is None:
-        raise ProductError(folder, f"{LAYERS[name].files[0]} is missing")
-    try:
+    path = required(folder, LAYERS[name].files[0])
+    with reading(path):
         raster = _open.get(path)
-    except RasterioError as fault:
-        raise ProductError(path, f"can't be read: {fault}") from fault
     west, south, east, north = raster.bounds
     return west, north, east - west, north - south
