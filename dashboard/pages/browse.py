@@ -213,7 +213,9 @@ class Browse(View):
         self._found, self._after = [], None
         try:
             search = self.search()
-            count = self._fetch(search)
+            with self._store.read() as session:
+                count = catalogue.count(session, search)
+            self._fetch(search)
         except SearchError as fault:
             self._said.object = f'<div class="note" style="--c:{theme.colour("failed")}">{escape(str(fault))}</div>'
             self._query.object = ""
@@ -232,16 +234,14 @@ class Browse(View):
         self._draw_map()
         self._draw_calendar()
 
-    def _fetch(self, search: Search) -> int:
-        """Add the next page to what was found; gives how many there are in all, up to 1000."""
+    def _fetch(self, search: Search) -> None:
+        """Add the next page to what was found."""
         with self._store.read() as session:
             page = catalogue.find(session, search, PAGE, self._after)
-            count = catalogue.count(session, search)
             names = [f.product.identifier for f in page.found]
             self._verdicts |= {n: verdicts.worst(v) for n, v in verdicts.verdicts_of(session, names).items()}
         self._found += page.found
         self._after = page.after
-        return count
 
     def _go_on(self) -> None:
         self._fetch(self.search())
