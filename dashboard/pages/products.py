@@ -19,9 +19,12 @@ from dashboard.frame import View, how_to_begin, html, kpis
 from processing.errors import ProductError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dashboard.snapshot import Snapshot
     from processing.settings import Settings
     from processing.store import Store
+    from processing.store.models import Product
 
 ANY = "All"
 #: Layers that can lie under the masks, or alone on the left.
@@ -140,6 +143,24 @@ class Viewer(pn.viewable.Viewer):
         plot.grid.visible = False
         plot.toolbar.logo = None
         return plot
+
+    def show_product(self, product: Product, archive: Path) -> str:
+        """Open a product of the archive; else what is wrong with it as HTML, and nothing is shown."""
+        path = archive / product.path
+        try:
+            offered = tiles.layers(path)
+            if not any(name in IMAGES for name in offered):
+                raise ProductError(path, "no image of this product is on disk")
+            extent = Extent(*tiles.extent(path, offered[0]))
+        except ProductError as fault:
+            return (
+                f'<div class="note" style="--c:{theme.colour("failed")}">'
+                f"The product can't be shown: {escape(str(fault))}</div>"
+            )
+        folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
+        self.open(folder, extent, offered)
+        self._layout.visible = True
+        return ""
 
     def open(self, folder: queries.Folder, extent: Extent, layers: list[str]) -> None:
         """Show a product; the place and scale stay if it lies where the one before lay."""
@@ -404,24 +425,8 @@ class Products(View):
             )
             self._facts.object = ""
             return
-        product = detail.product
-        folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
-        self._head.object = headline(detail)
         self._facts.object = _facts(detail)
-        try:
-            path = self.settings.archive / product.path
-            offered = tiles.layers(path)
-            if not any(name in IMAGES for name in offered):
-                raise ProductError(path, "no image of this product is on disk")
-            extent = Extent(*tiles.extent(path, offered[0]))
-        except ProductError as fault:
-            self._head.object += (
-                f'<div class="note" style="--c:{theme.colour("failed")}">'
-                f"The product can't be shown: {escape(str(fault))}</div>"
-            )
-            return
-        self._viewer.open(folder, extent, offered)
-        self._viewer.__panel__().visible = True
+        self._head.object = headline(detail) + self._viewer.show_product(detail.product, self.settings.archive)
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout

@@ -14,10 +14,10 @@ from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 from shapely import make_valid
 from shapely.geometry import Polygon, box, mapping
 
-from dashboard import queries, theme, tiles
+from dashboard import queries, theme
 from dashboard.frame import View, how_to_begin, html, table
-from dashboard.pages.products import IMAGES, NO_MASK, Extent, Viewer, headline
-from processing.errors import MuscateError, ProductError
+from dashboard.pages.products import NO_MASK, Viewer, headline
+from processing.errors import MuscateError
 from processing.quality import queue, reference
 from processing.quality.agreement import agreements
 from processing.quality.judging import judge, undo
@@ -398,22 +398,7 @@ class Quality(View):
         reason = f"<b>Stands out:</b> {escape(why) or 'in nothing'}"
         self._head.object = headline(detail) + f'<div data-product="{escape(self.product)}">{reason}</div>'
         self._said.object = _earlier(detail)
-        product = detail.product
-        folder = queries.Folder(product.identifier, product.path, product.manifest_sha, product.simulated)
-        try:
-            path = self.settings.archive / product.path
-            offered = tiles.layers(path)
-            if not any(name in IMAGES for name in offered):
-                raise ProductError(path, "no image of this product is on disk")
-            extent = Extent(*tiles.extent(path, offered[0]))
-        except ProductError as fault:
-            self._head.object += (
-                f'<div class="note" style="--c:{theme.colour("failed")}">'
-                f"The product can't be shown: {escape(str(fault))}</div>"
-            )
-            return
-        self.viewer.open(folder, extent, offered)
-        self.viewer.__panel__().visible = True
+        self._head.object += self.viewer.show_product(detail.product, self.settings.archive)
 
     def _count(self) -> None:
         mine = len(self._done)
