@@ -89,7 +89,7 @@ def surroundings(
     aot : (row, col) float32
         [-]
     """
-    found = {}
+    found, altitude = {}, air.altitude(scene, parameters)
     for band, reflectance in surface.items():
         known = np.isfinite(reflectance)
 
@@ -99,7 +99,7 @@ def surroundings(
                 band,
                 geometry.sun_zenith,
                 geometry.view_zenith[band],
-                air.altitude(scene, parameters),
+                altitude,
                 aot,
                 air.aerosol_model(scene, parameters),
             )

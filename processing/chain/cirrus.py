@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
+from processing.chain import air
 from processing.chain.geometry import REFERENCE_BAND, Geometry
 from processing.chain.recorder import SILENT, Recorder
 from processing.scene import Scene
@@ -38,7 +39,7 @@ def above_ground(
         "B10",
         angles.sun_zenith,
         angles.view_zenith[REFERENCE_BAND],
-        np.maximum(scene.ancillary.altitude, 0) / 1000,
+        air.altitude(scene, parameters),
         column,
         scene.ancillary.ozone,
     )
@@ -69,4 +70,9 @@ def detect(
         False where B10 is NaN.
     """
     threshold = parameters.cirrus_offset + parameters.cirrus_gain * np.maximum(altitude, 0)
-    return recorder.test("high", "B10 at the top of the atmosphere, limit of the altitude", toa_b10, ">", threshold)
+    shown = (
+        "B10 less what ground sends through the vapour"
+        if parameters.cirrus_ground
+        else "B10 at the top of the atmosphere"
+    )
+    return recorder.test("high", f"{shown}, limit of the altitude", toa_b10, ">", threshold)

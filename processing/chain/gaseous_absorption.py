@@ -24,14 +24,14 @@ def remove(
     parameters: Parameters,
 ) -> dict[str, NDArray[np.float32]]:
     """Top-of-atmosphere reflectance that would be seen without gases, NaN where unobserved. [-]"""
-    found = {}
+    found, altitude = {}, air.altitude(scene, parameters)
     for band in bands:
         transmittance = atmosphere.gas_transmittance(
             scene.platform,
             band,
             geometry.sun_zenith,
             geometry.view_zenith[band],
-            air.altitude(scene, parameters),
+            altitude,
             water_vapour,
             scene.ancillary.ozone,
         )

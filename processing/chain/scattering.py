@@ -34,7 +34,7 @@ def coefficients(
     dict of band to Coefficients
         (row, col) float32 scale, offset, transmittance, albedo; NaN outside the validity of the tables.
     """
-    found = {}
+    found, altitude = {}, air.altitude(scene, parameters)
     for band in bands:
         made = atmosphere.coefficients(
             scene.platform,
@@ -42,7 +42,7 @@ def coefficients(
             geometry.sun_zenith,
             geometry.view_zenith[band],
             geometry.relative_azimuth(band),
-            air.altitude(scene, parameters),
+            altitude,
             aot,
             water_vapour,
             scene.ancillary.ozone,

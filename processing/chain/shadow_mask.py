@@ -182,6 +182,12 @@ def _caster(
     return -1, -1
 
 
+def least_darkened(parameters: Parameters) -> str:
+    """What `darkening` looks at, in words."""
+    bands = parameters.shadow_bands
+    return bands[0] if len(bands) == 1 else f"the least darkened of {', '.join(bands)}"
+
+
 def threshold(
     ratio: NDArray[np.float32], clouds: NDArray[np.bool_], valid: NDArray[np.bool_], parameters: Parameters
 ) -> float:
@@ -227,7 +233,9 @@ def detect(
     out = np.zeros(clouds.shape, np.bool_)
     with np.errstate(invalid="ignore"):
         limit = threshold(ratio, clouds, valid, parameters)
-        dark = recorder.test("shadow", "B4 over the composite's", ratio, "<", limit, np.isfinite(ratio))
+        dark = recorder.test(
+            "shadow", f"{least_darkened(parameters)} over the composite's", ratio, "<", limit, np.isfinite(ratio)
+        )
     if not clouds.any() or not dark.any():
         return out
     resolution = parameters.coarse_resolution

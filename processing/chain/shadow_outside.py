@@ -9,7 +9,7 @@ from scipy import ndimage
 from processing.chain import correlation
 from processing.chain.geometry import Geometry
 from processing.chain.recorder import SILENT, Answer, Recorder
-from processing.chain.shadow_mask import rays
+from processing.chain.shadow_mask import least_darkened, rays
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -69,7 +69,8 @@ def detect(
     with np.errstate(invalid="ignore"):
         name, reached = "shadow_outside", reach(valid, angles, parameters)
         recorder.value(name, "a cloud outside the image could throw its shadow here", reached)
-        dark = recorder.test(name, "B4 over the composite's, as dark as the shadows inside", ratio, "<", limit, reached)
+        shown = f"{least_darkened(parameters)} over the composite's, as dark as the shadows inside"
+        dark = recorder.test(name, shown, ratio, "<", limit, reached)
         found = dark & reached
     labels, count = ndimage.label(found, _EIGHT_NEIGHBOURS)
     size = np.bincount(labels.ravel(), minlength=count + 1)
