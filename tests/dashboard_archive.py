@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from processing import tiling
 from processing.product import names
 from processing.settings import Settings
+from processing.store import Store
 from processing.store.models import (
     Acquisition,
     Attempt,
@@ -123,6 +125,16 @@ class Filled:
     """What `fill` put there."""
 
     identifiers: tuple[str, ...]
+
+
+def filled(settings: Settings, **given: Any) -> Store:
+    """The store of a new centre, with what `fill` puts into it and its archive."""
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    with store.write() as session:
+        fill(settings, session, **given)
+    return store
 
 
 def fill(

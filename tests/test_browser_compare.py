@@ -16,9 +16,8 @@ from processing import explain
 from processing.production import series
 from processing.settings import Settings
 from processing.simulation import simulate
-from processing.store import Store
 from tests.browser import FLAGS, chromium, free_port
-from tests.dashboard_archive import fill, write_raster
+from tests.dashboard_archive import filled, write_raster
 from tests.test_browser import DESKTOP, PHONE, WAIT, Watched, picture, serving
 
 pytestmark = pytest.mark.slow
@@ -34,11 +33,7 @@ COMPLETE = "document.documentElement.dataset.complete > 0 && document.documentEl
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
     """A centre where one product is a checkerboard: bright exactly where its mask is set."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, dates=4, size=SIZE)
+    store = filled(settings, dates=4, size=SIZE)
     store.dispose()
     odd = np.indices((SIZE, SIZE)).sum(axis=0) % 2 == 1
     place = {"west": 300000.0, "north": 4900020.0, "crs": "EPSG:32631"}

@@ -15,8 +15,7 @@ from fastapi import FastAPI
 from dashboard import pixels, routes, tiles
 from dashboard.pages import compare
 from processing.settings import Settings
-from processing.store import Store
-from tests.dashboard_archive import fill
+from tests.dashboard_archive import filled
 from tests.test_dashboard_tiles import Http
 
 SIZE = 100
@@ -28,11 +27,7 @@ WEST, NORTH = 300000.0, 4900020.0
 @pytest.fixture(scope="module")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, Settings]]:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, dates=4, size=SIZE)
+    store = filled(settings, dates=4, size=SIZE)
     app = FastAPI()
     app.include_router(compare.router(settings, store, routes.anomalies(store)))
     yield Http(app), settings

@@ -27,7 +27,7 @@ from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import JOB_STATES
 from processing.versions import VERSIONS
-from tests.dashboard_archive import SITES, fill
+from tests.dashboard_archive import SITES, filled
 
 TILES = [tile for _, _, owned in SITES for tile in owned]
 
@@ -40,11 +40,7 @@ def _bokeh() -> None:
 @pytest.fixture(scope="module")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Store]]:
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, size=64)
+    store = filled(settings, size=64)
     yield settings, store
     store.dispose()
 

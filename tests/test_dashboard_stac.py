@@ -38,18 +38,14 @@ from processing.store.models import Product, Quality
 from processing.store.search import Search
 from tests import product_scenes
 from tests.browser import free_port
-from tests.dashboard_archive import fill
+from tests.dashboard_archive import filled
 
 
 @pytest.fixture(scope="module")
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Store, Settings]]:
     """Address, store and settings of a centre whose plain routes are served."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, size=64)
+    store = filled(settings, size=64)
     app = FastAPI()
     app.include_router(routes.router(settings, store, Snapshots(store)))
     app.include_router(stac.router(settings, store))

@@ -22,7 +22,7 @@ from processing.validation.aot import figures
 from processing.validation.confusion import Confusion
 from processing.validation.reflectance import figures_by_bin
 from processing.validation.runs import sample
-from tests.dashboard_archive import fill
+from tests.dashboard_archive import filled
 
 
 def results(session: Session) -> list[dict[str, Any]]:
@@ -82,11 +82,7 @@ def results(session: Session) -> list[dict[str, Any]]:
 def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, Store]]:
     hv.extension("bokeh")
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, size=32)
+    store = filled(settings, size=32)
     yield settings, store
     store.dispose()
 

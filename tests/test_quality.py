@@ -29,7 +29,7 @@ from processing.quality.figures import clear_reflectance
 from processing.settings import Settings
 from processing.store import Store, validations, verdicts
 from processing.store.models import Product
-from tests.dashboard_archive import fill, write_raster
+from tests.dashboard_archive import filled, write_raster
 
 FIRST = datetime(2023, 8, 1, 10, 50, 31, tzinfo=UTC)
 
@@ -126,11 +126,7 @@ def test_kappa_of_nothing_or_of_one_word_is_not_defined() -> None:
 @pytest.fixture
 def centre(tmp_path: Path) -> Iterator[tuple[Settings, Store]]:
     settings = Settings(home=tmp_path / "home")
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, size=64, dates=3)
+    store = filled(settings, size=64, dates=3)
     yield settings, store
     store.dispose()
 

@@ -22,7 +22,7 @@ from processing.quality import queue, reference
 from processing.settings import Settings
 from processing.store import Store, verdicts
 from processing.store.models import REASONS, VERDICTS, Event, Product, Verdict
-from tests.dashboard_archive import fill
+from tests.dashboard_archive import filled
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,11 +33,7 @@ def _bokeh() -> None:
 @pytest.fixture
 def centre(tmp_path: Path) -> Iterator[tuple[Settings, Store]]:
     settings = Settings(home=tmp_path / "home", readers_act=True)
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, size=64, dates=2)
+    store = filled(settings, size=64, dates=2)
     yield settings, store
     store.dispose()
 

@@ -24,7 +24,7 @@ from processing.store import Store, validations, verdicts
 from processing.store.models import Product, ReferenceMask, Tile
 from processing.validation.masks import Frame, classes, of_file
 from tests import validation_products as made
-from tests.dashboard_archive import fill, write_raster
+from tests.dashboard_archive import filled, write_raster
 
 SIZE = 64
 HAND = "cloud=cloud shadow=dark"
@@ -33,11 +33,7 @@ HAND = "cloud=cloud shadow=dark"
 @pytest.fixture
 def centre(tmp_path: Path) -> Iterator[tuple[Settings, Store, Product]]:
     settings = Settings(home=tmp_path / "home")
-    settings.make_folders()
-    store = Store(settings.url)
-    store.upgrade()
-    with store.write() as session:
-        fill(settings, session, size=SIZE, dates=2)
+    store = filled(settings, size=SIZE, dates=2)
     with store.read() as session:
         product = session.query(Product).filter(Product.tile == "31TCJ", Product.version == "V1_3").first()
     assert product is not None
