@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
 
@@ -100,6 +100,16 @@ def test_bars_stand_on_each_other_and_keep_the_sum() -> None:
     assert list(zip(bars["bottom"], bars["top"], strict=True)) == [(0, 2), (2, 5), (0, 4)]
     assert ((bars["end"] - bars["start"]) < pd.Timedelta(1, "D")).all()
     assert list(bars["when"]) == ["2026-03-01", "2026-03-01", "2026-03-02"]
+
+
+def test_the_bar_of_a_day_that_has_just_begun_is_seen_whole() -> None:
+    until = datetime(2026, 11, 23, 0, 10, tzinfo=UTC)
+    rows = pd.DataFrame({"hour": [pd.Timestamp("2026-11-23T00:00Z")], "version": ["V1_4"], "dates": [27]})
+    bars = production.stacked(
+        rows, "D", until - timedelta(days=30), until, "version", {"V1_4": "#000"}, {"V1_4": "V1_4"}
+    )
+    end = bars.dframe()["end"].max()
+    assert hv.Store.lookup_options("bokeh", bars, "plot").kwargs["xlim"][1] >= end
 
 
 def test_production_page_tells_what_there_is(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:

@@ -38,7 +38,7 @@ def stacked(
         Columns hour, `by`, dates.
     step : ``D`` or ``h``
     since, until : datetime
-        Limits of the time axis.
+        Limits of the time axis, which goes on to the end of the last bar.
     colours, words : dict
         Per value of `by`, from the bottom up.
     """
@@ -65,7 +65,8 @@ def stacked(
                 )
                 bottom += count
     bars = hv.Rectangles(rows, ["start", "bottom", "end", "top"], ["when", "what", "dates", "colour"])
-    limits = tuple(pd.Timestamp(t).tz_localize(None) for t in (since, until))
+    first, last = (pd.Timestamp(t).tz_localize(None) for t in (since, until))
+    limits = first, last.floor(step) + width
     top = max((row[3] for row in rows), default=1)
     return bars.opts(
         color="colour",
