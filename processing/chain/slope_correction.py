@@ -25,6 +25,8 @@ from processing.versions import Parameters
 
 Field = NDArray[np.float32]
 
+#: Pixels of a row that are looked at together for whether the sun may graze one of them, and what rounding may change.
+_STRETCH, _ROUNDING = 128, np.float32(1e-5)
 _LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT_SUN)
 
 
@@ -45,13 +47,20 @@ def _rises(altitude: Any, row: int, per_metre: Any, east: Any, north: Any) -> No
 
 
 @njit(nogil=True, cache=True)
-def _slopes(
-    altitude: Any, low: int, high: int, cols: Any, per_metre: Any, east: Any, north: Any, start: Any, step: Any
-) -> None:
-    """Gradient (east, north) at the pixels of a row of altitudes, and what it changes to another row."""
-    for k, row in enumerate((low, high)):
-        _rises(altitude, row, per_metre, east[k], north[k])
-    for col in range(start.shape[1]):
+def _between(altitude: Any, low: int, high: int, known: int, per_metre: Any, east: Any, north: Any) -> int:
+    """Gradients along two rows of altitudes; the second one held those of row `known`. Gives the row it holds now."""
+    if low == known:
+        east[0], north[0] = east[1], north[1]
+    else:
+        _rises(altitude, low, per_metre, east[0], north[0])
+    _rises(altitude, high, per_metre, east[1], north[1])
+    return high
+
+
+@njit(nogil=True, cache=True)
+def _slopes(east: Any, north: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
+    """Gradient (east, north) at the pixels from `first` to `last` of a row of altitudes, and the change to the next."""
+    for col in range(first, last):
         left, right, weight = cols.low[col], cols.high[col], cols.weight[col]
         for k, rise in enumerate((east, north)):
             top = rise[0, left] + (rise[0, right] - rise[0, left]) * weight
@@ -71,14 +80,15 @@ def _flatten(
     lowest, highest = no_data + np.float32(1), np.float32(32767)
     half, one = np.float32(0.5), np.float32(1)
     least_i, least_e = floors
-    top, bottom, ground = -1, -1, -1
+    top, bottom, ground, known = -1, -1, -1, -1
     for row in range(counts.shape[0]):
         if rows.low[row] != top or rows.high[row] != bottom:
             top, bottom = rows.low[row], rows.high[row]
             lines(fields, top, bottom, cols, start, step)
         if ground_rows.low[row] != ground:
             ground = ground_rows.low[row]
-            _slopes(altitude, ground, ground_rows.high[row], ground_cols, per_metre, east, north, slope, change)
+            known = _between(altitude, ground, ground_rows.high[row], known, per_metre, east, north)
+            _slopes(east, north, ground_cols, 0, width, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
         source, target = counts[row], out[row]
         for col in range(width):
@@ -105,6 +115,35 @@ def _flatten(
 
 
 @njit(nogil=True, cache=True)
+def _extremes(sun: Any, step: Any, out: Any) -> None:
+    """Of each stretch between two rows of cells: least and greatest cosine of the sun, greatest square of its sine.
+
+    Between the rows all is straight lines: squares of lengths are greatest at an end.
+    """
+    out[0], out[1], out[2] = np.float32(1), np.float32(0), np.float32(0)
+    for k in range(2):
+        for col in range(sun.shape[1]):
+            up, x, y = sun[0, col] + step[0, col] * k, sun[1, col] + step[1, col] * k, sun[2, col] + step[2, col] * k
+            at = col // _STRETCH
+            out[0, at], out[1, at] = min(out[0, at], up), max(out[1, at], up)
+            out[2, at] = max(out[2, at], x * x + y * y)
+
+
+@njit(nogil=True, cache=True)
+def _well_lit(
+    extremes: Any, k: int, east: Any, north: Any, low: int, high: int, least_i: Any, least_ratio: Any
+) -> bool:
+    """Whether the sun grazes no slope of stretch `k`, whose gradients are those of the columns from `low` to `high`."""
+    steep2 = np.float32(0)
+    for row in range(2):
+        along, up = east[row], north[row]
+        for col in range(low, high):
+            steep2 = max(steep2, along[col] * along[col] + up[col] * up[col])
+    i = (extremes[0, k] - np.sqrt(steep2 * extremes[2, k])) / np.sqrt(np.float32(1) + steep2)
+    return bool(i > max(least_i, least_ratio * extremes[1, k]) + _ROUNDING)
+
+
+@njit(nogil=True, cache=True)
 def _shade(
     sun: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
     least_i: Any, least_ratio: Any, out: Any,
@@ -113,25 +152,41 @@ def _shade(
     start, step = np.empty((3, width), np.float32), np.empty((3, width), np.float32)
     slope, change = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
     east, north = np.empty((2, altitude.shape[1]), np.float32), np.empty((2, altitude.shape[1]), np.float32)
+    stretches = -(-width // _STRETCH)
+    safe, extremes = np.empty(stretches, np.bool_), np.empty((3, stretches), np.float32)
     one, none = np.float32(1), np.uint8(0)
-    top, bottom, ground = -1, -1, -1
+    top, bottom, ground, known = -1, -1, -1, -1
     for row in range(out.shape[0]):
+        anew = False
         if rows.low[row] != top or rows.high[row] != bottom:
-            top, bottom = rows.low[row], rows.high[row]
+            top, bottom, anew = rows.low[row], rows.high[row], True
             lines(sun, top, bottom, cols, start, step)
+            _extremes(start, step, extremes)
         if ground_rows.low[row] != ground:
-            ground = ground_rows.low[row]
-            _slopes(altitude, ground, ground_rows.high[row], ground_cols, per_metre, east, north, slope, change)
+            ground, anew = ground_rows.low[row], True
+            known = _between(altitude, ground, ground_rows.high[row], known, per_metre, east, north)
+        if anew:
+            for k in range(stretches):
+                first, last = k * _STRETCH, min((k + 1) * _STRETCH, width)
+                low, high = ground_cols.low[first], ground_cols.high[last - 1] + 1
+                safe[k] = _well_lit(extremes, k, east, north, low, high, least_i, least_ratio)
+                if not safe[k]:
+                    _slopes(east, north, ground_cols, first, last, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
         target = out[row]
-        for col in range(width):
-            p = slope[0, col] + change[0, col] * ground_down
-            q = slope[1, col] + change[1, col] * ground_down
-            up = start[0, col] + step[0, col] * down
-            i = up - p * (start[1, col] + step[1, col] * down) - q * (start[2, col] + step[2, col] * down)
-            i = i / np.sqrt(one + p * p + q * q)
-            low = _LOW if i < least_i else none
-            target[col] = low | (_TANGENT if i < least_ratio * up else none)
+        for k in range(stretches):
+            first, last = k * _STRETCH, min((k + 1) * _STRETCH, width)
+            if safe[k]:
+                target[first:last] = none
+                continue
+            for col in range(first, last):
+                p = slope[0, col] + change[0, col] * ground_down
+                q = slope[1, col] + change[1, col] * ground_down
+                up = start[0, col] + step[0, col] * down
+                i = up - p * (start[1, col] + step[1, col] * down) - q * (start[2, col] + step[2, col] * down)
+                i = i / np.sqrt(one + p * p + q * q)
+                low = _LOW if i < least_i else none
+                target[col] = low | (_TANGENT if i < least_ratio * up else none)
 
 
 def _axes(pixels: tuple[int, ...], cells: tuple[int, ...], factor: int, first_row: int) -> tuple[Axis, Axis]:
