@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import os
+import textwrap
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +56,7 @@ class Wanted:
     style: tiles.Style
     second: str
     mask: int
+    blank: bool
 
 
 def _wanted(
@@ -64,17 +67,19 @@ def _wanted(
     second: Annotated[str, Query(alias="with")] = "",
     lossy: bool = False,
     mask: int = 0,
+    blank: bool = False,
 ) -> Wanted:
     """``bits=96``, ``pattern=outline``, ``bands=SRE_B8,SRE_B4,SRE_B3``, ``range=0,0.5,0,0.25,0,0.25``, ``with=ID``.
 
-    ``mask=7`` is a kept mask of the product's image, for the layer ``reference``.
+    ``mask=7`` is a kept mask of the product's image, for the layer ``reference``. ``blank=1`` gives an image in any
+    case: an empty one where nothing of the product lies, one that says what is wrong where it can't be read.
     """
     try:
         values = tuple(float(value) for value in scale.split(",")) if scale else ()
     except ValueError:
         raise HTTPException(422, f"range is {scale}, not numbers with commas") from None
     return Wanted(
-        tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values, lossy), second, mask
+        tiles.Style(bits & 255, pattern, tuple(bands.split(",")) if bands else (), values, lossy), second, mask, blank
     )
 
 
@@ -213,6 +218,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         headers = {"Cache-Control": FOREVER if lasting else "public, max-age=60", "ETag": etag}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
+        if look.blank and z > tiles.NATIVE:  # Bokeh fetches the level after its last one, and never shows it
+            return Response(tiles.BLANK, media_type="image/png", headers=headers)
         if layer == "age":
             state, day = await loop.run_in_executor(lookups, entered, found)
             if xyz or state is None:
@@ -243,6 +250,8 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         except (ProductError, L1CError) as fault:
             await loop.run_in_executor(pool, damaged, roots[0], fault)
             raise HTTPException(500, str(fault)) from fault
+        if image is None and look.blank:
+            image = tiles.BLANK
         if image is None:
             return Response(status_code=204, headers=headers)
         kind = "png" if image.startswith(b"\x89PNG") else "jpeg"
@@ -253,7 +262,12 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         request: Request, product: str, layer: str, z: int, x: int, y: int, look: Look, v: str = ""
     ) -> Response:
         """One PNG of 512 x 512 on the product's own grid; 204 outside of it."""
-        return await answer(request, product, layer, (z, x, y), v, look, xyz=False)
+        try:
+            return await answer(request, product, layer, (z, x, y), v, look, xyz=False)
+        except HTTPException as fault:
+            if not look.blank:
+                raise
+            return Response(_said(fault.detail), media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
     @routes.get("/xyz/{product}/{layer}/{z}/{x}/{y}.png")
     async def xyz(
@@ -322,6 +336,15 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         }
 
     return routes
+
+
+def _said(words: str) -> str:
+    """Words as an image of a tile's size."""
+    lines = "".join(f'<tspan x="24" dy="22">{escape(line)}</tspan>' for line in textwrap.wrap(words, 52))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{tiles.SIZE}" height="{tiles.SIZE}">'
+        f'<text y="24" font-family="sans-serif" font-size="16" fill="#B3261E">{lines}</text></svg>'
+    )
 
 
 class _Pipe(io.RawIOBase):

@@ -796,3 +796,7 @@ def extent(folder: Path, name: str) -> tuple[float, float, float, float]:
         raster = _open.get(path)
     west, south, east, north = raster.bounds
     return west, north, east - west, north - south
+
+
+#: A transparent pixel as PNG.
+BLANK = _png(np.zeros((1, 1, 4), np.uint8))

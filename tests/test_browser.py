@@ -37,8 +37,8 @@ pytestmark = pytest.mark.slow
 
 PAGES = ("production", "coverage", "versions", "browse", "products", "quality", "validation")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-#: Warnings of the browser about its own drawing, and of Bokeh about tiles beside the product (204).
-HARMLESS = re.compile(r"GL Driver|unable to load .*/tiles/|attempting to load .*/tiles/")
+#: Warnings of the browser about its own drawing.
+HARMLESS = re.compile(r"GL Driver")
 #: Bokeh's own complaint about a message that comes in while the page is being closed.
 GONE = re.compile(
     r"Traceback \(most recent call last\):\n(?:(?!Traceback).*\n)*?"

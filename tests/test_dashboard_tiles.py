@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,6 +214,14 @@ def test_nothing_there_is_204(client: tuple[Http, str, Settings], place: str) ->
     assert (answer.status_code, answer.content) == (204, b"")
 
 
+@pytest.mark.parametrize("place", ["5/1/0", "4/7/7", "6/0/0"])
+def test_viewers_that_ask_again_get_an_empty_image(client: tuple[Http, str, Settings], place: str) -> None:
+    http, product, _ = client
+    answer = http.get(f"/tiles/{product}/natural/{place}", params={"blank": 1})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert not np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA")).any()
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -359,6 +368,10 @@ def test_damaged_product_is_named_and_opens_one_anomaly(client: tuple[Http, str,
             answer = http.get(f"/tiles/{damaged}/band/5/0/{y}", params={"bands": "SRE_B8"})
             assert answer.status_code == 500
             assert "SRE_B8.tif" in answer.json()["detail"]
+        drawn = http.get(f"/tiles/{damaged}/band/5/0/0", params={"bands": "SRE_B8", "blank": 1})
+        assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/svg+xml")
+        assert drawn.headers["cache-control"] == "no-store"
+        assert "SRE_B8.tif" in re.sub("<[^>]*>", "", drawn.text)
         with store.read() as session:
             anomaly = session.scalars(sa.select(Anomaly).where(Anomaly.signature == "damaged product")).one()
             assert "SRE_B8.tif" in anomaly.last

@@ -51,9 +51,12 @@ class Extent:
 
 
 def tile_url(folder: queries.Folder, layer: str, bits: int | None = None) -> str:
-    """Address of a layer's tiles for Bokeh; it holds the product's digest, so that it may be kept for ever."""
+    """Address of a layer's tiles for Bokeh; it holds the product's digest, so that it may be kept for ever.
+
+    There is always an image: Bokeh may ask for one that fails again every millisecond, without end.
+    """
     style = "" if bits is None else f"&bits={bits}"
-    return f"/tiles/{folder.identifier}/{layer}/{{Z}}/{{X}}/{{Y}}?v={folder.manifest_sha[:12]}{style}"
+    return f"/tiles/{folder.identifier}/{layer}/{{Z}}/{{X}}/{{Y}}?v={folder.manifest_sha[:12]}&blank=1{style}"
 
 
 def tile_source(extent: Extent) -> WMTSTileSource:
