@@ -116,11 +116,10 @@ def main() -> None:
         browser.close()
     median, late = np.percentile(judged.seconds, [50, 95])
     print(f"{number} products judged with {number + number // 5} keys and no mouse in {judged.total:.1f} s")
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; from key to the next product with its picture [s]:")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; from key to next product and picture [s]:")
     for label, value, bar in (("median", median, MEDIAN), ("p95", late, LATE)):
         print(f"{label:8}{value:6.2f}   <= {bar:g}{'' if value <= bar else '  missed'}")
     print(f"{'longest':8}{max(judged.seconds):6.2f}")
-
 
 
 if __name__ == "__main__":
