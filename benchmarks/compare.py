@@ -3,8 +3,10 @@
 PRODUCT is the folder of an L2A product (`muscate process`, or `muscate bench tile` keeps none). A centre with that one
 product is served by a process of its own; a real browser opens the page and zooms, then some users zoom at random
 places at once, each asking for the 12 tiles of a view over as many connections as a browser has, and thinking in
-between. Prints each figure beside its bar. With the recurrent state that the product's date left (`--state`), also how
-long the page takes to explain a pixel.
+between. Prints each figure beside its bar. Memory is that of the web's process after each of more rounds at other
+places and with another stretch, so that everything is drawn anew while the caches are full: it is flat if the last
+round's is the second one's. With the recurrent state that the product's date left (`--state`), also how long the page
+takes to explain a pixel.
 """
 
 from __future__ import annotations
@@ -41,11 +43,14 @@ BARS = {
     "12 tiles of a view, p95, cold": 0.6,
     "12 tiles of a view, p95, warm": 0.15,
     "memory of the web [MB]": 1000,
+    "memory, last round over the second": 1.05,
     "pixel explained, first": 1.5,
     "pixel explained, later": 1.5,
 }
 #: A browser's connections to one server, and the time a user looks at a view. [s]
 CONNECTIONS, THINK = 6, 1.5
+#: The same while only memory is looked at. [s]
+HURRY = 0.2
 VIEWS = 6
 
 
@@ -194,19 +199,19 @@ class Client:
             writer.close()
 
 
-async def zooming(port: int, name: str, users: int, seed: int) -> list[float]:
+async def zooming(port: int, name: str, users: int, seed: int, think: float = THINK, stretch: str = "") -> list[float]:
     """Seconds that each view of 12 tiles took, of users who look at random places at once."""
 
     async def user(number: int) -> list[float]:
         places, took = random.Random(1000 * seed + number), []
         with contextlib.closing(Client(port)) as client:
-            await asyncio.sleep(places.uniform(0, THINK))
+            await asyncio.sleep(places.uniform(0, think))
             for _ in range(VIEWS):
                 z = places.randint(2, 5)
                 last = max(0, int(10980 * 2.0 ** (z - 5) / 512) - 2)
                 x, y = places.randint(0, last), places.randint(0, last)
                 wanted = [
-                    f"/tiles/{name}/{layer}/{z}/{x + i}/{y + j}?v={'0' * 12}&lossy={layer != 'CLM'}"
+                    f"/tiles/{name}/{layer}/{z}/{x + i}/{y + j}?v={'0' * 12}&lossy={layer != 'CLM'}{stretch}"
                     for layer in ("natural", "false", "CLM")
                     for i in (0, 1)
                     for j in (0, 1)
@@ -215,7 +220,7 @@ async def zooming(port: int, name: str, users: int, seed: int) -> list[float]:
                 answers = await asyncio.gather(*map(client.get, wanted))
                 took.append(time.perf_counter() - start)
                 assert set(answers) <= {200, 204}
-                await asyncio.sleep(THINK)
+                await asyncio.sleep(think)
         return took
 
     return [second for one in await asyncio.gather(*(user(number) for number in range(users))) for second in one]
@@ -227,7 +232,7 @@ def main() -> None:
     parser.add_argument("product", type=Path)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--users", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=2, help="more rounds at other places, to see memory stay")
+    parser.add_argument("--rounds", type=int, default=8, help="more rounds, to see memory stay")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="muscate-compare-") as home:
         settings, name = centre(Path(home), given.product, given.state)
@@ -258,7 +263,7 @@ def main() -> None:
             again = (process.cpu_times().user - spent) / len(warm)
             more = []
             for seed in range(2, 2 + given.rounds):
-                asyncio.run(zooming(settings.port, name, given.users, seed))
+                asyncio.run(zooming(settings.port, name, given.users, seed, HURRY, f"&range=0,0.{10 + seed}"))
                 more.append(memory())
             browsed = in_browser(address, name, given.state is not None)
             figures["first complete picture, two views"] = float(np.median(browsed["first"]))
@@ -266,6 +271,7 @@ def main() -> None:
             figures["12 tiles of a view, p95, cold"] = float(np.percentile(cold, 95))
             figures["12 tiles of a view, p95, warm"] = float(np.percentile(warm, 95))
             figures["memory of the web [MB]"] = max(after_cold, *more, memory())
+            figures["memory, last round over the second"] = more[-1] / more[1]
             if browsed["explain"]:
                 figures["pixel explained, first"] = browsed["explain"][0]
                 figures["pixel explained, later"] = max(browsed["explain"][1:])

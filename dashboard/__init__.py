@@ -6,5 +6,5 @@ import os
 # installed (pyproj's and rasterio's): a folder set for one breaks the other.
 for _name in ("PROJ_DATA", "PROJ_LIB"):
     os.environ.pop(_name, None)
-os.environ.setdefault("GDAL_CACHEMAX", "96")
+os.environ.setdefault("GDAL_CACHEMAX", "32")
 os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 import struct
 import threading
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
+from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
@@ -142,7 +144,7 @@ class Layer:
     pair: bool = False
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=24)
 def _stretch(low: float, high: float, channel: int) -> NDArray[np.uint32]:
     """RGBA of every count of a reflectance (as its 16 bits without sign), to be combined with the others' by AND.
 
@@ -156,15 +158,22 @@ def _stretch(low: float, high: float, channel: int) -> NDArray[np.uint32]:
     return table.view(np.uint32)[:, 0]
 
 
+@njit("void(uint16[:, :, ::1], uint32[::1], uint32[::1], uint32[::1], uint32[:, ::1])", nogil=True, cache=True)
+def _combine(counts, red, green, blue, image):  # type: ignore[no-untyped-def]
+    for row in range(image.shape[0]):
+        for col in range(image.shape[1]):
+            image[row, col] = red[counts[0, row, col]] & green[counts[1, row, col]] & blue[counts[2, row, col]]
+
+
 def _composite(*tops: float) -> Draw:
     """Three reflectances as red, green, blue; each from 0 to its top [-]; transparent where a band has no data."""
     own = tuple(value for top in tops for value in (0.0, top))
 
     def draw(counts: NDArray[Any], style: Style) -> NDArray[np.uint8]:
         scale = style.scale if len(style.scale) == 6 else 3 * style.scale or own
-        image = np.full(counts.shape[1:], 2**32 - 1, np.uint32)
-        for channel, plane in enumerate(counts):
-            image &= np.take(_stretch(*scale[2 * channel : 2 * channel + 2], channel), plane.view(np.uint16))
+        red, green, blue = (_stretch(*scale[2 * channel : 2 * channel + 2], channel) for channel in range(3))
+        image = np.empty(counts.shape[1:], np.uint32)
+        _combine(counts.view(np.uint16), red, green, blue, image)
         return _rgba(image)
 
     return draw
@@ -363,7 +372,18 @@ def find(folder: Path, ending: str) -> Path | None:
     if not ending:
         return folder if folder.exists() else None
     below, _, name = ending.rpartition("/")
-    return next(iter(sorted((folder / below).glob(f"*_{name}"))), None)
+    inside = os.path.join(folder, below)
+    try:
+        names = _names(inside, os.stat(inside).st_mtime_ns)
+    except OSError:
+        return None
+    return next((Path(inside, found) for found in names if found.endswith(f"_{name}")), None)
+
+
+@lru_cache(maxsize=256)
+def _names(folder: str, changed: int) -> list[str]:
+    """What lay in a folder when it was last `changed`."""
+    return sorted(os.listdir(folder))
 
 
 def required(folder: Path, ending: str) -> Path:
