@@ -334,6 +334,32 @@ def test_map_zooms_to_a_site_and_follows_states(
         assert {tile for _, _, owned in SITES for tile in owned} in [set(tiles) for tiles in drawn]
 
 
+#: Where on the page the middle of the first bar lies that leads to an image, and where it leads.
+BAR = """() => {
+  const views = (view) => [view, ...(view.child_views ?? []).flatMap(views)]
+  for (const view of Bokeh.index.roots.flatMap(views)) {
+    const bars = view.model.renderers?.map((renderer) => renderer.data_source?.data).find((data) => data?.href)
+    const at = bars ? bars.href.findIndex((href) => href !== "#") : -1
+    if (at < 0 || !view.frame?.bbox.width) continue
+    const box = view.el.getBoundingClientRect(), { x_scale, y_scale } = view.frame
+    return [box.left + x_scale.compute((bars.x0[at] + bars.x1[at]) / 2),
+            box.top + y_scale.compute((bars.y0[at] + bars.y1[at]) / 2), bars.href[at]]
+  }
+  return null
+}"""
+
+
+def test_click_on_a_bar_opens_the_image(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    with watched(browser, {"width": 1440, "height": 1800}) as watch:
+        page = watch.open(f"{centre[0]}/validation")
+        x, y, where = page.wait_for_function(BAR, timeout=WAIT).json_value()
+        page.mouse.click(x, y)
+        page.wait_for_url(f"**{where}", timeout=WAIT, wait_until="commit")
+        playwright.expect(page.get_by_label("Product of view left")).to_have_value(
+            where.split("left=")[1].split("&")[0], timeout=WAIT
+        )
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_empty_store_says_what_to_do(
     browser: playwright.Browser, empty: tuple[str, Settings], tmp_path: Path, name: str
