@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,9 @@ CONFORMS = [
 #: Most items of a page; more may be asked for, and are not given.
 MOST = 250
 GEOJSON = "application/geo+json"
+#: The Level-1C of Copernicus, by its name since 2016; older packages of several tiles are no items there.
+_L1C = "https://stac.dataspace.copernicus.eu/v1/collections/sentinel-2-l1c/items"
+_L1C_NAME = re.compile(r"S2[A-D]_MSIL1C_\d{8}T\d{6}_N\d{4}_R\d{3}_T\w{5}_\d{8}T\d{6}")
 _OPEN = {"Access-Control-Allow-Origin": "*"}
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _TYPES = {".tif": _COG, ".xml": "application/xml", ".json": "application/json", ".jpg": "image/jpeg"}
@@ -592,6 +596,11 @@ def item(base: str, root: Path, found: Found, collection: str | None, verdict: s
             {"rel": "collection", "href": f"{base}/stac/collections/{collection}", "type": "application/json"},
             {"rel": "root", "href": f"{base}/stac", "type": "application/json"},
             {"rel": "alternate", "href": f"{base}/products?product={name}", "type": "text/html"},
+            *(
+                {"rel": "derived_from", "href": f"{_L1C}/{package}", "type": GEOJSON, "title": package}
+                for package in product.l1c
+                if not product.simulated and _L1C_NAME.fullmatch(package)
+            ),
         ],
     }
 

@@ -234,6 +234,9 @@ def test_assets_can_be_taken_whole_and_in_parts(centre: tuple[str, Store, Settin
     assert len(package.namelist()) == sum(path.is_file() for path in root.rglob("*"))
 
 
+L1C = "S2A_MSIL1C_20170103T105442_N0204_R094_T31UER_20170103T105439"
+
+
 def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
     """Of a product that the writer wrote: place and sun from its XML, sums from its manifest."""
     scene = product_scenes.scene()
@@ -241,7 +244,8 @@ def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
     row = Product(
         **{"identifier": path.name, "tile": "31UER", "platform": "S2A", "sensing": scene.sensing, "version": "V1_4"},
         **{"relative_orbit": 94, "revision": 0, "manifest_sha": "0" * 64, "published": scene.sensing, "mode": "init"},
-        **{"simulated": False, "valid": True, "current": True, "l1c": [], "absent": []},
+        **{"simulated": False, "valid": True, "current": True, "absent": []},
+        **{"l1c": [L1C, "S2A_OPER_PRD_MSIL1C_PDMC_20151206T031351"]},
     )
     found = search.Found(row, None, True)
     item = stac.item("http://x", path, found, None, "suspect")
@@ -250,6 +254,8 @@ def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
     assert properties["muscate:verdict"] == "suspect"
     assert properties["view:sun_elevation"] == pytest.approx(90 - 31.25, abs=0.01)
     assert "description" not in properties
+    sources = [link["href"].rsplit("/", 1)[1] for link in item["links"] if link["rel"] == "derived_from"]
+    assert sources == [L1C]  # a package of several tiles is no item of Copernicus' catalogue
     with rasterio.open(path / products.names.file_path(path.name, "SRE_B4")) as raster:
         assert properties["proj:shape"] == [raster.height, raster.width]
         assert properties["proj:transform"] == list(raster.transform)[:6]
