@@ -386,22 +386,40 @@ def folder(session: Session, identifier: str) -> Folder | None:
     return Folder(*row) if row else None
 
 
-def entered(session: Session, identifier: str) -> tuple[str, datetime] | None:
-    """Path of the recurrent state that a product's date was compared with, and the date; None without a past."""
-    product = session.scalar(
-        sa.select(Product).where(Product.identifier == identifier).order_by(Product.revision.desc()).limit(1)
-    )
-    before = inputs(session, identifier).previous_state if product else None
-    return (before, product.sensing) if product and before else None
+@dataclass(frozen=True)
+class MadeFrom:
+    """What a date went in with. Paths are relative to the states and to the Level-1C of the centre.
+
+    Attributes
+    ----------
+    tile : str
+    sensing : datetime
+    state : str or None
+        Recurrent state that the date was compared with; None without a past.
+    level1c : tuple of str
+        Packages; empty unless all of them are known.
+    """
+
+    tile: str
+    sensing: datetime
+    state: str | None
+    level1c: tuple[str, ...]
 
 
-def level1c(session: Session, identifier: str) -> tuple[str, tuple[str, ...]] | None:
-    """Tile of a product, and paths of the packages that it was made from; None if not all of them are known."""
-    product = session.scalar(
+def made_from(session: Session, identifier: str) -> MadeFrom:
+    """What the newest revision of a product was made from.
+
+    Raises
+    ------
+    UnknownName
+        If the store doesn't know it.
+    """
+    found = inputs(session, identifier)
+    product = session.scalars(
         sa.select(Product).where(Product.identifier == identifier).order_by(Product.revision.desc()).limit(1)
-    )
-    paths = inputs(session, identifier).l1c if product else ()
-    return (product.tile, paths) if product and paths and len(paths) == len(product.l1c) else None
+    ).one()
+    whole = len(found.l1c) == len(product.l1c)
+    return MadeFrom(product.tile, product.sensing, found.previous_state, found.l1c if whole else ())
 
 
 def masks(session: Session, identifier: str) -> Sequence[ReferenceMask]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,11 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
-from dashboard import queries, tiles
+from dashboard import inputs, queries, tiles
 from dashboard.snapshot import Snapshots
 from processing.errors import InputError, L1CError, ProductError, StateError, StorageError
-from processing.product import load_days
-from processing.scene import day_of
 from processing.settings import Settings
 from processing.store import events
 
@@ -107,6 +105,7 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
     # JPEG 2000 takes long to decode: one tile of the Level-1C at a time, and the other layers don't wait for it.
     decoding = ThreadPoolExecutor(1, thread_name_prefix="toa")
 
+    kept_inputs = partial(inputs.kept, store, settings)
     known: dict[str, tuple[float, queries.Folder]] = {}
 
     def folder(identifier: str) -> queries.Folder:
@@ -128,28 +127,6 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         if path is None:
             raise HTTPException(404, f"no mask {mask} of {product.identifier}")
         return path
-
-    def entered(product: queries.Folder) -> tuple[Path | None, int]:
-        """The state that a date was compared with, None without one; and the date in days."""
-        with store.read() as session:
-            found = queries.entered(session, product.identifier)
-        if found is None or not (settings.state / found[0]).exists():
-            return None, 0
-        return settings.state / found[0], day_of(found[1])
-
-    def level1c(product: queries.Folder) -> tuple[tuple[Path, ...], str]:
-        """The packages that a product was made from, and its tile."""
-        with store.read() as session:
-            found = queries.level1c(session, product.identifier)
-        packages = tuple(settings.l1c / path for path in found[1]) if found else ()
-        gone = [path.name for path in packages if not path.exists()]
-        if found is None or gone:
-            raise HTTPException(
-                404, f"{product.identifier}: the Level-1C of its date is not kept here: {', '.join(gone)}".rstrip(": ")
-            )
-        return packages, found[0]
-
-    days = lru_cache(maxsize=8)(load_days)
 
     async def remembered(identifier: str) -> queries.Folder:
         """Where a product lies, without the store if it was asked a moment ago: a thread would wait for its turn."""
@@ -221,13 +198,16 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
         if look.blank and z > tiles.NATIVE:  # Bokeh fetches the level after its last one, and never shows it
             return Response(tiles.BLANK, media_type="image/png", headers=headers)
         if layer == "age":
-            state, day = await loop.run_in_executor(lookups, entered, found)
-            if xyz or state is None:
+            made = await loop.run_in_executor(lookups, kept_inputs, found.identifier)
+            if xyz or made.state is None:
                 raise HTTPException(404, f"{found.identifier}: the state that entered its date is not kept here")
         if layer == "toa":
             if xyz:
                 raise HTTPException(404, "the Level-1C is not drawn in Web Mercator")
-            packages, mgrs = await loop.run_in_executor(lookups, level1c, found)
+            made = await loop.run_in_executor(lookups, kept_inputs, found.identifier)
+            if not made.level1c:
+                words = f"{found.identifier}: the Level-1C of its date is not kept here: {', '.join(made.gone)}"
+                raise HTTPException(404, words.rstrip(": "))
             files = ()
         roots = [settings.masks / kept] if kept else [settings.archive / one.path for one in (found, second) if one]
         for root in roots:
@@ -236,9 +216,9 @@ def router(settings: Settings, store: Store, snapshots: Snapshots) -> APIRouter:
 
         def draw() -> bytes | None:
             if layer == "age":
-                return tiles.age(*days(state), day, z, x, y, look.style)
+                return tiles.age(*inputs.days(made.state), made.day, z, x, y, look.style)
             if layer == "toa":
-                return tiles.toa(packages, mgrs, z, x, y, look.style)
+                return tiles.toa(made.level1c, made.tile, z, x, y, look.style)
             if xyz:
                 return tiles.mercator(roots[0], layer, z, x, y, look.style)
             return tiles.tile(roots[0], layer, z, x, y, look.style, *roots[1:])

@@ -25,7 +25,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pyproj import Transformer
 from rasterio.errors import RasterioError
 
-from dashboard import frame, pixels, queries, theme, tiles
+from dashboard import frame, inputs, pixels, queries, theme, tiles
 from processing.bands import BANDS, DISTRIBUTED
 from processing.errors import InputError, MuscateError, ProductError
 from processing.explain import explain_stored
@@ -95,13 +95,9 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, InputError
                 {"id": mask.id, "title": f"{mask.origin}, {mask.reader}, {mask.time:%Y-%m-%d}"}
                 for mask in queries.masks(session, identifier)
             ]
-            before = queries.entered(session, identifier)
-            origin = queries.level1c(session, identifier)
+        made = inputs.kept(store, settings, identifier)
         layers = tiles.layers(folder)
-        if before is not None and (settings.state / before[0]).exists():
-            layers.append("age")
-        if origin is not None and all((settings.l1c / path).exists() for path in origin[1]):
-            layers.append("toa")
+        layers += [name for name, there in (("age", made.state), ("toa", made.level1c)) if there]
         faults = _faults(folder)
         for fault in faults:
             damaged(folder, ProductError(folder, fault))
