@@ -15,10 +15,12 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from dashboard import tiles
+from dashboard import inputs, tiles
+from dashboard.inputs import Kept
 from dashboard.theme import MASKS
 from processing.bands import DISTRIBUTED, GROUPS
 from processing.masks import Cloud
+from processing.quality.reference import VALUES
 
 #: An area with more pixels of 10 m than this is read from overviews.
 MOST_PIXELS = 2_000_000
@@ -95,6 +97,37 @@ def sample(folder: Path, x: float, y: float) -> dict[str, Any]:
             words += [f"{band} {state}" for i, band in enumerate(GROUPS["R2"]) if values.get("R2", 0) >> i & 1]
             found["masks"][kind] = {"value": values.get("R1", 0), "words": words}
     return found
+
+
+def kept(path: Path, x: float, y: float) -> str | None:
+    """What a kept mask says of a place of its projection [m]: a kind of `VALUES`; None outside."""
+    value = _at(path, x, y)
+    return None if value is None else next((kind for kind, code in VALUES.items() if code == value[0]), None)
+
+
+def age(made: Kept, east: float, south: float) -> int | None:
+    """How old the ground was that a date was compared with. [days]
+
+    Parameters
+    ----------
+    made : Kept
+        Of the product.
+    east, south : float
+        From its north-west corner. [m]
+
+    Returns
+    -------
+    int or None
+        None without a past, outside, and where nothing clear had been seen yet.
+    """
+    if made.state is None:
+        return None
+    days, resolution = inputs.days(made.state)
+    place = int(south // resolution), int(east // resolution)
+    if not all(0 <= at < length for at, length in zip(place, days.shape, strict=True)):
+        return None
+    seen = int(days[place])
+    return None if seen < 0 else made.day - seen
 
 
 def brief(folder: Path, x: float, y: float) -> dict[str, Any]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 import shapely
+import sqlalchemy as sa
 from fastapi import FastAPI
 
 from dashboard import pixels, routes, tiles
 from dashboard.pages import compare
+from processing.product import save_state
+from processing.quality import reference
+from processing.scene import day_of
 from processing.settings import Settings
+from processing.store import Store
+from processing.store.models import Product
 from tests.dashboard_archive import filled
+from tests.product_scenes import composite
 from tests.test_dashboard_tiles import Http
 
 SIZE = 100
@@ -94,6 +102,36 @@ def test_pixel_is_that_of_the_rasters(centre: tuple[Http, Settings]) -> None:
     assert "Cloud, mono-temporal test" in values["masks"]["CLM"]["words"]
     assert 0 < found["longitude"] < 3
     assert 43 < found["latitude"] < 45
+
+
+def test_pixel_has_the_class_of_kept_masks_and_the_age_of_the_composite(centre: tuple[Http, Settings]) -> None:
+    http, settings = centre
+    corners = [(WEST + x, NORTH - y) for x, y in ((100, 200), (300, 200), (300, 400), (100, 400), (100, 200))]
+    store = Store(settings.url)
+    drawn = {"type": "Polygon", "coordinates": [corners]}
+    reference.keep_drawn(store, settings, RIGHT, [(drawn, "cloud")], "anna")
+    past = composite()
+    with store.write() as session:
+        product = session.scalars(sa.select(Product).where(Product.identifier == LEFT)).one()
+        before = session.get_one(Product, product.prev_product)
+        before.state_path = f"{before.path}.npz"
+        path = settings.state / before.state_path
+        today = day_of(product.sensing)
+    store.dispose()
+    path.parent.mkdir(parents=True)
+    save_state(past, path)
+
+    def said(col: int, row: int) -> dict[str, Any]:
+        asked = {"products": LEFT, **place(col, row)}
+        found: dict[str, Any] = http.get("/api/compare/pixel", params=asked).json()["products"][LEFT]
+        return found
+
+    for (col, row), kind in {(10, 20): "cloud", (29, 39): "cloud", (9, 20): "clear", (30, 39): "clear"}.items():
+        assert list(said(col, row)["kept"].values()) == [kind]
+    cells = {said(24 * col, 24 * row)["age"] for row in range(4) for col in range(4)}
+    seen = past.day[:4, :4]
+    assert cells == {None if day < 0 else today - int(day) for day in seen.ravel()}
+    assert len(cells) > 1
 
 
 def test_pixel_outside_has_no_values(centre: tuple[Http, Settings]) -> None:

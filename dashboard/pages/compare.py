@@ -27,12 +27,13 @@ from rasterio.errors import RasterioError
 
 from dashboard import frame, inputs, pixels, queries, theme, tiles
 from processing.bands import BANDS, DISTRIBUTED
-from processing.errors import InputError, MuscateError, ProductError
+from processing.errors import InputError, MuscateError, ProductError, StateError
 from processing.explain import explain_stored
 from processing.settings import Settings
 
 if TYPE_CHECKING:
     from processing.store import Store
+    from processing.store.models import ReferenceMask
 
 STATIC = Path(__file__).parents[1] / "static"
 #: Words of a view in an address.
@@ -91,10 +92,7 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, InputError
     def offer(identifier: str) -> dict[str, Any]:
         folder = settings.archive / known(identifier).path
         with store.read() as session:
-            kept = [
-                {"id": mask.id, "title": f"{mask.origin}, {mask.reader}, {mask.time:%Y-%m-%d}"}
-                for mask in queries.masks(session, identifier)
-            ]
+            kept = [{"id": mask.id, "title": _title(mask)} for mask in queries.masks(session, identifier)]
         made = inputs.kept(store, settings, identifier)
         layers = tiles.layers(folder)
         layers += [name for name, there in (("age", made.state), ("toa", made.level1c)) if there]
@@ -152,17 +150,27 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, InputError
 
     @routes.get("/api/compare/pixel")
     def pixel(products: str, x: float, y: float) -> dict[str, Any]:
-        """What some products (names with commas) say of a place in the tile's projection [m]."""
+        """What some products (names with commas) say of a place in the tile's projection [m].
+
+        Beside the values in their folders: ``age`` of the composite [days], and what each ``kept`` mask has there.
+        """
         folders = {name: settings.archive / known(name).path for name in products.split(",")[: len(VIEWS)]}
-        found = {}
-        for name, folder in folders.items():
-            try:
-                found[name] = read(folder, pixels.sample, x, y)
-            except ProductError as fault:
-                raise HTTPException(500, str(fault)) from fault
         place = next(filter(None, map(_place, folders.values())), None)
         if place is None:
             raise HTTPException(500, f"{products}: no image can be read")
+        found = {}
+        for name, folder in folders.items():
+            with store.read() as session:
+                masks = queries.masks(session, name)
+            made = inputs.kept(store, settings, name)
+            try:
+                found[name] = {
+                    **read(folder, pixels.sample, x, y),
+                    "age": pixels.age(made, x - place["west"], place["north"] - y),
+                    "kept": {_title(mask): pixels.kept(settings.masks / mask.path, x, y) for mask in masks},
+                }
+            except (ProductError, StateError) as fault:
+                raise HTTPException(500, str(fault)) from fault
         longitude, latitude = _to_degrees(place["crs"]).transform(x, y)
         return {"longitude": longitude, "latitude": latitude, "products": found}
 
@@ -228,6 +236,10 @@ def router(settings: Settings, store: Store, damaged: Callable[[Path, InputError
         return {"low": low, "high": high}
 
     return routes
+
+
+def _title(mask: ReferenceMask) -> str:
+    return f"{mask.origin}, {mask.reader}, {mask.time:%Y-%m-%d}"
 
 
 def _first(listed: pd.DataFrame) -> str:

@@ -581,9 +581,13 @@ function spectrum(at, found) {
     .map((band) => row(`${kind} ${band}`, (v) => round(v[kind][band], 4))).join("")).join("")
   const masks = Object.keys(D.masks).filter((kind) => shownProducts.some(({ values }) => kind in values.masks)).map((kind) =>
     row(kind, (v) => v.masks[kind] ? (v.masks[kind].words.map(escape).join(", ") || "–") : "not made")).join("")
+  const titles = [...new Set(shownProducts.flatMap(({ values }) => Object.keys(values.kept)))]
+  const kept = titles.map((title) => row(`kept mask: ${escape(title)}`, (v) => v.kept[title] ?? "–")).join("")
+  const aged = shownProducts.some(({ values }) => values.age !== null)
+  const age = aged ? row("age of the composite", (v) => v.age === null ? "–" : `${v.age} days`) : ""
   $("pixel").innerHTML = `<p class="soft">${at === pin ? "Chosen pixel" : "Under the cursor"}: column ${at[0]}, row ${at[1]}; ${found.longitude.toFixed(5)}°, ${found.latitude.toFixed(5)}°</p>` +
     chart(series, { x: [440, 2250], y: [low, top], ticks: [[490, "490"], [865, "865"], [1610, "1610"], [2190, "2190 nm"]], label: "Spectrum" }) +
-    `<table><thead><tr><th></th>${head}</tr></thead><tbody>${row("AOT 550 nm", (v) => round(v.aot, 3))}${row("water vapour g cm⁻²", (v) => round(v.water_vapour, 2))}${masks}${rows}</tbody></table>`
+    `<table><thead><tr><th></th>${head}</tr></thead><tbody>${row("AOT 550 nm", (v) => round(v.aot, 3))}${row("water vapour g cm⁻²", (v) => round(v.water_vapour, 2))}${age}${masks}${kept}${rows}</tbody></table>`
 }
 
 async function pinned() {
