@@ -390,6 +390,26 @@ def test_products_are_judged_by_single_keys_without_a_mouse(browser: playwright.
     assert len(judged.seconds) == 5
 
 
+def test_a_key_opens_the_product_in_compare_where_it_was_looked_at(
+    browser: playwright.Browser, centre: tuple[str, Store]
+) -> None:
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/quality?reader=anna")
+        page.locator("[data-keys=ready]").wait_for(state="attached", timeout=WAIT)
+        page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][1] > 1000", timeout=WAIT)
+        product = page.locator("[data-product]").get_attribute("data-product")
+        west, east, south, north = page.evaluate(FIGURES)[0][:4]
+        with page.context.expect_page() as opened:
+            page.keyboard.press("c")
+        other = opened.value
+        other.wait_for_function("window.compare?.complete > 0", timeout=WAIT)
+        assert f"left={product}" in other.url
+        left, top, right, bottom = other.evaluate("window.compare.extents()")[0]
+        assert [(left + right) / 2, (top + bottom) / 2] == pytest.approx(
+            [(west + east) / 2, (south + north) / 2], abs=20
+        )
+
+
 def test_a_mask_is_drawn_with_the_mouse_and_kept(
     browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path
 ) -> None:

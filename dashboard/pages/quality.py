@@ -66,7 +66,8 @@ class Keys(pn.custom.JSComponent):
       }
       return null
     }
-    const seen = () => Bokeh.documents.flatMap((document) => [...document._all_models.values()])
+    const models = () => Bokeh.documents.flatMap((document) => [...document._all_models.values()])
+    const seen = () => models()
       .filter((m) => m.type === "WMTSTileSource").flatMap((m) => [...m.tiles.values()])
     export function render({ model }) {
       let waiting = 0
@@ -93,6 +94,14 @@ class Keys(pn.custom.JSComponent):
       }
       model.on("ahead", later)
       later()
+      // The product at the place and scale it is looked at, in a page of its own.
+      const compare = (product) => {
+        const plot = models().find((m) => m.type === "Figure")
+        const { x_range: x, y_range: y } = plot
+        const zoom = 5 + Math.round(Math.log2((10 * plot.inner_width) / (x.end - x.start)))
+        const at = [(x.start + x.end) / 2, (y.start + y.end) / 2].map(Math.round)
+        window.open(`/compare?left=${product}&at=${at},${zoom}`)
+      }
       const press = (event) => {
         const target = event.composedPath()[0]
         if (isField(target)) {
@@ -101,12 +110,15 @@ class Keys(pn.custom.JSComponent):
         }
         if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return
         const key = event.code.startsWith("Digit") ? event.code.slice(5) : event.key.toLowerCase()
+        const product = find(document, (e) => e.dataset?.product !== undefined)?.dataset.product ?? ""
         if (key === "k") {
           event.preventDefault()
           find(document, (e) => e.tagName === "INPUT" && e.placeholder === model.field)?.focus()
+        } else if (key === "c" && product) {
+          event.preventDefault()
+          compare(product)
         } else if (model.keys.includes(key)) {
           event.preventDefault()
-          const product = find(document, (e) => e.dataset?.product !== undefined)?.dataset.product ?? ""
           model.send_msg({ key, product })
         }
       }
@@ -396,7 +408,9 @@ class Quality(View):
         proposal = next((p for p in self._proposals if p.identifier == self.product), None)
         why = "; ".join(proposal.why) if proposal else ""
         reason = f"<b>Stands out:</b> {escape(why) or 'in nothing'}"
-        self._head.object = headline(detail) + f'<div data-product="{escape(self.product)}">{reason}</div>'
+        name = escape(self.product)
+        link = f'<a href="/compare?left={name}" target="_blank">Compare · c</a>'
+        self._head.object = headline(detail) + f'<div data-product="{name}">{reason} · {link}</div>'
         self._said.object = _earlier(detail)
         self._head.object += self.viewer.show_product(detail.product, self.settings.archive)
 
