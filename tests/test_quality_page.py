@@ -115,6 +115,36 @@ def test_reasons_comment_and_areas_go_with_the_verdict_and_not_to_the_next(centr
     assert "False cloud, Missed shadow" in shown(view)
 
 
+def test_an_area_has_the_reason_chosen_before_it_was_drawn_or_first_after(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    first, extent = view.product, view.viewer._extent
+    assert extent is not None
+
+    def draw() -> None:
+        corners = {"x0": extent.west, "x1": extent.west + 50, "y0": extent.north - 50, "y1": extent.north}
+        view._mark(SelectionGeometry(view.viewer.figures[0], {"type": "rect", **corners}, True))
+
+    def why() -> list[str | None]:
+        return [reason for *_, reason in view.shapes()]
+
+    draw()
+    assert why() == [None]
+    press(view, "2")
+    draw()
+    press(view, "1")
+    draw()
+    assert why() == ["missed_cloud", "missed_cloud", "false_cloud"]
+    press(view, "2")  # taken back
+    assert why() == [None, None, "false_cloud"]
+    press(view, "4", "b")
+    said = kept(centre[1])[0]
+    assert [area["reason"] for area in said.areas] == ["missed_shadow", "missed_shadow", "false_cloud"]
+    draw()
+    assert why() == [None]
+    view.product = first
+    assert "Missed shadow, Missed shadow, False cloud" in shown(view)
+
+
 def test_a_mask_is_drawn_and_kept(centre: tuple[Settings, Store]) -> None:
     settings, store = centre
     view = opened(centre)
@@ -130,7 +160,7 @@ def test_a_mask_is_drawn_and_kept(centre: tuple[Settings, Store]) -> None:
         view._mark(SelectionGeometry(left, {"type": "rect", **corners}, True))
     press(view, "r")
     assert "Kept as the reference mask" in shown(view)
-    assert [kind for _, kind in view.shapes()] == ["area"]
+    assert [kind for _, kind, _ in view.shapes()] == ["area"]
     with store.read() as session:
         kept = reference.newest(session)[0]
     assert view.product.startswith(kept.image)

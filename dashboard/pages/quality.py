@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import panel as pn
 import panel_material_ui as pmui
@@ -38,6 +38,14 @@ COMMENT = "Comment"
 #: What a drawn area is: part of the verdict, or of a mask made by hand.
 MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}
 MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
+#: How an area's reason is written at its corner.
+WORDS: dict[str, Any] = {
+    "text_color": "white",
+    "text_font_size": "12px",
+    "text_baseline": "bottom",
+    "background_fill_color": MARK_COLOURS["area"],
+    "padding": 3,
+}
 
 
 class Keys(pn.custom.JSComponent):
@@ -141,6 +149,27 @@ class Keys(pn.custom.JSComponent):
         self._pressed(str(data["key"]), str(data["product"]))
 
 
+class Area(NamedTuple):
+    """A drawn area: coordinates [m], kind (of `MARKS`), and why it was marked (of `REASONS`)."""
+
+    xs: list[float]
+    ys: list[float]
+    kind: str
+    reason: str | None
+
+
+def _columns(drawn: Sequence[Area]) -> dict[str, Any]:
+    """Areas as Bokeh draws them, with the words of their reason at their north-west corner."""
+    return {
+        "xs": [area.xs for area in drawn],
+        "ys": [area.ys for area in drawn],
+        "colour": [MARK_COLOURS[area.kind] for area in drawn],
+        "x": [min(area.xs) for area in drawn],
+        "y": [max(area.ys) for area in drawn],
+        "words": [theme.REASONS[area.reason] if area.reason else "" for area in drawn],
+    }
+
+
 class Quality(View):
     """The queue, the product at its head, and the reader's word about it."""
 
@@ -158,6 +187,9 @@ class Quality(View):
         #: Products this session judged, and what was done to them.
         self._done: list[tuple[str, str]] = []
         self._detail: queries.Detail | None = None
+        self._drawn: list[Area] = []
+        #: Reason that was chosen last.
+        self._reason: str | None = None
         super().__init__(snapshot, settings, **params)
         self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *"unvfdr"], reader=self.reader)
         self.keys.link(self, reader="reader", bidirectional=True)
@@ -171,10 +203,11 @@ class Quality(View):
         self._notice = html(visible=False)
         self._progress.styles = {"flex": "1 1 300px"}
         self.viewer = Viewer()
-        self.areas = ColumnDataSource({"xs": [], "ys": [], "kind": [], "colour": []})
+        self.areas = ColumnDataSource(_columns([]))
         for plot in self.viewer.figures:
             plot.add_tools(LassoSelectTool(renderers=[]), BoxSelectTool(renderers=[]))
             plot.patches("xs", "ys", source=self.areas, level="overlay", color="colour", fill_alpha=0.15, line_width=2)
+            plot.text("x", "y", "words", source=self.areas, level="overlay", **WORDS)
             plot.on_event(SelectionGeometry, self._mark)
         self.reasons = pmui.CheckButtonGroup(
             options={f"{theme.REASONS[r]} · {k}": r for k, r in REASON_KEYS.items()},
@@ -192,6 +225,7 @@ class Quality(View):
                 },
             },
         )
+        self.reasons.param.watch(self._give_reason, "value")
         self.comment = pmui.TextInput(label="", placeholder=COMMENT, size="small", width=280, margin=(4, 8, 4, 0))
         self.action = pmui.Select(
             label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **small
@@ -281,7 +315,7 @@ class Quality(View):
         elif key == "f":
             self.viewer.left = "false" if self.viewer.left == "natural" else "natural"
         elif key == "d":
-            self._set_areas(self._drawn()[:-1])
+            self._set_areas(self._drawn[:-1])
         elif key == "r":
             self._keep_mask()
 
@@ -298,7 +332,7 @@ class Quality(View):
                 self.reader,
                 reasons=self._chosen(),
                 comment=self.comment.value_input or self.comment.value,
-                areas=[{"geometry": shape, "reason": None} for shape, kind in self.shapes() if kind == "area"],
+                areas=[{"geometry": shape, "reason": why} for shape, kind, why in self.shapes() if kind == "area"],
                 action=self.action.value,
             )
         except (MuscateError, ValueError) as fault:
@@ -310,7 +344,7 @@ class Quality(View):
 
     def _keep_mask(self) -> None:
         """Keep the drawn clouds and shadows as the reference of this image."""
-        shapes = [(shape, kind) for shape, kind in self.shapes() if kind != "area"]
+        shapes = [(shape, kind) for shape, kind, _ in self.shapes() if kind != "area"]
         try:
             kept = reference.keep_drawn(self._store, self.settings, self.product, shapes, self.reader)
         except (MuscateError, ValueError) as fault:
@@ -318,7 +352,7 @@ class Quality(View):
             return
         counts = ", ".join(f"{theme.number(n)} {kind}" for kind, n in kept.pixels.items() if n)
         self._note(f"Kept as the reference mask of {kept.image}: {counts} pixels of {reference.RESOLUTION} m.")
-        self._set_areas([area for area in self._drawn() if area[2] == "area"])
+        self._set_areas([area for area in self._drawn if area.kind == "area"])
 
     def _undo(self) -> None:
         if not self._done:
@@ -368,22 +402,30 @@ class Quality(View):
             return
         parts = [p for p in getattr(make_valid(shape), "geoms", [make_valid(shape)]) if p.area > 0]
         self._note("" if shape.is_valid else "The line crossed itself: repaired.")
-        added = [(*(list(axis) for axis in part.exterior.coords.xy), self.marks.value) for part in parts]
-        self._set_areas([*self._drawn(), *added])
+        kind = self.marks.value
+        reason = self._reason if kind == "area" else None
+        added = [Area(list(x), list(y), kind, reason) for x, y in (part.exterior.coords.xy for part in parts)]
+        self._set_areas([*self._drawn, *added])
 
-    def _drawn(self) -> list[Any]:
-        """Coordinates x, y [m] and kind of each area."""
-        return list(zip(*(self.areas.data[name] for name in ("xs", "ys", "kind")), strict=True))
+    def _give_reason(self, event: Any) -> None:
+        """An area has the reason that was chosen last before it was drawn, or the first one chosen after."""
+        chosen, before = event.new or [], event.old or []
+        added = next((reason for reason in chosen if reason not in before), None)
+        self._reason = added or (self._reason if self._reason in chosen else None)
+        now = [
+            area if area.reason in chosen or area.kind != "area" else area._replace(reason=added)
+            for area in self._drawn
+        ]
+        if now != self._drawn:
+            self._set_areas(now)
 
-    def _set_areas(self, drawn: Sequence[Any]) -> None:
-        xs, ys, kinds = zip(*drawn, strict=True) if drawn else ((), (), ())
-        data: dict[str, Any] = {"xs": [list(x) for x in xs], "ys": [list(y) for y in ys], "kind": list(kinds)}
-        data["colour"] = [MARK_COLOURS[kind] for kind in kinds]
-        self.viewer.change(lambda: setattr(self.areas, "data", data))
+    def _set_areas(self, drawn: list[Area]) -> None:
+        self._drawn = drawn
+        self.viewer.change(lambda: setattr(self.areas, "data", _columns(drawn)))
 
-    def shapes(self) -> list[tuple[dict[str, Any], str]]:
-        """The drawn areas as GeoJSON polygons in the tile's projection, each with its kind."""
-        return [(mapping(Polygon(zip(x, y, strict=True))), kind) for x, y, kind in self._drawn()]
+    def shapes(self) -> list[tuple[dict[str, Any], str, str | None]]:
+        """The drawn areas as GeoJSON polygons in the tile's projection, each with its kind and reason."""
+        return [(mapping(Polygon(zip(a.xs, a.ys, strict=True))), a.kind, a.reason) for a in self._drawn]
 
     # What is shown
 
@@ -454,7 +496,7 @@ def _earlier(detail: queries.Detail) -> str:
             escape(v.reader),
             escape(", ".join(theme.REASONS[r] for r in v.reasons)),
             escape(v.comment),
-            theme.number(len(v.areas)),
+            ", ".join(theme.REASONS[area["reason"]] if area["reason"] else "no reason" for area in v.areas),
             theme.utc(v.time),
         ]
         for v in detail.verdicts
