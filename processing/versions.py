@@ -146,6 +146,8 @@ class Parameters:
     shadow_bands: tuple[str, ...] = ("B4",)
     #: Heights looked at: first, last, step. [m]
     shadow_heights: tuple[float, float, float] = (0.0, 8000.0, 250.0)
+    #: A cloud stands at most this high (first), and so many times the root of its area higher (second). [m], [-]
+    shadow_tops: tuple[float, float] = (8000.0, 0.0)
     shadow_max_darkening: float = 0.8
     shadow_min_quantile: float = 0.10
     shadow_cover_factor: float = 2.0
@@ -153,6 +155,8 @@ class Parameters:
     shadow_ratio: tuple[float, float] = (1.0, 0.5)
     #: [coarse px]
     shadow_small_cloud: int = 10
+    #: Smaller patches of shadow are none. [coarse px]
+    shadow_min_cells: int = 1
     shadow_outside_max: float = 0.2
     shadow_outside_quantile: float = 0.30
     shadow_outside_composite_ratio: float = 0.8
@@ -300,8 +304,21 @@ class Version:
         return self.parameters is not None
 
 
-_V1_4 = Parameters(version="V1_4")
-_V1_3 = replace(_V1_4, version="V1_3", shadow_selection="single_pass")
+#: The masks of 2016, as far as public.
+_V1_3 = Parameters(version="V1_3", shadow_selection="single_pass")
+_V1_4 = replace(
+    _V1_3,
+    version="V1_4",
+    shadow_selection="three_pass",
+    # A shadow darkens all bands, a crop that grows or snow that melts does not
+    shadow_bands=("B4", "B8A", "B11"),
+    # What else brightens the blue: haze, fresh snow in a part of a cell, fields laid bare, roofs
+    cloud_max_haze=0.03,
+    cloud_veil=(0.65, 0.65),
+    cloud_nir_fall=0.5,
+    cloud_snow_distance=960.0,
+    cloud_vapour=(0.75, 0.85),
+)
 _V1_1 = replace(_V1_3, version="V1_1", cloud_blue_band="B2", aot_blue_band="B2")
 _V2_0 = replace(
     _V1_4,
@@ -322,13 +339,9 @@ _V2_0 = replace(
     adjacency_radius=20,
     cloud_dilation=180.0,
     cirrus_ground=0.9,
-    cloud_vapour=(0.75, 0.85),
-    cloud_max_haze=0.03,
-    cloud_veil=(0.65, 0.65),
-    cloud_nir_fall=0.5,
-    cloud_snow_distance=960.0,
-    shadow_bands=("B4", "B8A", "B11"),
     shadow_heights=(0.0, 12000.0, 250.0),
+    shadow_tops=(1500.0, 3.0),
+    shadow_min_cells=2,
     shadow_ratio=(1.5, 1.0),
     shadow_small_cloud=40,
     adjacency_weights="6S",

@@ -24,7 +24,8 @@ VEGETATION = {"B1": 0.02, "B2": 0.03, "B3": 0.06, "B4": 0.04, "B5": 0.09, "B6": 
 VEGETATION |= {"B8A": 0.35, "B9": 0.35, "B11": 0.18, "B12": 0.09}
 SOIL = {"B1": 0.07, "B2": 0.09, "B3": 0.12, "B4": 0.16, "B5": 0.18, "B6": 0.20, "B7": 0.22, "B8": 0.23}
 SOIL |= {"B8A": 0.24, "B9": 0.24, "B11": 0.32, "B12": 0.28}
-CLOUD = dict.fromkeys(VEGETATION, 0.6) | {"B11": 0.5, "B12": 0.45}
+#: In B9 as bright as if it lay on the ground, for it has only a third of the water vapour above it.
+CLOUD = dict.fromkeys(VEGETATION, 0.6) | {"B9": 1.0, "B11": 0.5, "B12": 0.45}
 SNOW = dict.fromkeys(VEGETATION, 0.8) | {"B11": 0.08, "B12": 0.05}
 WATER = dict.fromkeys(VEGETATION, 0.02) | {"B8A": 0.01, "B9": 0.01, "B11": 0.005, "B12": 0.005}
 

@@ -124,6 +124,27 @@ def test_no_cell_on_the_way_of_a_shadow_is_passed_over(
             assert way[max(row - 1, 0) : row + 2, max(col - 1, 0) : col + 2].any()
 
 
+@pytest.mark.parametrize(("half", "height", "expected"), [(0, 1200, True), (0, 4000, False), (4, 4000, True)])
+def test_what_is_small_hangs_low(half: int, height: int, expected: bool) -> None:
+    """A cell of 240 m stands below 1500 + 3 x 240 m, a cloud of 2 km below 8 km."""
+    numbers = replace(V1_4, shadow_tops=(1500.0, 3.0))
+    clouds = patch(MIDDLE, MIDDLE, half)
+    dark = patch(*shadow_at(MIDDLE, MIDDLE, height), half)
+    ratio = np.where(dark, np.float32(0.4), np.float32(1))
+    assert (find(ratio, clouds, numbers) & dark).any() == expected
+    assert (find(ratio, clouds, V1_4) & dark).any()
+
+
+def test_patches_of_shadow_that_are_too_small_are_dropped() -> None:
+    clouds = patch(MIDDLE, MIDDLE)
+    row, col = shadow_at(MIDDLE, MIDDLE, 3000)
+    ratio = np.where(patch(row, col, 0), np.float32(0.4), np.float32(1))
+    assert find(ratio, clouds).sum() == 1
+    assert not find(ratio, clouds, replace(V1_4, shadow_min_cells=2)).any()
+    two = np.where(patch(row, col, 0) | patch(row, col + 1, 0), np.float32(0.4), np.float32(1))
+    assert find(two, clouds, replace(V1_4, shadow_min_cells=2)).sum() == 2
+
+
 def test_a_shadow_on_higher_ground_falls_short() -> None:
     sun, view = (45.0, 180.0), (0.0, 0.0)  # on flat ground as far to the north as the cloud is high
     only = replace(ANY_DARK, shadow_heights=(3600.0, 3600.0, 250.0))
@@ -300,21 +321,22 @@ def test_darkening_is_told_only_where_both_dates_saw_land() -> None:
     composite.water[0, 5] = True
     clouds, valid = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
     clouds[0, 1], valid[0, 2] = True, False
-    found = shadow_mask.darkening({"B4": np.full(shape, 0.05, np.float32)}, composite, clouds, valid, V1_4)
+    found = shadow_mask.darkening({"B4": np.full(shape, 0.05, np.float32)}, composite, clouds, valid, V1_3)
     assert found[0, 0] == pytest.approx(0.5)
     assert np.isnan(found[0, 1:]).all()
 
 
-def test_a_growing_crop_and_wet_soil_are_no_shadow_for_v2_0() -> None:
+@pytest.mark.parametrize("version", ["V1_4", "V2_0"])
+def test_a_growing_crop_and_wet_soil_are_no_shadow(version: str) -> None:
     composite = past((1, 3))
     for band in ("B8A", "B11"):
         composite.rayleigh_corrected[band] = np.full((1, 3), 0.2, np.float32)
     seen = {"B4": [0.03, 0.09, 0.04], "B8A": [0.35, 0.19, 0.06], "B11": [0.15, 0.1, 0.07]}  # crop, rain, shadow
     image = {band: np.array([values], np.float32) for band, values in seen.items()}
     nowhere, valid = np.zeros((1, 3), np.bool_), np.ones((1, 3), np.bool_)
-    found = shadow_mask.darkening(image, composite, nowhere, valid, parameters("V2_0"))
+    found = shadow_mask.darkening(image, composite, nowhere, valid, parameters(version))
     assert np.allclose(found, [[1.75, 0.95, 0.4]])
-    assert shadow_mask.darkening(image, composite, nowhere, valid, V1_4)[0, 0] == pytest.approx(0.3)
+    assert shadow_mask.darkening(image, composite, nowhere, valid, V1_3)[0, 0] == pytest.approx(0.3)
 
 
 def outside(ratio: Ratio, inside: Mask, composite: Composite, b2: Ratio | None = None) -> Mask:

@@ -100,7 +100,7 @@ def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
     assert not of(ground, "correlation", "best").applied
     assert of(ground, "correlation", "best").value == pytest.approx(1, abs=0.01)
     shadow = known.tests.at(7, 9)
-    assert of(shadow, "shadow", "B4 over").value == pytest.approx(0.4, abs=0.1)
+    assert of(shadow, "shadow", "least darkened of B4, B8A, B11 over").value == pytest.approx(0.4, abs=0.1)
     caster = of(shadow, "shadow", "a cloud of the image")
     assert caster.passed
     assert "of 25 cells" in caster.note
@@ -109,7 +109,7 @@ def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
 def test_steps_are_in_the_order_in_which_they_are_applied(before: Composite) -> None:
     known = explanation.explain(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
     steps = list(dict.fromkeys(answer.step for answer in known.tests.at(12, 12)))
-    order = "observed saturation geometry reflectance high snow mono_temporal multi_temporal correlation thinnest"
+    order = "observed saturation geometry reflectance high snow mono_temporal faint multi_temporal correlation thinnest"
     order += " shadow shadow_outside buffer water water_vapour aot"
     assert steps == order.split()
 

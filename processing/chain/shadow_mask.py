@@ -127,6 +127,7 @@ def _select(
     cols: Any,
     starts: Any,
     heights: Any,
+    levels: Any,
     sun: Any,
     view: Any,
     altitude: Any,
@@ -146,7 +147,8 @@ def _select(
     rejected = np.zeros(count, np.bool_)
     for k in range(count):
         a, b = starts[k], starts[k + 1]
-        n = _gather(rows[a:b], cols[a:b], heights, sun, view, altitude, dark, nothing, seen, k + 1, found)
+        below = heights[: levels[k]]
+        n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, nothing, seen, k + 1, found)
         if n <= (small_share if b - a < small else share) * (b - a):
             for i in range(n):
                 flat_first[found[i]] = True
@@ -158,7 +160,8 @@ def _select(
             continue
         a, b = starts[k], starts[k + 1]
         mark = count + k + 1
-        n = _gather(rows[a:b], cols[a:b], heights, sun, view, altitude, dark, first, seen, mark, found)
+        below = heights[: levels[k]]
+        n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, first, seen, mark, found)
         limit = np.inf
         if n > share * (b - a):
             values = np.empty(n, np.float32)
@@ -172,12 +175,15 @@ def _select(
 
 @njit(nogil=True, cache=True)
 def _caster(
-    rows: Any, cols: Any, row: int, col: int, heights: Any, sun: Any, view: Any, altitude: Any
+    rows: Any, cols: Any, row: int, col: int, heights: Any, levels: Any, sun: Any, view: Any, altitude: Any
 ) -> tuple[int, int]:
-    """Numbers of the lowest height and of a cloud's cell that would throw its shadow on a cell, -1 without any."""
+    """Numbers of the lowest height and of a cloud's cell that would throw its shadow on a cell, -1 without any.
+
+    `levels` are those of the cells: how many of the heights their cloud may have.
+    """
     for k in range(heights.size):
         for pixel in range(rows.size):
-            if _fall(rows[pixel], cols[pixel], heights[k], sun, view, altitude) == (row, col):
+            if k < levels[pixel] and _fall(rows[pixel], cols[pixel], heights[k], sun, view, altitude) == (row, col):
                 return k, pixel
     return -1, -1
 
@@ -216,6 +222,9 @@ def detect(
     ``three_pass`` a cloud keeps all of them only if they are not too many for its size; then without those that
     already are another cloud's shadow; at last the darkest of them, in number of the allowed share of the cloud.
 
+    The larger a cloud, the higher it may stand (the version's `shadow_tops`): what is small hangs low, so that a roof
+    taken for a cloud finds no shadow kilometres away. Patches of fewer than `shadow_min_cells` are dropped.
+
     Parameters
     ----------
     ratio : (row, col) float32
@@ -249,12 +258,16 @@ def detect(
     # Under a low sun the version's step of height would jump over cells.
     finest = max(1 / step, float(np.hypot(*(view - sun)).max()))
     heights = np.linspace(lowest, highest, int(np.ceil((highest - lowest) * finest - 1e-9)) + 1)
+    lowest_top, growth = parameters.shadow_tops
+    tops = lowest_top + growth * np.sqrt(np.diff(starts)) * resolution
+    levels = np.searchsorted(heights, tops, side="right")
     shares = parameters.shadow_ratio if parameters.shadow_selection == "three_pass" else (np.inf, np.inf)
     _select(
         rows[order],
         cols[order],
         starts,
         heights,
+        levels,
         sun,
         view,
         altitude.astype(np.float64),
@@ -264,11 +277,15 @@ def detect(
         *shares,
         out,
     )
+    patches, _ = ndimage.label(out, _EIGHT_NEIGHBOURS)
+    size = np.bincount(patches.ravel())
+    out &= size[patches] >= parameters.shadow_min_cells
 
     def at(row: int, col: int) -> list[Answer]:
         places = rows[order], cols[order]
         terrain = altitude.astype(np.float64)
-        level, source = _caster(*places, row, col, heights, sun, view, terrain)
+        of_cells = np.repeat(levels, np.diff(starts))
+        level, source = _caster(*places, row, col, heights, of_cells, sun, view, terrain)
         if level < 0:
             return [Answer("shadow", "a cloud of the image can throw its shadow here", False, passed=False)]
         height = heights[level]
@@ -277,7 +294,7 @@ def detect(
         away = float(np.hypot(places[0][source] - row, places[1][source] - col)) * resolution
         seen, below = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
         nothing = np.zeros(dark.shape, np.bool_)
-        of_it = (places[0][a:b], places[1][a:b], heights, sun, view, terrain, dark, nothing, seen, 1, below)
+        of_it = (places[0][a:b], places[1][a:b], heights[: levels[cloud]], sun, view, terrain, dark, nothing, seen, 1, below)
         share = _gather(*of_it) / (b - a)
         note = f"of {b - a} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
         answers = [Answer("shadow", "a cloud of the image can throw its shadow here", True, passed=True, note=note)]
@@ -285,6 +302,9 @@ def detect(
             most = shares[0] if b - a < parameters.shadow_small_cloud else shares[1]
             text = "dark cells below this cloud, over its own; beyond the limit only the darkest stay"
             answers.append(Answer("shadow", text, float(share), "<=", most, bool(share <= most)))
+        if patches[row, col] and (least := parameters.shadow_min_cells) > 1:
+            cells = int(size[patches[row, col]])
+            answers.append(Answer("shadow", "cells of the patch of shadow", cells, ">=", least, cells >= least))
         return answers
 
     recorder.ask(at)
