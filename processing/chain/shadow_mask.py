@@ -294,7 +294,19 @@ def detect(
         away = float(np.hypot(places[0][source] - row, places[1][source] - col)) * resolution
         seen, below = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
         nothing = np.zeros(dark.shape, np.bool_)
-        of_it = (places[0][a:b], places[1][a:b], heights[: levels[cloud]], sun, view, terrain, dark, nothing, seen, 1, below)
+        of_it = (
+            places[0][a:b],
+            places[1][a:b],
+            heights[: levels[cloud]],
+            sun,
+            view,
+            terrain,
+            dark,
+            nothing,
+            seen,
+            1,
+            below,
+        )
         share = _gather(*of_it) / (b - a)
         note = f"of {b - a} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
         answers = [Answer("shadow", "a cloud of the image can throw its shadow here", True, passed=True, note=note)]
