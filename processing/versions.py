@@ -326,11 +326,10 @@ _V2_0 = replace(
     # In direct 6S runs of marine, coastal and clean air the composition takes nine tenths off the error of B8A
     aerosol_model="cams",
     air_pressure="forecast",
-    # Half the cells' size: lengths in cells are doubled to stay what they were, and a narrower buffer will do
+    # Half the cells' size: lengths in cells are doubled to stay what they were, but narrower buffers will do
     coarse_resolution=120,
     water_vapour_gap_radius=(4, 32),
     water_vapour_dilation=4,
-    snow_dilation=2,
     correlation_radius=5,
     correlation_min_pixels=40,
     aot_step=6,

@@ -375,6 +375,21 @@ def test_water_vapour_is_compared_at_the_same_altitude() -> None:
     assert np.isnan(water_vapour.relative(column, altitude, everywhere, V2_0)[0, :10]).all()
 
 
+def test_the_column_above_ground_comes_from_what_is_neither_snow_nor_cloud() -> None:
+    """Snow, darker in B9 than in B8A, feigns vapour; a cloud hides it. Both are brighter in B3 than in B11."""
+    altitude = np.linspace(500, 2500, 200, dtype=np.float32).reshape(20, 10)
+    truth = np.exp(-altitude / water_vapour.SCALE_HEIGHT).astype(np.float32)
+    snow, cloud = altitude > 1800, np.indices(altitude.shape)[1] == 3
+    read = np.where(cloud, 0.3 * truth, np.where(snow, 1.6 * truth, truth)).astype(np.float32)
+    image = {"B3": np.where(snow | cloud, 0.6, 0.08), "B11": np.where(snow, 0.1, np.where(cloud, 0.5, 0.2))}
+    reflectance = {band: field.astype(np.float32) for band, field in image.items()}
+    tested = np.ones(altitude.shape, bool)
+    found = water_vapour.above_ground(read, read, reflectance, altitude, tested, V2_0)
+    assert_allclose(found, truth, rtol=1e-5)
+    nothing = reflectance | {"B11": np.zeros(altitude.shape, np.float32)}  # all white: what was read holds
+    assert_array_equal(water_vapour.above_ground(read, read, nothing, altitude, tested, V2_0), read)
+
+
 @pytest.mark.parametrize("numbers", [V1_4, V2_0], ids=["V1_4", "V2_0"])
 def test_haze_all_over_is_no_cloud_and_a_cloud_in_it_is(numbers: Parameters) -> None:
     shape = (1, 100)

@@ -92,7 +92,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     if not tested.any():
         return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
 
-    high = run(cirrus.above_ground, image.toa["B10"], scene, angles, anywhere, parameters)
+    column = run(water_vapour.above_ground, read, anywhere, reflectance, altitude, tested, parameters)
+    high = run(cirrus.above_ground, image.toa["B10"], scene, angles, column, parameters)
     seen = reflectance, high, read, image.saturated, tested
     clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, ground, parameters, run)
     cloudy, shadow = clouds.all(), clouds.shadows()

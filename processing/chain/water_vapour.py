@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,12 +62,46 @@ def relative(
     (row, col) float32
         NaN where the column is not known. [-]
     """
-    at_sea_level = water_vapour * np.exp(altitude / SCALE_HEIGHT)
-    known = at_sea_level[clear & np.isfinite(water_vapour)]
-    if known.size <= parameters.vapour_min_clear * water_vapour.size:
+    return np.asarray(water_vapour / _by_altitude(water_vapour, altitude, clear, parameters), np.float32)
+
+
+def _by_altitude(
+    water_vapour: NDArray[np.float32], altitude: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Parameters
+) -> NDArray[np.floating]:
+    """Column that its altitude lets expect above each cell, of the clear ones; NaN where too few are known."""
+    falls = np.exp(-altitude / SCALE_HEIGHT)
+    known = clear & np.isfinite(water_vapour)
+    if np.count_nonzero(known) <= parameters.vapour_min_clear * water_vapour.size:
         return np.full_like(water_vapour, np.nan)
     # Above the middle, since edges of clouds may be among them.
-    return np.asarray(at_sea_level / np.quantile(known, 0.75), np.float32)
+    return np.asarray(falls * np.quantile(water_vapour[known] / falls[known], 0.75))
+
+
+def above_ground(
+    water_vapour: NDArray[np.float32],
+    anywhere: NDArray[np.float32],
+    reflectance: Mapping[str, NDArray[np.float32]],
+    altitude: NDArray[np.float32],
+    tested: NDArray[np.bool_],
+    parameters: Parameters,
+) -> NDArray[np.float32]:
+    """Column above the ground of each cell, also below clouds and where snow, darker in B9 than in B8A, feigns more.
+
+    Read from ground that is neither snow nor cloud, both brighter in B3 than in B11, and brought to each altitude.
+
+    Parameters
+    ----------
+    water_vapour, anywhere : (row, col) float32
+        As of `estimate`, and as of `fill`: what holds where too little such ground is seen. [g cm-2]
+    reflectance : mapping of band to (row, col) float32
+        Rayleigh-corrected B3 and B11. [-]
+    altitude : (row, col) float32
+        [m]
+    tested : (row, col) bool
+    """
+    bare = tested & (reflectance["B3"] < reflectance["B11"])
+    expected = _by_altitude(water_vapour, altitude, bare, parameters)
+    return np.where(np.isfinite(expected), expected, anywhere).astype(np.float32)
 
 
 def fill(
