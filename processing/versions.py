@@ -5,7 +5,8 @@ pixel can be explained.
 
 Sources of the values: the public MACCS/MAJA L2COMM parameter file of 2016 for Sentinel-2 (GIPP, repository
 olivierhagolle/MAJA_Parameters), the open MAJA 4 code for forms and names (CNES/MAJA, Apache-2.0), and THEIA's posts
-of February and March 2017 for what changed between V1_0 and V1_4.
+of February and March 2017 for what changed between V1_0 and V1_4. The tests that V1_4
+adds to those of 2016 are our own.
 """
 
 from __future__ import annotations
@@ -385,7 +386,10 @@ VERSIONS: dict[str, Version] = {
             "V1_4",
             _V1_4,
             date(2017, 3, 1),
-            "A better, less severe cloud shadow mask: shadows must match the size of their cloud.",
+            "A better, less severe cloud shadow mask: shadows must match the size of their cloud, and darken red, near "
+            "and short-wave infrared alike. Haze, fresh snow, fields laid bare and roofs are told from clouds. On a "
+            "simulated series cloud accuracy is 0.957 (V1_3: 0.933), shadow F1 0.91 (0.72), and 0.5 % of the ground on "
+            "clear dates is false cloud (3.8 %).",
         ),
         Version(
             "V2_0",
@@ -395,10 +399,9 @@ VERSIONS: dict[str, Version] = {
             "it, and is taken away before the AOT is read; the ratio of B1 to B4 is sought with the AOT, around 0.45, "
             "and dark ground counts most. On simulated series the AOT errs by 0.022 RMS "
             "(V1_4: 0.033), and 99.8 % of the pixels are within 5 % + 0.005 in every band (V1_4: 97.5 % in B2). "
-            "Masks are found at 120 m and grown by 180 m. A shadow must darken red, near and short-wave infrared "
-            "alike; roofs and bright soils are told from clouds by the water vapour above them, thin clouds from haze "
-            "by its colour, from fresh snow and fields laid bare by B11 and B8A. On a simulated series cloud accuracy "
-            "is 0.995 (V1_4: 0.933) and shadow F1 0.95 (0.73), with 10 cells of false shadow instead of 178. Where the "
+            "Masks are found at 120 m and grown by 180 m; small clouds hang low, and summits are told from high clouds "
+            "by the water vapour above them. On a simulated series cloud accuracy is 0.995 (V1_4: 0.957) and shadow F1 "
+            "0.94 (0.91). Where the "
             "Level-1C brings forecasts, the air is as heavy as ECMWF's says, and the aerosol composed as CAMS's says: "
             "in 6S runs of marine air the error of B8A falls from 0.020 to 0.001.",
         ),
