@@ -187,7 +187,7 @@ def correct(
             l2a = replace(l2a, origin={**l2a.origin, **began})
             corrected = time.perf_counter()
             if l2a.status == "valid":
-                ahead = 0 if low_memory else 2
+                ahead = 0 if low_memory else 1
                 folder = product.write(l2a, scene, staging, produced=datetime.now(UTC), threads=threads, ahead=ahead)
     identifier = product.identifier(source.platform, source.sensing, source.tile, version)
     if left is not None and keep_state:
