@@ -52,7 +52,6 @@ BARS = {
     "masks_cpu": Bar("mask steps of a date with a past, and rasters [CPU s]", 10),
     "s2cloudless_gain": Bar("s2cloudless's mask alone / all our masks, CPU", 10, least=True),
     "pair_gain": Bar("two workers at once against one on one core", 1.8, least=True),
-    "pair_against_threads": Bar("the same two against one worker on all cores", 0.95, least=True),
 }
 
 #: The steps that serve the masks alone; the tests look at what `rayleigh` and `water_vapour` make.
@@ -169,7 +168,6 @@ def tile(
             parts["alone"] = _measured([partial(_on_one_core, partial(one, folder / "alone", False))])
             parts["pair"] = _measured([partial(one, folder / name, False) for name in ("one", "two")])
             figures["pair_gain"] = 2 * parts["alone"]["wall"] / parts["pair"]["wall"]
-            figures["pair_against_threads"] = 2 * warm["wall"] / parts["pair"]["wall"]
         return {
             "l1c": package.name,
             "version": version,
