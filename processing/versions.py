@@ -5,8 +5,8 @@ pixel can be explained.
 
 Sources of the values: the public MACCS/MAJA L2COMM parameter file of 2016 for Sentinel-2 (GIPP, repository
 olivierhagolle/MAJA_Parameters), the open MAJA 4 code for forms and names (CNES/MAJA, Apache-2.0), and THEIA's posts
-of February and March 2017 for what changed between V1_0 and V1_4. The tests that V1_4
-adds to those of 2016 are our own.
+of February and March 2017 for what changed between V1_0 and V1_4. The tests that V1_4 adds
+to those of 2016 are our own.
 """
 
 from __future__ import annotations
@@ -401,9 +401,8 @@ VERSIONS: dict[str, Version] = {
             "(V1_4: 0.033), and 99.8 % of the pixels are within 5 % + 0.005 in every band (V1_4: 97.5 % in B2). "
             "Masks are found at 120 m and grown by 180 m; small clouds hang low, and summits are told from high clouds "
             "by the water vapour above them. On a simulated series cloud accuracy is 0.996 (V1_4: 0.957) and shadow F1 "
-            "0.94 (0.91). Where the "
-            "Level-1C brings forecasts, the air is as heavy as ECMWF's says, and the aerosol composed as CAMS's says: "
-            "in 6S runs of marine air the error of B8A falls from 0.020 to 0.001.",
+            "0.94 (0.91). Where the Level-1C brings forecasts, the air is as heavy as ECMWF's says, and the aerosol "
+            "composed as CAMS's says: in 6S runs of marine air the error of B8A falls from 0.020 to 0.001.",
         ),
     )
 }
