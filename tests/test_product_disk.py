@@ -1,0 +1,50 @@
+"""Files are there whole or not at all, whatever their length and whatever the disk can do."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from processing.errors import StorageError
+from processing.product import disk
+
+SIZES = (0, 1, disk._PAGE - 1, disk._PAGE, disk._PAGE + 1, 2 * disk._PAGE + 12345)
+
+
+def pieces(content: bytes, size: int = 700_001) -> list[bytes]:
+    return [content[start : start + size] for start in range(0, len(content), size)]
+
+
+@pytest.mark.parametrize("past_the_cache", [True, False])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_is_what_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, past_the_cache: bool
+) -> None:
+    asked = []
+
+    def refused(handle: int, command: int, flags: int = 0) -> int:
+        if command == fcntl.F_SETFL:
+            asked.append(flags)
+            raise OSError("a disk that knows no such thing")
+        return fcntl_(handle, command, flags)
+
+    fcntl_ = fcntl.fcntl
+    if not past_the_cache:
+        monkeypatch.setattr(fcntl, "fcntl", refused)
+    content = os.urandom(size)
+    path = tmp_path / "file"
+    assert disk.write(path, pieces(content)) == {"size": size, "sha256": sha256(content).hexdigest()}
+    assert path.read_bytes() == content
+    assert bool(asked) == (not past_the_cache and size >= disk._PAGE)
+
+
+def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    with pytest.raises(StorageError, match="file: can't be written: File exists"):
+        disk.write(path, [b"second"])
+    assert path.read_bytes() == b"first"
