@@ -170,7 +170,7 @@ def test_quality_of_a_whole_tile_is_that_of_the_mask(name: str, band: str) -> No
     (path,) = package.path.rglob(f"MSK_QUALIT_{band}.jp2")
     resolution = 60 if band != "B12" else 20
     grid = Grid("EPSG:32631", 300_000, 4_900_020, 109_800, 109_800)
-    found = images.quality_image(package, str(path.relative_to(package.path)), grid, resolution)
+    found = images.quality_image(package, str(path.relative_to(package.path)), grid, resolution, {})
     with rasterio.open(path) as mask:
         layers = mask.read() != 0
     assert_array_equal(found[0].raster(), layers[[2, 4, 5]].any(axis=0))

@@ -186,9 +186,9 @@ def test_tiles_beyond_the_swath_are_decoded_once(tmp_path: Path, monkeypatch: py
             class Counting:
                 width = image.width
 
-                def read(self, layer: int, window: Any) -> Any:
+                def read(self, layer: int, window: Any, out: Any) -> Any:
                     windows.append(window)
-                    return image.read(layer, window=window)
+                    return image.read(layer, window=window, out=out)
 
             yield Counting()
 

@@ -26,6 +26,7 @@ from rasterio.windows import Window
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError
 from processing.l1c import decoding, images, metadata
+from processing.l1c.images import Uniform
 from processing.l1c.metadata import SIMULATION_CENTRE
 from processing.l1c.package import Package, open_package
 from processing.l1c.packed import Packed
@@ -52,6 +53,8 @@ class _Source:
     masks: Mapping[tuple[str, str], str]
     special: Mapping[str, int]
     grid: Grid
+    #: Tiles of the masks that were decoded already, and the like of which are not decoded again.
+    uniform: Uniform = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def folder(self) -> str:
@@ -85,7 +88,7 @@ class _Source:
         """Of every `spacing`-th pixel."""
         name, resolution = self.masks["MSK_DETFOO", band], BANDS[band].resolution
         if self._masks_are_images:
-            return images.detector_image(self.package, name, self.grid, resolution, spacing)
+            return images.detector_image(self.package, name, self.grid, resolution, spacing, self.uniform)
         return images.detector_polygons(self.package, name, self.grid, resolution)[::spacing, ::spacing]
 
     @property
@@ -96,7 +99,8 @@ class _Source:
         """Defective and saturated pixels."""
         resolution = BANDS[band].resolution
         if self._masks_are_images:
-            return images.quality_image(self.package, self.masks["MSK_QUALIT", band], self.grid, resolution)
+            name = self.masks["MSK_QUALIT", band]
+            return images.quality_image(self.package, name, self.grid, resolution, self.uniform)
         found = [
             images.polygons(self.package, self.masks[kind, band], types, self.grid, resolution)
             for kind, types in images.DEFECTIVE_TYPES.items()
