@@ -106,6 +106,22 @@ def test_a_scaled_quantity_is_rounded_and_never_no_data() -> None:
     assert_array_equal(out, [[1, 20], [255, 40]])
 
 
+@settings(deadline=None, max_examples=30)
+@given(
+    values=hnp.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 4)), elements=st.floats(0, 13, width=32)),
+    factor=st.sampled_from([1, 2, 3, 12, 24]),
+    first=st.sampled_from([0, 5]),
+)
+def test_a_scaled_quantity_is_linear_between_cells(values: np.ndarray, factor: int, first: int) -> None:
+    shape = (max(values.shape[0] * factor - first, 1), values.shape[1] * factor)
+    layers = np.empty((*shape, 2), np.uint8)  # pixel by pixel, as a raster of two bands is stored
+    resampling.expand_scaled(values, factor, 20, layers[..., 1], first)
+    rows, cols = (np.arange(s, s + n) + 0.5 for s, n in zip((first, 0), shape, strict=True))
+    at = np.meshgrid(rows / factor - 0.5, cols / factor - 0.5, indexing="ij")
+    expected = ndimage.map_coordinates(values.astype(float) * 20, at, order=1, mode="nearest")
+    assert np.abs(layers[..., 1] - np.clip(expected, 1, 255)).max() <= 0.5 + 1e-3
+
+
 def random_line(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.stack([rng.uniform(1e-4, 2e-4, shape), rng.uniform(-0.2, -0.1, shape)]).astype(np.float32)
@@ -161,8 +177,8 @@ def test_kernels_equal_their_python_source() -> None:
 
     code = rng.integers(0, 256, (3, 3)).astype(np.uint8)
     bits = np.empty((2, 10, 14), np.uint8)
-    resampling._expand_bits(code, rows, cols, np.float32(0.25), bits[0])
-    resampling._expand_bits.py_func(code, rows, cols, np.float32(0.25), bits[1])
+    resampling._expand_bits(code, rows, cols, 6, np.float32(0.25), bits[0])
+    resampling._expand_bits.py_func(code, rows, cols, 6, np.float32(0.25), bits[1])
     assert_array_equal(bits[0], bits[1])
 
     image, past = rng.normal(size=(9, 9)), rng.normal(size=(9, 9))

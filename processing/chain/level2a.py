@@ -312,7 +312,7 @@ def valid(
         )
         for layer, (quantity, quantification) in zip(raster, quantities, strict=True):
             resampling.expand_scaled(quantity, cell(group), quantification, layer, rows.start)
-        raster[:, unseen] = 0
+            layer[unseen] = 0
         return raster
 
     def saturation(group: str, rows: slice) -> NDArray[np.uint8]:

@@ -28,45 +28,83 @@ def axis(pixels: int, cells: int, factor: int, first: int = 0) -> Axis:
 
 
 @njit(nogil=True, cache=True)
+def _segment(cols: Any, first: int, last: int) -> int:
+    """Where the pixels end that lie between the same two cells as pixel `first`, at most at `last`."""
+    before, end = cols.low[first], first + 1
+    while end < last and cols.low[end] == before:
+        end += 1
+    return end
+
+
+@njit(nogil=True, cache=True)
+def _line(above: Any, rise: Any, below: Any, fall: Any, weight: Any, start: Any, step: Any) -> None:
+    for n in range(weight.size):  # nothing but arithmetic: many pixels at a time
+        value = above + rise * weight[n]
+        start[n] = value
+        step[n] = below + fall * weight[n] - value
+
+
+@njit(nogil=True, cache=True)
 def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) -> None:
     """Coarse fields (field, row, col) at the pixels of a line: their values on row `top`, and the change to `bottom`.
 
     A pixel's value is then start + step * weight: for kernels that walk down the rows of an image.
     """
-    for k in range(fields.shape[0]):
-        above, below = fields[k, top], fields[k, bottom]
-        for col in range(start.shape[1]):
-            left, right, weight = cols.low[col], cols.high[col], cols.weight[col]
-            value = above[left] + (above[right] - above[left]) * weight
-            start[k, col] = value
-            step[k, col] = below[left] + (below[right] - below[left]) * weight - value
+    col, width = 0, start.shape[1]
+    while col < width:
+        end = _segment(cols, col, width)
+        left, right, weight = cols.low[col], cols.high[col], cols.weight[col:end]
+        for k in range(fields.shape[0]):
+            above, below = fields[k, top, left], fields[k, bottom, left]
+            rise, fall = fields[k, top, right] - above, fields[k, bottom, right] - below
+            _line(above, rise, below, fall, weight, start[k, col:end], step[k, col:end])
+        col = end
 
 
 @njit(nogil=True, cache=True)
-def _expand_bits(code: Any, rows: Any, cols: Any, threshold: Any, out: Any) -> None:
+def _reaches(corners: int, right: Any, down: Any, threshold: Any) -> bool:
+    """Whether a bit that holds at some of the corners (NW, NE, SW, SE: 1, 2, 4, 8) reaches the threshold in between."""
+    north = (corners & 1) * (1 - right) + (corners >> 1 & 1) * right
+    south = (corners >> 2 & 1) * (1 - right) + (corners >> 3 & 1) * right
+    return bool(north + (south - north) * down >= threshold)
+
+
+@njit(nogil=True, cache=True)
+def _expand_bits(code: Any, rows: Any, cols: Any, factor: int, threshold: Any, out: Any) -> None:
+    width = out.shape[1]
+    inner = factor // 2  # first pixel between two columns of cells
+    reached = np.empty((16, factor), np.uint8)  # of a row, between any two columns of cells
     for row in range(out.shape[0]):
         top, bottom, down = code[rows.low[row]], code[rows.high[row]], rows.weight[row]
         line = out[row]
-        before = -1
-        nw = ne = sw = se = np.int64(0)  # bits of the four cells around
-        for col in range(out.shape[1]):
-            if cols.low[col] != before:
-                before = cols.low[col]
-                after = cols.high[col]
-                nw, ne = np.int64(top[before]), np.int64(top[after])
-                sw, se = np.int64(bottom[before]), np.int64(bottom[after])
+        if inner + factor <= width:
+            for corners in range(16):
+                for k in range(factor):
+                    reached[corners, k] = 255 * _reaches(corners, cols.weight[inner + k], down, threshold)
+        first = 0
+        while first < width:
+            before, after = cols.low[first], cols.high[first]
+            last = first + factor
+            between = first >= inner and last <= width and cols.low[last - 1] == before
+            if not between:  # at the sides, where cells are wider
+                last = _segment(cols, first, width)
+            nw, ne, sw, se = top[before], top[after], bottom[before], bottom[after]
             same = nw & ne & sw & se  # set at all four corners: set in between
             mixed = (nw | ne | sw | se) ^ same
-            value = same
-            if mixed:
-                right = cols.weight[col]
-                for bit in range(8):
-                    if mixed >> bit & 1:
-                        north = (nw >> bit & 1) * (1 - right) + (ne >> bit & 1) * right
-                        south = (sw >> bit & 1) * (1 - right) + (se >> bit & 1) * right
-                        if north + (south - north) * down >= threshold:
-                            value |= 1 << bit
-            line[col] = np.uint8(value)
+            target = line[first:last]
+            target[:] = same
+            for bit in range(8):
+                if mixed >> bit & 1:
+                    value = np.uint8(1 << bit)
+                    corners = (nw >> bit & 1) | (ne >> bit & 1) << 1 | (sw >> bit & 1) << 2 | (se >> bit & 1) << 3
+                    if between:
+                        for k in range(target.size):  # without a branch: many pixels at a time
+                            target[k] |= reached[corners, k] & value
+                    else:
+                        for k in range(target.size):
+                            if _reaches(corners, cols.weight[first + k], down, threshold):
+                                target[k] |= value
+            first = last
 
 
 def expand_bits(
@@ -88,22 +126,33 @@ def expand_bits(
     """
     out = np.empty(shape, np.uint8)
     rows, cols = axis(shape[0], code.shape[0], factor, first_row), axis(shape[1], code.shape[1], factor)
-    _expand_bits(code, rows, cols, np.float32(threshold), out)
+    _expand_bits(code, rows, cols, factor, np.float32(threshold), out)
     return out
 
 
 @njit(nogil=True, cache=True)
+def _scaled(left: Any, change: Any, weight: Any, out: Any) -> None:
+    half, most, one = np.float32(0.5), np.float32(255), np.float32(1)
+    for n in range(weight.size):
+        value = left + change * weight[n] + half
+        value = value if value < most else most
+        out[n] = np.uint8(np.int32(value if value >= one else one))
+
+
+@njit(nogil=True, cache=True)
 def _expand_scaled(values: Any, rows: Any, cols: Any, out: Any) -> None:
+    width = out.shape[1]
     line = np.empty(values.shape[1], np.float32)
     for row in range(out.shape[0]):
         top, bottom, down = values[rows.low[row]], values[rows.high[row]], rows.weight[row]
         for j in range(line.size):
             line[j] = top[j] + (bottom[j] - top[j]) * down
-        for col in range(out.shape[1]):
+        col = 0
+        while col < width:
+            end = _segment(cols, col, width)
             left = line[cols.low[col]]
-            value = left + (line[cols.high[col]] - left) * cols.weight[col] + np.float32(0.5)
-            value = value if value < np.float32(255) else np.float32(255)
-            out[row, col] = np.uint8(value) if value >= np.float32(1) else np.uint8(1)
+            _scaled(left, line[cols.high[col]] - left, cols.weight[col:end], out[row, col:end])
+            col = end
 
 
 def expand_scaled(

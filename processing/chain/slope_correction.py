@@ -31,17 +31,20 @@ _LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT
 
 
 @njit(nogil=True, cache=True)
+def _differences(a: Any, b: Any, scale: Any, out: Any) -> None:
+    """Of slices, here and below: where an index might count from the end, pixels are not done many at a time."""
+    for k in range(out.size):
+        out[k] = (a[k] - b[k]) * scale
+
+
+@njit(nogil=True, cache=True)
 def _rises(altitude: Any, row: int, per_metre: Any, east: Any, north: Any) -> None:
     """Gradient along one row of altitudes: central differences, one-sided at the border."""
     above, below = max(row - 1, 0), min(row + 1, altitude.shape[0] - 1)
-    line, upper, lower = altitude[row], altitude[above], altitude[below]
+    line = altitude[row]
     last = line.size - 1
-    half = per_metre / np.float32(2)
-    vertical = per_metre / np.float32(max(below - above, 1))
-    for col in range(line.size):
-        north[col] = (upper[col] - lower[col]) * vertical
-    for col in range(1, last):
-        east[col] = (line[col + 1] - line[col - 1]) * half
+    _differences(altitude[above], altitude[below], per_metre / np.float32(max(below - above, 1)), north)
+    _differences(line[2:], line[: max(last - 1, 0)], per_metre / np.float32(2), east[1:last])
     east[0] = (line[min(1, last)] - line[0]) * per_metre
     east[last] = (line[last] - line[max(last - 1, 0)]) * per_metre
 
@@ -50,7 +53,10 @@ def _rises(altitude: Any, row: int, per_metre: Any, east: Any, north: Any) -> No
 def _between(altitude: Any, low: int, high: int, known: int, per_metre: Any, east: Any, north: Any) -> int:
     """Gradients along two rows of altitudes; the second one held those of row `known`. Gives the row it holds now."""
     if low == known:
-        east[0], north[0] = east[1], north[1]
+        for rise in (east, north):
+            above, below = rise[0], rise[1]
+            for k in range(above.size):
+                above[k] = below[k]
     else:
         _rises(altitude, low, per_metre, east[0], north[0])
     _rises(altitude, high, per_metre, east[1], north[1])
@@ -60,12 +66,49 @@ def _between(altitude: Any, low: int, high: int, known: int, per_metre: Any, eas
 @njit(nogil=True, cache=True)
 def _slopes(east: Any, north: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
     """Gradient (east, north) at the pixels from `first` to `last` of a row of altitudes, and the change to the next."""
-    for col in range(first, last):
-        left, right, weight = cols.low[col], cols.high[col], cols.weight[col]
-        for k, rise in enumerate((east, north)):
-            top = rise[0, left] + (rise[0, right] - rise[0, left]) * weight
-            start[k, col] = top
-            step[k, col] = rise[1, left] + (rise[1, right] - rise[1, left]) * weight - top
+    _slope(east[0], east[1], cols, first, last, start[0], step[0])
+    _slope(north[0], north[1], cols, first, last, start[1], step[1])
+
+
+@njit(nogil=True, cache=True)
+def _slope(above: Any, below: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
+    """A look-up for each pixel costs more than all that is made of it: one or two pixels a cell are done by cells."""
+    low, high, weight = cols.low, cols.high, cols.weight
+    col = first
+    while col < last:
+        left = low[col]
+        if weight[col] == 0 and low[last - 1] - left == last - 1 - col:
+            _each(above[left:], below[left:], start[col:last], step[col:last])
+            col = last
+        elif col + 1 < last and low[col + 1] == left and low[min(col + 2, last - 1)] == high[col] == left + 1:
+            pairs = min((last - col) // 2, above.size - 1 - left)
+            here = slice(col, col + 2 * pairs)
+            _pairs(above[left:], below[left:], weight[col], weight[col + 1], start[here], step[here])
+            col += 2 * pairs
+        else:
+            right, part = high[col], weight[col]
+            top = above[left] + (above[right] - above[left]) * part
+            start[col] = top
+            step[col] = below[left] + (below[right] - below[left]) * part - top
+            col += 1
+
+
+@njit(nogil=True, cache=True)
+def _each(above: Any, below: Any, start: Any, step: Any) -> None:
+    for j in range(start.size):
+        start[j] = above[j]
+        step[j] = below[j] - above[j]
+
+
+@njit(nogil=True, cache=True)
+def _pairs(above: Any, below: Any, w0: Any, w1: Any, start: Any, step: Any) -> None:
+    above_next, below_next = above[1:], below[1:]
+    for j in range(start.size // 2):
+        top, bottom = above[j], below[j]
+        over, under = above_next[j] - top, below_next[j] - bottom
+        top0, top1 = top + over * w0, top + over * w1
+        start[2 * j], start[2 * j + 1] = top0, top1
+        step[2 * j], step[2 * j + 1] = bottom + under * w0 - top0, bottom + under * w1 - top1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

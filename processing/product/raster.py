@@ -69,6 +69,15 @@ def _halve_means(pixels: Any, no_data: Any, out: Any) -> None:
             target[cols // 2] = np.int16(np.int32(np.floor(total / np.float32(seen) + half) if seen > 0 else none))
 
 
+@njit(nogil=True, cache=True)
+def _interleave(layers: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for k in range(layers.shape[0]):
+            source, target = layers[k, i], out[i, :, k]
+            for j in range(source.size):
+                target[j] = source[j]
+
+
 def halved(pixels: Raster, no_data: int | None) -> Raster:
     """The next overview of pixels (row, col) or (row, col, band): half the size, rounded up."""
     if pixels.dtype == np.uint8:
@@ -150,7 +159,8 @@ class Encoder:
         if pixels.shape[-2:] != expected or pixels.dtype != self.dtype or pixels.ndim != 2 + (self._bands > 1):
             raise ValueError(f"strip of {pixels.dtype} {pixels.shape}, expected {self.dtype} {expected}")
         if self._bands > 1:
-            pixels = np.moveaxis(pixels, 0, -1)
+            layers, pixels = pixels, np.empty((*expected, self._bands), self.dtype)
+            _interleave(layers, pixels)
         self._put(0, rows.start // TILE, pixels)
         if len(self._shapes) > 1:
             pixels = halved(pixels, self._no_data)
