@@ -83,6 +83,7 @@ def tile(
     comparators: bool = False,
     version: str = CURRENT,
     threads: int | None = None,
+    told: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Measure one tile.
 
@@ -106,6 +107,8 @@ def tile(
         Whose parameters are taken.
     threads : int, optional
         Of the chain; else one for each core.
+    told : callable
+        Takes the line of each part as it ends: all of them take ten minutes.
 
     Returns
     -------
@@ -127,17 +130,22 @@ def tile(
             cloudy = cloudy or overcast
         terrain = folder / "terrain"  # kept from the tile's first date on, as a centre does
         terrain.mkdir()
-        with_terrain = {"terrain": _measured([partial(_terrain, package, dem, terrain, version)])} if dem else {}
+        parts: dict[str, dict[str, Any]] = {}
+
+        def measure(name: str, *works: Callable[[], dict[str, float]]) -> None:
+            parts[name] = _measured(works)
+            told(_row(name, parts[name]))
+
+        if dem:
+            measure("terrain", partial(_terrain, package, dem, terrain, version))
         os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
         run = partial(_chain, package, dem, terrain, version, threads)
-        parts = with_terrain | {
-            "decode": _measured([partial(_decode, package, threads)]),  # and the disk's cache has the images
-            "first": _measured([partial(run, folder / "first", False)]),
-            "deflate": _measured([partial(_deflate, folder / "first")]),  # and the disk has caught up
-            "chain": _measured([partial(run, folder / "warm", False)]),
-            "low_memory": _measured([partial(run, folder / "low", True)]),
-            "correct": _measured([partial(_correct, package, dem, terrain, version, threads)]),
-        }
+        measure("decode", partial(_decode, package, threads))  # and the disk's cache has the images
+        measure("first", partial(run, folder / "first", False))
+        measure("deflate", partial(_deflate, folder / "first"))  # and the disk has caught up
+        measure("chain", partial(run, folder / "warm", False))
+        measure("low_memory", partial(run, folder / "low", True))
+        measure("correct", partial(_correct, package, dem, terrain, version, threads))
         warm, steps = parts["chain"], parts["correct"]["steps"]
         figures = {
             "cpu_ratio": warm["cpu"] / (parts["decode"]["cpu"] + parts["deflate"]["cpu"]),
@@ -155,18 +163,18 @@ def tile(
         if cloudy is not None:
             # of whatever place: no terrain model, which a date that is refused does not need
             refused = partial(_chain, cloudy, None, terrain, version, threads, folder / "cloudy", False)
-            parts["cloudy"] = _measured([refused])
+            measure("cloudy", refused)
             figures["cloudy_cpu"] = parts["cloudy"]["cpu"]
         if backward:
-            parts["backward"] = _measured([partial(_backward, package, dem, terrain, version, threads)])
+            measure("backward", partial(_backward, package, dem, terrain, version, threads))
             figures["backward_cpu"] = parts["backward"]["cpu"]
         if comparators:
-            parts["s2cloudless"] = _measured([partial(_s2cloudless, package)])
+            measure("s2cloudless", partial(_s2cloudless, package))
             figures["s2cloudless_gain"] = parts["s2cloudless"]["cpu"] / figures["masks_cpu"]
         if pair:
             one = partial(_chain, package, dem, terrain, version, 1)
-            parts["alone"] = _measured([partial(_on_one_core, partial(one, folder / "alone", False))])
-            parts["pair"] = _measured([partial(one, folder / name, False) for name in ("one", "two")])
+            measure("alone", partial(_on_one_core, partial(one, folder / "alone", False)))
+            measure("pair", *(partial(one, folder / name, False) for name in ("one", "two")))
             figures["pair_gain"] = 2 * parts["alone"]["wall"] / parts["pair"]["wall"]
         return {
             "l1c": package.name,
@@ -377,12 +385,17 @@ _PARTS = {
     "first": "chain, first run",
     "chain": "chain, warm",
     "low_memory": "chain, low memory",
+    "correct": "correction in memory",
     "cloudy": "too much cloud",
     "backward": "eight dates backward",
     "s2cloudless": "s2cloudless's mask",
     "alone": "a worker on one core",
     "pair": "two workers, two tiles",
 }
+
+
+def _row(name: str, one: dict[str, Any]) -> str:
+    return f"{_PARTS[name]:24}{one['cpu']:8.1f}{one['wall']:8.1f}{one['peak_mb']:9.0f}"
 
 
 def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str:
@@ -398,12 +411,7 @@ def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str
     load = " to ".join(map(str, figures["load"]))
     lines = [f"{figures['l1c']}, {figures['version']}, {figures['threads']} threads, load {load}", ""]
     lines.append(f"{'':24}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{then}")
-    for name, label in _PARTS.items():
-        if name in figures:
-            one = figures[name]
-            lines.append(
-                f"{label:24}{one['cpu']:8.1f}{one['wall']:8.1f}{one['peak_mb']:9.0f}{before(name, 'cpu')}".rstrip()
-            )
+    lines += [f"{_row(name, figures[name])}{before(name, 'cpu')}" for name in _PARTS if name in figures]
     lines += ["", f"{'step, warm':24}{'':8}{'wall s':>8}{'':9}{then}".rstrip()]
     for step, seconds in figures["chain"]["steps"].items():
         lines.append(f"{step:24}{'':8}{seconds:8.2f}{'':9}{before('chain', 'steps', step)}".rstrip())

@@ -426,7 +426,15 @@ def bench_tile(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--version") from None
     figures = tile(
-        l1c, size, dem=dem, cloudy=cloudy, backward=backward, pair=pair, comparators=comparators, version=version
+        l1c,
+        size,
+        dem=dem,
+        cloudy=cloudy,
+        backward=backward,
+        pair=pair,
+        comparators=comparators,
+        version=version,
+        told=lambda line: typer.echo(line, err=True),
     )
     typer.echo(json.dumps(figures, indent=2) if as_json else table(figures, earlier))
 
