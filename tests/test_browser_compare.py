@@ -191,6 +191,66 @@ def test_versions_differences_swipe_blink_and_dates(
     watch.context.close()
 
 
+def test_each_view_says_what_it_shows(browser: playwright.Browser, centre: tuple[str, Settings]) -> None:
+    watch = Watched(browser, DESKTOP)
+    page = shown(
+        watch,
+        f"{centre[0]}/compare?left={LEFT}&right={RIGHT}&third={RIGHT}&fourth={RIGHT}&right.mask=CLM&third.layer=aot",
+    )
+    names = page.locator(".names")
+    playwright.expect(names).to_have_text(
+        [
+            "2023-08-06 V1_3 · Natural colour",
+            "2023-08-06 V1_4 · Natural colour · CLM",
+            "2023-08-06 V1_4 · Aerosol optical thickness",
+            "2023-08-06 V1_4 · Natural colour",
+        ]
+    )
+    page.keyboard.press("s")
+    playwright.expect(names.locator("span")).to_have_text(
+        ["2023-08-06 V1_3 · Natural colour", "2023-08-06 V1_4 · Natural colour · CLM"]
+    )
+    page.locator("#auto").uncheck()
+    page.keyboard.press("b")
+    playwright.expect(names).to_have_text("2023-08-06 V1_3 · Natural colour")
+    page.keyboard.press("b")
+    playwright.expect(names).to_have_text("2023-08-06 V1_4 · Natural colour · CLM")
+    watch.check()
+    watch.context.close()
+
+
+def test_film_of_a_period(browser: playwright.Browser, centre: tuple[str, Settings]) -> None:
+    watch = Watched(browser, DESKTOP)
+    page = shown(watch, f"{centre[0]}/compare?left={LEFT}&right={LEFT}")
+    days = page.locator("#strip button").evaluate_all("(bars) => bars.map((bar) => bar.dataset.day)")
+    assert len(days) > 3
+    page.get_by_label("First date of the film").select_option(days[1])
+    page.get_by_label("Last date of the film").select_option(days[2])
+    page.wait_for_function("(film) => location.search.includes(film)", arg=f"film={days[1]},{days[2]}", timeout=WAIT)
+    page.reload()
+    page.wait_for_function(COMPLETE, timeout=WAIT)
+    page.evaluate(
+        """() => { window.seen = []
+             new MutationObserver(() => window.seen.push(document.getElementById("today").textContent))
+               .observe(document.getElementById("today"), {childList: true, characterData: true, subtree: true}) }"""
+    )
+    page.keyboard.press("Space")
+    page.wait_for_function("window.seen.length > 4", timeout=WAIT)
+    page.keyboard.press("Space")
+    assert set(page.evaluate("window.seen")) == {days[1], days[2]}
+    watch.check()
+    watch.context.close()
+
+
+def test_a_click_beside_the_tile_is_answered(browser: playwright.Browser, centre: tuple[str, Settings]) -> None:
+    watch = Watched(browser, DESKTOP)
+    page = shown(watch, f"{centre[0]}/compare?left={LEFT}&right={LEFT}&at=290000,4900000,5")
+    page.locator("canvas").first.click(position={"x": 20, "y": 20})
+    playwright.expect(page.get_by_text("This place lies outside of the tile.")).to_be_visible()
+    watch.check()
+    watch.context.close()
+
+
 def test_inspector_says_what_is_under_the_cursor(
     browser: playwright.Browser, centre: tuple[str, Settings], tmp_path: Path
 ) -> None:
@@ -242,6 +302,43 @@ def test_a_click_says_why_the_pixel_is_masked(
         picture(page, "compare-explained", tmp_path)
         watch.check()
         watch.context.close()
+
+
+def test_two_fingers_zoom(browser: playwright.Browser, centre: tuple[str, Settings]) -> None:
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(f"{centre[0]}/compare?left={LEFT}&right={RIGHT}")
+    page.wait_for_function(COMPLETE, timeout=WAIT)
+    heights = [canvas.bounding_box()["height"] for canvas in page.locator("canvas").all()]  # type: ignore[index]
+    assert sum(heights) < PHONE["height"]  # something beside them scrolls the page
+    page.locator("canvas").first.evaluate("(canvas) => canvas.scrollIntoView()")
+    box = page.locator("canvas").first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    driver = context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: float) -> None:
+        points = [{"x": x + at, "y": y, "id": number} for number, at in enumerate(apart)]
+        driver.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    level = page.evaluate("window.compare.state.z")
+    middle = page.evaluate("[window.compare.state.cx, window.compare.state.cy]")
+    touch("touchStart", -30)
+    touch("touchStart", -30, 30)
+    for half in (40, 60, 90, 120):
+        touch("touchMove", -half, half)
+    touch("touchEnd")
+    settled(page)
+    assert page.evaluate("window.compare.state.z") == level + 2  # four times as far apart
+    assert page.evaluate("[window.compare.state.cx, window.compare.state.cy]") == pytest.approx(middle, abs=10)
+    extents = page.evaluate("window.compare.extents()")
+    assert extents[0] == extents[1]
+    assert page.locator("#series").inner_text() == ""  # two fingers are no click
+    page.get_by_title("Zoom out").click()
+    assert page.evaluate("window.compare.state.z") == level + 1
+    page.get_by_title("The whole tile").click()
+    assert page.evaluate("window.compare.state.z") == level
+    context.close()
 
 
 def test_phone_and_damaged_product(browser: playwright.Browser, centre: tuple[str, Settings], tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ THREADS = 4
 
 
 @lru_cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """Address of one of our files; it holds its digest, so that it may be kept for ever."""
     return f"/assets/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
 
@@ -367,12 +367,12 @@ def _page(body: str, status: int = 200, data: dict[str, Any] | None = None) -> H
         text = json.dumps(data).replace("<", "\\u003c")
         script = (
             f'<script type="application/json" id="data">{text}</script>'
-            f'<script type="module" src="{_asset("compare.js")}"></script>'
+            f'<script type="module" src="{asset("compare.js")}"></script>'
         )
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Compare · muscate</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="stylesheet" href="{_asset("compare.css")}"></head>'
+        f'<link rel="stylesheet" href="{asset("compare.css")}"></head>'
         f"<body><header><b>muscate</b><nav>{links}</nav></header>{body}{script}</body></html>",
         status,
     )
@@ -381,11 +381,11 @@ def _page(body: str, status: int = 200, data: dict[str, Any] | None = None) -> H
 def _body(every: list[str], tile: str) -> str:
     choices = "".join(f"<option{' selected' if name == tile else ''}>{escape(name)}</option>" for name in sorted(every))
     keys = (
-        ("wheel, + −", "zoom by two"),
+        ("wheel, two fingers, + −", "zoom by two"),
         ("drag, arrows", "move"),
         ("0", "the whole tile"),
         ("[ ]", "previous, next date"),
-        ("space", "film of all dates"),
+        ("space", "film of the dates between those chosen below the slider"),
         ("d s b", "side by side, swipe, blink (again: the next view)"),
         ("m", "masks off and on"),
         ("o", "mask filled, outlined, hatched"),
@@ -410,16 +410,20 @@ left view shows">Fit</button><button id="own" title="The layers' own scales">Res
   <span id="three" hidden>R {select} G {select} B {select}</span><span id="one" hidden>Band {select}</span>
   <span id="differences" hidden><label for="width">Difference ±</label>
   <input type="number" id="width" step="0.01" min="0.001"></span>
+  <span><button id="out" title="Zoom out">−</button><button id="in" title="Zoom in">+</button
+  ><button id="all" title="The whole tile">Whole</button></span>
   <span><button id="polygon">Draw an area</button><button id="help" title="Keys">?</button></span>
   <span id="said" class="soft" role="status"></span>
 </div>
 <div id="heads"></div><div id="canvases"></div>
 <div id="time"><button id="before" title="Previous date">◀</button><b id="today"></b>
   <input type="range" id="day" min="0" step="1" aria-label="Date"><button id="after" title="Next date">▶</button>
-  <button id="play">▶ Film</button><div id="strip"></div></div>
+  <button id="play">▶ Film</button>
+  <select id="since" aria-label="First date of the film" title="First date of the film"></select><div id="strip"></div
+  ><select id="until" aria-label="Last date of the film" title="Last date of the film"></select></div>
 <div class="soft" id="where">Move over a view for its coordinates.</div>
 </main><aside aria-label="Inspector">
-<div id="area"></div><div id="explain"></div><div id="series"></div>
+<div id="area"></div><p id="outside" class="refused" hidden>This place lies outside of the tile.</p>
 <div id="pixel"><p class="soft">Move over a view for the values of a pixel; click for its tests and its time series.</p>
-</div></aside></div>
+</div><div id="series"></div><div id="explain"></div></aside></div>
 <dialog id="keys"><h2>Keys</h2><table>{table}</table><form method="dialog"><button>Close</button></form></dialog>"""

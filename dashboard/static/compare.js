@@ -31,13 +31,14 @@ const state = {
     bits: Number(asked.get(`${NAMES[i]}.bits`)) || 0,
     fault: "",
   })),
-  mode: asked.get("mode") || "side",
+  mode: ["swipe", "blink"].includes(asked.get("mode")) ? asked.get("mode") : "side",
   opacity: Number(asked.get("opacity") ?? 0.6),
   pattern: asked.get("pattern") || "fill",
   range: asked.get("range") || "",
   bands: asked.get("bands") || "SRE_B11,SRE_B8,SRE_B4",
   band: asked.get("band") || "SRE_B4",
   width: Number(asked.get("width")) || 0.05,
+  film: asked.get("film") || "", // first and last date of the film; empty: all dates
   z: 0, cx: D.cols / 2, cy: D.rows / 2, // centre in pixels of 10 m from the north-west corner
 }
 let shown = 0, swipe = 0.5, masked = true, pin = null, hover = null, drawing = null, film = null
@@ -72,7 +73,7 @@ function permalink() {
     parts.set(`${NAMES[i]}.mask`, view.mask)
     if (view.mask) parts.set(`${NAMES[i]}.bits`, view.bits)
   })
-  const own = { mode: "side", opacity: 0.6, pattern: "fill", range: "", bands: "SRE_B11,SRE_B8,SRE_B4", band: "SRE_B4", width: 0.05 }
+  const own = { mode: "side", opacity: 0.6, pattern: "fill", range: "", bands: "SRE_B11,SRE_B8,SRE_B4", band: "SRE_B4", width: 0.05, film: "" }
   for (const [name, value] of Object.entries(own)) if (state[name] !== value) parts.set(name, state[name])
   parts.set("at", `${Math.round(D.west + state.cx * 10)},${Math.round(D.north - state.cy * 10)},${state.z}`)
   return `/compare?${parts.toString().replaceAll("%2C", ",")}`
@@ -193,15 +194,20 @@ function draw(context, spec, needed, faults, left = 0) {
 }
 
 function drawView(context, view, needed, left = 0) {
-  const faults = new Set()
+  const faults = new Set(), [ox, oy] = corner()
   let missing = 0
   const under = base(view), over = overlay(view)
+  context.save()
+  context.beginPath()
+  context.rect(-ox, -oy, D.cols * scale(), D.rows * scale()) // cells of the composite may reach beyond the tile
+  context.clip()
   if (under) missing += draw(context, under, needed, faults, left)
   if (over) {
     context.globalAlpha = state.opacity
     missing += draw(context, over, needed, faults, left)
     context.globalAlpha = 1
   }
+  context.restore()
   view.fault = [...faults].join("; ")
   return missing
 }
@@ -261,7 +267,7 @@ function layout() {
       canvas.setAttribute("aria-label", `View ${NAMES[i]}`)
       const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
       box.append(canvas, svg, make("i", { className: "cross" }), make("div", { className: "north", textContent: "N ↑" }),
-                 make("div", { className: "bar" }), make("div", { className: "edge" }), make("div", { className: "fault" }))
+                 make("div", { className: "bar" }), make("div", { className: "edge" }), make("div", { className: "names" }), make("div", { className: "fault" }))
       area.append(box)
       canvases.push({ canvas, box, svg, context: canvas.getContext("2d") })
       gestures(canvas)
@@ -269,7 +275,8 @@ function layout() {
   }
   const width = Math.floor((area.clientWidth - 6 * (columns - 1)) / columns)
   const free = innerHeight - area.getBoundingClientRect().top - scrollY - $("time").offsetHeight - 30
-  const height = Math.max(innerWidth < 700 ? width : 260, Math.floor((free - 6 * (rows - 1)) / rows))
+  const least = innerWidth < 700 ? Math.min(width, Math.floor(innerHeight * 0.42)) : 220 // a phone shows two at once
+  const height = Math.max(least, Math.floor((free - 6 * (rows - 1)) / rows))
   size = { width: Math.floor(width * ratio), height: Math.floor(height * ratio) }
   area.style.gridTemplateColumns = `repeat(${columns}, ${width}px)`
   for (const { canvas, box } of canvases) {
@@ -294,10 +301,20 @@ function furniture() {
     const edge = box.querySelector(".edge")
     edge.hidden = state.mode !== "swipe"
     edge.style.left = `${(swipe * size.width) / ratio}px`
+    const named = state.mode === "side" ? [i] : state.mode === "blink" ? [shown] : [0, 1]
+    box.querySelector(".names").replaceChildren(...named.map((k) =>
+      make("span", {}, make("i", { style: `background:${COLOURS[k]}` }), called(state.views[k]))))
     const faults = state.mode === "side" ? [state.views[i].fault, ...faulty(state.views[i])] : state.views.flatMap((v) => [v.fault, ...faulty(v)])
     const said = [...new Set(faults.filter(Boolean))].join("; ")
     box.querySelector(".fault").textContent = said && `This product is damaged: ${said}`
   })
+}
+/** What a view shows, in words on the view. */
+const called = (view) => {
+  const { day, version } = products.get(view.product)
+  const image = { none: "", difference: "difference", "difference-ndvi": "difference of NDVI", "toa-rgb": "TOA", "toa-band": "TOA" }
+  const parts = [`${day} ${version}`, image[view.layer] ?? D.layers[view.layer], masked && view.mask ? kindOf(view.mask) : ""]
+  return parts.filter(Boolean).join(" · ")
 }
 const faulty = (view) => offered.get(view.product)?.faults || []
 
@@ -344,7 +361,8 @@ async function heads() {
     const chosen = products.get(view.product)
     const mark = chosen.simulated ? [make("span", { className: "simulated", textContent: "SIMULATED" })] : []
     const close = state.views.length > 2 ? [make("button", { textContent: "×", title: "Close this view", onclick: () => { state.views.splice(i, 1); shown = 0; change() } })] : []
-    return make("div", { className: "head" }, make("i", { style: `background:${COLOURS[i]}` }), product, layer, mask, ...mark, ...close, legend(view))
+    return make("div", { className: "head" }, make("i", { style: `background:${COLOURS[i]}` }), product, ...mark, ...close,
+      make("div", { className: "what" }, layer, mask), legend(view))
   }))
 }
 
@@ -401,7 +419,13 @@ function controls() {
   const day = products.get(state.views[0].product).day
   $("day").value = days.indexOf(day)
   $("today").textContent = day
-  document.querySelectorAll("#strip button").forEach((bar) => bar.setAttribute("aria-current", bar.dataset.day === day))
+  const shown = period()
+  $("since").value = shown[0]
+  $("until").value = shown[shown.length - 1]
+  document.querySelectorAll("#strip button").forEach((bar) => {
+    bar.setAttribute("aria-current", bar.dataset.day === day)
+    bar.classList.toggle("out", !shown.includes(bar.dataset.day))
+  })
 }
 
 /** Every view goes to a date, each in its version where that has it. */
@@ -415,13 +439,20 @@ async function go(day) {
 }
 const step = (by) => go(days[clamp(days.indexOf(products.get(state.views[0].product).day) + by, 0, days.length - 1)])
 
+/** Dates of the film. */
+function period() {
+  const [since, until] = state.film.split(",")
+  const found = days.filter((day) => (!since || day >= since) && (!until || day <= until))
+  return found.length ? found : days
+}
+
 async function play() {
   if (film) { film = null; $("play").textContent = "▶ Film"; return }
   const mine = film = {}
   $("play").textContent = "■ Stop"
   while (film === mine) {
-    const at = days.indexOf(products.get(state.views[0].product).day)
-    await go(days[(at + 1) % days.length])
+    const shown = period(), at = shown.indexOf(products.get(state.views[0].product).day)
+    await go(shown[(at + 1) % shown.length])
     await Promise.all([complete(), new Promise((done) => setTimeout(done, 700))])
   }
 }
@@ -444,7 +475,9 @@ function zoom(by, at = [state.cx, state.cy]) {
 }
 
 function gestures(canvas) {
-  let from = null, moved = false, turned = 0
+  let from = null, moved = false, turned = 0, apart = 0
+  const fingers = new Map()
+  const spread = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY) }
   canvas.onwheel = (event) => {
     event.preventDefault()
     turned += clamp(event.deltaY, -120, 120)
@@ -454,11 +487,20 @@ function gestures(canvas) {
   }
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId)
+    fingers.set(event.pointerId, event)
+    if (fingers.size === 2) { apart = spread(); from = null; return }
     const x = ((event.clientX - canvas.getBoundingClientRect().left) * ratio)
-    from = { x: event.clientX, y: event.clientY, cx: state.cx, cy: state.cy, edge: state.mode === "swipe" && Math.abs(x - swipe * size.width) < 12 * ratio }
+    from = { x: event.clientX, y: event.clientY, cx: state.cx, cy: state.cy, edge: state.mode === "swipe" && Math.abs(x - swipe * size.width) < (event.pointerType === "touch" ? 28 : 12) * ratio }
     moved = false
   }
   canvas.onpointermove = (event) => {
+    if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event)
+    if (fingers.size > 1) { // two fingers: twice as far apart, twice as large
+      const [a, b] = [...fingers.values()], by = Math.round(Math.log2(spread() / apart))
+      if (by) zoom(by, onGround({ clientX: (a.clientX + b.clientX) / 2, clientY: (a.clientY + b.clientY) / 2 }, canvas))
+      apart *= 2 ** by
+      return
+    }
     const box = canvas.getBoundingClientRect(), at = [event.clientX - box.left, event.clientY - box.top]
     for (const other of canvases) other.box.querySelector(".cross").style.transform = `translate(${at[0]}px, ${at[1]}px)`
     if (from) {
@@ -476,7 +518,9 @@ function gestures(canvas) {
       inspect()
     }
   }
+  canvas.onpointercancel = (event) => { fingers.delete(event.pointerId); from = null }
   canvas.onpointerup = (event) => {
+    fingers.delete(event.pointerId)
     const click = from && !moved && !from.edge
     from = null
     if (!click) return
@@ -507,7 +551,9 @@ function pan(x, y) {
 function mode(name) { state.mode = name; shown = 0; controls(); remember(); layout() }
 function blink() { shown = (shown + 1) % state.views.length; paint() }
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return
+  const { tagName, type } = event.target // a box that was ticked, or a slider, keeps the focus and needs no letters
+  if (event.ctrlKey || event.metaKey || event.altKey || tagName === "SELECT" || tagName === "TEXTAREA") return
+  if (tagName === "INPUT" && !(type === "checkbox" && event.key !== " ") && !(type === "range" && /^[a-z?]$/.test(event.key))) return
   if (event.target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return
   if (KEYS[event.key]) { event.preventDefault(); KEYS[event.key]() }
 })
@@ -579,18 +625,26 @@ function spectrum(at, found) {
   const row = (label, cell) => `<tr><td>${label}</td>${shownProducts.map(({ values }) => `<td>${cell(values)}</td>`).join("")}</tr>`
   const rows = ["SRE", "FRE"].filter(has).map((kind) => names.filter((band) => shownProducts.some(({ values }) => band in values[kind]))
     .map((band) => row(`${kind} ${band}`, (v) => round(v[kind][band], 4))).join("")).join("")
-  const masks = Object.keys(D.masks).filter((kind) => shownProducts.some(({ values }) => kind in values.masks)).map((kind) =>
-    row(kind, (v) => v.masks[kind] ? (v.masks[kind].words.map(escape).join(", ") || "–") : "not made")).join("")
+  const made = Object.keys(D.masks).filter((kind) => shownProducts.some(({ values }) => kind in values.masks))
+  const set = made.filter((kind) => shownProducts.some(({ values }) => values.masks[kind]?.words.length))
+  const unset = made.filter((kind) => !set.includes(kind))
+  const masks = set.map((kind) => row(kind, (v) => v.masks[kind] ? (v.masks[kind].words.map(escape).join(", ") || "–") : "not made")).join("") +
+    (unset.length ? `<tr><td colspan="${shownProducts.length + 1}">not set: ${unset.join(", ")}</td></tr>` : "")
   const titles = [...new Set(shownProducts.flatMap(({ values }) => Object.keys(values.kept)))]
   const kept = titles.map((title) => row(`kept mask: ${escape(title)}`, (v) => v.kept[title] ?? "–")).join("")
   const aged = shownProducts.some(({ values }) => values.age !== null)
   const age = aged ? row("age of the composite", (v) => v.age === null ? "–" : `${v.age} days`) : ""
   $("pixel").innerHTML = `<p class="soft">${at === pin ? "Chosen pixel" : "Under the cursor"}: column ${at[0]}, row ${at[1]}; ${found.longitude.toFixed(5)}°, ${found.latitude.toFixed(5)}°</p>` +
     chart(series, { x: [440, 2250], y: [low, top], ticks: [[490, "490"], [865, "865"], [1610, "1610"], [2190, "2190 nm"]], label: "Spectrum" }) +
-    `<table><thead><tr><th></th>${head}</tr></thead><tbody>${row("AOT 550 nm", (v) => round(v.aot, 3))}${row("water vapour g cm⁻²", (v) => round(v.water_vapour, 2))}${age}${masks}${kept}${rows}</tbody></table>`
+    `<table><thead><tr><th></th>${head}</tr></thead><tbody>${row("AOT 550 nm", (v) => round(v.aot, 3))}${row("water vapour g cm⁻²", (v) => round(v.water_vapour, 2))}${age}${masks}${kept}</tbody></table>` +
+    `<details${listed ? " open" : ""}><summary>Reflectances</summary><table><thead><tr><th></th>${head}</tr></thead><tbody>${rows}</tbody></table></details>`
+  const list = $("pixel").querySelector("details")
+  list.ontoggle = () => { listed = list.open }
 }
+let listed = false // whether the reflectances are shown as numbers too
 
 async function pinned() {
+  $("outside").hidden = inside(pin)
   if (!inside(pin)) return
   const mine = pin
   inspect()
@@ -698,6 +752,18 @@ $("width").onchange = () => { state.width = Math.max(0.001, Number($("width").va
 $("three").querySelectorAll("select").forEach((select) => { select.onchange = () => { state.bands = [...$("three").querySelectorAll("select")].map((s) => s.value).join(","); change() } })
 $("one").querySelector("select").onchange = (event) => { state.band = event.target.value; change() }
 $("play").onclick = play
+for (const id of ["since", "until"]) {
+  options($(id), days.map((day) => [day, day]), "")
+  $(id).onchange = () => {
+    const ends = [$("since").value, $("until").value].sort()
+    state.film = ends[0] === days[0] && ends[1] === days[days.length - 1] ? "" : ends.join(",")
+    controls()
+    remember()
+  }
+}
+$("in").onclick = () => zoom(1)
+$("out").onclick = () => zoom(-1)
+$("all").onclick = () => KEYS[0]()
 $("before").onclick = () => step(-1)
 $("after").onclick = () => step(1)
 $("polygon").onclick = draft
