@@ -65,7 +65,7 @@ def create(settings: Settings) -> FastAPI:
     store.upgrade()
     snapshots = Snapshots(store)
     hv.extension("bokeh")
-    pn.extension("tabulator", notifications=False)
+    pn.extension("tabulator", notifications=False, js_files={"patience": compare.asset("patience.js")})
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)

@@ -173,6 +173,31 @@ def test_page_shows_its_content(
         picture(page, f"{name}-dark", tmp_path)
 
 
+#: What reaches beyond the page's right edge and can't be scrolled to, the inside of components too.
+BEYOND = """() => {
+  const found = [], width = document.documentElement.clientWidth
+  const visit = (root) => {
+    for (const element of root.children) {
+      const style = getComputedStyle(element), box = element.getBoundingClientRect()
+      if (style.display === "none" || style.visibility === "hidden") continue
+      if (/\\bbk-Figure\\b/.test(element.className) || element.tagName === "svg" || element.tagName === "IMG") {
+        if (box.right > width + 1) found.push(`${element.tagName} ${element.className?.baseVal ?? element.className}`)
+        continue
+      }
+      // The frame of the page scrolls too: only what is lower than it is a piece that scrolls by itself.
+      if (["auto", "scroll"].includes(style.overflowX) && element.clientHeight < 0.7 * innerHeight) continue
+      if (/\\btabulator\\b/.test(element.className)) continue
+      const seen = box.width > 0 && box.height > 0
+      if (seen && box.right > width + 1) found.push(`${element.tagName} ${element.className}`)
+      if (element.shadowRoot) visit(element.shadowRoot)
+      visit(element)
+    }
+  }
+  visit(document.body)
+  return found
+}"""
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path, name: str) -> None:
     with watched(browser, PHONE) as watch:
@@ -184,6 +209,7 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
                  && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className)"""
         )
         assert not wide
+        assert not page.evaluate(BEYOND)
         for title in ("Production", "Coverage", "Versions", "Browse", "Products", "Quality", "Validation"):
             box = page.get_by_role("link", name=title, exact=True).first.bounding_box()
             assert box is not None
@@ -388,6 +414,67 @@ def test_products_are_judged_by_single_keys_without_a_mouse(browser: playwright.
     judged, store = quality_keys.run(browser, tmp_path / "home", 6)
     store.dispose()
     assert len(judged.seconds) == 5
+
+
+def test_keys_work_after_a_choice_was_made(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    """A choice keeps the focus after it was made; the next key is meant for the page."""
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/quality?reader=dora")
+        page.locator("[data-keys=ready]").wait_for(state="attached", timeout=WAIT)
+        product = page.locator("[data-product]").get_attribute("data-product")
+        page.get_by_label("Lasso and box draw").click()
+        choice = page.get_by_role("menuitem", name="shadows of a mask").or_(
+            page.get_by_role("option", name="shadows of a mask")
+        )
+        choice.first.click()
+        playwright.expect(choice).to_have_count(0, timeout=WAIT)
+        page.keyboard.press("n")
+        page.wait_for_function(
+            "(product) => !location.search.includes(product) && location.search.includes('product=')",
+            arg=product,
+            timeout=WAIT,
+        )
+
+
+def test_images_of_a_phone_come_before_what_is_rarely_used(
+    browser: playwright.Browser, centre: tuple[str, Store]
+) -> None:
+    with watched(browser, PHONE) as watch:
+        page = watch.open(f"{centre[0]}/quality?reader=anna")
+        image = page.locator(".bk-Figure").first.bounding_box()
+        comment = page.get_by_placeholder("Comment").bounding_box()
+        good = page.get_by_role("button", name="Good").bounding_box()
+        assert good is not None
+        assert image is not None
+        assert comment is not None
+        assert good["y"] < image["y"] < PHONE["height"] - 200
+        assert comment["y"] > image["y"] + image["height"]
+
+
+def test_an_open_page_is_patient_with_a_web_that_is_down(
+    browser: playwright.Browser, centre: tuple[str, Store]
+) -> None:
+    """Bokeh by itself asks for a tile that failed again every millisecond; when the web is back the tiles come."""
+    watch = Watched(browser, DESKTOP)
+    asked: list[str] = []
+    watch.page.on("request", lambda request: asked.append(request.url) if "/tiles/" in request.url else None)
+    watch.page.route("**/tiles/**", lambda route: route.abort())
+    page = watch.open(f"{centre[0]}/products")
+    page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
+    page.wait_for_timeout(5000)
+    assert asked
+    assert max(asked.count(url) for url in asked) <= 4
+    page.unroute("**/tiles/**")
+    page.wait_for_function(TILES_THERE, timeout=WAIT)
+    watch.context.close()
+
+
+#: Whether all tiles that Bokeh wants are there.
+TILES_THERE = """() => {
+  const tiles = Bokeh.documents.flatMap((document) => [...document._all_models.values()])
+    .filter((model) => model.type === "WMTSTileSource").flatMap((model) => [...model.tiles.values()])
+  return tiles.length > 0 && tiles.every((tile) => tile.loaded)
+}"""
 
 
 def test_a_key_opens_the_product_in_compare_where_it_was_looked_at(

@@ -73,6 +73,17 @@ def test_one_key_keeps_a_verdict_and_leads_to_the_next_product(centre: tuple[Set
     assert [(v.verdict, v.reader) for v in kept(centre[1])] == [("good", "anna")] * len(order)
 
 
+@pytest.mark.parametrize(
+    ("second", "words"), [(False, "Every product of it has been judged"), (True, "No product waits")]
+)
+def test_an_empty_queue_says_so_and_asks_for_no_image(centre: tuple[Settings, Store], second: bool, words: str) -> None:
+    """An image without an address fails, and Bokeh asks for it again and again."""
+    view = opened(centre, tile="99XXX", queue=second)
+    assert "The queue is empty" in shown(view)
+    assert words in shown(view)
+    assert not view.viewer.__panel__().visible
+
+
 def test_the_next_products_are_named_ahead_and_a_short_queue_is_filled_again(
     centre: tuple[Settings, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,8 @@ NO_MASK = "none"
 HEIGHT = 480
 #: Rows of the list.
 ROWS = 14
+#: On a phone the images come before the choice of what they show.
+PHONE_CSS = "@media (max-width: 640px) { .late { order: 1; } }"
 LIST_CSS = """
 :host .tabulator { font-size: 12.5px; }
 :host .tabulator-cell, :host .tabulator-col-content { padding: 4px 5px !important; }
@@ -118,7 +120,9 @@ class Viewer(pn.viewable.Viewer):
         self._panes = [pn.pane.Bokeh(plot, sizing_mode="stretch_width", height=HEIGHT) for plot in self.figures]
         side = {"flex": "1 1 400px", "min-width": "min(100%, 300px)"}
         self._layout = pn.Column(
-            pn.FlexBox(self._left, self._right, self._mask, opacity, align_items="center", gap="2px 6px"),
+            pn.FlexBox(
+                self._left, self._right, self._mask, opacity, align_items="center", gap="2px 6px", css_classes=["late"]
+            ),
             pn.FlexBox(
                 pn.Column(self._panes[0], self._left_legend, styles=side),
                 pn.Column(self._panes[1], self._bits, self._right_legend, styles=side),
@@ -126,6 +130,8 @@ class Viewer(pn.viewable.Viewer):
                 gap="4px 16px",
             ),
             sizing_mode="stretch_width",
+            visible=False,  # until there is something to ask tiles of
+            stylesheets=[PHONE_CSS],
         )
         self._choose_bits()
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 VERDICT_KEYS = {"g": "good", "s": "suspect", "b": "bad"}
 REASON_KEYS = dict(zip("1234567890qwe", REASONS, strict=True))
 QUEUES = {"Judged by nobody": False, "Second reading": True}
+NOTHING_LEFT = {
+    False: "Every product of it has been judged.",
+    True: "No product waits for this reader: it takes those that others have judged and he has not.",
+}
 #: Products of the queue whose images the browser fetches before they are shown.
 AHEAD = 2
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
@@ -38,6 +42,10 @@ COMMENT = "Comment"
 #: What a drawn area is: part of the verdict, or of a mask made by hand.
 MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}
 MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
+#: A line of its own, and a part of one.
+LINE, PART = {"flex": "1 1 100%", "min-width": "0"}, {"flex": "0 1 auto", "width": "auto"}
+#: On a phone the images follow the buttons, and what is said about them comes after.
+PHONE_CSS = "@media (max-width: 640px) { .late { order: 1; } .last { order: 2; } }"
 #: How an area's reason is written at its corner.
 WORDS: dict[str, Any] = {
     "text_color": "white",
@@ -63,8 +71,10 @@ class Keys(pn.custom.JSComponent):
 
     _esm = """
     const STORED = "muscate-reader"
+    // A choice keeps the focus after it was made: only while it is open it takes the keys.
     const isField = (element) => element.isContentEditable || element.tagName === "TEXTAREA" ||
-      element.getAttribute?.("role") === "combobox" ||
+      ["option", "menuitem"].includes(element.getAttribute?.("role")) ||
+      (element.getAttribute?.("role") === "combobox" && element.getAttribute("aria-expanded") === "true") ||
       (element.tagName === "INPUT" && !["checkbox", "radio", "range", "button"].includes(element.type))
     function find(root, test) {
       for (const element of root.querySelectorAll("*")) {
@@ -200,7 +210,10 @@ class Quality(View):
             pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", width=100, **small),
         ]
         self._progress, self._head, self._said, self._empty, self._agreement = (html() for _ in range(5))
-        self._notice = html(visible=False)
+        for pane in (self._head, self._said, self._agreement):
+            pane.styles = LINE
+        self._said.css_classes = self._agreement.css_classes = ["last"]
+        self._notice = html(visible=False, styles=LINE)
         self._progress.styles = {"flex": "1 1 300px"}
         self.viewer = Viewer()
         self.areas = ColumnDataSource(_columns([]))
@@ -214,6 +227,8 @@ class Quality(View):
             value=[],
             size="small",
             margin=(2, 0),
+            styles=LINE,
+            css_classes=["late"],
             sx={
                 "display": "flex",
                 "flexFlow": "row wrap",
@@ -255,16 +270,19 @@ class Quality(View):
             )
             for key, label in (("n", "Later · n"), ("u", "Undo · u"), ("d", "Drop area · d"), ("r", "Keep mask · r"))
         ]
-        self._full = pn.Column(
-            pn.FlexBox(*choices, self._progress, align_items="center", gap="2px 4px"),
+        # Lines of the page; only the buttons and the fields share one where it is wide enough.
+        self._full = pn.FlexBox(
+            pn.FlexBox(*choices, self._progress, align_items="center", gap="2px 4px", styles=LINE),
             self._notice,
             self._head,
-            pn.FlexBox(*buttons, self.comment, self.marks, self.action, align_items="center"),
+            pn.FlexBox(*buttons, align_items="center", styles=PART),
+            pn.FlexBox(self.comment, self.marks, self.action, align_items="center", styles=PART, css_classes=["late"]),
             self.reasons,
             self.viewer,
             self._said,
             self._agreement,
             sizing_mode="stretch_width",
+            stylesheets=[PHONE_CSS],
         )
         self._layout = pn.Column(self.keys, self._empty, self._full, sizing_mode="stretch_width")
         if pn.state.location:
@@ -287,7 +305,10 @@ class Quality(View):
         self._proposals = self._ranked()
         self._count()
         if self._detail is None or self._detail.product.identifier != self.product:
-            self._open() if self.product else self._next()
+            if not self.product:
+                self._next()
+            if self._detail is None:  # what the address asks for, or that there is nothing
+                self._open()
         elif self._proposals and self.product not in {p.identifier for p in self._proposals}:
             self._next()
 
@@ -444,7 +465,7 @@ class Quality(View):
             self._head.object = (
                 f'<div class="note"><b>{escape(self.product)}</b> is not a product of this centre.</div>'
                 if self.product
-                else '<div class="note"><h2>The queue is empty</h2><p>Every product of it has been judged.</p></div>'
+                else f'<div class="note"><h2>The queue is empty</h2><p>{NOTHING_LEFT[self.queue]}</p></div>'
             )
             return
         proposal = next((p for p in self._proposals if p.identifier == self.product), None)
