@@ -394,3 +394,7 @@ def test_calendar_has_each_day_once() -> None:
     assert drawn.count("<a ") == 1
     assert "2024-02-29, S2A: Published, cloud 12 %" in drawn
     assert "2024-03-05, S2B: Not valid (too cloudy), cloud 97 %" in drawn
+    said = browse.calendar_legend(rows)
+    assert "Cloud, from none to all" in said
+    assert "Not valid (too cloudy)" in said
+    assert "Published" not in said  # its colour is that of the clouds

@@ -185,3 +185,24 @@ def test_sample_keeps_the_ends_of_the_distribution_and_no_more_than_asked() -> N
     assert kept["reference"][0] == 0
     assert kept["reference"][-1] > 0.99
     np.testing.assert_allclose(np.subtract(kept["found"], kept["reference"]), 0.1, atol=2e-4)
+
+
+def test_a_scatter_leaves_room_for_the_words_of_its_axes() -> None:
+    """A frame of its own size in a pane of fixed size pushes them out."""
+    for points in (np.full((10, 2), 0.2), np.random.default_rng(3).uniform(0, 0.5, (5000, 2))):
+        plot = hv.render(validation.scatter(points, 0.5, "AOT at 550 nm"))
+        assert plot.xaxis[0].axis_label == "reference: AOT at 550 nm"
+        assert (plot.width, plot.height, plot.frame_width, plot.frame_height) == (350, 330, None, None)
+
+
+def test_only_the_aerosol_has_its_relation_and_its_limits(view: validation.Validation, centre: Any) -> None:
+    with centre[1].read() as session:
+        rows = validations.results(session, "aot")
+        words = {
+            unit: "".join(panel[0].object for panel in validation.scatter_panels(rows, unit))
+            for unit in ("AOT at 550 nm", "water vapour [g cm⁻²]")
+        }
+    assert "B1/B4" in words["AOT at 550 nm"]
+    assert "inside" in words["AOT at 550 nm"]
+    assert "B1/B4" not in words["water vapour [g cm⁻²]"]
+    assert "inside" not in words["water vapour [g cm⁻²]"]

@@ -20,7 +20,7 @@ from bokeh.models import HoverTool
 from cartopy import crs as ccrs
 
 from dashboard import geometry, queries, stac, theme
-from dashboard.frame import View, how_to_begin, html
+from dashboard.frame import View, how_to_begin, html, legend
 from dashboard.pages.coverage import COUNTRIES, TILES, TilePolygons, countries_layer, same_scale
 from processing.errors import SearchError
 from processing.store import search as catalogue
@@ -54,7 +54,7 @@ CARDS_CSS = """
 .card > div { padding: 6px 9px 8px; font-size: 12.5px; }
 .card b { font-size: 13.5px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .card .links { display: flex; flex-wrap: wrap; gap: 2px 10px; margin-top: 3px; }
-.year { display: block; width: 100%; height: auto; max-width: 760px; }
+.year { display: block; width: 100%; height: auto; min-width: 600px; max-width: 760px; }
 .year text { font-size: 9px; fill: currentColor; opacity: .65; }
 .year rect { stroke: color-mix(in srgb, currentColor 22%, transparent); stroke-width: .6; fill: transparent; }
 .year a rect { stroke-width: 1; cursor: pointer; } .year a:hover rect { stroke: currentColor; stroke-width: 1.6; }
@@ -302,8 +302,8 @@ class Browse(View):
             f"{year + 1}</a>",
         )
         self._calendar.object = (
-            f"<h2>{escape(tile)} in {year} <small>{escape(product.version)} · colour: cloud · {before} · {after}"
-            f"</small></h2>{year_svg(year, dates)}"
+            f"<h2>{escape(tile)} in {year} <small>{escape(product.version)} · {before} · {after}</small></h2>"
+            f'<div class="scroll">{year_svg(year, dates)}</div>{calendar_legend(dates)}'
         )
 
     def __panel__(self) -> pn.viewable.Viewable:
@@ -353,6 +353,14 @@ def card(found: Found, verdict: str) -> str:
         f'<a href="/products/{name}/zip" title="{theme.number(product.bytes / 1e6, 1)} MB">download</a>'
         "</div></div></div>"
     )
+
+
+def calendar_legend(dates: pd.DataFrame) -> str:
+    """What the colours of the days of `year_svg` say, as HTML."""
+    ramp = f"linear-gradient(90deg, {', '.join(CLOUD_RAMP)})"
+    absent = dict.fromkeys(theme.state(row.state) for row in dates.itertuples() if not isinstance(row.identifier, str))
+    others = [(theme.word(state), f"color-mix(in srgb, {theme.colour(state)} 45%, transparent)") for state in absent]
+    return legend([("Cloud, from none to all", ramp), *others])
 
 
 def year_svg(year: int, dates: pd.DataFrame) -> str:

@@ -264,14 +264,17 @@ def scatter_panels(rows: Sequence[Result], unit: str) -> list[pn.Column]:
     for (version, kind), group in sorted(groups.items(), key=lambda item: item[0][::-1]):
         about = max((r for r in group if r.image is None), key=lambda r: r.id, default=None)
         numbers = about.metrics if about else {}
+        bands = escape(relation(version))
+        if not unit.startswith("AOT"):  # the relation of the bands and the limits are the aerosol's
+            bands, numbers = "", {name: value for name, value in numbers.items() if name != "share_inside"}
         panels.append(
             pn.Column(
                 html(
-                    f"{theme.chip(version, theme.version_colour(version))} {escape(relation(version))} "
+                    f"{theme.chip(version, theme.version_colour(version))} {bands} "
                     f"<span class='soft'>against {escape(kind)}<br>{figures_line(numbers)}</span>"
                 ),
                 pn.pane.HoloViews(scatter(clouds[version, kind], top, unit), linked_axes=False, width=350, height=330),
-                width=360,
+                width=358,
             )
         )
     return panels
@@ -299,7 +302,7 @@ def figures_line(numbers: Mapping[str, Any]) -> str:
 def scatter(points: np.ndarray, top: float, unit: str) -> Any:
     """Points of (reference, found), or their density where they are many, with the line of identity and the limits."""
     cloud = hv.Points(points, ["reference", "found"])
-    size: dict[str, Any] = {"frame_width": 270, "frame_height": 250, "toolbar": None, "default_tools": []}
+    size: dict[str, Any] = {"width": 350, "height": 330, "toolbar": None, "default_tools": []}
     if len(points) > MANY_POINTS:
         drawn: Any = rasterize(
             cloud, dynamic=False, width=100, height=100, x_range=(0, top), y_range=(0, top)
@@ -334,18 +337,16 @@ def bin_curves(row: Result) -> pn.Column | None:
             )
             for name, colour in colours.items()
         ]
-    ).opts(
-        frame_width=290, frame_height=180, toolbar=None, xlabel=f"{row.subject}: reference", ylabel="", show_grid=True
-    )
+    ).opts(width=350, height=240, toolbar=None, xlabel=f"{row.subject}: reference", ylabel="", show_grid=True)
     version = row.version or row.method
     return pn.Column(
         html(
             f"{theme.chip(version, theme.version_colour(version))} <span class='soft'>against {escape(row.reference)}, "
             f"{theme.number(100 * (row.metrics.get('share_inside') or 0), 1)} % inside</span>"
         ),
-        pn.pane.HoloViews(overlay, linked_axes=False, width=370, height=240),
+        pn.pane.HoloViews(overlay, linked_axes=False, width=350, height=240),
         html(legend({"allowed" if n == "specification" else n: c for n, c in colours.items()}.items())),
-        width=380,
+        width=358,
     )
 
 
