@@ -63,7 +63,7 @@ nav { display: flex; gap: 2px; font-size: 15px; margin-left: 18px; }
 nav a { color: #fff; text-decoration: none; padding: 5px 12px; border-radius: 6px; opacity: .82; }
 nav a:hover { opacity: 1; background: rgba(255, 255, 255, .12); }
 nav a[aria-current] { opacity: 1; background: rgba(255, 255, 255, .2); font-weight: 600; }
-@media (max-width: 640px) { nav { font-size: 12px; gap: 0; margin-left: 0; flex-wrap: wrap; }
+@media (max-width: 640px) { nav { font-size: 12px; gap: 0; margin-left: 4px; flex-wrap: wrap; }
                             nav a { padding: 2px 4px; } }
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from dashboard.snapshot import Snapshots
 from processing.quality import queue, reference
 from processing.settings import Settings
 from processing.store import Store, verdicts
-from processing.store.models import REASONS, VERDICTS, Event, Product, Verdict
+from processing.store.models import REASONS, VERDICTS, Event, Product, ReferenceMask, Verdict
 from tests.dashboard_archive import filled
 
 
@@ -179,6 +180,61 @@ def test_a_mask_is_drawn_and_kept(centre: tuple[Settings, Store]) -> None:
     with rasterio.open(settings.masks / kept.path) as raster:
         assert (raster.bounds.left, raster.bounds.top) == (x, y)
         assert (raster.read(1)[:3, :2] == reference.VALUES["cloud"]).all()
+
+
+def square(west: float, south: float, side: float, kind: str) -> dict[str, object]:
+    ring = [[west, south], [west + side, south], [west + side, south + side], [west, south + side], [west, south]]
+    return {
+        "type": "Feature",
+        "properties": {"class": kind},
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+    }
+
+
+def given(view: Quality, files: dict[str, bytes], classes: str) -> str:
+    """What the page says of a mask that is imported."""
+    view.files.param.update(filename=list(files), value=list(files.values()))
+    view.classes.value = classes
+    view._import()
+    return str(view._notice.object)
+
+
+def test_a_mask_is_imported_on_the_page(centre: tuple[Settings, Store]) -> None:
+    settings, store = centre
+    view = opened(centre, tile="31TCJ")
+    west, _, _, north = (view.viewer.x_range.start, 0, 0, view.viewer.y_range.end)
+    features = [square(west + 100, north - 300, 200, "nuage"), square(west + 400, north - 300, 100, "brume")]
+    crs = {"type": "name", "properties": {"name": "EPSG:32631"}}
+    document = {"type": "FeatureCollection", "features": features, "crs": crs}
+    said = given(view, {"hand.geojson": json.dumps(document).encode()}, "cloud=nuage attribute=class")
+    assert "Kept as the reference mask" in said
+    assert "Class brume is not in the mapping: 25 pixels" in said
+    with store.read() as session:
+        (kept,) = session.query(ReferenceMask).all()
+        assert (kept.origin, kept.reader, kept.pixels["cloud"]) == ("hand.geojson", "anna", 100)
+        assert (settings.masks / kept.path).exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "classes", "reader", "words"),
+    [
+        ({}, "cloud=1", "anna", "choose one GeoTIFF"),
+        ({"a.dbf": b"", "a.shx": b""}, "cloud=1", "anna", "choose one GeoTIFF"),
+        ({"a.geojson": b"{"}, "cloud=1", "anna", "a.geojson: is no GeoJSON"),
+        ({"../../a.tif": b"no image"}, "cloud=1", "anna", "Not kept: a.tif: "),
+        ({"a.geojson": b"{}"}, "clouds", "anna", "neither a TOML file"),
+        ({"a.geojson": b"{}"}, "/etc/classes.toml", "anna", "is for the command"),
+    ],
+)
+def test_a_mask_that_cannot_be_imported_says_why(
+    centre: tuple[Settings, Store], files: dict[str, bytes], classes: str, reader: str, words: str
+) -> None:
+    view = opened(centre, reader=reader)
+    said = given(view, files, classes)
+    assert "Not kept" in said
+    assert words in said
+    with centre[1].read() as session:
+        assert not session.query(ReferenceMask).count()
 
 
 def test_a_key_meant_for_the_product_before_is_dropped(centre: tuple[Settings, Store]) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyogrio
 import pytest
 import rasterio
 from rasterio.warp import transform_geom
+from shapely import to_wkb
+from shapely.geometry import Polygon
 from typer.testing import CliRunner
 
 from processing import tiling
@@ -105,10 +108,6 @@ def test_a_raster_of_another_grid_is_kept(centre: tuple[Settings, Store, Product
 
 
 def test_a_shapefile_is_kept(centre: tuple[Settings, Store, Product], tmp_path: Path) -> None:
-    pyogrio = pytest.importorskip("pyogrio")
-    from shapely import to_wkb
-    from shapely.geometry import Polygon
-
     path, crs = tmp_path / "hand.shp", tiling.grid("31TCJ").crs
     pyogrio.raw.write(
         path,

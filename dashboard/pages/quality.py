@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import panel as pn
@@ -22,11 +24,13 @@ from processing.quality import queue, reference
 from processing.quality.agreement import agreements
 from processing.quality.judging import judge, undo
 from processing.store.models import REASONS
+from processing.validation import masks
 
 if TYPE_CHECKING:
     from dashboard.snapshot import Snapshot
     from processing.settings import Settings
     from processing.store import Store
+    from processing.store.models import ReferenceMask
 
 VERDICT_KEYS = {"g": "good", "s": "suspect", "b": "bad"}
 REASON_KEYS = dict(zip("1234567890qwe", REASONS, strict=True))
@@ -39,6 +43,9 @@ NOTHING_LEFT = {
 AHEAD = 2
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
 COMMENT = "Comment"
+#: Classes of an imported mask until the reader says others, and files that one can consist of.
+CLASSES = "cloud=cloud shadow=shadow clear=clear attribute=class"
+RASTERS, PARTS = (".tif", ".tiff"), (".shx", ".dbf", ".prj", ".cpg")
 #: What a drawn area is: part of the verdict, or of a mask made by hand.
 MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}
 MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
@@ -246,6 +253,18 @@ class Quality(View):
             label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **small
         )
         self.marks = pmui.Select(label="Lasso and box draw", options=MARKS, value="area", width=190, **small)
+        self.files = pmui.FileInput(
+            label="Choose its file", multiple=True, accept=",".join((*RASTERS, *masks.VECTORS, *PARTS)), size="small"
+        )
+        self.classes = pmui.TextInput(label="Its classes", value=CLASSES, width=340, **small)
+        take = pmui.Button(
+            label="Import", on_click=lambda _: self._import(), size="small", variant="outlined", margin=(4, 6, 4, 0)
+        )
+        title = "<h2>Import a mask <small>GeoTIFF, GeoJSON, GeoPackage, or all files of a shapefile</small></h2>"
+        self.imports = pn.FlexBox(
+            html(title, styles=LINE), self.files, self.classes, take, align_items="center", css_classes=["last"],
+            styles=LINE,
+        )  # fmt: skip
         buttons = [
             pmui.Button(
                 label=f"{theme.VERDICTS[verdict][0]} · {key}",
@@ -279,6 +298,7 @@ class Quality(View):
             pn.FlexBox(self.comment, self.marks, self.action, align_items="center", styles=PART, css_classes=["late"]),
             self.reasons,
             self.viewer,
+            self.imports,
             self._said,
             self._agreement,
             sizing_mode="stretch_width",
@@ -371,9 +391,31 @@ class Quality(View):
         except (MuscateError, ValueError) as fault:
             self._note(f"Not kept: {fault}")
             return
-        counts = ", ".join(f"{theme.number(n)} {kind}" for kind, n in kept.pixels.items() if n)
-        self._note(f"Kept as the reference mask of {kept.image}: {counts} pixels of {reference.RESOLUTION} m.")
+        self._note(_kept(kept))
         self._set_areas([area for area in self._drawn if area.kind == "area"])
+
+    def _import(self) -> None:
+        """Keep a mask from a file of the reader's as the reference of this image."""
+        names: Any = self.files.filename or []
+        contents: Any = self.files.value or []
+        files = dict(zip(names, contents, strict=True)) if isinstance(names, list) else {names: contents}
+        with TemporaryDirectory(prefix="muscate-mask-") as folder:
+            paths = []
+            for name, content in files.items():
+                paths.append(Path(folder, Path(name).name))
+                paths[-1].write_bytes(content)
+            whole = [path for path in paths if path.suffix.lower() in (*RASTERS, *masks.VECTORS)]
+            try:
+                if len(whole) != 1:
+                    raise ValueError("choose one GeoTIFF, GeoJSON or GeoPackage, or all files of one shapefile")
+                if self.classes.value.strip().endswith(".toml"):
+                    raise ValueError("a TOML file of classes is for the command `muscate mask import`")
+                meaning = masks.classes(self.classes.value.strip())
+                kept = reference.import_file(self._store, self.settings, self.product, whole[0], meaning, self.reader)
+            except (MuscateError, ValueError) as fault:
+                self._note(f"Not kept: {str(fault).replace(folder, '').lstrip('/')}")
+                return
+        self._note(_kept(kept))
 
     def _undo(self) -> None:
         if not self._done:
@@ -460,6 +502,7 @@ class Quality(View):
                 self._detail = queries.detail(session, self.product)
         detail = self._detail
         self.viewer.__panel__().visible = False
+        self.imports.visible = detail is not None
         self._said.object = ""
         if detail is None:
             self._head.object = (
@@ -507,6 +550,13 @@ class Quality(View):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
+
+
+def _kept(mask: ReferenceMask) -> str:
+    """That a mask was kept, and what has to be known of it."""
+    counts = ", ".join(f"{theme.number(n)} {kind}" for kind, n in mask.pixels.items() if n)
+    kept = f"Kept as the reference mask of {mask.image}: {counts} pixels of {reference.RESOLUTION} m."
+    return " ".join([kept, *(f"{remark[0].upper()}{remark[1:]}." for remark in reference.remarks(mask))])
 
 
 def _earlier(detail: queries.Detail) -> str:

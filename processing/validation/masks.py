@@ -18,7 +18,7 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject, transform_geom
-from shapely import make_valid
+from shapely import from_wkb, make_valid
 from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon, box, mapping, shape
 
@@ -354,11 +354,8 @@ def _geojson(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], s
 
 
 def _vector(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], str]:
-    try:
-        import pyogrio
-        from shapely import from_wkb
-    except ImportError:
-        raise InputError(path, "needs the package pyogrio (muscate[comparators]); GeoJSON needs nothing") from None
+    import pyogrio  # it takes a while, and GeoJSON needs it not
+
     try:
         meta, _, geometries, fields = pyogrio.raw.read(path)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
