@@ -105,6 +105,7 @@ QUERYABLES: dict[str, dict[str, Any]] = {
     "muscate:simulated": {"type": "boolean"},
     "datetime": {"type": "string", "format": "date-time"},
     "published": {"type": "string", "format": "date-time"},
+    "updated": {"type": "string", "format": "date-time", "title": "Published, withdrawn or reinstated since (>=, >)"},
 }
 
 
@@ -168,7 +169,11 @@ _SETS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "id": ("identifiers", str),
 }
 _RANGES = {"eo:cloud_cover": "cloud", "muscate:aot_mean": "aot"}
-_TIMES = {"datetime": ("first", "last"), "published": ("changed_since", "published_before")}
+_TIMES = {
+    "datetime": ("first", "last"),
+    "published": ("published_since", "published_before"),
+    "updated": ("changed_since", ""),
+}
 _OPERATORS = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "in": "in"}
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -191,7 +196,7 @@ def _compared(search: Search, operator: str, name: str, value: Any) -> Search:
             most = highest if most is None else min(most, highest)
         changed: dict[str, Any] = {_RANGES[name]: (least, most)}
         return replace(search, **changed)
-    if name in _TIMES and operator in ("<", "<=", ">", ">="):
+    if name in _TIMES and operator in ("<", "<=", ">", ">=") and (_TIMES[name][1] or operator.startswith(">")):
         time = moment(value.get("timestamp", value.get("date")) if isinstance(value, dict) else value)
         first, last = _TIMES[name]
         if operator.startswith(">"):
@@ -397,7 +402,9 @@ def address(search: Search) -> str:
         if most is not None:
             test("<=", name, most)
     if search.changed_since:
-        test(">=", "published", {"timestamp": _time(search.changed_since)})
+        test(">=", "updated", {"timestamp": _time(search.changed_since)})
+    if search.published_since:
+        test(">=", "published", {"timestamp": _time(search.published_since)})
     if search.published_before:
         test("<", "published", {"timestamp": _time(search.published_before)})
     for flag in search.flags:
@@ -502,7 +509,9 @@ def _asset(base: str, product: str, name: str, size: int, checksum: str | None) 
     return key, asset
 
 
-def item(base: str, root: Path, found: Found, collection: str | None, verdict: str = "") -> dict[str, Any]:
+def item(
+    base: str, root: Path, found: Found, collection: str | None, verdict: str = "", changed: datetime | None = None
+) -> dict[str, Any]:
     """A product as a STAC item.
 
     Parameters
@@ -515,6 +524,8 @@ def item(base: str, root: Path, found: Found, collection: str | None, verdict: s
         The one that was asked for.
     verdict : str
         The worst of its readers' that hold.
+    changed : datetime, optional
+        When it was withdrawn or reinstated.
     """
     product, quality = found.product, found.quality
     geometry, bounds = footprint(product.tile)
@@ -527,7 +538,7 @@ def item(base: str, root: Path, found: Found, collection: str | None, verdict: s
         + (", simulated" if product.simulated else ""),
         "datetime": _time(product.sensing),
         "created": _time(product.published),
-        "updated": _time(product.published),
+        "updated": _time(changed or product.published),
         "published": _time(product.published),
         "platform": f"sentinel-{product.platform[1:].lower()}",
         "constellation": "sentinel-2",
@@ -683,12 +694,15 @@ def router(settings: Settings, store: Store) -> APIRouter:
             page = catalogue.find(session, wanted.search, wanted.limit, wanted.after)
             judged = verdicts.verdicts_of(session, [f.product.identifier for f in page.found])
             verdict = {name: verdicts.worst(given) for name, given in judged.items()}
+            changed = catalogue.changes(session, [f.product for f in page.found])
         make = partial(item, base(request))
         features = []
         for found in page.found:
             name = found.product.identifier
             own = wanted.collection if wanted.collection != CURRENT or found.shown_by_default else ALL
-            whole = make(settings.archive / found.product.path, found, own, verdict.get(name, ""))
+            whole = make(
+                settings.archive / found.product.path, found, own, verdict.get(name, ""), changed.get(found.product.id)
+            )
             features.append(_only(whole, wanted.fields))
         more: list[dict[str, Any]] = []
         if of:
@@ -804,11 +818,14 @@ def router(settings: Settings, store: Store) -> APIRouter:
         wanted = Search(identifiers=(product,), versions=("all",), withdrawn=True)
         with store.read() as session:
             found = catalogue.find(session, wanted, 1).found
+            changed = catalogue.changes(session, [f.product for f in found])
             verdict = verdicts.worst(verdicts.verdicts_of(session, [product]).get(product, []))
         if not found or (name == CURRENT and not found[0].shown_by_default):
             return missing(f"product {product} in {name}")
         root = settings.archive / found[0].product.path
-        return _Json(item(base(request), root, found[0], name, verdict), media_type=GEOJSON)
+        return _Json(
+            item(base(request), root, found[0], name, verdict, changed.get(found[0].product.id)), media_type=GEOJSON
+        )
 
     @routes.get("/search")
     def get_search(request: Request) -> Response:

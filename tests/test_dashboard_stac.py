@@ -288,6 +288,7 @@ _searches = st.builds(
     first=st.none() | _moments,
     last=st.none() | _moments,
     changed_since=st.none() | _moments,
+    published_since=st.none() | _moments,
     published_before=st.none() | _moments,
     versions=st.sampled_from([(), ("all",), ("V1_3",), ("V1_3", "V1_4")]),
     platforms=st.sampled_from([(), ("S2A",), ("S2A", "S2C")]),
@@ -324,4 +325,4 @@ def test_strict_comparisons_leave_the_value_itself_out() -> None:
         found = stac.filtered(Search(), {"op": operator, "args": [{"property": "eo:cloud_cover"}, 10]})
         assert 10 not in getattr(found, field)
     after = stac.filtered(Search(), {"op": ">", "args": [{"property": "published"}, {"timestamp": at.isoformat()}]})
-    assert after.changed_since == at + timedelta(microseconds=1)
+    assert after.published_since == at + timedelta(microseconds=1)

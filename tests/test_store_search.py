@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from processing.errors import SearchError
 from processing.settings import Settings
-from processing.store import Store, search
+from processing.store import Store, orders, search
 from processing.store.models import Product, Quality, Tile
 from processing.store.search import Search
 from tests.dashboard_archive import fill
@@ -75,6 +75,7 @@ def test_each_condition_finds_what_it_says(session: Session) -> None:
         Search(identifiers=tuple(some)): (Product.identifier.in_(some),),
         Search(simulated=False): (sa.false(),),
         Search(changed_since=NOW - timedelta(days=3)): (new, Product.published >= NOW - timedelta(days=3)),
+        Search(published_since=NOW - timedelta(days=3)): (new, Product.published >= NOW - timedelta(days=3)),
         Search(area=search.rectangle(55, -22, 56, -20)): (new, Product.tile == "40KCB"),
         Search(area=search.rectangle(-150, 0, -140, 10)): (sa.false(),),
     }
@@ -83,6 +84,25 @@ def test_each_condition_finds_what_it_says(session: Session) -> None:
         assert set(found) == rows(session, *where), one
         assert len(found) == len(set(found)) == search.count(session, one)
     assert len(names(session, Search())) > 20
+
+
+def test_what_was_withdrawn_since_has_changed(session: Session) -> None:
+    """A product that was published long ago has changed on the day it was taken back from its users, or given back."""
+    product = session.scalars(sa.select(Product).where(Product.version == "V1_4").limit(1)).one()
+    product.published = datetime(2020, 1, 1, tzinfo=UTC)
+    since = replace(EVERYTHING, changed_since=datetime.now(UTC) - timedelta(minutes=1))
+    session.flush()
+    assert product.identifier not in names(session, since)
+    orders.withdraw(session, session.get_one(Product, product.id), "anna")
+    session.flush()
+    assert product.identifier in names(session, since)
+    assert search.count(session, since) == len(names(session, since))
+    assert product.identifier not in names(session, replace(since, withdrawn=False))
+    published = replace(EVERYTHING, published_since=since.changed_since)
+    assert product.identifier not in names(session, published)
+    assert list(search.changes(session, [product])) == [product.id]
+    later = replace(EVERYTHING, changed_since=search.changes(session, [product])[product.id] + timedelta(seconds=1))
+    assert product.identifier not in names(session, later)
 
 
 def test_tile_gives_the_version_that_its_users_get(session: Session) -> None:

@@ -77,7 +77,7 @@ class Browse(View):
     cloud = param.Integer(default=100, bounds=(0, 100), doc="Most cloud. [%]")
     aot = param.Number(default=1.0, bounds=(0, 1), doc="Highest mean AOT; 1: any. [-]")
     flag: Any = param.Selector(default=ANY, objects=[ANY, *dict.fromkeys(FLAGS.values())])
-    since = param.String(doc="What was published, replaced or withdrawn since, 2026-11-20 or 2026-11-20T12:00.")
+    since = param.String(doc="What was published, withdrawn or reinstated since, 2026-11-20 or 2026-11-20T12:00.")
     bbox = param.String(doc="West, south, east, north. [deg]")
     order: Any = param.Selector(default="-sensing", objects=list(ORDERS.values()))
 

@@ -313,7 +313,12 @@ function furniture() {
 const called = (view) => {
   const { day, version } = products.get(view.product)
   const image = { none: "", difference: "difference", "difference-ndvi": "difference of NDVI", "toa-rgb": "TOA", "toa-band": "TOA" }
-  const parts = [`${day} ${version}`, image[view.layer] ?? D.layers[view.layer], masked && view.mask ? kindOf(view.mask) : ""]
+  const bands = { rgb: state.bands, band: state.band, "toa-rgb": state.bands, "toa-band": state.band, difference: state.band }[view.layer]
+  const said = bands?.replaceAll("_", " ").replaceAll(",", ", ").replace(/[SF]RE /g, (kind) => view.layer.startsWith("toa") ? "" : kind)
+  const own = ["rgb", "band"].includes(view.layer) ? said : [image[view.layer] ?? D.layers[view.layer], said].filter(Boolean).join(" ")
+  const kept = offered.get(view.product)?.kept.find(({ id }) => view.mask === `reference-${id}`)
+  const mask = kept ? `kept mask: ${kept.title}` : view.mask.startsWith("agreement") ? `${kindOf(view.mask)} agreed or not` : view.mask
+  const parts = [`${day} ${version}`, own, masked ? mask : ""]
   return parts.filter(Boolean).join(" · ")
 }
 const faulty = (view) => offered.get(view.product)?.faults || []

@@ -22,10 +22,12 @@ from sqlalchemy.orm import Session
 from .. import tiling
 from ..bands import PLATFORMS
 from ..errors import SearchError
-from .models import Product, Quality, Site, SiteTile, Tile
+from .models import Event, Product, Quality, Site, SiteTile, Tile
 
 #: What answers can be ordered by; a minus: last first.
 ORDERS = ("-sensing", "sensing", "-published", "published")
+#: Events that change what users get of a product after its publication.
+CHANGES = ("withdrawn", "reinstated")
 #: More tiles than these are not looked up one by one.
 MANY = 40
 #: Flags of a date's quality, and the words that a reader may use for them.
@@ -51,8 +53,9 @@ class Search:
     first, last : datetime, optional
         Sensing time, both included.
     changed_since : datetime, optional
-        Published at this time or later.
-    published_before : datetime, optional
+        Published, withdrawn or reinstated at this time or later.
+    published_since, published_before : datetime, optional
+        The first is included.
     versions : tuple of str
         Empty: of each tile the version that its users get by default; ``("all",)``: all.
     orbits : tuple of int
@@ -77,6 +80,7 @@ class Search:
     first: datetime | None = None
     last: datetime | None = None
     changed_since: datetime | None = None
+    published_since: datetime | None = None
     published_before: datetime | None = None
     versions: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
@@ -222,6 +226,16 @@ def period(text: str, year: int, month: int | None = None, day: int | None = Non
     return first, following - timedelta(microseconds=1)
 
 
+def changes(session: Session, products: Iterable[Product]) -> dict[int, datetime]:
+    """When products were last withdrawn or reinstated, by id; the others have no key."""
+    query = (
+        sa.select(Event.product_id, sa.func.max(Event.time))
+        .where(Event.kind.in_(CHANGES), Event.product_id.in_([product.id for product in products]))
+        .group_by(Event.product_id)
+    )
+    return {number: time for number, time in session.execute(query) if number is not None}
+
+
 def _folded(text: str) -> str:
     """Without accents and capitals."""
     return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
@@ -264,7 +278,13 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
     if search.last is not None:
         conditions.append(Product.sensing <= search.last)
     if search.changed_since is not None:
-        conditions.append(Product.published >= search.changed_since)
+        published = Product.published >= search.changed_since
+        later = session.scalars(
+            sa.select(Event.product_id).where(Event.kind.in_(CHANGES), Event.time >= search.changed_since).distinct()
+        ).all()
+        conditions.append(sa.or_(published, Product.id.in_(later)) if later else published)  # the plain one is faster
+    if search.published_since is not None:
+        conditions.append(Product.published >= search.published_since)
     if search.published_before is not None:
         conditions.append(Product.published < search.published_before)
     if not search.versions:
