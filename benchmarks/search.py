@@ -22,12 +22,14 @@ import sqlalchemy as sa
 
 from processing import tiling
 from processing.store import Store, search
-from processing.store.models import Product, Quality, Site, SiteTile, Tile
+from processing.store.models import Event, Product, Quality, Site, SiteTile, Tile
 from processing.store.search import Search
 
 FIRST = datetime(2016, 1, 1, 10, 30, tzinfo=UTC)
 VERSIONS = ("V1_3", "V1_4")
 REPEATS = 20
+#: Products that were withdrawn after their publication.
+WITHDRAWN = 500
 
 
 def tiles(count: int) -> list[str]:
@@ -88,6 +90,9 @@ def fill(store: Store, products: int) -> list[str]:
         while chunk := list(islice(source, 20_000)):
             connection.execute(sa.insert(Product), [product for product, _ in chunk])
             connection.execute(sa.insert(Quality), [quality for _, quality in chunk])
+        withdrawn = {"kind": "withdrawn", "severity": "warning", "data": {}}
+        days = [(number, FIRST + timedelta(days=number / 100)) for number in range(1, products, products // WITHDRAWN)]
+        connection.execute(sa.insert(Event), [{**withdrawn, "product_id": n, "time": time} for n, time in days])
     if not store.is_sqlite:
         with store.engine.begin() as connection:
             connection.exec_driver_sql("ANALYZE")
