@@ -386,6 +386,7 @@ def test_calendar_has_each_day_once() -> None:
         [
             (datetime(2024, 2, 29, 10, tzinfo=UTC), "S2A", "published", 12.0, "A"),
             (datetime(2024, 3, 5, 10, tzinfo=UTC), "S2B", "not_valid", 97.0, None),
+            (datetime(2024, 3, 10, 10, tzinfo=UTC), "S2B", "published", 5.0, None),
         ],
         columns=["sensing", "platform", "state", "cloud_percent", "identifier"],
     )
@@ -394,7 +395,9 @@ def test_calendar_has_each_day_once() -> None:
     assert drawn.count("<a ") == 1
     assert "2024-02-29, S2A: Published, cloud 12 %" in drawn
     assert "2024-03-05, S2B: Not valid (too cloudy), cloud 97 %" in drawn
+    assert "2024-03-10, S2B: Withdrawn, cloud 5 %" in drawn
     said = browse.calendar_legend(rows)
+    assert "Withdrawn" in said
     assert "Cloud, from none to all" in said
     assert "Not valid (too cloudy)" in said
     assert "Published" not in said  # its colour is that of the clouds

@@ -54,7 +54,7 @@ CARDS_CSS = """
 .card > div { padding: 6px 9px 8px; font-size: 12.5px; }
 .card b { font-size: 13.5px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .card .links { display: flex; flex-wrap: wrap; gap: 2px 10px; margin-top: 3px; }
-.year { display: block; width: 100%; height: auto; min-width: 600px; max-width: 760px; }
+.year { display: block; width: 100%; height: auto; min-width: 540px; max-width: 760px; }
 .year text { font-size: 9px; fill: currentColor; opacity: .65; }
 .year rect { stroke: color-mix(in srgb, currentColor 22%, transparent); stroke-width: .6; fill: transparent; }
 .year a rect { stroke-width: 1; cursor: pointer; } .year a:hover rect { stroke: currentColor; stroke-width: 1.6; }
@@ -355,11 +355,17 @@ def card(found: Found, verdict: str) -> str:
     )
 
 
+def _without(row: Any) -> tuple[str, str]:
+    """What became of a date of which there is no product, and its colour: what was published is withdrawn now."""
+    state = theme.state(row.state)
+    return ("Withdrawn", theme.colour("failed")) if state == "published" else (theme.word(state), theme.colour(state))
+
+
 def calendar_legend(dates: pd.DataFrame) -> str:
     """What the colours of the days of `year_svg` say, as HTML."""
     ramp = f"linear-gradient(90deg, {', '.join(CLOUD_RAMP)})"
-    absent = dict.fromkeys(theme.state(row.state) for row in dates.itertuples() if not isinstance(row.identifier, str))
-    others = [(theme.word(state), f"color-mix(in srgb, {theme.colour(state)} 45%, transparent)") for state in absent]
+    absent = dict.fromkeys(_without(row) for row in dates.itertuples() if not isinstance(row.identifier, str))
+    others = [(words, f"color-mix(in srgb, {colour} 45%, transparent)") for words, colour in absent]
     return legend([("Cloud, from none to all", ramp), *others])
 
 
@@ -384,17 +390,16 @@ def year_svg(year: int, dates: pd.DataFrame) -> str:
             continue
         cloud = row.cloud_percent
         known = cloud is not None and cloud == cloud
-        said = f"{row.sensing:%Y-%m-%d}, {row.platform}: {theme.word(row.state)}"
+        there = isinstance(row.identifier, str)
+        words, colour = (theme.word(row.state), theme.ACCENT) if there else _without(row)
+        said = f"{row.sensing:%Y-%m-%d}, {row.platform}: {words}"
         said += f", cloud {cloud:.0f} %" if known else ""
-        if isinstance(row.identifier, str):
-            colour = CLOUD_RAMP[min(int(cloud / 100 * len(CLOUD_RAMP)), len(CLOUD_RAMP) - 1)] if known else theme.ACCENT
+        if there:
+            colour = CLOUD_RAMP[min(int(cloud / 100 * len(CLOUD_RAMP)), len(CLOUD_RAMP) - 1)] if known else colour
             cell = f'<rect {place} style="fill:{colour}"><title>{escape(said)}</title></rect>'
             cells.append(f'<a href="/products?product={escape(row.identifier)}">{cell}</a>')
         else:
-            cells.append(
-                f'<rect {place} style="fill:{theme.colour(row.state)};fill-opacity:.45">'
-                f"<title>{escape(said)}</title></rect>"
-            )
+            cells.append(f'<rect {place} style="fill:{colour};fill-opacity:.45"><title>{escape(said)}</title></rect>')
     for month in range(1, 13):
         week = ((datetime(year, month, 1, tzinfo=UTC) - first).days + shift) // 7
         cells.append(f'<text x="{left + size * week}" y="9">{days.month_abbr[month]}</text>')
