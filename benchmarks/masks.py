@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import rasterio
 
-from processing.chain.dilation import dilate
+from processing.chain.dilation import dilate, finer
 from processing.cli import app
 from processing.simulation import SERIES, simulate
 from processing.versions import Parameters, parameters
@@ -51,7 +51,9 @@ def ceiling(folder: Path, numbers: Parameters, share: float) -> float:
         padded = np.zeros((cells * step, cells * step), np.float32)
         padded[: len(cloud), : len(cloud)] = cloud
         found = padded.reshape(cells, step, cells, step).mean((1, 3)) >= share
-        grown = dilate(found, numbers.cloud_dilation, numbers.coarse_resolution).astype(np.float32)
+        side = numbers.mask_resolution if numbers.mask_buffers else numbers.coarse_resolution
+        found = finer(found, numbers.coarse_resolution // side)
+        grown = dilate(found, numbers.buffers[0], side).astype(np.float32)
         fine = cv2.resize(grown, padded.shape, interpolation=cv2.INTER_LINEAR) >= numbers.mask_resampling_threshold
         cloud, fine = (mask[: len(cloud) : 2, : len(cloud) : 2] for mask in (cloud, fine))
         among = cloud | ~dilate(cloud, RING, 20)

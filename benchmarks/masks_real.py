@@ -33,13 +33,13 @@ RESOLUTION = 20
 SHOWN = ("overall_accuracy", "omission", "commission", "f1", "false_alarm_rate")
 
 
-def of_result(method: str, l2a: L2A, buffer: float) -> Mask:
+def of_result(method: str, l2a: L2A, buffers: tuple[float, float]) -> Mask:
     """The mask of a date as its product would hold it, at 20 m."""
     bits, edge = l2a.cloud["R2"], l2a.edge["R2"]
     cloud = bits & (Cloud.CLOUD | Cloud.THINNEST | Cloud.HIGH) != 0
     sought = "CLM.SHADOW" not in l2a.absent
     shadow = (bits & (Cloud.SHADOW | Cloud.SHADOW_OUTSIDE) != 0) & ~cloud if sought else None
-    return Mask(method, cloud, shadow, edge == 0, buffer)
+    return Mask(method, cloud, shadow, edge == 0, buffers[0], shadow_buffer=buffers[1])
 
 
 def ours(series: list[Granule], version: str, dem: Path | None) -> tuple[dict[str, Mask], dict[str, Mask]]:
@@ -57,10 +57,11 @@ def ours(series: list[Granule], version: str, dem: Path | None) -> tuple[dict[st
             scene = replace(scene, counts=counts, detectors=detectors, defective=defective)
         l2a, after = chain.correct(scene, state, numbers)
         if l2a.status == "valid":
-            grown[granule.identifier] = of_result(version, l2a, numbers.cloud_dilation)
-            without, _ = chain.correct(scene, state, replace(numbers, cloud_dilation=0.0))
+            grown[granule.identifier] = of_result(version, l2a, numbers.buffers)
+            bared = {"mask_buffers": (0.0, 0.0)} if numbers.mask_buffers else {"cloud_dilation": 0.0}
+            without, _ = chain.correct(scene, state, replace(numbers, **bared))
             if without.status == "valid":
-                bare[granule.identifier] = of_result(version, without, 0.0)
+                bare[granule.identifier] = of_result(version, without, (0.0, 0.0))
         state = after or state
     return grown, bare
 

@@ -348,7 +348,8 @@ def _why(
     again = {}
     shape = what.grid.shape(size)
     for name, code in (("CLM", known.cloud), ("MG2", known.geophysical), ("IAB", known.interpolated)):
-        line = resampling.expand_bits(code, (1, shape[1]), factor, numbers.mask_resampling_threshold, row)
+        times = len(code) // len(known.interpolated)
+        line = resampling.expand_bits(code, (1, shape[1]), factor // times, numbers.mask_resampling_threshold, row)
         again[name] = 0 if edge else int(line[0, col])
     slopes = int(_OF_SLOPES)
     again["MG2"] |= geophysical & slopes
@@ -357,7 +358,10 @@ def _why(
         names = " and ".join(_names(Geophysical, geophysical & slopes))
         missing.append(f"{names}: made at full resolution from the terrain model, read from the product")
     if not edge:
-        tests += _shares(known, row, col, factor, shape, numbers)
+        times = len(known.cloud) // len(known.interpolated)
+        if numbers.mask_buffers:
+            tests += _drawn(known, row * times // factor, col * times // factor, numbers)
+        tests += _shares(known, row, col, factor // times, shape, numbers)
     kinds = (("CLM", Cloud, cloud), ("MG2", Geophysical, geophysical), ("IAB", Interpolated, interpolated))
     differences = []
     if what.parameters != numbers.digest:
@@ -413,6 +417,18 @@ def _names(kind: type[Cloud] | type[Geophysical] | type[Interpolated], value: in
     return [str(bit.name) for bit in kind if bit & value]
 
 
+def _drawn(known: Explanation, row: int, col: int, numbers: Parameters) -> list[Answer]:
+    """How far a cell of the masks' own grid is from the cells in which each kind was found, and what is near enough."""
+    clouds, shadows = numbers.buffers
+    answers = []
+    for name, away in known.clouds.away(row, col, numbers).items():
+        limit = shadows if Cloud[name.upper()] in _SHADOW_OF else clouds
+        held = away is not None and away <= limit * (1 + 1e-6)
+        note = "none in the image" if away is None else ""
+        answers.append(Answer("mask", name, away, "<=", limit, held, unit="m", note=note))
+    return answers
+
+
 def _shares(
     known: Explanation, row: int, col: int, factor: int, shape: tuple[int, int], numbers: Parameters
 ) -> list[Answer]:
@@ -439,7 +455,8 @@ def _summary(cloud: Cloud, geophysical: Geophysical, edge: bool, tests: Sequence
     """The product's masks at a pixel in words: ``cloud, found by the multi-temporal test, dilated``."""
     if edge:
         return "no data"
-    away = {Cloud[a.test.upper()]: a.value for a in tests if a.step == "buffer"}
+    grown = "mask" if any(a.step == "mask" for a in tests) else "buffer"
+    away = {Cloud[a.test.upper()]: a.value for a in tests if a.step == grown}
     phrases = []
     for noun, ways in (("cloud, found ", _FOUND_BY), ("shadow ", _SHADOW_OF)):
         held = [bit for bit in ways if bit & cloud]

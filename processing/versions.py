@@ -36,6 +36,12 @@ class Parameters:
     coarse_fraction: float = 0.9
     #: Coarse masks become full-resolution masks from this interpolated value. [-] (MAJA 4 code)
     mask_resampling_threshold: float = 0.25
+    #: How far a product's cloud masks, and its shadow masks, reach beyond the cells in which they were found, drawn in
+    #: cells of `mask_resolution`: narrower than `cloud_dilation`, which still keeps the surroundings of clouds out of
+    #: aerosol, water and composite. None: they reach as far. [m]
+    mask_buffers: tuple[float, float] | None = None
+    #: Divides the coarse grid's. [m]
+    mask_resolution: int = 60
 
     # Limits of a valid product
     #: More cloud than this: the product is not valid. [%]
@@ -104,6 +110,8 @@ class Parameters:
     #: brighter than `cloud_faint` in the blue and red. Empty: not looked at. [-]
     cloud_vapour: tuple[float, ...] = ()
     cloud_faint: tuple[float, float] = (0.12, 0.08)
+    #: Over ground that the composite knows, a faint cloud has raised the blue by this. None: not looked at. [-]
+    cloud_faint_rise: float | None = None
     #: Share of cells that must be clear to know the vapour above the ground. [-]
     vapour_min_clear: float = 0.02
     cloud_nir_red_ratio: tuple[float, float] = (0.8, 2.0)
@@ -130,6 +138,8 @@ class Parameters:
     cloud_nir_fall: float = 0.0
     #: So close to snow, what brightened is a cloud only if B11 did too: fresh snow in a part of a cell darkens it. [m]
     cloud_snow_distance: float = 0.0
+    #: A cell without a neighbour that rose too is cloud from so many times the limit. [-]
+    cloud_lone_rise: float = 1.0
     #: The thinnest clouds need so much less. [-]
     cloud_extension_delta: float = 0.005
     #: Extension components are dropped from this share of correlated pixels. [-]
@@ -267,6 +277,11 @@ class Parameters:
         return (sensing - before).total_seconds() >= gap * 86400
 
     @property
+    def buffers(self) -> tuple[float, float]:
+        """How far a product's cloud masks, and its shadow masks, reach beyond what was found. [m]"""
+        return self.mask_buffers or (self.cloud_dilation, self.cloud_dilation)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all the numbers: products with the same digest were made with the same parameters."""
         return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
@@ -338,12 +353,19 @@ _V2_0 = replace(
     aot_dilation=2,
     adjacency_radius=20,
     cloud_dilation=180.0,
+    # Drawn as wide as they say: half a cell around clouds, a little more than one around shadows
+    mask_buffers=(60.0, 135.0),
+    mask_resampling_threshold=0.5,
+    # Roofs and fields in single cells, and below the edges of clouds
+    cloud_faint_rise=0.01,
+    cloud_lone_rise=2.0,
     cirrus_ground=0.9,
     shadow_heights=(0.0, 12000.0, 250.0),
     shadow_tops=(1500.0, 3.0),
-    shadow_min_cells=2,
-    shadow_ratio=(1.5, 1.0),
-    shadow_small_cloud=40,
+    shadow_min_cells=3,
+    # A large cloud hides most of its shadow: what is small may throw one of its size, a deck half of that
+    shadow_ratio=(1.0, 0.5),
+    shadow_small_cloud=400,
     adjacency_weights="6S",
     # Residuals in units of their own error: the colours' over the spread of blue to red ratios, the past's over 0.02
     aot_surroundings=True,

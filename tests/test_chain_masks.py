@@ -292,6 +292,39 @@ def test_each_cloud_bit_is_dilated_on_its_own() -> None:
     assert not clouds.absent() & {"CLM.MONO_TEMPORAL", "CLM.HIGH"}
 
 
+def test_masks_of_v2_0_are_drawn_narrower_than_what_the_chain_leaves_out() -> None:
+    """Half a cell of 120 m around clouds, 135 m around shadows, in cells of 60 m; 180 m in the chain."""
+    one, other = scenes.blot((15, 15), 4, 4, 1) > 0, scenes.blot((15, 15), 10, 10, 0) > 0
+    found = Clouds(one, np.zeros_like(one), shadow=other)
+    drawn = found.drawn(V2_0)
+    for mask, here, width in ((drawn.mono_temporal, one, 60), (drawn.shadow, other, 135)):
+        assert mask is not None
+        distance = ndimage.distance_transform_edt(~dilation.finer(here, 2)) * 60
+        assert_array_equal(mask, distance <= width)
+    for row, col in ((9, 3), (2, 20), (19, 19)):
+        away = found.away(row, col, V2_0)
+        assert away["high"] is None
+        for name, here in (("mono_temporal", one), ("shadow", other)):
+            expected = ndimage.distance_transform_edt(~dilation.finer(here, 2))[row, col] * 60
+            assert away[name] == pytest.approx(expected)
+    wide = found.dilated(V2_0)
+    assert (dilation.finer(wide.all(), 2) & ~drawn.all()).any()
+    assert not (drawn.all() & ~dilation.finer(wide.all(), 2)).any()
+    for numbers in (V1_3, V1_4):
+        assert_array_equal(found.drawn(numbers).bits(), found.dilated(numbers).bits())
+
+
+def test_the_masks_of_v2_0_reach_in_the_raster_as_far_as_they_say() -> None:
+    cells = (12, 12)
+    scene = scenes.scene(scenes.mix(scenes.ground(cells), scenes.CLOUD, scenes.blot(cells, 6, 6, 1)), cells)
+    l2a, _ = correct(scenes.onto(scene, V2_0), None, V2_0)
+    row = (l2a.cloud["R1"][6 * 24 + 12] & Cloud.CLOUD) > 0
+    found = np.flatnonzero(row)
+    assert found.min() == 5 * 24 - 6  # six pixels of 10 m
+    assert found.max() == 8 * 24 + 6 - 1
+    assert l2a.cloud_percent == pytest.approx(100 * ((l2a.cloud["R1"] & Cloud.CLOUD) > 0).mean(), abs=0.1)
+
+
 def test_water_is_what_looked_like_water_on_most_dates() -> None:
     dark = cells(B2=[0.02] * 4, B4=[0.02, 0.02, 0.02, 0.06], B8A=[0.01, 0.01, 0.3, 0.05])
     clear = np.array([[True, False, True, True]])
@@ -362,6 +395,31 @@ def test_no_cloud_has_all_the_water_vapour_above_it() -> None:
     vapour = np.array([[0.5, 1.0, np.nan, 0.6]], np.float32)  # cloud, roof, not known, thin cloud
     assert_array_equal(cloud_mask.lifted(bright, faint, vapour, V2_0), [[True, False, True, True]])
     assert not cloud_mask.lifted(bright, faint, np.full(ROW, 0.8, np.float32), V2_0)[0, 3]
+
+
+@pytest.mark.parametrize(("numbers", "steady"), [(V1_4, True), (V2_0, False)], ids=["V1_4", "V2_0"])
+def test_a_faint_cloud_over_known_ground_brightened_it(numbers: Parameters, steady: bool) -> None:
+    none, faint = np.zeros(ROW, bool), np.ones(ROW, bool)
+    vapour, rise = np.full(ROW, 0.6, np.float32), np.array([[0.0, 0.03, np.nan, -0.02]], np.float32)
+    found = cloud_mask.lifted(none, faint, vapour, numbers, rise=rise)
+    assert_array_equal(found, [[steady, True, True, steady]])
+    assert cloud_mask.lifted(none, faint, vapour, numbers).all()
+
+
+def test_a_lone_cell_rose_by_twice_the_limit() -> None:
+    shape = (9, 9)
+    clouds, others = np.zeros(shape, bool), np.zeros(shape, bool)
+    clouds[1, 1] = clouds[1, 7] = clouds[5, 2] = clouds[5, 3] = clouds[7, 7] = True
+    others[8, 8] = True
+    rise = np.where(clouds, np.float32(0.04), np.float32(0))
+    rise[1, 7] = 0.06
+    old = {band: np.full(shape, value, np.float32) for band, value in SOIL.items()}
+    found = multi_temporal.accompanied(clouds, others, rise, 1, past(old, 0), V2_0)
+    expected = clouds.copy()
+    expected[1, 1] = False  # alone, and 0.04 is less than twice the limit of a day
+    assert_array_equal(found, expected)
+    new = {band: value + (rise if band.startswith("B") else 0) for band, value in old.items()}
+    assert_allclose(multi_temporal.rise(new, past(old, 0), V2_0), rise, atol=1e-6)
 
 
 def test_water_vapour_is_compared_at_the_same_altitude() -> None:

@@ -29,7 +29,7 @@ from processing.settings import Settings
 from processing.simulation import simulate
 from processing.store import Store, lease
 from processing.store.models import Product
-from processing.versions import parameters
+from processing.versions import Parameters, parameters
 from tests import scenes
 from tests.test_cli import muscate
 
@@ -62,18 +62,22 @@ def of(tests: list[Answer], step: str, text: str) -> Answer:
 
 
 @pytest.mark.parametrize("nominal", [False, True])
-def test_the_tests_made_again_give_the_masks(before: Composite, nominal: bool) -> None:
-    scene, past = cloudy(5), before if nominal else None
-    l2a, _ = correct(scene, past, V1_4)
+@pytest.mark.parametrize("numbers", [V1_4, parameters("V2_0")], ids=["V1_4", "V2_0"])
+def test_the_tests_made_again_give_the_masks(numbers: Parameters, nominal: bool) -> None:
+    scene = scenes.onto(cloudy(5), numbers)
+    _, before = correct(scenes.onto(scenes.scene(scenes.ground(CELLS), CELLS), numbers), None, numbers)
+    past = before if nominal else None
+    l2a, _ = correct(scene, past, numbers)
     assert l2a.evidence is not None
-    again = explanation.explain(l2a.evidence, scene.day, past, V1_4)
+    again = explanation.explain(l2a.evidence, scene.day, past, numbers)
     for rasters, code in (
         (l2a.cloud, again.cloud),
         (l2a.geophysical, again.geophysical),
         (l2a.interpolated, again.interpolated),
     ):
         raster = rasters["R2"]
-        assert_array_equal(expand_bits(code, raster.shape, 12, V1_4.mask_resampling_threshold), raster)
+        factor = 12 * CELLS[0] // len(code)
+        assert_array_equal(expand_bits(code, raster.shape, factor, numbers.mask_resampling_threshold), raster)
     assert (again.cloud & Cloud.MONO_TEMPORAL).any()
     assert (again.cloud & Cloud.SHADOW).any() == nominal
 
@@ -180,6 +184,27 @@ def test_pixels_of_products_are_found_again(made: Path) -> None:
             modes.add(why.mode)
     assert modes == {"backward", "nominal"}
     assert {"cloud", "clear land"} <= summaries
+
+
+@pytest.mark.slow
+def test_pixels_of_v2_0_are_found_again_with_their_distances(made: Path, tmp_path: Path) -> None:
+    packages = sorted((made / "l1c").glob("*.SAFE"))
+    for result in series.process(packages, "V2_0", tmp_path / "out", state=tmp_path / "state"):
+        assert result["status"] == "valid", result
+    masked = 0
+    for folder in (tmp_path / "out").iterdir():
+        own, before = explain.states(folder, tmp_path / "state")
+        for lon, lat in places(folder, 60):
+            why = explain.explain(folder, lon, lat, state=own, previous_state=before)
+            assert not why.differences
+            assert not why.missing
+            near = [a for a in why.tests if a.step == "mask"]
+            assert {a.threshold for a in near} == {60.0, 135.0}
+            # a pixel of the cell of 60 m; at the rim of the mask it rounds the corners
+            if any(a.passed for a in near if a.test == "mono_temporal" and a.value == 0):
+                assert "CLOUD" in why.bits["CLM"]
+                masked += 1
+    assert masked
 
 
 @pytest.mark.slow

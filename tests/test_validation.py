@@ -139,6 +139,10 @@ def test_harmonising_undoes_the_difference_of_two_buffers() -> None:
     harmonised = [c for c in both if c.buffer == 240]
     assert harmonised
     assert all(c.confusion.overall_accuracy == 1 for c in harmonised)
+    # a buffer of its own for the shadows
+    apart = clouds.harmonise(replace(small, buffer=200.0, shadow_buffer=100.0), 240, 20)
+    assert_array_equal(apart.cloud, clouds.harmonise(small, 40, 20).cloud)
+    assert_array_equal(apart.shadow, clouds.harmonise(small, 140, 20).shadow)
     # a disc: twelve pixels to each side, corners cut
     assert grown.cloud[30 - 12, 31]
     assert not grown.cloud[30 - 13, 31]

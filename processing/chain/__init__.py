@@ -95,9 +95,10 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     column = run(water_vapour.above_ground, read, anywhere, reflectance, altitude, tested, parameters)
     high = run(cirrus.above_ground, image.toa["B10"], scene, angles, column, parameters)
     seen = reflectance, high, read, image.saturated, tested
-    clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, ground, parameters, run)
+    bare, clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, ground, parameters, run)
     cloudy, shadow = clouds.all(), clouds.shadows()
-    known = level2a.outcome(scene, mode, parameters, image, angles, tested, clouds, snow)
+    shown = run(bare.drawn, parameters) if parameters.mask_buffers else clouds
+    known = level2a.outcome(scene, mode, parameters, image, angles, tested, shown, snow)
     if known.cloud_percent > parameters.max_cloud_percent:
         return level2a.refused(known, f"{known.cloud_percent:.1f} % of cloud", run.seconds), None
 
@@ -143,7 +144,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     uniform = run(scattering.remove, image.toa, coefficients, DISTRIBUTED)
     around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters)
     lines = run(adjacency.correct, coefficients, around)
-    found = level2a.Found(tested, clouds, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
+    found = level2a.Found(tested, shown, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
     backward = composite if composite is not None and composite.backward else None
     return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, high, read, found, backward)), state

@@ -72,6 +72,7 @@ def lifted(
     vapour: NDArray[np.float32],
     parameters: Parameters,
     recorder: Recorder = SILENT,
+    rise: NDArray[np.float32] | None = None,
 ) -> NDArray[np.bool_]:
     """Clouds that stand high in the air: roofs and bright soils have all the water vapour above them.
 
@@ -81,11 +82,18 @@ def lifted(
         As of `detect`; what is faint is cloud where little vapour lies above it.
     vapour : (row, col) float32
         As of `water_vapour.relative`; where it is NaN the clouds stay as they are. [-]
+    rise : (row, col) float32, optional
+        Of the blue since the composite, NaN where it knows nothing: roofs and soils below the edge of a cloud, whose
+        light B9 sees too, did not brighten. [-]
     """
     least, most = parameters.cloud_vapour
     name, test = "mono_temporal", "water vapour above it, over that above clear ground"
     ground = recorder.test(name, f"{test}: no cloud", vapour, ">", most, clouds)
     above = recorder.test(name, f"{test}: faint cloud", vapour, "<", least, faint)
+    if rise is not None and parameters.cloud_faint_rise is not None:
+        text, limit = f"rise of {parameters.cloud_blue_band}: faint cloud", parameters.cloud_faint_rise
+        known = np.isfinite(rise)
+        above = above & (recorder.test(name, text, rise, ">", limit, faint & known) | ~known)
     found = (clouds & ~ground) | (faint & above)
     recorder.value(name, "cloud, also by its water vapour", found)
     return found

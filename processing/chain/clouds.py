@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import masks
-from processing.chain.dilation import dilate
+from processing.chain.dilation import dilate, finer
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.versions import Parameters
 
@@ -60,6 +60,34 @@ class Clouds:
 
         recorder.ask(at)
         return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
+
+    def drawn(self, parameters: Parameters) -> Clouds:
+        """Of clouds as found: the masks of a product, with its own buffers, in cells of the version's own size."""
+        if parameters.mask_buffers is None:
+            return self.dilated(parameters)
+        times = parameters.coarse_resolution // parameters.mask_resolution
+        width = dict.fromkeys(_SHADOWS, parameters.mask_buffers[1])
+        return Clouds(
+            **{
+                name: dilate(
+                    finer(mask, times), width.get(name, parameters.mask_buffers[0]), parameters.mask_resolution
+                )
+                for name, mask in self._found().items()
+            }
+        )
+
+    def away(self, row: int, col: int, parameters: Parameters) -> dict[str, float | None]:
+        """Of clouds as found: how far each of the masks is from a cell of the grid of `drawn`, None without any. [m]"""
+        times = parameters.coarse_resolution // parameters.mask_resolution
+
+        def nearest(mask: NDArray[np.bool_]) -> float | None:
+            first = np.argwhere(mask) * times
+            if not len(first):
+                return None
+            beyond = np.maximum(0, np.maximum(first - (row, col), (row, col) - (first + times - 1)))
+            return float(parameters.mask_resolution * np.hypot(*beyond.T).min())
+
+        return {name: nearest(mask) for name, mask in self._found().items()}
 
     def bits(self) -> NDArray[np.uint8]:
         """(row, col) uint8 with the bits of `masks.Cloud`.

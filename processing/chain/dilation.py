@@ -6,6 +6,8 @@ between B2 and B8A for high clouds): a mask reaches beyond what was detected.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -27,3 +29,8 @@ def dilate(mask: NDArray[np.bool_], radius: float, resolution: float = 1.0) -> N
     disc = np.hypot(*np.meshgrid(offsets, offsets)) * resolution <= radius * (1 + 1e-6)
     grown = cv2.dilate(np.ascontiguousarray(mask).view(np.uint8), disc.astype(np.uint8))
     return grown.view(np.bool_)
+
+
+def finer(mask: NDArray[Any], times: int) -> NDArray[Any]:
+    """A mask in cells of which `times` times `times` make one of its own."""
+    return mask if times == 1 else np.repeat(np.repeat(mask, times, axis=0), times, axis=1)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from processing import masks
 from processing.chain import composite as composites
 from processing.chain import directional, level2a, masking, terrain_shadow
+from processing.chain.clouds import Clouds
 from processing.chain.geometry import REFERENCE_BAND, Geometry, angular_distances
 from processing.chain.recorder import Recording
 from processing.scene import Composite, Evidence
@@ -25,11 +26,15 @@ class Explanation:
     Attributes
     ----------
     tests : Recording
+    clouds : Clouds
+        As found, without buffers.
     cloud, geophysical, interpolated : (row, col) uint8
-        Bits of CLM, MG2 and IAB, without those of MG2 that are made at full resolution.
+        Bits of CLM, MG2 and IAB, without those of MG2 that are made at full resolution; the first two maybe in cells
+        of a fraction of the coarse ones.
     """
 
     tests: Recording
+    clouds: Clouds
     cloud: NDArray[np.uint8]
     geophysical: NDArray[np.uint8]
     interpolated: NDArray[np.uint8]
@@ -73,7 +78,7 @@ def explain(evidence: Evidence, day: int, composite: Composite | None, parameter
     tests.value("reflectance", "altitude", evidence.altitude, "m")
     seen = evidence.reflectance, evidence.high, evidence.water_vapour_read, evidence.saturated, evidence.tested
     relief = terrain_shadow.detect(evidence.altitude, evidence.terrain, angles, parameters)
-    clouds, snow = masking.clouds(*seen, angles, evidence.altitude, relief, day, past, parameters, _call, tests)
+    found, clouds, snow = masking.clouds(*seen, angles, evidence.altitude, relief, day, past, parameters, _call, tests)
     if evidence.terrain:
         tests.test("terrain", "slope, for water", relief.slope, "<=", parameters.water_max_slope, unit="rad")
         tests.value("terrain", "cosine of the sun's angle to the slope of the cell", relief.cos_incidence)
@@ -87,10 +92,10 @@ def explain(evidence: Evidence, day: int, composite: Composite | None, parameter
     tests.value("aot", "read here against the past", evidence.aot_temporal)
     tests.value("aot", "AOT at 550 nm used", evidence.aot)
     tests.value("aot", "filled in from around", evidence.aot_filled)
-    cloud, geophysical = level2a.codes(clouds, snow, water.mask, relief, evidence.tested)
+    cloud, geophysical = level2a.codes(found.drawn(parameters), snow, water.mask, relief, evidence.tested)
     filled = np.where(evidence.water_vapour_filled, masks.Interpolated.WATER_VAPOUR, 0).astype(np.uint8)
     filled[evidence.aot_filled] |= np.uint8(masks.Interpolated.AOT)
-    return Explanation(tests, cloud, geophysical, filled)
+    return Explanation(tests, found, cloud, geophysical, filled)
 
 
 def _call(step: Callable[..., Any], *arguments: Any) -> Any:

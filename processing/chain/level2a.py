@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from processing.chain import adjacency, air, resampling, slope_correction
 from processing.chain.adjacency import Environment, Line
 from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.clouds import Clouds
+from processing.chain.dilation import finer
 from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND, Geometry, direction
 from processing.chain.subsampling import Image, factor_of
 from processing.chain.terrain_shadow import Relief
@@ -47,7 +49,7 @@ class Found:
     tested : (row, col) bool
         Observed cells inside the validity of the tables: those the masks speak of.
     clouds : Clouds
-        Dilated.
+        As the product shows them, maybe in cells of a fraction of the coarse ones.
     snow, water : (row, col) bool
     relief : Relief
     angles : Geometry
@@ -92,13 +94,17 @@ def outcome(
 ) -> L2A:
     """What can be said of a scene before it is corrected: not valid as yet, and without any raster.
 
+    `clouds` are those that the product shows.
+
     A percentage that was not found is NaN. A flag is raised when any tested cell has the property, ``cirrus`` from
     the version's share of high clouds.
     """
     unknown = float("nan")
     flags = {"sun_glint": bool((angles.sun_glint & tested).any()), "hot_spot": bool((angles.hot_spot & tested).any())}
+    among = tested
     if clouds:
-        flags["cirrus"] = percent(clouds.high, tested) >= parameters.cirrus_flag_percent
+        among = finer(tested, _times(clouds.high, tested))
+        flags["cirrus"] = percent(clouds.high, among) >= parameters.cirrus_flag_percent
     origin = dict(scene.ancillary.origin) | air.origin(scene, parameters)
     if scene.ancillary.terrain is None:
         origin["flat_reflectance"] = "absent: no terrain model"
@@ -121,7 +127,7 @@ def outcome(
         defective={},
         absent=frozenset(clouds.absent() if clouds else ())
         | (_OF_TERRAIN if scene.ancillary.terrain is None else set()),
-        cloud_percent=percent(clouds.all(), tested) if clouds else unknown,
+        cloud_percent=percent(clouds.all(), among) if clouds else unknown,
         snow_percent=unknown if snow is None else percent(snow, tested),
         water_percent=unknown,
         no_data_percent=percent(~tested, np.ones_like(tested)),
@@ -161,33 +167,42 @@ def _why_blind(scene: Scene, found: Found, blind: NDArray[np.bool_], parameters:
     return "; ".join(faults) or "no altitude"
 
 
+def _times(fine: NDArray[Any], coarse: NDArray[Any]) -> int:
+    """How many cells of a grid lie along the side of one of the coarse grid."""
+    return len(fine) // len(coarse)
+
+
 def _to_the_rim(code: NDArray[np.uint8], tested: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Give the cells that were not tested the bits of the nearest tested one, beside their own.
 
-    Some pixels of a swath's rim are observed though their cell is not: they are as their neighbours are.
+    `code` may have several cells in one of `tested`. Some pixels of a swath's rim are observed though their cell is
+    not: they are as their neighbours are.
     """
     if tested.all():
         return code
     nearest = ndimage.distance_transform_edt(~tested, return_distances=False, return_indices=True)
-    return np.asarray(code | code[tuple(nearest)])
+    times, (rows, cols) = _times(code, tested), tested.shape
+    cells = code.reshape(rows, times, cols, times).swapaxes(1, 2)
+    return np.asarray(code | cells[tuple(nearest)].swapaxes(1, 2).reshape(code.shape))
 
 
 def codes(
     clouds: Clouds, snow: NDArray[np.bool_], water: NDArray[np.bool_], relief: Relief, tested: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Bits of CLM and MG2 on the coarse grid, (row, col) uint8 each, from masks as in `Found`.
+    """Bits of CLM and MG2 in the cells of the clouds, (row, col) uint8 each, from masks as in `Found`.
 
     Without the bits of MG2 that are made at full resolution.
     """
-    cloud = clouds.bits()
+    cloud, cloudy = clouds.bits(), clouds.all()
+    times = _times(cloud, tested)
     geophysical = np.zeros_like(cloud)
-    geophysical[water] |= np.uint8(masks.Geophysical.WATER)
-    geophysical[clouds.all()] |= np.uint8(masks.Geophysical.CLOUD)
+    geophysical[finer(water, times)] |= np.uint8(masks.Geophysical.WATER)
+    geophysical[cloudy] |= np.uint8(masks.Geophysical.CLOUD)
     geophysical[clouds.shadows()] |= np.uint8(masks.Geophysical.CLOUD_SHADOW)
-    geophysical[snow] |= np.uint8(masks.Geophysical.SNOW)
+    geophysical[finer(snow, times) & ~cloudy] |= np.uint8(masks.Geophysical.SNOW)
     cloud, geophysical = (_to_the_rim(code, tested) for code in (cloud, geophysical))
-    geophysical[relief.shadow] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
-    geophysical[relief.hidden] |= np.uint8(masks.Geophysical.HIDDEN)
+    geophysical[finer(relief.shadow, times)] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
+    geophysical[finer(relief.hidden, times)] |= np.uint8(masks.Geophysical.HIDDEN)
     return cloud, geophysical
 
 
@@ -290,8 +305,8 @@ def valid(
 
     def mask(code: NDArray[np.uint8], group: str, rows: slice) -> NDArray[np.uint8]:
         unseen = no_data(group, rows)
-        threshold = parameters.mask_resampling_threshold
-        raster = resampling.expand_bits(code, unseen.shape, cell(group), threshold, rows.start)
+        factor = cell(group) // _times(code, found.tested)
+        raster = resampling.expand_bits(code, unseen.shape, factor, parameters.mask_resampling_threshold, rows.start)
         raster[unseen] = 0
         return raster
 

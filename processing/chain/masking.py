@@ -44,8 +44,8 @@ def clouds(
     parameters: Parameters,
     run: Callable[..., Any],
     recorder: Recorder = SILENT,
-) -> tuple[Clouds, Mask]:
-    """Clouds and their shadows, dilated, and the snow between them.
+) -> tuple[Clouds, Clouds, Mask]:
+    """Clouds and their shadows as found, the same dilated, and the snow between them.
 
     Parameters
     ----------
@@ -73,15 +73,19 @@ def clouds(
     mono = run(cloud_mask.detect, *given, parameters, recorder)
     ice = run(snow_mask.amid_clouds, snow, mono | high, tested, parameters, recorder)
     snow, mono = snow & ~ice, mono | ice
+    risen = run(multi_temporal.rise, reflectance, past, parameters) if past else None
     if parameters.cloud_vapour:
         faint = run(cloud_mask.detect, *given[:3], snow, *given[4:], parameters, recorder, True)
         above = run(water_vapour.relative, column, altitude, tested & ~faint & ~high, parameters)
-        mono = run(cloud_mask.lifted, mono, faint, above, parameters, recorder)
+        mono = run(cloud_mask.lifted, mono, faint, above, parameters, recorder, risen)
     found = Clouds(mono, high)
     if past:
         multi, candidates = run(multi_temporal.detect, reflectance, day, past, tested, snow, parameters, recorder)
         ground = run(correlation.alike, reflectance["B2"], past, mono | candidates, parameters, recorder)
         mono, multi = mono & ~ground, multi & ~ground
+        if parameters.cloud_lone_rise > 1:
+            beside = mono | high | (candidates & ~ground), risen, day, past, parameters, recorder
+            multi = run(multi_temporal.accompanied, multi, *beside)
         thinnest = run(multi_temporal.extend, candidates, mono | multi, ground, parameters, recorder)
         casting = mono | multi | high
         ratio = run(shadow_mask.darkening, reflectance, past, casting, tested, parameters)
@@ -90,7 +94,8 @@ def clouds(
         outside = run(shadow_outside.detect, *around, parameters, recorder)
         found = Clouds(mono, high, multi, thinnest, inside, outside)
     buffered = run(found.dilated, parameters, recorder)
-    return buffered, snow & ~buffered.all()
+    over = found if parameters.mask_buffers else buffered
+    return found, buffered, snow & ~over.all()
 
 
 def water(

@@ -7,6 +7,7 @@ The ground seldom brightens fast in the blue without changing colour; a cloud th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +110,42 @@ def detect(
     candidates = tested & white & recorder.test(name, f"{shown}, for the thinnest clouds", local, ">", lower, tested)
     recorder.value(name, "cloud by these tests", clouds)
     return clouds, candidates
+
+
+def rise(reflectance: Mapping[str, NDArray[np.float32]], composite: Composite, parameters: Parameters) -> Any:
+    """Rise of the version's blue band since the composite, (row, col) float32, NaN where it knows nothing. [-]"""
+    band = parameters.cloud_blue_band
+    return np.where(composite.day >= 0, reflectance[band] - composite.rayleigh_corrected[band], np.float32(np.nan))
+
+
+def accompanied(
+    clouds: NDArray[np.bool_],
+    others: NDArray[np.bool_],
+    risen: NDArray[np.float32],
+    day: int,
+    composite: Composite,
+    parameters: Parameters,
+    recorder: Recorder = SILENT,
+) -> NDArray[np.bool_]:
+    """Clouds without single cells that rose little: roofs, and fields that were just cut.
+
+    Parameters
+    ----------
+    clouds, others : (row, col) bool
+        As of `detect` and left by the correlation test; what else may be cloud, candidates included.
+    risen : (row, col) float32
+        As of `rise`. [-]
+    day : int
+        Of the scene, since 2000-01-01.
+    """
+    neighbours = ndimage.convolve((clouds | others).astype(np.int8), _EIGHT_NEIGHBOURS, mode="constant") - (
+        clouds | others
+    )
+    lag = np.where(composite.day >= 0, day - composite.day.astype(np.int32), 0)
+    lone = clouds & (neighbours == 0)
+    limit = np.float32(parameters.cloud_lone_rise) * threshold(lag, parameters)
+    text = f"rise of {parameters.cloud_blue_band} of a cell without a neighbour"
+    return clouds & (~lone | recorder.test("multi_temporal", text, risen, ">", limit, lone))
 
 
 def extend(

@@ -57,16 +57,16 @@ def harmonise(mask: Mask, buffer: float, resolution: float, sieve: float = 0.0) 
         Clouds and shadows smaller than this are dropped before they are grown: a single wrong pixel would become
         a disc. [m2]
     """
-    width = buffer - mask.buffer
-    if width <= 0:
-        return mask
     smallest = sieve / resolution**2
-    cloud, shadow = (
-        None if layer is None else dilate(_sieved(layer, smallest), width, resolution)
-        for layer in (mask.cloud, mask.shadow)
-    )
-    assert cloud is not None
-    return replace(mask, cloud=cloud, shadow=shadow, buffer=buffer)
+    own = mask.buffer, mask.buffer if mask.shadow_buffer is None else mask.shadow_buffer
+    if min(own) >= buffer:
+        return mask
+
+    def grown(layer: NDArray[np.bool_], has: float) -> NDArray[np.bool_]:
+        return dilate(_sieved(layer, smallest), buffer - has, resolution) if has < buffer else layer
+
+    cloud, shadow = grown(mask.cloud, own[0]), None if mask.shadow is None else grown(mask.shadow, own[1])
+    return replace(mask, cloud=cloud, shadow=shadow, buffer=max(own[0], buffer), shadow_buffer=max(own[1], buffer))
 
 
 def _sieved(mask: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:

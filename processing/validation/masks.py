@@ -63,7 +63,7 @@ class Mask:
     shadow : (row, col) bool or None
         None where the method knows no shadows.
     buffer : float
-        Width by which the method has already grown its clouds and shadows. [m]
+        Width by which the method has already grown its clouds, and its shadows unless `shadow_buffer` says it. [m]
     version : str or None
         Of our own products.
     unknown : dict of str to int
@@ -74,6 +74,8 @@ class Mask:
         What was repaired or left out, in words.
     half_shade : (row, col) bool or None
         Of a truth: ground that is neither in shadow nor fully lit.
+    shadow_buffer : float or None
+        Width by which the shadows have been grown, if another one. [m]
     """
 
     method: str
@@ -86,6 +88,7 @@ class Mask:
     unnamed_is_clear: bool = False
     notes: tuple[str, ...] = ()
     half_shade: NDArray[np.bool_] | None = None
+    shadow_buffer: float | None = None
 
 
 @dataclass(frozen=True)
@@ -212,13 +215,15 @@ def of_product(product: Product, frame: Frame) -> Mask:
     has_shadow = "CLM.SHADOW" not in product.absent
     # a version says by how much it grows its masks; of another centre's products we don't know
     numbers = VERSIONS[product.version].parameters if own and product.version in VERSIONS else None
-    return _mask(
+    buffers = numbers.buffers if numbers is not None else (0.0, 0.0)
+    mask = _mask(
         f"{product.authority} {product.version}",
         onto,
-        buffer=numbers.cloud_dilation if numbers is not None else 0.0,
+        buffer=buffers[0],
         version=product.version if own else None,
         shadows=has_shadow,
     )
+    return replace(mask, shadow_buffer=buffers[1])
 
 
 def of_file(path: Path, meaning: Classes, frame: Frame, method: str) -> Mask:
