@@ -423,7 +423,7 @@ VERSIONS: dict[str, Version] = {
             "(V1_4: 0.033), and 99.8 % of the pixels are within 5 % + 0.005 in every band (V1_4: 97.5 % in B2). "
             "Masks are found at 120 m and grown by 60 m (clouds) and 135 m (shadows) instead of 240 m; small clouds "
             "hang low, and summits are told from high clouds by the water vapour above them. On a simulated series "
-            "cloud accuracy is 0.993 (V1_4: 0.957), with the buffers 0.917 (0.764). Where the Level-1C brings "
+            "cloud accuracy is 0.993 (V1_4: 0.957), with the buffers 0.916 (0.764). Where the Level-1C brings "
             "forecasts, the air is as heavy as ECMWF's says, and the aerosol composed as CAMS's says: in 6S runs of "
             "marine air the error of B8A falls from 0.020 to 0.001.",
         ),
