@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from hashlib import sha256
@@ -40,6 +41,26 @@ def test_a_file_is_what_was_given(
     assert disk.write(path, pieces(content)) == {"size": size, "sha256": sha256(content).hexdigest()}
     assert path.read_bytes() == content
     assert bool(asked) == (not past_the_cache and size >= disk._PAGE)
+
+
+def test_a_disk_that_promised_too_much_is_written_through_its_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+    write = os.write
+
+    def picky(handle: int, page: memoryview) -> int:
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_DIRECT:
+            refused.append(len(page))
+            raise OSError(errno.EINVAL, "no whole block")
+        return write(handle, page)
+
+    monkeypatch.setattr(os, "write", picky)
+    content = os.urandom(3 * disk._PAGE + 5)
+    path = tmp_path / "file"
+    assert disk.write(path, pieces(content))["sha256"] == sha256(content).hexdigest()
+    assert path.read_bytes() == content
+    assert refused == [disk._PAGE]  # asked once
 
 
 def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -57,7 +58,12 @@ def write(path: Path, chunks: Iterable[bytes]) -> dict[str, str | int]:
 
 def _write(handle: int, rest: memoryview) -> None:
     while rest:
-        rest = rest[os.write(handle, rest) :]
+        try:
+            rest = rest[os.write(handle, rest) :]
+        except OSError as error:  # a disk of larger blocks, or one that promised to pass its cache by and can't
+            if error.errno != errno.EINVAL or not fcntl.fcntl(handle, fcntl.F_GETFL) & getattr(os, "O_DIRECT", 0):
+                raise
+            _past_the_cache(handle, False)
 
 
 def _past_the_cache(handle: int, wanted: bool) -> bool:
