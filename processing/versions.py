@@ -348,6 +348,8 @@ _V2_0 = replace(
     water_vapour_dilation=4,
     correlation_radius=5,
     correlation_min_pixels=40,
+    # Light and shade of a slope shine through thin clouds
+    correlation_threshold=0.85,
     aot_step=6,
     aot_window=(3, 4, 16),
     aot_dilation=2,
