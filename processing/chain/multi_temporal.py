@@ -27,6 +27,11 @@ def threshold(lag: NDArray[np.integer], parameters: Parameters) -> NDArray[np.fl
     return np.minimum(most, least * (1 + np.abs(lag) / parameters.cloud_forgetting)).astype(np.float32)
 
 
+def _lag(composite: Composite, day: int) -> NDArray[np.int32]:
+    """Days since the composite saw each cell clear, 0 where it never did."""
+    return np.where(composite.day >= 0, day - composite.day.astype(np.int32), 0)
+
+
 def haze(rise: NDArray[np.float32], parameters: Parameters) -> np.float32:
     """Rise of the blue that the aerosol of the date adds all over the image, told by the cells that rose least. [-]"""
     known = rise[np.isfinite(rise)]
@@ -65,7 +70,7 @@ def detect(
     blue, past_blue = reflectance[parameters.cloud_blue_band], past[parameters.cloud_blue_band]
     nir, past_nir = reflectance["B8A"], past["B8A"]
     rise, red_rise = blue - past_blue, reflectance["B4"] - past["B4"]
-    lag = np.where(composite.day >= 0, day - composite.day.astype(np.int32), 0)
+    lag = _lag(composite, day)
     least = threshold(lag, parameters)
     with np.errstate(invalid="ignore", divide="ignore"):
         nir_rise = (nir - past_nir) / (nir + past_nir)
@@ -138,10 +143,9 @@ def accompanied(
     day : int
         Of the scene, since 2000-01-01.
     """
-    neighbours = ndimage.convolve((clouds | others).astype(np.int8), _EIGHT_NEIGHBOURS, mode="constant") - (
-        clouds | others
-    )
-    lag = np.where(composite.day >= 0, day - composite.day.astype(np.int32), 0)
+    either = (clouds | others).astype(np.int8)
+    neighbours = ndimage.convolve(either, _EIGHT_NEIGHBOURS, mode="constant") - either
+    lag = _lag(composite, day)
     lone = clouds & (neighbours == 0)
     limit = np.float32(parameters.cloud_lone_rise) * threshold(lag, parameters)
     text = f"rise of {parameters.cloud_blue_band} of a cell without a neighbour"
