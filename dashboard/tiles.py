@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
-from numba import njit
 from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
@@ -52,6 +51,7 @@ from dashboard.theme import (
 from processing import deflate
 from processing.bands import BANDS, DISTRIBUTED
 from processing.errors import L1CError, ProductError
+from processing.kernels import kernel
 from processing.l1c import Granule, granules, merge
 from processing.quality.reference import VALUES
 
@@ -158,7 +158,7 @@ def _stretch(low: float, high: float, channel: int) -> NDArray[np.uint32]:
     return table.view(np.uint32)[:, 0]
 
 
-@njit("void(uint16[:, :, ::1], uint32[::1], uint32[::1], uint32[::1], uint32[:, ::1])", nogil=True, cache=True)
+@kernel("void(uint16[:, :, ::1], uint32[::1], uint32[::1], uint32[::1], uint32[:, ::1])")
 def _combine(counts, red, green, blue, image):  # type: ignore[no-untyped-def]
     for row in range(image.shape[0]):
         for col in range(image.shape[1]):

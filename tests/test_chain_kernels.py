@@ -165,6 +165,7 @@ def test_kernels_equal_their_python_source() -> None:
     counts = rng.integers(0, 12000, (10, 14)).astype(np.uint16)
     rows, cols = resampling.axis(10, 3, 4), resampling.axis(14, 3, 6)
     arguments = (counts, random_line((3, 3)), rows, cols, np.float32(10000), np.float32(-10000), np.uint16(0))
+    arguments += (np.empty((4, 14), np.float32),)
     compiled, plain = np.empty((2, 10, 14), np.int16)
     adjacency._correct(*arguments, compiled)
     adjacency._correct.py_func(*arguments, plain)
@@ -177,8 +178,9 @@ def test_kernels_equal_their_python_source() -> None:
 
     code = rng.integers(0, 256, (3, 3)).astype(np.uint8)
     bits = np.empty((2, 10, 14), np.uint8)
-    resampling._expand_bits(code, rows, cols, 6, np.float32(0.25), bits[0])
-    resampling._expand_bits.py_func(code, rows, cols, 6, np.float32(0.25), bits[1])
+    reached = np.empty((16, 6), np.uint8)
+    resampling._expand_bits(code, rows, cols, np.float32(0.25), reached, bits[0])
+    resampling._expand_bits.py_func(code, rows, cols, np.float32(0.25), reached, bits[1])
     assert_array_equal(bits[0], bits[1])
 
     image, past = rng.normal(size=(9, 9)), rng.normal(size=(9, 9))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -159,9 +160,10 @@ def test_the_fall_is_the_same_compiled_or_not() -> None:
     angles = geometry((9, 9), (40.0, 200.0), (8.0, 290.0))
     sun, view = shadow_mask.rays(angles, CELL)
     altitude = np.random.default_rng(3).uniform(0, 300, (9, 9))
+    compiled = njit(shadow_mask._fall)
     for height in range(0, 2000, 100):
         given_ = (5, 4, float(height), sun, view, altitude)
-        assert shadow_mask._fall(*given_) == shadow_mask._fall.py_func(*given_)
+        assert shadow_mask._fall(*given_) == compiled(*given_)
 
 
 def test_a_dark_field_is_shadow_for_v1_3_and_not_for_v1_4() -> None:

@@ -256,11 +256,13 @@ def test_the_kernels_equal_their_python_source() -> None:
     floors = (np.float32(0.2), np.float32(0.1))
     flat = np.empty((2, *counts.shape), np.int16)
     arguments: list[Any] = [counts, fields, *axes, floors, np.float32(10000), np.float32(-10000), np.uint16(0)]
+    arguments += slope_correction._work(24, 24, terrain)
     slope_correction._flatten(*[*arguments, flat[0]])
     slope_correction._flatten.py_func(*[*arguments, flat[1]])
     assert np.abs(flat[0].astype(int) - flat[1]).max() <= 1
     bits = np.empty((2, *counts.shape), np.uint8)
-    arguments = [fields[4:7], *axes, np.float32(0.4), np.float32(0.5)]
+    arguments = [fields[4:7], *axes, np.float32(0.4), np.float32(0.5), *slope_correction._work(10, 24, terrain)]
+    arguments += [np.empty((3, 1), np.float32), np.empty(1, np.bool_)]
     slope_correction._shade(*[*arguments, bits[0]])
     slope_correction._shade.py_func(*[*arguments, bits[1]])
     assert bits.any()

@@ -19,13 +19,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from processing.atmosphere import gases, tables
 from processing.atmosphere.tables import MODELS
 from processing.bands import BANDS
 from processing.errors import OutOfRange
+from processing.kernels import kernel, kernel_part
 from processing.scene import STANDARD_PRESSURE
 
 __all__ = [
@@ -84,9 +84,16 @@ class Coefficients(NamedTuple):
     albedo: Float
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
+def _interval(at: float, nodes: int) -> int:
+    """The node below, of which the last one is none."""
+    below = int(at)
+    return below if below < nodes - 2 else nodes - 2
+
+
+@kernel_part
 def _nodes(
-    sun: float, view: float, azimuth: float, table: tables.Scattering,
+    sun: float, view: float, azimuth: float, views: Array, table: NDArray[np.float32], one_way: NDArray[np.float32],
     steps: tuple[float, float, float, float, float], wv: Array, path: Array, logarithm: Array,
 ) -> None:  # fmt: skip
     """Path reflectance x cos(sun zenith) and logarithm of the transmittance of both ways, at each AOT x altitude.
@@ -94,143 +101,127 @@ def _nodes(
     The path is linear in the refined sun zenith and azimuth, a parabola in the view zenith.
     """
     sun_first, sun_step, azimuth_step, airmass_step, _ = steps
-    n_node = path.size
-    v0, v1, v2 = table.view_nodes[0], table.view_nodes[1], table.view_nodes[2]
+    v0, v1, v2 = views[0], views[1], views[2]
     at = (sun - sun_first) / sun_step
-    s = min(int(at), table.path.shape[0] - 2)
+    s = _interval(at, table.shape[0])
     s_part = at - s
-    folded = abs(azimuth) % 360.0
-    folded = min(folded, 360.0 - folded) / azimuth_step
-    r = min(int(folded), table.path.shape[2] - 2)
+    folded = abs(azimuth - 360.0 * math.floor(azimuth / 360.0 + 0.5)) / azimuth_step
+    r = _interval(folded, table.shape[2])
     r_part = folded - r
     wv[0] = (view - v1) * (view - v2) / ((v0 - v1) * (v0 - v2))
     wv[1] = (view - v0) * (view - v2) / ((v1 - v0) * (v1 - v2))
     wv[2] = (view - v0) * (view - v1) / ((v2 - v0) * (v2 - v1))
-    for n in range(n_node):
-        path[n] = 0.0
-    for j in range(2):
-        ws = s_part if j else 1 - s_part
+    for n in range(path.size):
+        path[n] = logarithm[n] = 0.0
+    for corner in range(4 * wv.size):  # one loop: unrolled, three nested ones take a second to compile
+        j, m, k = corner & 1, corner >> 1 & 1, corner >> 2
+        w = (s_part if j else 1 - s_part) * wv[k] * (r_part if m else 1 - r_part)
+        nodes = table[s + j, k, r + m]
+        for n in range(path.size):
+            path[n] += w * nodes[n]
+    for way in range(wv.size - 1):
+        zenith = view if way else sun
+        x = (1 / math.cos(math.radians(zenith)) - 1) / airmass_step
+        first = _interval(x, one_way.shape[0])
+        x -= first
+        low, high = one_way[first], one_way[first + 1]
+        for n in range(path.size):
+            logarithm[n] += low[n] * (1 - x) + high[n] * x
+
+
+@kernel_part
+def _aot_weights(aot: float, step: float, table: Array, wp: Array, out: Array) -> None:
+    """Weights of the nodes of AOT x altitude."""
+    at = aot / step
+    a = _interval(at, table.shape[0])
+    part = at - a
+    n = 0
+    for j in range(table.shape[1]):
+        w = (1 - part) * table[a, j] + part * table[a + 1, j]
         for k in range(3):
-            for m in range(2):
-                w = ws * wv[k] * (r_part if m else 1 - r_part)
-                for n in range(n_node):
-                    path[n] += w * table.path[s + j, k, r + m, n]
-
-    x = (1 / math.cos(math.radians(sun)) - 1) / airmass_step
-    d = min(int(x), table.transmittance.shape[0] - 2)
-    d_part = x - d
-    x = (1 / math.cos(math.radians(view)) - 1) / airmass_step
-    u = min(int(x), table.transmittance.shape[0] - 2)
-    u_part = x - u
-    down0, down1 = table.transmittance[d], table.transmittance[d + 1]
-    up0, up1 = table.transmittance[u], table.transmittance[u + 1]
-    for n in range(n_node):
-        logarithm[n] = down0[n] * (1 - d_part) + down1[n] * d_part + up0[n] * (1 - u_part) + up1[n] * u_part
+            out[n] = w * wp[k]
+            n += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _scattering(
-    sun: Array, view: Array, azimuth: Array, altitude: Array, aot: Array, valid: NDArray[np.bool_],
+    sun: Array, view: Array, azimuth: Array, pressure: Array, aot: Array, valid: NDArray[np.bool_],
     table: tables.Scattering, steps: tuple[float, float, float, float, float],
-    rayleigh: Array, path: Array, transmittance: Array, albedo: Array,
+    wp: Array, wv: Array, weights: Array, paths: Array, logs: Array, out: Array,
 ) -> None:  # fmt: skip
-    n_altitude = table.pressure.size
-    n_node = table.albedo.size
-    n_aot = n_node // n_altitude
-    paths, logs, weights, wp, wv = np.empty(n_node), np.empty(n_node), np.empty(n_node), np.empty(3), np.empty(3)
+    """Path reflectance without and with the aerosol, transmittance of both ways, spherical albedo."""
     for i in range(sun.size):
         if not valid[i]:
-            rayleigh[i] = path[i] = transmittance[i] = albedo[i] = np.nan
+            out[0, i] = out[1, i] = out[2, i] = out[3, i] = np.nan
             continue
-
-        gases.pressure_weights(altitude[i], table.pressure, wp)
-        at = aot[i] / steps[4]
-        a = min(int(at), table.aot.shape[0] - 2)
-        part = at - a
-        for j in range(n_aot):
-            w = (1 - part) * table.aot[a, j] + part * table.aot[a + 1, j]
-            for k in range(n_altitude):
-                weights[j * n_altitude + k] = w * wp[k]
-
-        _nodes(sun[i], view[i], azimuth[i], table, steps, wv, paths, logs)
-        us = math.cos(math.radians(sun[i]))
+        gases.pressure_weights(pressure[i], table.pressure, wp)
+        _aot_weights(aot[i], steps[4], table.aot, wp, weights)
+        _nodes(sun[i], view[i], azimuth[i], table.view_nodes, table.path, table.transmittance, steps, wv, paths, logs)
         molecules = 0.0
-        for k in range(n_altitude):
+        for k in range(3):
             molecules += wp[k] * paths[k]
         total = sphere = logarithm = 0.0
-        for n in range(n_node):
+        for n in range(weights.size):
             w = weights[n]
             total += w * paths[n]
             sphere += w * table.albedo[n]
             logarithm += w * logs[n]
-        rayleigh[i] = molecules / us
-        path[i] = total / us
-        albedo[i] = sphere
-        transmittance[i] = math.exp(min(logarithm, 0.0))
+        us = math.cos(math.radians(sun[i]))
+        out[0, i], out[1, i] = molecules / us, total / us
+        out[2, i], out[3, i] = math.exp(0.0 if logarithm > 0 else logarithm), sphere
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _against_aot(
-    toa: Array, sun: Array, view: Array, azimuth: Array, altitude: Array, valid: NDArray[np.bool_],
-    dry: Array, wet: Array, half: Array, table: tables.Scattering, steps: tuple[float, float, float, float, float],
-    fit: Array, out: Array,
+    toa: Array, sun: Array, view: Array, azimuth: Array, pressure: Array, valid: NDArray[np.bool_], gas: Array,
+    table: tables.Scattering, steps: tuple[float, float, float, float, float], fit: Array,
+    wp: Array, wv: Array, paths: Array, logs: Array, out: Array,
 ) -> None:  # fmt: skip
-    n_altitude = table.pressure.size
-    n_node = table.albedo.size
-    paths, logs, wp, wv = np.empty(n_node), np.empty(n_node), np.empty(3), np.empty(3)
     for i in range(sun.size):
+        for c in range(AOT_DEGREE + 1):
+            out[i, c] = 0.0 if valid[i] else np.nan
         if not valid[i]:
-            for c in range(out.shape[1]):
-                out[i, c] = np.nan
             continue
-        gases.pressure_weights(altitude[i], table.pressure, wp)
-        _nodes(sun[i], view[i], azimuth[i], table, steps, wv, paths, logs)
+        gases.pressure_weights(pressure[i], table.pressure, wp)
+        _nodes(sun[i], view[i], azimuth[i], table.view_nodes, table.path, table.transmittance, steps, wv, paths, logs)
         us = math.cos(math.radians(sun[i]))
         molecules = 0.0
-        for k in range(n_altitude):
-            molecules += wp[k] * paths[k] / us
-        for c in range(out.shape[1]):
-            out[i, c] = 0.0
-        for j in range(n_node // n_altitude):
+        n = 0
+        for j in range(fit.shape[1]):
             path = logarithm = sphere = 0.0
-            for k in range(n_altitude):
-                n = j * n_altitude + k
-                path += wp[k] * paths[n] / us
+            for k in range(3):
+                path += wp[k] * paths[n]
                 logarithm += wp[k] * logs[n]
                 sphere += wp[k] * table.albedo[n]
-            y = (toa[i] / dry[i] - molecules - (path - molecules) * half[i]) / wet[i]
-            rho = y / (math.exp(min(logarithm, 0.0)) + sphere * y)
-            for c in range(out.shape[1]):
+                n += 1
+            path /= us
+            if j == 0:  # without aerosol
+                molecules = path
+            y = (toa[i] / gas[0, i] - molecules - (path - molecules) * gas[2, i]) / gas[1, i]
+            rho = y / (math.exp(0.0 if logarithm > 0 else logarithm) + sphere * y)
+            for c in range(AOT_DEGREE + 1):
                 out[i, c] += fit[c, j] * rho
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _direct(
-    sun: Array, view: Array, altitude: Array, aot: Array, valid: NDArray[np.bool_], table: tables.Scattering,
-    steps: tuple[float, float, float, float, float], down: Array, up: Array,
+    zenith: Array, pressure: Array, aot: Array, valid: NDArray[np.bool_], table: NDArray[np.float32],
+    pressures: Array, aots: Array, aot_step: float, airmass_step: float, wp: Array, weights: Array, out: Array,
 ) -> None:  # fmt: skip
-    n_altitude = table.pressure.size
-    n_aot = table.albedo.size // n_altitude
-    wp = np.empty(3)
-    for i in range(sun.size):
+    for i in range(zenith.size):
+        out[i] = np.nan
         if not valid[i]:
-            down[i] = up[i] = np.nan
             continue
-        gases.pressure_weights(altitude[i], table.pressure, wp)
-        at = aot[i] / steps[4]
-        a = min(int(at), table.aot.shape[0] - 2)
-        part = at - a
-        for zenith, out in ((sun[i], down), (view[i], up)):
-            x = (1 / math.cos(math.radians(zenith)) - 1) / steps[3]
-            m = min(int(x), table.direct.shape[0] - 2)
-            low, high = table.direct[m], table.direct[m + 1]
-            logarithm = 0.0
-            for j in range(n_aot):
-                w = (1 - part) * table.aot[a, j] + part * table.aot[a + 1, j]
-                for k in range(n_altitude):
-                    n = j * n_altitude + k
-                    logarithm += w * wp[k] * (low[n] + (high[n] - low[n]) * (x - m))
-            out[i] = math.exp(min(logarithm, 0.0))
+        gases.pressure_weights(pressure[i], pressures, wp)
+        _aot_weights(aot[i], aot_step, aots, wp, weights)
+        x = (1 / math.cos(math.radians(zenith[i])) - 1) / airmass_step
+        first = _interval(x, table.shape[0])
+        x -= first
+        low, high = table[first], table[first + 1]
+        logarithm = 0.0
+        for n in range(weights.size):
+            logarithm += weights[n] * (low[n] + (high[n] - low[n]) * x)
+        out[i] = math.exp(0.0 if logarithm > 0 else logarithm)
 
 
 def _mixture(model: Aerosol) -> tables.Mixture:
@@ -312,6 +303,13 @@ def _prepare(**quantities: ArrayLike) -> tuple[dict[str, Array], NDArray[np.bool
     return flat, valid.ravel(), shape, dtype
 
 
+def _cells(flat: Mapping[str, Array]) -> tuple[Array, Array, Array]:
+    """Zenith angles of sun and satellite [deg], and pressure relative to that at sea level."""
+    with np.errstate(invalid="ignore"):  # of cells without an answer
+        pressure = tables.relative_pressure(flat["altitude_km"])
+    return flat["sun_zenith"], flat["view_zenith"], pressure
+
+
 def coefficients(
     sensor: str,
     band: str,
@@ -367,15 +365,17 @@ def coefficients(
         sun_zenith=sun_zenith, view_zenith=view_zenith, relative_azimuth=relative_azimuth, altitude_km=altitude_km,
         aot550=aot550, water_vapour=water_vapour, ozone=ozone,
     )  # fmt: skip
-    dry, wet, half, rayleigh, path, transmittance, albedo = np.empty((7, valid.size))
-    sun, view, altitude = flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"]
-    gases.transmittances(
-        sun, view, altitude, flat["water_vapour"], flat["ozone"], valid, tables.gases(responses, band), dry, wet, half
+    sun, view, pressure = _cells(flat)
+    dry, wet, half = gases.transmittances(
+        sun, view, pressure, flat["water_vapour"], flat["ozone"], valid, tables.gases(responses, band)
     )
+    found = np.empty((4, valid.size))
+    (wp, wv), (weights, paths, logs) = np.empty((2, 3)), np.empty((3, scattering.albedo.size))
     _scattering(
-        sun, view, flat["relative_azimuth"], altitude, flat["aot550"], valid, scattering,
-        _STEPS, rayleigh, path, transmittance, albedo,
+        sun, view, flat["relative_azimuth"], pressure, flat["aot550"], valid, scattering, _STEPS,
+        wp, wv, weights, paths, logs, found,
     )  # fmt: skip
+    rayleigh, path, transmittance, albedo = found
     scale = 1 / (dry * wet)
     offset = (rayleigh + (path - rayleigh) * half) / wet
     return Coefficients(*(a.reshape(shape).astype(dtype) for a in (scale, offset, transmittance, albedo)))
@@ -400,11 +400,13 @@ def direct_shares(
     flat, valid, shape, dtype = _prepare(
         sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km, aot550=aot550
     )
+    sun, view, pressure = _cells(flat)
     down, up = np.empty((2, valid.size))
-    _direct(
-        flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"], flat["aot550"], valid, scattering, _STEPS,
-        down, up,
-    )  # fmt: skip
+    for zenith, out in ((sun, down), (view, up)):
+        _direct(
+            zenith, pressure, flat["aot550"], valid, scattering.direct, scattering.pressure, scattering.aot,
+            tables.AOT_STEP, tables.AIRMASS_STEP, np.empty(3), np.empty(scattering.albedo.size), out,
+        )  # fmt: skip
     return down.reshape(shape).astype(dtype), up.reshape(shape).astype(dtype)
 
 
@@ -460,16 +462,17 @@ def against_aot(
         toa=toa, sun_zenith=sun_zenith, view_zenith=view_zenith, relative_azimuth=relative_azimuth,
         altitude_km=altitude_km, water_vapour=water_vapour, ozone=ozone,
     )  # fmt: skip
-    dry, wet, half = np.empty((3, valid.size))
-    sun, view, altitude = flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"]
-    gases.transmittances(
-        sun, view, altitude, flat["water_vapour"], flat["ozone"], valid, tables.gases(responses, band), dry, wet, half
+    sun, view, pressure = _cells(flat)
+    gas = gases.transmittances(
+        sun, view, pressure, flat["water_vapour"], flat["ozone"], valid, tables.gases(responses, band)
     )
     fit = np.asarray(np.linalg.pinv(np.vander(scattering.aot_nodes, AOT_DEGREE + 1, increasing=True)), np.float64)
     out = np.empty((valid.size, AOT_DEGREE + 1))
+    (wp, wv), (paths, logs) = np.empty((2, 3)), np.empty((2, scattering.albedo.size))
     _against_aot(
-        flat["toa"], sun, view, flat["relative_azimuth"], altitude, valid, dry, wet, half, scattering, _STEPS, fit, out
-    )
+        flat["toa"], sun, view, flat["relative_azimuth"], pressure, valid, gas, scattering, _STEPS,
+        np.ascontiguousarray(fit), wp, wv, paths, logs, out,
+    )  # fmt: skip
     return out.reshape(*shape, AOT_DEGREE + 1).astype(np.float32)
 
 
@@ -508,11 +511,9 @@ def gas_transmittance(
     flat, valid, shape, dtype = _prepare(
         sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km, water_vapour=water_vapour, ozone=ozone
     )
-    dry, wet, half = np.empty((3, valid.size))
-    gases.transmittances(
-        flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"], flat["water_vapour"], flat["ozone"], valid,
-        tables.gases(_responses(sensor), band), dry, wet, half,
-    )  # fmt: skip
+    dry, wet, _ = gases.transmittances(
+        *_cells(flat), flat["water_vapour"], flat["ozone"], valid, tables.gases(_responses(sensor), band)
+    )
     return (dry * wet).reshape(shape).astype(dtype)
 
 
@@ -529,9 +530,8 @@ def water_vapour(
         ratio=ratio_b9_b8a, sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km
     )
     responses = _responses(sensor)
-    out = np.empty(valid.size)
-    gases.columns(
-        flat["ratio"], flat["sun_zenith"], flat["view_zenith"], flat["altitude_km"], VALID_RANGES["water_vapour"][1],
-        valid, tables.gases(responses, "B9"), tables.gases(responses, "B8A"), out,
+    out = gases.columns(
+        flat["ratio"], *_cells(flat), VALID_RANGES["water_vapour"][1], valid,
+        tables.gases(responses, "B9"), tables.gases(responses, "B8A"),
     )  # fmt: skip
     return out.reshape(shape).astype(dtype)

@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
@@ -89,7 +88,6 @@ class Gases(NamedTuple):
     air_mass_ozone: Array
 
 
-@njit(nogil=True, cache=True)
 def relative_pressure(altitude: Any) -> Any:
     """Pressure over that at sea level, standard atmosphere (US 1962/1976 below 11 km); altitude in km."""
     return (1.0 - altitude * (6.5 / 288.15)) ** 5.25588

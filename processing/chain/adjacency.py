@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
@@ -25,6 +24,7 @@ from processing.atmosphere import Coefficients
 from processing.chain import air
 from processing.chain.geometry import Geometry
 from processing.chain.resampling import axis, lines
+from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, Scene
 from processing.versions import Parameters
 
@@ -198,13 +198,13 @@ def correct(coefficients: Mapping[str, Coefficients], around: Mapping[str, Envir
     return found
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _correct(
-    counts: Any, fields: Any, rows: Any, cols: Any, quantification: Any, no_data: Any, unobserved: Any, out: Any
-) -> None:
+    counts: Any, fields: Any, rows: Any, cols: Any, quantification: Any, no_data: Any, unobserved: Any, line: Any,
+    out: Any,
+) -> None:  # fmt: skip
     width = counts.shape[1]
-    start = np.empty((2, width), np.float32)
-    step = np.empty((2, width), np.float32)
+    start, step = line[:2], line[2:]
     a0, b0, da, db = start[0], start[1], step[0], step[1]
     lowest, highest, half = no_data + np.float32(1), np.float32(32767), np.float32(0.5)
     top, bottom = -1, -1
@@ -256,6 +256,7 @@ def surface_reflectance(
         np.float32(parameters.reflectance_quantification),
         np.float32(parameters.no_data),
         np.uint16(NO_DATA_COUNTS),
+        np.empty((4, counts.shape[1]), np.float32),
         out,
     )
     return out

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from processing.chain.aerosol_samples import Samples
+from processing.kernels import kernel, kernel_part
 from processing.versions import Parameters
 
 #: Levenberg-Marquardt stops when a step is smaller than this [-], or after so many steps.
 _TOLERANCE, _STEPS = 1e-5, 500
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _value(terms: Any, x: float) -> tuple[float, float]:
     """A polynomial and its derivative."""
     value = slope = 0.0
@@ -25,7 +25,7 @@ def _value(terms: Any, x: float) -> tuple[float, float]:
     return value, slope
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _normal(
     colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any, w1: float, w2: float,
     dark: float, dark_weight: float, now: float, then: float, out: Any,
@@ -45,8 +45,13 @@ def _normal(
         out[3] -= d * r
         if red.shape[1]:
             s, e = _value(red[i], now)
-            rs, ss, ds = rs + r * s, ss + s * s, ds + d * s
-            er, es, de, ee = er + e * r, es + e * s, de + d * e, ee + e * e
+            rs += r * s
+            ss += s * s
+            ds += d * s
+            er += e * r
+            es += e * s
+            de += d * e
+            ee += e * e
     if red.shape[1] and ss > 0:
         steeper = rs / (ss + doubt)
         cost -= steeper * rs
@@ -71,29 +76,20 @@ def _normal(
     return cost
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _minimise(
     colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any, w1: float, w2: float,
     dark: float, dark_weight: float, start: float, low: float, high: float, tolerance: float, steps: int,
     a: Any, trial: Any,
 ) -> float:  # fmt: skip
     """The AOT of this date at the least sum of squares; that of the date before is a second unknown, kept to itself."""
-    now = then = start
-    damping = 1e-3
-    cost = _normal(colour, red, doubt, blue, before, settled, w1, w2, dark, dark_weight, now, then, a)
-    for _ in range(steps):
-        a11, a12, a22 = a[0] * (1 + damping), a[1], a[2] * (1 + damping)
-        determinant = a11 * a22 - a12 * a12
-        if determinant > 1e-12 * a11 * a22:
-            first, second = (a22 * a[3] - a12 * a[4]) / determinant, (a11 * a[4] - a12 * a[3]) / determinant
-        else:  # no previous image, or it tells nothing
-            first, second = a[3] / max(a11, 1e-30), 0.0
-        next_now, next_then = min(max(now + first, low), high), min(max(then + second, low), high)
-        moved = max(abs(next_now - now), abs(next_then - then))
+    now = then = next_now = next_then = start
+    cost, damping, moved = np.inf, 1e-2, np.inf
+    for turn in range(steps + 1):
         better = _normal(
             colour, red, doubt, blue, before, settled, w1, w2, dark, dark_weight, next_now, next_then, trial
         )
-        if better <= cost:
+        if better <= cost or turn == 0:
             now, then, cost = next_now, next_then, better
             for k in range(a.size):
                 a[k] = trial[k]
@@ -102,25 +98,30 @@ def _minimise(
             damping *= 10
         if moved < tolerance:
             break
+        a11, a12, a22 = a[0] * (1 + damping), a[1], a[2] * (1 + damping)
+        determinant = a11 * a22 - a12 * a12
+        if determinant > 1e-12 * a11 * a22:
+            first, second = (a22 * a[3] - a12 * a[4]) / determinant, (a11 * a[4] - a12 * a[3]) / determinant
+        else:  # no previous image, or it tells nothing
+            first, second = a[3] / max(a11, 1e-30), 0.0
+        next_now, next_then = min(max(now + first, low), high), min(max(then + second, low), high)
+        moved = max(abs(next_now - now), abs(next_then - then))
     return now
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _invert(
     spectral: Any, temporal: Any, colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any,
     rise: Any, swir: Any, lag: Any, dark: float, step: int, window: Any, enough: int,
     least_deviation: float, time_factor: Any, rise_scale: Any, composite_weight: float, dark_weight: float,
-    start: float, low: float, high: float, tolerance: float, steps: int, out: Any,
+    start: float, low: float, high: float, tolerance: float, steps: int,
+    reds: Any, terms: Any, settleds: Any, places: Any, equations: Any, out: Any,
 ) -> None:  # fmt: skip
     rows, cols = spectral.shape
     half, first, last = window
-    most = (2 * half + 1) ** 2
-    terms = colour.shape[2]
-    reds = np.empty((most, red.shape[2]))
-    colours, blues, befores = np.empty((most, terms)), np.empty((most, terms)), np.empty((most, terms))
-    settleds, a, trial = np.empty(most), np.empty(5), np.empty(5)
+    colours, blues, befores = terms[0], terms[1], terms[2]
     growth = (last - first) // 2 + 1
-    at_row, at_col, days = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    at_row, at_col, days = places[0], places[1], places[2]
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             row0, col0 = min(i * step + step // 2, rows - 1), min(j * step + step // 2, cols - 1)
@@ -136,7 +137,7 @@ def _invert(
                         if row < 0 or row >= rows or col < 0 or col >= cols:
                             continue
                         if spectral[row, col]:
-                            for k in range(terms):
+                            for k in range(colours.shape[1]):
                                 colours[n, k] = colour[row, col, k]
                             for k in range(red.shape[2]):
                                 reds[n, k] = red[row, col, k]
@@ -160,7 +161,7 @@ def _invert(
                             continue
                         row, col = at_row[k], at_col[k]
                         settleds[m] = settled[row, col]
-                        for o in range(terms):
+                        for o in range(blues.shape[1]):
                             blues[m, o], befores[m, o] = blue[row, col, o], before[row, col, o]
                         mean_rise += rise[row, col]
                         sums += swir[row, col]
@@ -178,7 +179,8 @@ def _invert(
             w1 = min(abs(mean_rise) / rise_scale[0], rise_scale[1]) * fading
             aot = _minimise(
                 colours[:n], reds[:n], doubt, blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading,
-                dark, dark_weight, start, low, high, tolerance, steps, a, trial,
+                dark, dark_weight, start, low, high, tolerance, steps,
+                equations[0], equations[1],
             )  # fmt: skip
             out[i, j] = aot if aot < high else np.inf  # at the end of the tables nothing was found
 
@@ -197,6 +199,7 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
     step = parameters.aot_step
     rows, cols = samples.spectral.shape
     doubt = 1 / parameters.aot_slope_spread**2 if parameters.aot_slope_spread else 0.0
+    most = (2 * parameters.aot_window[0] + 1) ** 2
     nodes = np.full((-(-rows // step), -(-cols // step)), np.nan, np.float32)
     _invert(
         samples.spectral, samples.temporal, samples.colour, samples.red, doubt, samples.blue, samples.before,
@@ -204,6 +207,7 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
         parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation,
         parameters.aot_time_factor, parameters.aot_rise_scale, parameters.aot_composite_weight,
         parameters.aot_dark_weight, parameters.aot_default, parameters.aot_min, parameters.aot_max,
-        _TOLERANCE, _STEPS, nodes,
+        _TOLERANCE, _STEPS, np.empty((most, samples.red.shape[2])), np.empty((3, most, samples.colour.shape[2])),
+        np.empty(most), np.empty((3, most), np.int64), np.empty((2, 5)), nodes,
     )  # fmt: skip
     return nodes

@@ -6,15 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.kernels import kernel
 from processing.scene import EPOCH, Composite
 from processing.versions import Parameters
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _coefficient(a: Any, b: Any, row: int, col: int, radius: int, least: int) -> float:
     """Pearson correlation of the pixels of a window that both images have, NaN with fewer than `least`."""
     top, bottom = max(row - radius, 0), min(row + radius + 1, a.shape[0])
@@ -41,7 +41,7 @@ def _coefficient(a: Any, b: Any, row: int, col: int, radius: int, least: int) ->
     return ab / np.sqrt(aa * bb)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _alike(image: Any, past: Any, tested: Any, radius: int, least: int, limit: float, out: Any) -> None:
     for row in range(image.shape[0]):
         for col in range(image.shape[1]):

@@ -8,8 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from processing.kernels import kernel, kernel_part
+
+#: Typed: a kernel that is called with a literal is compiled anew for it.
+_FIRST: Any = np.int64(0)
 
 
 class Axis(NamedTuple):
@@ -27,7 +31,7 @@ def axis(pixels: int, cells: int, factor: int, first: int = 0) -> Axis:
     return Axis(low, np.minimum(low + 1, cells - 1).astype(np.int32), (position - low).astype(np.float32))
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _segment(cols: Any, first: int, last: int) -> int:
     """Where the pixels end that lie between the same two cells as pixel `first`, at most at `last`."""
     before, end = cols.low[first], first + 1
@@ -36,7 +40,7 @@ def _segment(cols: Any, first: int, last: int) -> int:
     return end
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _line(above: Any, rise: Any, below: Any, fall: Any, weight: Any, start: Any, step: Any) -> None:
     for n in range(weight.size):  # nothing but arithmetic: many pixels at a time
         value = above + rise * weight[n]
@@ -44,13 +48,13 @@ def _line(above: Any, rise: Any, below: Any, fall: Any, weight: Any, start: Any,
         step[n] = below + fall * weight[n] - value
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) -> None:
     """Coarse fields (field, row, col) at the pixels of a line: their values on row `top`, and the change to `bottom`.
 
     A pixel's value is then start + step * weight: for kernels that walk down the rows of an image.
     """
-    col, width = 0, start.shape[1]
+    col, width = _FIRST, start.shape[1]
     while col < width:
         end = _segment(cols, col, width)
         left, right, weight = cols.low[col], cols.high[col], cols.weight[col:end]
@@ -61,7 +65,7 @@ def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) 
         col = end
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _reaches(corners: int, right: Any, down: Any, threshold: Any) -> bool:
     """Whether a bit that holds at some of the corners (NW, NE, SW, SE: 1, 2, 4, 8) reaches the threshold in between."""
     north = (corners & 1) * (1 - right) + (corners >> 1 & 1) * right
@@ -69,19 +73,18 @@ def _reaches(corners: int, right: Any, down: Any, threshold: Any) -> bool:
     return bool(north + (south - north) * down >= threshold)
 
 
-@njit(nogil=True, cache=True)
-def _expand_bits(code: Any, rows: Any, cols: Any, factor: int, threshold: Any, out: Any) -> None:
-    width = out.shape[1]
+@kernel()
+def _expand_bits(code: Any, rows: Any, cols: Any, threshold: Any, reached: Any, out: Any) -> None:
+    width, factor = out.shape[1], reached.shape[1]
     inner = factor // 2  # first pixel between two columns of cells
-    reached = np.empty((16, factor), np.uint8)  # of a row, between any two columns of cells
     for row in range(out.shape[0]):
         top, bottom, down = code[rows.low[row]], code[rows.high[row]], rows.weight[row]
         line = out[row]
         if inner + factor <= width:
-            for corners in range(16):
+            for corners in range(reached.shape[0]):
                 for k in range(factor):
                     reached[corners, k] = 255 * _reaches(corners, cols.weight[inner + k], down, threshold)
-        first = 0
+        first = _FIRST
         while first < width:
             before, after = cols.low[first], cols.high[first]
             last = first + factor
@@ -126,11 +129,12 @@ def expand_bits(
     """
     out = np.empty(shape, np.uint8)
     rows, cols = axis(shape[0], code.shape[0], factor, first_row), axis(shape[1], code.shape[1], factor)
-    _expand_bits(code, rows, cols, factor, np.float32(threshold), out)
+    reached = np.empty((16, factor), np.uint8)  # between any two columns of cells, for each set of corners
+    _expand_bits(code, rows, cols, np.float32(threshold), reached, out)
     return out
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _scaled(left: Any, change: Any, weight: Any, out: Any) -> None:
     half, most, one = np.float32(0.5), np.float32(255), np.float32(1)
     for n in range(weight.size):
@@ -139,15 +143,14 @@ def _scaled(left: Any, change: Any, weight: Any, out: Any) -> None:
         out[n] = np.uint8(np.int32(value if value >= one else one))
 
 
-@njit(nogil=True, cache=True)
-def _expand_scaled(values: Any, rows: Any, cols: Any, out: Any) -> None:
+@kernel()
+def _expand_scaled(values: Any, rows: Any, cols: Any, line: Any, out: Any) -> None:
     width = out.shape[1]
-    line = np.empty(values.shape[1], np.float32)
     for row in range(out.shape[0]):
         top, bottom, down = values[rows.low[row]], values[rows.high[row]], rows.weight[row]
         for j in range(line.size):
             line[j] = top[j] + (bottom[j] - top[j]) * down
-        col = 0
+        col = _FIRST
         while col < width:
             end = _segment(cols, col, width)
             left = line[cols.low[col]]
@@ -163,4 +166,5 @@ def expand_scaled(
     `values` has no NaN: gaps are filled before. `out` starts with row `first_row` of the image.
     """
     rows, cols = axis(out.shape[0], values.shape[0], factor, first_row), axis(out.shape[1], values.shape[1], factor)
-    _expand_scaled((values * quantification).astype(np.float32), rows, cols, out)
+    line = np.empty(values.shape[1], np.float32)
+    _expand_scaled((values * quantification).astype(np.float32), rows, cols, line, out)

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.chain.dilation import dilate
 from processing.chain.geometry import REFERENCE_BAND, Geometry
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.kernels import kernel, kernel_part
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -73,7 +73,7 @@ def rays(angles: Geometry, resolution: float) -> tuple[NDArray[np.float64], NDAr
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _fall(row: int, col: int, height: float, sun: Any, view: Any, altitude: Any) -> tuple[int, int]:
     """Cell of the shadow of a cloud seen at a cell, -1 outside the image."""
     # The cloud stands on the line of sight; from there the sun's ray goes down to the ground it meets.
@@ -94,7 +94,7 @@ def _fall(row: int, col: int, height: float, sun: Any, view: Any, altitude: Any)
     return r, c
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _gather(
     rows: Any,
     cols: Any,
@@ -121,7 +121,7 @@ def _gather(
     return n
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _select(
     rows: Any,
     cols: Any,
@@ -173,7 +173,7 @@ def _select(
                 flat_out[found[i]] = True
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _caster(
     rows: Any, cols: Any, row: int, col: int, heights: Any, levels: Any, sun: Any, view: Any, altitude: Any
 ) -> tuple[int, int]:

@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from processing.chain.adjacency import Environment
 from processing.chain.resampling import Axis, axis, lines
+from processing.kernels import kernel, kernel_part
 from processing.masks import Geophysical
 from processing.scene import NO_DATA_COUNTS, TERRAIN_RESOLUTION
 from processing.versions import Parameters
@@ -27,50 +27,59 @@ Field = NDArray[np.float32]
 
 #: Pixels of a row that are looked at together for whether the sun may graze one of them, and what rounding may change.
 _STRETCH, _ROUNDING = 128, np.float32(1e-5)
+#: Typed: a kernel that is called with a literal is compiled anew for it.
+_NONE: Any = np.int32(-1)
+_FIRST: Any = np.int64(0)
 _LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT_SUN)
 
 
-@njit(nogil=True, cache=True)
-def _differences(a: Any, b: Any, scale: Any, out: Any) -> None:
+@kernel_part
+def _differences(right: Any, left: Any, along: Any, above: Any, below: Any, across: Any, east: Any, north: Any) -> None:
     """Of slices, here and below: where an index might count from the end, pixels are not done many at a time."""
-    for k in range(out.size):
-        out[k] = (a[k] - b[k]) * scale
+    for k in range(east.size):
+        east[k] = (right[k] - left[k]) * along
+        north[k] = (above[k] - below[k]) * across
 
 
-@njit(nogil=True, cache=True)
-def _rises(altitude: Any, row: int, per_metre: Any, east: Any, north: Any) -> None:
+@kernel_part
+def _rises(altitude: Any, row: Any, per_metre: Any, east: Any, north: Any) -> None:
     """Gradient along one row of altitudes: central differences, one-sided at the border."""
-    above, below = max(row - 1, 0), min(row + 1, altitude.shape[0] - 1)
-    line = altitude[row]
+    last = altitude.shape[0] - 1
+    before, after = row - (row > 0), row + (row < last)
+    above, line, below = altitude[before], altitude[row], altitude[after]
+    across = per_metre / np.float32(after - before if last else 1)
     last = line.size - 1
-    _differences(altitude[above], altitude[below], per_metre / np.float32(max(below - above, 1)), north)
-    _differences(line[2:], line[: max(last - 1, 0)], per_metre / np.float32(2), east[1:last])
-    east[0] = (line[min(1, last)] - line[0]) * per_metre
-    east[last] = (line[last] - line[max(last - 1, 0)]) * per_metre
+    inner, next_ = slice(1, last), 1 if last else 0
+    _differences(
+        line[2:], line[: last - next_], per_metre / np.float32(2), above[inner], below[inner], across,
+        east[inner], north[inner],
+    )  # fmt: skip
+    east[0], north[0] = (line[next_] - line[0]) * per_metre, (above[0] - below[0]) * across
+    east[last], north[last] = (line[last] - line[last - next_]) * per_metre, (above[last] - below[last]) * across
 
 
-@njit(nogil=True, cache=True)
-def _between(altitude: Any, low: int, high: int, known: int, per_metre: Any, east: Any, north: Any) -> int:
-    """Gradients along two rows of altitudes; the second one held those of row `known`. Gives the row it holds now."""
-    if low == known:
-        for rise in (east, north):
-            above, below = rise[0], rise[1]
-            for k in range(above.size):
-                above[k] = below[k]
-    else:
-        _rises(altitude, low, per_metre, east[0], north[0])
-    _rises(altitude, high, per_metre, east[1], north[1])
-    return high
+@kernel_part
+def _between(altitude: Any, low: Any, high: Any, known: Any, per_metre: Any, gradient: Any) -> None:
+    """Gradient (row, east or north, col) along two rows of altitudes; the second one held that of row `known`."""
+    for k in range(gradient.shape[0]):
+        row, target = high if k else low, gradient[k]
+        if k == 0 and low == known:
+            for j in range(target.shape[0]):
+                held, now = gradient[1, j], target[j]
+                for col in range(now.size):
+                    now[col] = held[col]
+        else:
+            _rises(altitude, row, per_metre, target[0], target[1])
 
 
-@njit(nogil=True, cache=True)
-def _slopes(east: Any, north: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
+@kernel_part
+def _slopes(gradient: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
     """Gradient (east, north) at the pixels from `first` to `last` of a row of altitudes, and the change to the next."""
-    _slope(east[0], east[1], cols, first, last, start[0], step[0])
-    _slope(north[0], north[1], cols, first, last, start[1], step[1])
+    for k in range(start.shape[0]):
+        _slope(gradient[0, k], gradient[1, k], cols, first, last, start[k], step[k])
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _slope(above: Any, below: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
     """A look-up for each pixel costs more than all that is made of it: one or two pixels a cell are done by cells."""
     low, high, weight = cols.low, cols.high, cols.weight
@@ -80,7 +89,11 @@ def _slope(above: Any, below: Any, cols: Any, first: int, last: int, start: Any,
         if weight[col] == 0 and low[last - 1] - left == last - 1 - col:
             _each(above[left:], below[left:], start[col:last], step[col:last])
             col = last
-        elif col + 1 < last and low[col + 1] == left and low[min(col + 2, last - 1)] == high[col] == left + 1:
+        elif (
+            col + 1 < last
+            and low[col + 1] == left
+            and low[col + 2 if col + 2 < last else last - 1] == high[col] == left + 1
+        ):
             pairs = min((last - col) // 2, above.size - 1 - left)
             here = slice(col, col + 2 * pairs)
             _pairs(above[left:], below[left:], weight[col], weight[col + 1], start[here], step[here])
@@ -93,14 +106,14 @@ def _slope(above: Any, below: Any, cols: Any, first: int, last: int, start: Any,
             col += 1
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _each(above: Any, below: Any, start: Any, step: Any) -> None:
     for j in range(start.size):
         start[j] = above[j]
         step[j] = below[j] - above[j]
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _pairs(above: Any, below: Any, w0: Any, w1: Any, start: Any, step: Any) -> None:
     above_next, below_next = above[1:], below[1:]
     for j in range(start.size // 2):
@@ -111,27 +124,26 @@ def _pairs(above: Any, below: Any, w0: Any, w1: Any, start: Any, step: Any) -> N
         step[2 * j], step[2 * j + 1] = bottom + under * w0 - top0, bottom + under * w1 - top1
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _flatten(
     counts: Any, fields: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
-    floors: Any, quantification: Any, no_data: Any, unobserved: Any, out: Any,
+    floors: Any, quantification: Any, no_data: Any, unobserved: Any, line: Any, gradient: Any, out: Any,
 ) -> None:  # fmt: skip
     width = counts.shape[1]
-    start, step = np.empty((10, width), np.float32), np.empty((10, width), np.float32)
-    slope, change = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
-    east, north = np.empty((2, altitude.shape[1]), np.float32), np.empty((2, altitude.shape[1]), np.float32)
+    start, step, slope, change = line[:10], line[10:20], line[20:22], line[22:]
     lowest, highest = no_data + np.float32(1), np.float32(32767)
     half, one = np.float32(0.5), np.float32(1)
     least_i, least_e = floors
-    top, bottom, ground, known = -1, -1, -1, -1
+    top, bottom, ground, known = -1, -1, -1, _NONE
     for row in range(counts.shape[0]):
         if rows.low[row] != top or rows.high[row] != bottom:
             top, bottom = rows.low[row], rows.high[row]
             lines(fields, top, bottom, cols, start, step)
         if ground_rows.low[row] != ground:
             ground = ground_rows.low[row]
-            known = _between(altitude, ground, ground_rows.high[row], known, per_metre, east, north)
-            _slopes(east, north, ground_cols, 0, width, slope, change)
+            _between(altitude, ground, ground_rows.high[row], known, per_metre, gradient)
+            known = ground_rows.high[row]
+            _slopes(gradient, ground_cols, _FIRST, width, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
         source, target = counts[row], out[row]
         for col in range(width):
@@ -157,48 +169,44 @@ def _flatten(
             target[col] = np.int16(np.int32(value))
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _extremes(sun: Any, step: Any, out: Any) -> None:
     """Of each stretch between two rows of cells: least and greatest cosine of the sun, greatest square of its sine.
 
     Between the rows all is straight lines: squares of lengths are greatest at an end.
     """
     out[0], out[1], out[2] = np.float32(1), np.float32(0), np.float32(0)
-    for k in range(2):
+    for end in range(2):
+        down = np.float32(end)
         for col in range(sun.shape[1]):
-            up, x, y = sun[0, col] + step[0, col] * k, sun[1, col] + step[1, col] * k, sun[2, col] + step[2, col] * k
+            up = sun[0, col] + step[0, col] * down
+            x, y = sun[1, col] + step[1, col] * down, sun[2, col] + step[2, col] * down
             at = col // _STRETCH
             out[0, at], out[1, at] = min(out[0, at], up), max(out[1, at], up)
             out[2, at] = max(out[2, at], x * x + y * y)
 
 
-@njit(nogil=True, cache=True)
-def _well_lit(
-    extremes: Any, k: int, east: Any, north: Any, low: int, high: int, least_i: Any, least_ratio: Any
-) -> bool:
+@kernel_part
+def _well_lit(extremes: Any, k: int, gradient: Any, low: int, high: int, least_i: Any, least_ratio: Any) -> bool:
     """Whether the sun grazes no slope of stretch `k`, whose gradients are those of the columns from `low` to `high`."""
     steep2 = np.float32(0)
-    for row in range(2):
-        along, up = east[row], north[row]
+    for row in range(gradient.shape[0]):
+        along, up = gradient[row, 0], gradient[row, 1]
         for col in range(low, high):
             steep2 = max(steep2, along[col] * along[col] + up[col] * up[col])
     i = (extremes[0, k] - np.sqrt(steep2 * extremes[2, k])) / np.sqrt(np.float32(1) + steep2)
     return bool(i > max(least_i, least_ratio * extremes[1, k]) + _ROUNDING)
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _shade(
     sun: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
-    least_i: Any, least_ratio: Any, out: Any,
+    least_i: Any, least_ratio: Any, line: Any, gradient: Any, extremes: Any, safe: Any, out: Any,
 ) -> None:  # fmt: skip
-    width = out.shape[1]
-    start, step = np.empty((3, width), np.float32), np.empty((3, width), np.float32)
-    slope, change = np.empty((2, width), np.float32), np.empty((2, width), np.float32)
-    east, north = np.empty((2, altitude.shape[1]), np.float32), np.empty((2, altitude.shape[1]), np.float32)
-    stretches = -(-width // _STRETCH)
-    safe, extremes = np.empty(stretches, np.bool_), np.empty((3, stretches), np.float32)
+    width, stretches = out.shape[1], safe.size
+    start, step, slope, change = line[:3], line[3:6], line[6:8], line[8:]
     one, none = np.float32(1), np.uint8(0)
-    top, bottom, ground, known = -1, -1, -1, -1
+    top, bottom, ground, known = -1, -1, -1, _NONE
     for row in range(out.shape[0]):
         anew = False
         if rows.low[row] != top or rows.high[row] != bottom:
@@ -207,14 +215,15 @@ def _shade(
             _extremes(start, step, extremes)
         if ground_rows.low[row] != ground:
             ground, anew = ground_rows.low[row], True
-            known = _between(altitude, ground, ground_rows.high[row], known, per_metre, east, north)
+            _between(altitude, ground, ground_rows.high[row], known, per_metre, gradient)
+            known = ground_rows.high[row]
         if anew:
             for k in range(stretches):
                 first, last = k * _STRETCH, min((k + 1) * _STRETCH, width)
                 low, high = ground_cols.low[first], ground_cols.high[last - 1] + 1
-                safe[k] = _well_lit(extremes, k, east, north, low, high, least_i, least_ratio)
+                safe[k] = _well_lit(extremes, k, gradient, low, high, least_i, least_ratio)
                 if not safe[k]:
-                    _slopes(east, north, ground_cols, first, last, slope, change)
+                    _slopes(gradient, ground_cols, first, last, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
         target = out[row]
         for k in range(stretches):
@@ -234,6 +243,11 @@ def _shade(
 
 def _axes(pixels: tuple[int, ...], cells: tuple[int, ...], factor: int, first_row: int) -> tuple[Axis, Axis]:
     return axis(pixels[0], cells[0], factor, first_row), axis(pixels[1], cells[1], factor)
+
+
+def _work(lines: int, width: int, terrain: Field) -> tuple[Field, Field]:
+    """Room for lines of pixels, and for the gradient along two rows of altitudes."""
+    return np.empty((lines, width), np.float32), np.empty((2, 2, terrain.shape[1]), np.float32)
 
 
 def low_sun(
@@ -264,6 +278,9 @@ def low_sun(
         np.float32(1 / TERRAIN_RESOLUTION),
         np.float32(parameters.slope_min_cos_incidence),
         np.float32(parameters.slope_min_ratio),
+        *_work(10, shape[1], terrain),
+        np.empty((3, -(-shape[1] // _STRETCH)), np.float32),
+        np.empty(-(-shape[1] // _STRETCH), np.bool_),
         out,
     )
     return out
@@ -317,6 +334,7 @@ def flat_reflectance(
         np.float32(parameters.reflectance_quantification),
         np.float32(parameters.no_data),
         np.uint16(NO_DATA_COUNTS),
+        *_work(24, counts.shape[1], terrain),
         out,
     )
     return out

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from processing.bands import BANDS, GROUP_RESOLUTION, GROUPS
 from processing.errors import AncillaryError
+from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, strips
 from processing.versions import Parameters
 
@@ -73,7 +73,7 @@ class Image:
         return np.logical_or.reduce([self.saturated[band] for band in bands])
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _block_sums(counts: Any, first_row: int, factor: int, total: Any, unobserved: Any, saturated: Any) -> Any:
     rows, cols = counts.shape
     blocks = total.shape[1]

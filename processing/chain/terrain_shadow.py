@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from processing.chain.geometry import TERRAIN_BAND, Geometry, direction
+from processing.kernels import kernel
 from processing.versions import Parameters
 
 Field = NDArray[np.float32]
@@ -36,7 +36,7 @@ class Relief:
     hidden: NDArray[np.bool_]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _behind(altitude: Any, highest: float, toward: Any, resolution: float, nearest: float, out: Any) -> None:
     """A ray leaves each cell for the light and goes on, a cell at a time, until it is above all ground."""
     rows, cols = altitude.shape

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from .. import deflate
+from ..kernels import kernel
 from ..scene import Grid
 
 #: Side of the tiles. [px]
@@ -36,20 +36,23 @@ _HEADER = struct.Struct("<2sHI")
 _NO_VALUE = -(1 << 20)  # no int16
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _difference(pixels: Any, col: Any, tile: Any) -> None:
     """Each pixel minus the one before it in its row of the tile; beyond the image, zeros."""
     rows, cols = pixels.shape[0], min(tile.shape[1], pixels.shape[1] - col)
-    for i in range(rows):
-        source, target = pixels[i, col : col + cols], tile[i]
-        target[0] = source[0]
-        for j in range(1, cols):
-            target[j] = source[j] - source[j - 1]
-        target[cols:] = 0
-    tile[rows:] = 0
+    for i in range(tile.shape[0]):
+        target, seen = tile[i], cols if i < rows else 0
+        if seen:
+            source = pixels[i, col : col + cols]
+            target[0] = source[0]
+            for j in range(1, cols):
+                target[j] = source[j] - source[j - 1]
+        beyond = target[seen:]
+        for j in range(beyond.size):
+            beyond[j] = 0
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@kernel()
 def _halve_means(pixels: Any, no_data: Any, out: Any) -> None:
     rows, cols = pixels.shape
     half, one, none = np.float32(0.5), np.float32(1), np.float32(no_data)
@@ -69,7 +72,7 @@ def _halve_means(pixels: Any, no_data: Any, out: Any) -> None:
             target[cols // 2] = np.int16(np.int32(np.floor(total / np.float32(seen) + half) if seen > 0 else none))
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _interleave(layers: Any, out: Any) -> None:
     for i in range(out.shape[0]):
         for k in range(layers.shape[0]):

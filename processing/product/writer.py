@@ -16,11 +16,11 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from ..errors import ProductError
+from ..kernels import kernel
 from ..scene import L2A, Grid, Scene, Strips, strip
 from ..versions import parameters
 from . import disk, metadata, quicklook, raster
@@ -212,13 +212,13 @@ def _there(kind: str, key: str, rasters: Mapping[str, Any], l2a: L2A) -> bool:
     return key in rasters
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _present(seen: Any, present: Any) -> None:
     for i in range(seen.size):
         present[seen[i]] = True
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _mark(seen: Any, detector: Any, bit: Any, footprint: Any) -> None:
     """All uint8 and without a branch: the loop runs at the speed of the memory."""
     none = np.uint8(0)

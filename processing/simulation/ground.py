@@ -6,10 +6,10 @@ import math
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from processing.kernels import kernel, kernel_part
 from processing.simulation.noise import Field, fractal, smoothstep
 from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, WATERS, Crop, Scenario
 
@@ -21,7 +21,7 @@ _REACH = 400.0
 _GREEN = frozenset({"crop", "grass", "forest", "shrub"})
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _mix(h: np.uint64) -> np.uint64:
     """Next number of a splitmix64 sequence (Steele, Lea and Flood 2014)."""
     h = h + np.uint64(0x9E3779B97F4A7C15)
@@ -30,12 +30,12 @@ def _mix(h: np.uint64) -> np.uint64:
     return h ^ (h >> np.uint64(31))
 
 
-@njit(nogil=True, cache=True)
+@kernel_part
 def _unit(h: np.uint64) -> float:
     return float(h >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _parcels(
     x: NDArray[np.float32],
     y: NDArray[np.float32],
@@ -374,9 +374,9 @@ class Ground:
             first += crop.share / total
             green, dry = growth(crop, day + shift)
             green = np.clip(green * self._vigour, 0, 1)
-            for name, part in ((crop.plant, here * green), ("straw", here * np.minimum(dry, 1 - green))):
-                shares[name] = shares.get(name, np.float32(0)) + part
-                bare = bare - part
+            for name, amount in ((crop.plant, here * green), ("straw", here * np.minimum(dry, 1 - green))):
+                shares[name] = shares.get(name, np.float32(0)) + amount
+                bare = bare - amount
         for name, part in self._mixed_soil.items():
             shares[name] = shares.get(name, np.float32(0)) + np.maximum(bare, 0) * part
         if snow:

@@ -8,9 +8,9 @@ from functools import cached_property
 
 import numpy as np
 import scipy.fft
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from processing.kernels import kernel
 from processing.simulation.noise import Field, fractal, smoothstep
 from processing.simulation.scenario import Clouds
 
@@ -29,7 +29,7 @@ _BACKSCATTER = {"cumulus": 0.075, "stratus": 0.075, "veil": 0.075, "cirrus": 0.1
 AEROSOL_HEIGHT, WATER_HEIGHT = 2000.0, 2000.0
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _sample(
     opacity: Field, brightness: Field, height: float, rows: NDArray[np.int64], cols: NDArray[np.int64],
     down: NDArray[np.float64], right: NDArray[np.float64], altitude: Field, f: int, mean_opacity: Field,
@@ -47,7 +47,7 @@ def _sample(
                 mean_light[i // f, j // f] += o * brightness[row, col]
 
 
-@njit(nogil=True, cache=True)
+@kernel()
 def _heap(
     thickness: Field, ragged: Field, row: NDArray[np.float64], col: NDArray[np.float64], radius: NDArray[np.float64],
     peak: NDArray[np.float64],
