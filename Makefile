@@ -23,7 +23,8 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.runtime
+bench: $(VENV)/.test
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-timer=time.thread_time
 	$(BIN)/muscate bench tile
 
 $(VENV)/bin/python:
@@ -34,6 +35,8 @@ $(VENV)/bin/python:
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing muscate into $(VENV) ..."
 	$(PIP) --editable .
+	@echo "Compiling the chain's kernels ..."
+	$(BIN)/muscate warmup
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python

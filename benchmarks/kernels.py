@@ -1,15 +1,7 @@
-"""What the kernels cost alone: processor time per million pixels or cells, on random fields.
-
-    python -m benchmarks.kernels [--size 10980] [--repeat 5] [--version V1_4] [--json]
-
-The median of some runs after a first one that compiles. Pixels are those that go in. `shadows` is a whole tile's coarse
-grid under 5,000 clouds, `aerosol` the inversion of a whole tile's samples; both in seconds of a date.
-"""
+"""Work for each kernel alone, on random fields: for `test_kernels.py`, which measures it, and `scaling.py`."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from statistics import median
@@ -17,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from processing import atmosphere, deflate
+from processing import atmosphere
 from processing.chain import adjacency, aerosol_inversion, resampling, shadow_mask, slope_correction, subsampling
 from processing.chain.aerosol_samples import Samples
 from processing.chain.geometry import Geometry, direction
 from processing.product import raster
 from processing.scene import TERRAIN_RESOLUTION
-from processing.versions import Parameters, parameters
+from processing.versions import Parameters
 
-#: Side of a tile [m], and its clouds in the benchmark of shadows.
-TILE, CLOUDS = 109_800, 5000
+#: Side of a tile. [m]
+TILE = 109_800
 #: Rows that a thread holds at a time.
 STRIP = 1024
 
@@ -47,8 +39,8 @@ def fields(rng: np.random.Generator, low: float, high: float, *shape: int) -> An
     return rng.uniform(low, high, shape).astype(np.float32)
 
 
-def strip(size: int, repeat: int, numbers: Parameters) -> dict[str, float]:
-    """What is done to a strip of a 10 m band. [CPU s per million pixels]"""
+def strip(size: int, numbers: Parameters) -> dict[str, Callable[[], object]]:
+    """What is done to a strip of a 10 m band."""
     rng = np.random.default_rng(0)
     factor = numbers.coarse_resolution // 10
     cells = -(-size // factor)
@@ -65,9 +57,8 @@ def strip(size: int, repeat: int, numbers: Parameters) -> dict[str, float]:
     terrain = fields(rng, 300, 302, *(2 * (-(-size * 10 // TERRAIN_RESOLUTION),)))
     sums = subsampling.Sums.of((rows, size), factor)
     surface = adjacency.surface_reflectance(counts, line, factor, numbers)
-    tile = np.ascontiguousarray(np.diff(surface[:512, :513].astype(np.int16), axis=1))
     code = np.kron(rng.random((-(-cells // 10),) * 2) < 0.3, np.ones((10, 10)))[:cells, :cells].astype(np.uint8)
-    times = {
+    return {
         "counts to SRE": lambda: adjacency.surface_reflectance(counts, line, factor, numbers),
         "counts to FRE": lambda: slope_correction.flat_reflectance(
             counts, line, around, sun, view, terrain, factor, numbers
@@ -79,13 +70,10 @@ def strip(size: int, repeat: int, numbers: Parameters) -> dict[str, float]:
         "overview": lambda: raster.halved(surface, numbers.no_data),
         "differences and deflate": lambda: raster.deflated(surface),
     }
-    found = {name: seconds(work, repeat) / counts.size * 1e6 for name, work in times.items()}
-    found["deflate alone"] = seconds(lambda: deflate.compress(tile, 2), 4 * repeat) / tile.size * 1e6
-    return found
 
 
-def shadows(clouds: int, numbers: Parameters, repeat: int, side: int = TILE) -> float:
-    """Shadows of many clouds over a whole tile. [CPU s]"""
+def shadows(clouds: int, numbers: Parameters, side: int = TILE) -> Callable[[], object]:
+    """Shadows of many clouds over a whole tile."""
     rng = np.random.default_rng(1)
     cells = side // numbers.coarse_resolution
     shape = cells, cells
@@ -99,13 +87,11 @@ def shadows(clouds: int, numbers: Parameters, repeat: int, side: int = TILE) -> 
     angles = Geometry(sun, sun_azimuth, *seen, none, none, frozenset())
     ratio = fields(rng, 0.5, 1.2, cells, cells)
     altitude = fields(rng, 200, 260, cells, cells)
-    return seconds(
-        lambda: shadow_mask.detect(ratio, cloud, np.ones(shape, np.bool_), angles, altitude, numbers), repeat
-    )
+    return lambda: shadow_mask.detect(ratio, cloud, np.ones(shape, np.bool_), angles, altitude, numbers)
 
 
-def aerosol(numbers: Parameters, repeat: int, side: int = TILE) -> float:
-    """Inversion of a whole tile, each cell a sample of both methods. [CPU s]"""
+def aerosol(numbers: Parameters, side: int = TILE) -> Callable[[], object]:
+    """Inversion of a whole tile, each cell a sample of both methods."""
     rng = np.random.default_rng(2)
     shape = side // numbers.coarse_resolution, side // numbers.coarse_resolution
     red = fields(rng, 0.03, 0.15, *shape)
@@ -130,37 +116,4 @@ def aerosol(numbers: Parameters, repeat: int, side: int = TILE) -> float:
         lag=np.full(shape, 5, np.int32),
         dark=0.5,
     )
-    return seconds(lambda: aerosol_inversion.invert(samples, numbers), repeat)
-
-
-def measure(size: int, repeat: int, version: str) -> dict[str, dict[str, float]]:
-    """Both tables: seconds per million pixels, and seconds of a date."""
-    numbers = parameters(version)
-    return {
-        "CPU ms / Mpixel": {name: 1e3 * cost for name, cost in strip(size, repeat, numbers).items()},
-        "CPU s / date": {
-            f"shadows of {CLOUDS} clouds": shadows(CLOUDS, numbers, repeat),
-            "aerosol inversion": aerosol(numbers, repeat),
-        },
-    }
-
-
-def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--size", type=int, default=10980, help="columns of the strip")
-    words.add_argument("--repeat", type=int, default=5)
-    words.add_argument("--version", default="V1_4")
-    words.add_argument("--json", action="store_true")
-    asked = words.parse_args()
-    found = measure(asked.size, asked.repeat, asked.version)
-    if asked.json:
-        print(json.dumps(found, indent=2))
-        return
-    for unit, costs in found.items():
-        print(f"{'':32}{unit:>16}")
-        for name, cost in costs.items():
-            print(f"{name:32}{cost:16.2f}")
-
-
-if __name__ == "__main__":
-    main()
+    return lambda: aerosol_inversion.invert(samples, numbers)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from benchmarks.kernels import shadows
+from benchmarks.kernels import seconds, shadows
 from processing import bench
 from processing.simulation import simulate
 from processing.versions import parameters
@@ -86,7 +86,7 @@ def measure(
         points += of_size(l1c, dem, 10980, folder, version, 1)
     middle = made[sizes[min(1, len(sizes) - 1)]]
     points += [backward(middle, dates, folder, version, repeat) for dates in (1, 2, 4, 8)]
-    points += [Point("clouds", count, shadows(count, parameters(version), 3)) for count in CLOUDS]
+    points += [Point("clouds", count, seconds(shadows(count, parameters(version)), 3)) for count in CLOUDS]
     points += [tiles(middle, workers, folder, version) for workers in (1, 2)]
     return points
 

@@ -45,6 +45,7 @@ BARS = {
     "peak_mb": Bar("peak memory [MB]", 2500),
     "low_memory_peak_mb": Bar("peak memory, low-memory mode [MB]", 1000),
     "cold_cpu": Bar("first run of a fresh install over a warm one [CPU s]", 10),
+    "uncompiled_cpu": Bar("first run without `muscate warmup` over a warm one [CPU s]", 15),
     "cloudy_cpu": Bar("more than 90 % cloud, found and stopped [CPU s]", 10),
     "backward_cpu": Bar("eight later dates run backward, over one nominal date [CPU s]", 60),
     "correction": Bar("gas, scattering, adjacency, slope of ten bands, wall [s]", 25),
@@ -114,8 +115,9 @@ def tile(
     -------
     dict
         ``l1c``, ``threads``, ``load`` (of the machine, before and after); per part (``terrain``, ``decode``,
-        ``deflate``, ``first``, ``chain``, ``low_memory`` ...) its ``cpu`` and ``wall`` [s], ``peak_mb`` and, for a run
-        of the chain, ``steps`` [s]; ``product_mb``; ``figures``, those of `BARS` that were measured.
+        ``uncompiled``, ``warmup``, ``first``, ``deflate``, ``chain``, ``low_memory`` ...) its ``cpu`` and ``wall`` [s],
+        ``peak_mb`` and, for a run of the chain, ``steps`` [s]; ``product_mb``; ``figures``, those of `BARS` that were
+        measured.
     """
     from .production import machine
 
@@ -138,9 +140,12 @@ def tile(
 
         if dem:
             measure("terrain", partial(_terrain, package, dem, terrain, version))
-        os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")  # of the measured processes: empty at first
+        os.environ["NUMBA_CACHE_DIR"] = str(folder / "none")  # of the measured processes: empty at first
         run = partial(_chain, package, dem, terrain, version, threads)
         measure("decode", partial(_decode, package, threads))  # and the disk's cache has the images
+        measure("uncompiled", partial(run, folder / "uncompiled", False))
+        os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")
+        measure("warmup", _warmup)
         measure("first", partial(run, folder / "first", False))
         measure("deflate", partial(_deflate, folder / "first"))  # and the disk has caught up
         measure("chain", partial(run, folder / "warm", False))
@@ -154,6 +159,7 @@ def tile(
             "peak_mb": warm["peak_mb"],
             "low_memory_peak_mb": parts["low_memory"]["peak_mb"],
             "cold_cpu": parts["first"]["cpu"] - warm["cpu"],
+            "uncompiled_cpu": parts["uncompiled"]["cpu"] - warm["cpu"],
             "correction": sum(
                 steps[step] for step in ("gaseous_absorption", "scattering", "adjacency", "full resolution")
             ),
@@ -256,6 +262,12 @@ def _chain(
         low_memory=low_memory,
     )
     return outcome.seconds
+
+
+def _warmup() -> dict[str, float]:
+    """What an installation ends with."""
+    warmup()
+    return {}
 
 
 def _on_one_core(work: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -382,6 +394,8 @@ _PARTS = {
     "decode": "13 images decoded",
     "deflate": "product deflated",
     "terrain": "terrain, once a tile",
+    "uncompiled": "chain, nothing compiled",
+    "warmup": "muscate warmup",
     "first": "chain, first run",
     "chain": "chain, warm",
     "low_memory": "chain, low memory",
@@ -426,13 +440,24 @@ def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str
 
 
 def warmup() -> None:
-    """Compile every kernel into the cache, by two small simulated dates through the whole line."""
+    """Compile every kernel into the cache, by two small simulated dates of a mountain through the whole line."""
     from .production.processor import granule, produce
     from .simulation import simulate
+    from .simulation.scenario import SERIES
 
+    place = SERIES["mountains"]  # with terrain; its second date has clouds
     with tempfile.TemporaryDirectory(prefix="muscate-warmup-") as name:
         folder = Path(name)
         state = None
-        for package in simulate(folder / "l1c", tile="31TCJ", dates=2, size=366, truth=False, cloud_cover=(0.2, 0.4)):
-            found = granule([package], None)
-            state = produce([package], found.tile, CURRENT, staging=folder, previous_state=state).state or state
+        # large enough for overviews
+        for package in simulate(
+            folder, tile=place.tile, dates=2, size=732, scenario=place.scenario, weather=place.weather
+        ):
+            state = produce(
+                [package],
+                granule([package], None).tile,
+                CURRENT,
+                staging=folder,
+                previous_state=state,
+                dem=folder / "truth" / "dem.tif",
+            ).state

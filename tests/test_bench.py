@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import kernels
@@ -55,9 +58,46 @@ def test_the_chain_costs_little_more_than_decoding_and_deflating(tmp_path: Path)
     assert chain / (decode + deflate) < 2.4, (chain, decode, deflate)
 
 
+#: Kernels of the simulation alone, which take what they get.
+SIMULATED = {"_parcels", "_sample"}
+WARMUP = """
+import gc
+from numba.core import event
+from numba.core.dispatcher import Dispatcher
+from processing import bench
+with event.install_recorder("numba:compile") as compiled:
+    bench.warmup()
+print(len(compiled.buffer))
+for kernel in gc.get_objects():
+    if isinstance(kernel, Dispatcher) and kernel.py_func.__module__.startswith("processing"):
+        print(kernel.py_func.__name__, len(kernel.signatures))
+"""
+
+
+@pytest.mark.slow
+def test_each_kernel_is_compiled_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    def warmed() -> tuple[int, dict[str, int]]:
+        ran = subprocess.run([sys.executable, "-c", WARMUP], capture_output=True, text=True, check=True)
+        compiled, *kernels = ran.stdout.splitlines()
+        return int(compiled), {name: int(count) for name, count in map(str.split, kernels)}
+
+    compiled, signatures = warmed()
+    assert compiled > 0
+    assert signatures["_flatten"] == signatures["_invert"] == signatures["_halve_means"] == 1
+    assert not {name for name, count in signatures.items() if count > 1} - SIMULATED
+    assert warmed()[0] == 0
+
+
 @pytest.mark.parametrize("version", ["V1_4", "V2_0"])
 def test_the_kernels_are_measured_on_fields_that_give_them_work(version: str) -> None:
     numbers = parameters(version)
-    assert all(cost > 0 for cost in kernels.strip(366, 1, numbers).values())
-    assert kernels.shadows(100, numbers, 1, side=21_960) > 0
-    assert kernels.aerosol(numbers, 1, side=9_600) > 0
+    strip = kernels.strip(366, numbers)
+    for reflectance in (strip["counts to SRE"](), strip["counts to FRE"]()):
+        assert (np.asarray(reflectance) != numbers.no_data).all()
+    assert np.any(np.asarray(strip["mask bits to 10 m"]()))
+    assert np.any(np.asarray(kernels.shadows(100, numbers, side=21_960)()))
+    found = np.asarray(kernels.aerosol(numbers, side=9_600)())
+    assert np.isfinite(found[1:-1, 1:-1]).all()
+    assert np.nanmax(np.abs(found - 0.3)) < 1e-3
