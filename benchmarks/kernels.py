@@ -17,8 +17,8 @@ from processing.product import raster
 from processing.scene import TERRAIN_RESOLUTION
 from processing.versions import Parameters
 
-#: Side of a tile. [m]
-TILE = 109_800
+#: Side of a tile, and of a cloud of the benchmark of shadows. [m]
+TILE, CLOUD = 109_800, 240
 #: Rows that a thread holds at a time.
 STRIP = 1024
 
@@ -80,7 +80,8 @@ def shadows(clouds: int, numbers: Parameters, side: int = TILE) -> Callable[[], 
     a_row = int(np.ceil(np.sqrt(clouds)))
     row, col = ((np.array(divmod(np.arange(clouds), a_row)) + 0.5) * cells / a_row).astype(int)  # apart from another
     cloud = np.zeros(shape, np.bool_)
-    cloud[row, col] = True
+    for down, right in np.ndindex(2 * (CLOUD // numbers.coarse_resolution,)):
+        cloud[row + down, col + right] = True
     sun, sun_azimuth, view, view_azimuth = (np.full(shape, angle, np.float32) for angle in (40, 150, 4, 100))
     none = np.zeros(shape, np.bool_)
     seen = {shadow_mask.REFERENCE_BAND: view}, {shadow_mask.REFERENCE_BAND: view_azimuth}
