@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -150,7 +150,7 @@ def tile(
         measure("deflate", partial(_deflate, folder / "first"))  # and the disk has caught up
         measure("chain", partial(run, folder / "warm", False))
         measure("low_memory", partial(run, folder / "low", True))
-        measure("correct", partial(_correct, package, dem, terrain, version, threads))
+        measure("correct", partial(_correct, package, dem, terrain, version, threads, folder / "correct"))
         warm, steps = parts["chain"], parts["correct"]["steps"]
         figures = {
             "cpu_ratio": warm["cpu"] / (parts["decode"]["cpu"] + parts["deflate"]["cpu"]),
@@ -164,7 +164,7 @@ def tile(
                 steps[step] for step in ("gaseous_absorption", "scattering", "adjacency", "full resolution")
             ),
             "aot": steps["aerosol_optical_thickness"],
-            "masks_cpu": steps["masks, CPU"],
+            "masks_cpu": steps["all masks"],
         }
         if cloudy is not None:
             # of whatever place: no terrain model, which a date that is refused does not need
@@ -277,22 +277,26 @@ def _on_one_core(work: Callable[[], dict[str, float]]) -> dict[str, float]:
     return work()
 
 
-def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threads: int) -> dict[str, float]:
-    """From counts in memory to the surface and flat reflectances in memory, on a date with a past; nothing written.
+def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threads: int, out: Path) -> dict[str, float]:
+    """From counts in memory to the surface and flat reflectances in memory, on a date with a past.
 
-    Then the same date once more for the processor time of its masks, when no other thread is at work.
+    Then the same date once more for the processor time of each step, when no image is decoded beside it.
     """
-    from . import chain
+    from . import chain, product
     from .bands import BANDS, GROUP_RESOLUTION
     from .chain.stopwatch import Stopwatch
     from .production.processor import ancillary_of, granule
     from .scene import strips
     from .versions import parameters
 
+    out.mkdir()
     numbers = parameters(version)
+    opened = time.process_time()
     source = granule([package], None)
+    around = ancillary_of(source, numbers, dem, terrain)
+    opened = time.process_time() - opened
     with source.decoded(threads, None) as scene_with:
-        scene = scene_with(ancillary_of(source, numbers, dem, terrain))
+        scene = scene_with(around)
         scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
     _, past = chain.correct(scene, None, numbers)
     later = replace(scene, sensing=scene.sensing + timedelta(days=5))
@@ -302,14 +306,15 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
         height = scene.grid.shape(BANDS[band].resolution)[0]
         return sum(rows.size for rows in strips(rasters, band, height))
 
-    def masks() -> float:
-        Stopwatch.clock = staticmethod(time.process_time)
-        seconds = chain.correct(later, past, numbers)[0].seconds
-        before = time.process_time()
+    def mask_rasters() -> None:
         for rasters in (found.cloud, found.geophysical, found.edge):
             for group, resolution in GROUP_RESOLUTION.items():
                 sum(rows.size for rows in strips(rasters, group, scene.grid.shape(resolution)[0]))
-        return time.process_time() - before + sum(seconds.get(step, 0.0) for step in MASK_STEPS)
+
+    def cpu(work: Callable[[], object]) -> float:
+        before = time.process_time()
+        work()
+        return time.process_time() - before
 
     if found.status != "valid":
         raise InputError(package, f"gives no product to measure: {found.origin.get('reason')}")
@@ -322,7 +327,12 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
         ]
         sum(each.result() for each in made)
     wall = time.perf_counter() - start
-    return found.seconds | {"full resolution": wall, "masks, CPU": masks()}
+    Stopwatch.clock = staticmethod(time.process_time)
+    each_step = {"read": opened} | chain.correct(later, past, numbers)[0].seconds
+    masks = cpu(mask_rasters) + sum(each_step.get(step, 0.0) for step in MASK_STEPS)
+    each_step["write"] = cpu(partial(product.write, found, scene, out, produced=datetime.now(UTC), threads=threads))
+    of_processor = {f"{step}, CPU": seconds for step, seconds in each_step.items()}
+    return found.seconds | of_processor | {"full resolution": wall, "all masks": masks}
 
 
 def _s2cloudless(package: Path) -> dict[str, float]:
@@ -426,9 +436,13 @@ def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str
     lines = [f"{figures['l1c']}, {figures['version']}, {figures['threads']} threads, load {load}", ""]
     lines.append(f"{'':24}{'CPU s':>8}{'wall s':>8}{'peak MB':>9}{then}")
     lines += [f"{_row(name, figures[name])}{before(name, 'cpu')}" for name in _PARTS if name in figures]
-    lines += ["", f"{'step, warm':24}{'':8}{'wall s':>8}{'':9}{then}".rstrip()]
-    for step, seconds in figures["chain"]["steps"].items():
-        lines.append(f"{step:24}{'':8}{seconds:8.2f}{'':9}{before('chain', 'steps', step)}".rstrip())
+    wall, alone = figures["chain"]["steps"], figures.get("correct", {"steps": {}})["steps"]
+    processor = {name.removesuffix(", CPU"): seconds for name, seconds in alone.items() if name.endswith(", CPU")}
+    lines += ["", f"{'step, warm':24}{'CPU s':>8}{'wall s':>8}{'':9}{then}".rstrip()]
+    for step in dict.fromkeys([*wall, *processor]):
+        cpu, seconds = (f"{of[step]:8.2f}" if step in of else f"{'':8}" for of in (processor, wall))
+        lines.append(f"{step:24}{cpu}{seconds}{'':9}{before('chain', 'steps', step)}".rstrip())
+    lines.append("(CPU: of a date with a past, its images in memory; wall: of a first date, while they are decoded)")
     lines += ["", f"product {figures['product_mb']:.0f} MB", "", f"{'':54}{'':>9}{'bar':>10}{then}"]
     for name, bar in BARS.items():
         if name in figures["figures"]:

@@ -25,6 +25,7 @@ FIGURES: dict[str, Any] = {
     "decode": {"cpu": 80.0, "wall": 40.0, "peak_mb": 300.0, "steps": {}},
     "deflate": {"cpu": 14.0, "wall": 14.0, "peak_mb": 300.0, "steps": {}},
     "chain": {"cpu": 120.0, "wall": 63.0, "peak_mb": 2300.0, "steps": {"read": 0.4, "write": 18.0}},
+    "correct": {"cpu": 95.0, "wall": 50.0, "peak_mb": 3000.0, "steps": {"write, CPU": 30.0, "rain, CPU": 0.1}},
     "product_mb": 1234.0,
     "figures": {"cpu_ratio": 1.28, "wall_ratio": 1.05},
 }
@@ -36,6 +37,8 @@ def test_the_table_says_what_missed_its_bar_and_what_changed() -> None:
     (wall,) = (line for line in lines if line.startswith("chain, wall / "))
     assert cpu.split()[-5:] == ["1.28", "<=", "1.25", "1.50", "missed"]
     assert wall.split()[-3:] == ["1.05", "<=", "1.15"]
+    steps = [line.split() for line in lines if line.startswith(("read", "write", "rain"))]
+    assert steps == [["read", "0.40", "0.40"], ["write", "30.00", "18.00", "18.00"], ["rain", "0.10"]]
     assert not any("low-memory" in line for line in lines)  # not measured
     assert "earlier" not in bench.table(FIGURES)
 
