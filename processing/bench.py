@@ -200,6 +200,13 @@ def _load() -> float:
     return round(os.getloadavg()[0], 2)
 
 
+def _cpu(work: Callable[[], object]) -> float:
+    """Processor time of all threads. [s]"""
+    before = time.process_time()
+    work()
+    return time.process_time() - before
+
+
 def _decode(package: Path, threads: int) -> dict[str, float]:
     """The first yardstick: every image decoded once, nothing else."""
     from .l1c import granules, images
@@ -217,9 +224,7 @@ def _terrain(package: Path, dem: Path, cache: Path, version: str) -> dict[str, f
     from .versions import parameters
 
     source, numbers = granule([package], None), parameters(version)
-    before = time.process_time()
-    ancillary_of(source, numbers, dem, cache)
-    return {"cpu": time.process_time() - before}
+    return {"cpu": _cpu(lambda: ancillary_of(source, numbers, dem, cache))}
 
 
 def _deflate(folder: Path) -> dict[str, float]:
@@ -239,9 +244,7 @@ def _deflate(folder: Path) -> dict[str, float]:
                 images.append(dataset.read())
         for image in images:
             pixels = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
-            before = time.process_time()
-            raster.deflated(pixels)
-            seconds += time.process_time() - before
+            seconds += _cpu(partial(raster.deflated, pixels))
     return {"cpu": seconds}
 
 
@@ -291,10 +294,10 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
 
     out.mkdir()
     numbers = parameters(version)
-    opened = time.process_time()
+    before = time.process_time()
     source = granule([package], None)
     around = ancillary_of(source, numbers, dem, terrain)
-    opened = time.process_time() - opened
+    read = time.process_time() - before
     with source.decoded(threads, None) as scene_with:
         scene = scene_with(around)
         scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
@@ -311,11 +314,6 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
             for group, resolution in GROUP_RESOLUTION.items():
                 sum(rows.size for rows in strips(rasters, group, scene.grid.shape(resolution)[0]))
 
-    def cpu(work: Callable[[], object]) -> float:
-        before = time.process_time()
-        work()
-        return time.process_time() - before
-
     if found.status != "valid":
         raise InputError(package, f"gives no product to measure: {found.origin.get('reason')}")
     start = time.perf_counter()
@@ -328,9 +326,9 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
         sum(each.result() for each in made)
     wall = time.perf_counter() - start
     Stopwatch.clock = staticmethod(time.process_time)
-    each_step = {"read": opened} | chain.correct(later, past, numbers)[0].seconds
-    masks = cpu(mask_rasters) + sum(each_step.get(step, 0.0) for step in MASK_STEPS)
-    each_step["write"] = cpu(partial(product.write, found, scene, out, produced=datetime.now(UTC), threads=threads))
+    each_step = {"read": read} | chain.correct(later, past, numbers)[0].seconds
+    masks = _cpu(mask_rasters) + sum(each_step.get(step, 0.0) for step in MASK_STEPS)
+    each_step["write"] = _cpu(partial(product.write, found, scene, out, produced=datetime.now(UTC), threads=threads))
     of_processor = {f"{step}, CPU": seconds for step, seconds in each_step.items()}
     return found.seconds | of_processor | {"full resolution": wall, "all masks": masks}
 
@@ -342,9 +340,7 @@ def _s2cloudless(package: Path) -> dict[str, float]:
 
     find = comparators.s2cloudless_detector()
     reflectance, _ = comparators.s2cloudless_input(granule([package], None))
-    before = time.process_time()
-    find(reflectance)
-    return {"cpu": time.process_time() - before}
+    return {"cpu": _cpu(lambda: find(reflectance))}
 
 
 def _backward(

@@ -22,6 +22,7 @@ from rasterio.windows import Window
 from . import chain, product
 from .bands import GROUP_RESOLUTION, GROUPS
 from .chain import explanation, resampling
+from .chain.dilation import times
 from .chain.explanation import Explanation
 from .chain.recorder import Answer
 from .errors import L1CError, OutsideTile, ProductError, StateError
@@ -348,8 +349,8 @@ def _why(
     again = {}
     shape = what.grid.shape(size)
     for name, code in (("CLM", known.cloud), ("MG2", known.geophysical), ("IAB", known.interpolated)):
-        times = len(code) // len(known.interpolated)
-        line = resampling.expand_bits(code, (1, shape[1]), factor // times, numbers.mask_resampling_threshold, row)
+        pixels = factor // times(code, known.interpolated)
+        line = resampling.expand_bits(code, (1, shape[1]), pixels, numbers.mask_resampling_threshold, row)
         again[name] = 0 if edge else int(line[0, col])
     slopes = int(_OF_SLOPES)
     again["MG2"] |= geophysical & slopes
@@ -358,10 +359,10 @@ def _why(
         names = " and ".join(_names(Geophysical, geophysical & slopes))
         missing.append(f"{names}: made at full resolution from the terrain model, read from the product")
     if not edge:
-        times = len(known.cloud) // len(known.interpolated)
+        pixels = factor // times(known.cloud, known.interpolated)
         if numbers.mask_buffers:
-            tests += _drawn(known, row * times // factor, col * times // factor, numbers)
-        tests += _shares(known, row, col, factor // times, shape, numbers)
+            tests += _drawn(known, row // pixels, col // pixels, numbers)
+        tests += _shares(known, row, col, pixels, shape, numbers)
     kinds = (("CLM", Cloud, cloud), ("MG2", Geophysical, geophysical), ("IAB", Interpolated, interpolated))
     differences = []
     if what.parameters != numbers.digest:

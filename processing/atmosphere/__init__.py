@@ -119,8 +119,7 @@ def _nodes(
         nodes = table[s + j, k, r + m]
         for n in range(path.size):
             path[n] += w * nodes[n]
-    for way in range(wv.size - 1):
-        zenith = view if way else sun
+    for zenith in (sun, view):
         x = (1 / math.cos(math.radians(zenith)) - 1) / airmass_step
         first = _interval(x, one_way.shape[0])
         x -= first

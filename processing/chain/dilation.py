@@ -34,3 +34,8 @@ def dilate(mask: NDArray[np.bool_], radius: float, resolution: float = 1.0) -> N
 def finer(mask: NDArray[Any], times: int) -> NDArray[Any]:
     """A mask in cells of which `times` times `times` make one of its own."""
     return mask if times == 1 else np.repeat(np.repeat(mask, times, axis=0), times, axis=1)
+
+
+def times(fine: NDArray[Any], coarse: NDArray[Any]) -> int:
+    """How many cells of a grid lie along the side of one of the coarse grid."""
+    return len(fine) // len(coarse)

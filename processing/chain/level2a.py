@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,7 @@ from processing.chain import adjacency, air, resampling, slope_correction
 from processing.chain.adjacency import Environment, Line
 from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.clouds import Clouds
-from processing.chain.dilation import finer
+from processing.chain.dilation import finer, times
 from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND, Geometry, direction
 from processing.chain.subsampling import Image, factor_of
 from processing.chain.terrain_shadow import Relief
@@ -103,7 +102,7 @@ def outcome(
     flags = {"sun_glint": bool((angles.sun_glint & tested).any()), "hot_spot": bool((angles.hot_spot & tested).any())}
     among = tested
     if clouds:
-        among = finer(tested, _times(clouds.high, tested))
+        among = finer(tested, times(clouds.high, tested))
         flags["cirrus"] = percent(clouds.high, among) >= parameters.cirrus_flag_percent
     origin = dict(scene.ancillary.origin) | air.origin(scene, parameters)
     if scene.ancillary.terrain is None:
@@ -167,11 +166,6 @@ def _why_blind(scene: Scene, found: Found, blind: NDArray[np.bool_], parameters:
     return "; ".join(faults) or "no altitude"
 
 
-def _times(fine: NDArray[Any], coarse: NDArray[Any]) -> int:
-    """How many cells of a grid lie along the side of one of the coarse grid."""
-    return len(fine) // len(coarse)
-
-
 def _to_the_rim(code: NDArray[np.uint8], tested: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Give the cells that were not tested the bits of the nearest tested one, beside their own.
 
@@ -181,8 +175,8 @@ def _to_the_rim(code: NDArray[np.uint8], tested: NDArray[np.bool_]) -> NDArray[n
     if tested.all():
         return code
     nearest = ndimage.distance_transform_edt(~tested, return_distances=False, return_indices=True)
-    times, (rows, cols) = _times(code, tested), tested.shape
-    cells = code.reshape(rows, times, cols, times).swapaxes(1, 2)
+    side, (rows, cols) = times(code, tested), tested.shape
+    cells = code.reshape(rows, side, cols, side).swapaxes(1, 2)
     return np.asarray(code | cells[tuple(nearest)].swapaxes(1, 2).reshape(code.shape))
 
 
@@ -194,15 +188,15 @@ def codes(
     Without the bits of MG2 that are made at full resolution.
     """
     cloud, cloudy = clouds.bits(), clouds.all()
-    times = _times(cloud, tested)
+    side = times(cloud, tested)
     geophysical = np.zeros_like(cloud)
-    geophysical[finer(water, times)] |= np.uint8(masks.Geophysical.WATER)
+    geophysical[finer(water, side)] |= np.uint8(masks.Geophysical.WATER)
     geophysical[cloudy] |= np.uint8(masks.Geophysical.CLOUD)
     geophysical[clouds.shadows()] |= np.uint8(masks.Geophysical.CLOUD_SHADOW)
-    geophysical[finer(snow, times) & ~cloudy] |= np.uint8(masks.Geophysical.SNOW)
+    geophysical[finer(snow, side) & ~cloudy] |= np.uint8(masks.Geophysical.SNOW)
     cloud, geophysical = (_to_the_rim(code, tested) for code in (cloud, geophysical))
-    geophysical[finer(relief.shadow, times)] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
-    geophysical[finer(relief.hidden, times)] |= np.uint8(masks.Geophysical.HIDDEN)
+    geophysical[finer(relief.shadow, side)] |= np.uint8(masks.Geophysical.TOPOGRAPHIC_SHADOW)
+    geophysical[finer(relief.hidden, side)] |= np.uint8(masks.Geophysical.HIDDEN)
     return cloud, geophysical
 
 
@@ -305,7 +299,7 @@ def valid(
 
     def mask(code: NDArray[np.uint8], group: str, rows: slice) -> NDArray[np.uint8]:
         unseen = no_data(group, rows)
-        factor = cell(group) // _times(code, found.tested)
+        factor = cell(group) // times(code, found.tested)
         raster = resampling.expand_bits(code, unseen.shape, factor, parameters.mask_resampling_threshold, rows.start)
         raster[unseen] = 0
         return raster

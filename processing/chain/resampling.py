@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from processing.kernels import kernel, kernel_part
 
-#: Typed: a kernel that is called with a literal is compiled anew for it.
-_FIRST: Any = np.int64(0)
-
 
 class Axis(NamedTuple):
     """Between which cells each pixel's centre lies along one axis: value = (1 - weight) low + weight high."""
@@ -54,7 +51,7 @@ def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) 
 
     A pixel's value is then start + step * weight: for kernels that walk down the rows of an image.
     """
-    col, width = _FIRST, start.shape[1]
+    col, width = 0, start.shape[1]
     while col < width:
         end = _segment(cols, col, width)
         left, right, weight = cols.low[col], cols.high[col], cols.weight[col:end]
@@ -84,7 +81,7 @@ def _expand_bits(code: Any, rows: Any, cols: Any, threshold: Any, reached: Any, 
             for corners in range(reached.shape[0]):
                 for k in range(factor):
                     reached[corners, k] = 255 * _reaches(corners, cols.weight[inner + k], down, threshold)
-        first = _FIRST
+        first = 0
         while first < width:
             before, after = cols.low[first], cols.high[first]
             last = first + factor
@@ -150,7 +147,7 @@ def _expand_scaled(values: Any, rows: Any, cols: Any, line: Any, out: Any) -> No
         top, bottom, down = values[rows.low[row]], values[rows.high[row]], rows.weight[row]
         for j in range(line.size):
             line[j] = top[j] + (bottom[j] - top[j]) * down
-        col = _FIRST
+        col = 0
         while col < width:
             end = _segment(cols, col, width)
             left = line[cols.low[col]]

@@ -27,9 +27,6 @@ Field = NDArray[np.float32]
 
 #: Pixels of a row that are looked at together for whether the sun may graze one of them, and what rounding may change.
 _STRETCH, _ROUNDING = 128, np.float32(1e-5)
-#: Typed: a kernel that is called with a literal is compiled anew for it.
-_NONE: Any = np.int32(-1)
-_FIRST: Any = np.int64(0)
 _LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT_SUN)
 
 
@@ -44,11 +41,10 @@ def _differences(right: Any, left: Any, along: Any, above: Any, below: Any, acro
 @kernel_part
 def _rises(altitude: Any, row: Any, per_metre: Any, east: Any, north: Any) -> None:
     """Gradient along one row of altitudes: central differences, one-sided at the border."""
-    last = altitude.shape[0] - 1
-    before, after = row - (row > 0), row + (row < last)
+    bottom, last = altitude.shape[0] - 1, altitude.shape[1] - 1
+    before, after = row - (row > 0), row + (row < bottom)
     above, line, below = altitude[before], altitude[row], altitude[after]
-    across = per_metre / np.float32(after - before if last else 1)
-    last = line.size - 1
+    across = per_metre / np.float32(after - before if bottom else 1)
     inner, next_ = slice(1, last), 1 if last else 0
     _differences(
         line[2:], line[: last - next_], per_metre / np.float32(2), above[inner], below[inner], across,
@@ -134,7 +130,7 @@ def _flatten(
     lowest, highest = no_data + np.float32(1), np.float32(32767)
     half, one = np.float32(0.5), np.float32(1)
     least_i, least_e = floors
-    top, bottom, ground, known = -1, -1, -1, _NONE
+    top, bottom, ground, known = -1, -1, -1, -1
     for row in range(counts.shape[0]):
         if rows.low[row] != top or rows.high[row] != bottom:
             top, bottom = rows.low[row], rows.high[row]
@@ -143,7 +139,7 @@ def _flatten(
             ground = ground_rows.low[row]
             _between(altitude, ground, ground_rows.high[row], known, per_metre, gradient)
             known = ground_rows.high[row]
-            _slopes(gradient, ground_cols, _FIRST, width, slope, change)
+            _slopes(gradient, ground_cols, 0, width, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
         source, target = counts[row], out[row]
         for col in range(width):
@@ -206,7 +202,7 @@ def _shade(
     width, stretches = out.shape[1], safe.size
     start, step, slope, change = line[:3], line[3:6], line[6:8], line[8:]
     one, none = np.float32(1), np.uint8(0)
-    top, bottom, ground, known = -1, -1, -1, _NONE
+    top, bottom, ground, known = -1, -1, -1, -1
     for row in range(out.shape[0]):
         anew = False
         if rows.low[row] != top or rows.high[row] != bottom:
