@@ -56,6 +56,13 @@ def centre(home: Path, port: int, **settings: str) -> Iterator[subprocess.Popen[
         log.close()
 
 
+def answers(port: int) -> bool:
+    """Whether the dashboard is there and has its database."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
 def wait_for(condition: object, seconds: float, what: str, log: Path) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
@@ -70,7 +77,8 @@ def series_centre(t33twm: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     home, port = tmp_path_factory.mktemp("centre") / "home", free_port()
     with centre(home, port, demonstration="false", scan_seconds="0.5"):
         inbox = home / "inbox"
-        wait_for(inbox.is_dir, 60, "no inbox", home / "up.log")
+        # The folders are made before the tables are.
+        wait_for(lambda: answers(port), 120, "no dashboard", home / "up.log")
         for package in sorted(t33twm.glob("*.SAFE"), key=lambda p: p.name.split("_")[2], reverse=True):
             shutil.copytree(package, inbox / f".{package.name}")
             (inbox / f".{package.name}").rename(inbox / package.name)
@@ -157,8 +165,7 @@ def test_each_view_shows_the_real_series(
 
 
 def test_health_answers(series_centre: tuple[Path, int]) -> None:
-    with urllib.request.urlopen(f"http://127.0.0.1:{series_centre[1]}/health", timeout=10) as answer:
-        assert answer.status == 200
+    assert answers(series_centre[1])
 
 
 def test_an_empty_home_shows_a_simulated_archive_within_two_minutes(tmp_path: Path) -> None:
@@ -174,5 +181,4 @@ def test_an_empty_home_shows_a_simulated_archive_within_two_minutes(tmp_path: Pa
             return False
 
         wait_for(shown, 120, "no simulated product", home / "up.log")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
-            assert answer.status == 200
+        assert answers(port)
