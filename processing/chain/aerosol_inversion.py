@@ -69,7 +69,8 @@ def _normal(
         out[3] -= (w1 * r1 + w2 * r2) * d
         out[4] += w1 * r1 * d_other
     if now > dark:
-        r, d = dark_weight * (now - dark) ** 2, 2 * dark_weight * (now - dark)
+        d = 2 * dark_weight * (now - dark)
+        r = d * (now - dark) / 2
         cost += r * r
         out[0] += d * d
         out[3] -= d * r
@@ -113,7 +114,7 @@ def _minimise(
 def _invert(
     spectral: Any, temporal: Any, colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any,
     rise: Any, swir: Any, lag: Any, dark: float, step: int, window: Any, enough: int,
-    least_deviation: float, time_factor: Any, rise_scale: Any, composite_weight: float, dark_weight: float,
+    least_variance: float, time_factor: Any, rise_scale: Any, composite_weight: float, dark_weight: float,
     start: float, low: float, high: float, tolerance: float, steps: int,
     reds: Any, terms: Any, settleds: Any, places: Any, equations: Any, out: Any,
 ) -> None:  # fmt: skip
@@ -164,18 +165,19 @@ def _invert(
                         for o in range(blues.shape[1]):
                             blues[m, o], befores[m, o] = blue[row, col, o], before[row, col, o]
                         mean_rise += rise[row, col]
-                        sums += swir[row, col]
-                        squares += swir[row, col] ** 2
+                        sample = swir[row, col]
+                        sums += sample
+                        squares += sample * sample
                         m += 1
                     mean_rise /= m
-                    if squares / m - (sums / m) ** 2 <= least_deviation**2:
+                    if squares / m - (sums / m) * (sums / m) <= least_variance:
                         m = 0
                 n = n if n >= enough else 0
                 if (n and (m or before.shape[2] == 0)) or (turn >= growth and (n or m)):
                     break
             if n == 0 and m == 0:
                 continue
-            fading = time_factor[0] / (float(age) ** 2 + time_factor[1])
+            fading = time_factor[0] / (age * age + time_factor[1])
             w1 = min(abs(mean_rise) / rise_scale[0], rise_scale[1]) * fading
             aot = _minimise(
                 colours[:n], reds[:n], doubt, blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading,
@@ -204,7 +206,7 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
     _invert(
         samples.spectral, samples.temporal, samples.colour, samples.red, doubt, samples.blue, samples.before,
         samples.settled, samples.rise, samples.swir, samples.lag, samples.dark, step,
-        parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation,
+        parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation**2,
         parameters.aot_time_factor, parameters.aot_rise_scale, parameters.aot_composite_weight,
         parameters.aot_dark_weight, parameters.aot_default, parameters.aot_min, parameters.aot_max,
         _TOLERANCE, _STEPS, np.empty((most, samples.red.shape[2])), np.empty((3, most, samples.colour.shape[2])),

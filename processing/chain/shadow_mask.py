@@ -131,46 +131,23 @@ def _select(
     sun: Any,
     view: Any,
     altitude: Any,
-    ratio: Any,
     dark: Any,
-    small: int,
-    small_share: float,
-    share: float,
+    most: Any,
+    nothing: Any,
+    seen: Any,
+    found: Any,
+    rejected: Any,
     out: Any,
 ) -> None:
-    count = starts.size - 1
-    nothing = np.zeros(dark.shape, np.bool_)
-    first = np.zeros(dark.shape, np.bool_)
-    flat_first, flat_out, flat_ratio = first.reshape(-1), out.reshape(-1), ratio.reshape(-1)
-    seen = np.zeros(dark.shape, np.int32)
-    found = np.empty(dark.size, np.int32)
-    rejected = np.zeros(count, np.bool_)
-    for k in range(count):
+    """All dark cells below the clouds that have at most so many, flat in `out`; the other clouds are `rejected`."""
+    for k in range(most.size):
         a, b = starts[k], starts[k + 1]
         below = heights[: levels[k]]
         n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, nothing, seen, k + 1, found)
-        if n <= (small_share if b - a < small else share) * (b - a):
-            for i in range(n):
-                flat_first[found[i]] = True
-        else:
-            rejected[k] = True
-    out[:] = first
-    for k in range(count):
+        rejected[k] = n > most[k]
         if not rejected[k]:
-            continue
-        a, b = starts[k], starts[k + 1]
-        mark = count + k + 1
-        below = heights[: levels[k]]
-        n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, first, seen, mark, found)
-        limit = np.inf
-        if n > share * (b - a):
-            values = np.empty(n, np.float32)
             for i in range(n):
-                values[i] = flat_ratio[found[i]]
-            limit = np.sort(values)[int(np.ceil(share * (b - a))) - 1]
-        for i in range(n):
-            if flat_ratio[found[i]] <= limit:
-                flat_out[found[i]] = True
+                out[found[i]] = True
 
 
 @kernel()
@@ -259,63 +236,53 @@ def detect(
     finest = max(1 / step, float(np.hypot(*(view - sun)).max()))
     heights = np.linspace(lowest, highest, int(np.ceil((highest - lowest) * finest - 1e-9)) + 1)
     lowest_top, growth = parameters.shadow_tops
-    tops = lowest_top + growth * np.sqrt(np.diff(starts)) * resolution
+    cloud_cells = np.diff(starts)
+    tops = lowest_top + growth * np.sqrt(cloud_cells) * resolution
     levels = np.searchsorted(heights, tops, side="right")
     shares = parameters.shadow_ratio if parameters.shadow_selection == "three_pass" else (np.inf, np.inf)
-    _select(
-        rows[order],
-        cols[order],
-        starts,
-        heights,
-        levels,
-        sun,
-        view,
-        altitude.astype(np.float64),
-        ratio,
-        dark,
-        parameters.shadow_small_cloud,
-        *shares,
-        out,
-    )
+    places, terrain = (rows[order], cols[order]), altitude.astype(np.float64)
+    most = np.where(cloud_cells < parameters.shadow_small_cloud, *shares) * cloud_cells
+    nothing, rejected = np.zeros(dark.shape, np.bool_), np.empty(count, np.bool_)
+    seen, found = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
+    flat = out.reshape(-1)
+    _select(*places, starts, heights, levels, sun, view, terrain, dark, most, nothing, seen, found, rejected, flat)
+
+    def of_cloud(k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        here = slice(starts[k], starts[k + 1])
+        return places[0][here], places[1][here], heights[: levels[k]]
+
+    taken = out.copy()
+    for k in np.flatnonzero(rejected).tolist():
+        n = _gather(*of_cloud(k), sun, view, terrain, dark, taken, seen, count + k + 1, found)
+        below, allowed = found[:n], shares[1] * cloud_cells[k]
+        if n > allowed:
+            darkness = ratio.reshape(-1)[below]
+            darkest = int(np.ceil(allowed)) - 1
+            below = below[darkness <= np.partition(darkness, darkest)[darkest]]
+        flat[below] = True
     patches, _ = ndimage.label(out, _EIGHT_NEIGHBOURS)
-    size = np.bincount(patches.ravel())
-    out &= size[patches] >= parameters.shadow_min_cells
+    patch_cells = np.bincount(patches.ravel())
+    out &= patch_cells[patches] >= parameters.shadow_min_cells
 
     def at(row: int, col: int) -> list[Answer]:
-        places = rows[order], cols[order]
-        terrain = altitude.astype(np.float64)
-        of_cells = np.repeat(levels, np.diff(starts))
+        of_cells = np.repeat(levels, cloud_cells)
         level, source = _caster(*places, row, col, heights, of_cells, sun, view, terrain)
         if level < 0:
             return [Answer("shadow", "a cloud of the image can throw its shadow here", False, passed=False)]
         height = heights[level]
         cloud = int(np.searchsorted(starts, source, side="right")) - 1
-        a, b = starts[cloud], starts[cloud + 1]
         away = float(np.hypot(places[0][source] - row, places[1][source] - col)) * resolution
-        seen, below = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
-        nothing = np.zeros(dark.shape, np.bool_)
-        of_it = (
-            places[0][a:b],
-            places[1][a:b],
-            heights[: levels[cloud]],
-            sun,
-            view,
-            terrain,
-            dark,
-            nothing,
-            seen,
-            1,
-            below,
-        )
-        share = _gather(*of_it) / (b - a)
-        note = f"of {b - a} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
+        cells = int(cloud_cells[cloud])
+        work = np.zeros(dark.shape, np.int32), 1, np.empty(dark.size, np.int32)
+        share = _gather(*of_cloud(cloud), sun, view, terrain, dark, nothing, *work) / cells
+        note = f"of {cells} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
         answers = [Answer("shadow", "a cloud of the image can throw its shadow here", True, passed=True, note=note)]
         if parameters.shadow_selection == "three_pass":
-            most = shares[0] if b - a < parameters.shadow_small_cloud else shares[1]
+            limit = float(most[cloud] / cells)
             text = "dark cells below this cloud, over its own; beyond the limit only the darkest stay"
-            answers.append(Answer("shadow", text, float(share), "<=", most, bool(share <= most)))
+            answers.append(Answer("shadow", text, share, "<=", limit, share <= limit))
         if patches[row, col] and (least := parameters.shadow_min_cells) > 1:
-            cells = int(size[patches[row, col]])
+            cells = int(patch_cells[patches[row, col]])
             answers.append(Answer("shadow", "cells of the patch of shadow", cells, ">=", least, cells >= least))
         return answers
 
