@@ -25,7 +25,7 @@ from processing.bands import BANDS
 from processing.errors import L1CError, StorageError
 from processing.l1c import decoding, granules, images
 from processing.l1c.package import Package
-from processing.l1c.packed import ROWS, Packed
+from processing.l1c.packed import BLOCK, Packed
 from processing.scene import strip
 from tests.l1c_products import OFFSET, image_file, small
 
@@ -147,12 +147,12 @@ def test_strips_are_whole_tiles_of_the_codestream(package: Path) -> None:
 
 
 @settings(deadline=None)
-@given(data=st.data(), height=st.integers(1, 3 * ROWS))
-def test_packed_rows_are_those_of_the_raster(data: st.DataObject, height: int) -> None:
-    raster = np.zeros((height, 3), np.uint8)
-    some = data.draw(hnp.arrays(np.uint8, (min(height, 5), 3)))
+@given(data=st.data(), height=st.integers(1, 2 * BLOCK + 9), width=st.sampled_from([1, 3, BLOCK + 2]))
+def test_packed_rows_are_those_of_the_raster(data: st.DataObject, height: int, width: int) -> None:
+    raster = np.full((height, width), data.draw(st.integers(0, 255)), np.uint8)
+    some = data.draw(hnp.arrays(np.uint8, (min(height, 5), min(width, 5))))
     at = data.draw(st.integers(0, height - len(some)))
-    raster[at : at + len(some)] = some
+    raster[at : at + len(some), -some.shape[1] :] = some
     first = data.draw(st.integers(0, height - 1))
     rows = slice(first, data.draw(st.integers(first + 1, height)))
     packed = Packed.of(raster)
@@ -160,6 +160,15 @@ def test_packed_rows_are_those_of_the_raster(data: st.DataObject, height: int) -
     assert_array_equal(packed.rows(rows), raster[rows])
     assert packed.any(rows) or not raster[rows].any()
     assert_array_equal(Packed.of(raster > 100).rows(rows), raster[rows] > 100)
+
+
+def test_what_no_part_covers_is_nothing() -> None:
+    here, ones = np.s_[1:3, 2:4], np.ones((1, 1), np.bool_)
+    packed = Packed.of_parts((5, 5), np.dtype(np.bool_), [(here, ones), (np.s_[4:5, 0:5], ~ones)])
+    expected = np.zeros((5, 5), np.bool_)
+    expected[here] = True
+    assert_array_equal(packed.raster(), expected)
+    assert [packed.any(slice(row, row + 1)) for row in range(5)] == [False, True, True, False, False]
 
 
 def test_tiles_beyond_the_swath_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,9 @@ def test_numpy_reads_it_too(tmp_path: Path) -> None:
     product.save_state(STATE, tmp_path / "state.npz")
     with np.load(tmp_path / "state.npz") as archive:
         np.testing.assert_array_equal(archive["surface/B4"], STATE.surface["B4"])
+    with zipfile.ZipFile(tmp_path / "state.npz") as members:
+        assert members.testzip() is None
+        assert members.getinfo("surface/B4.npy").compress_type == zipfile.ZIP_DEFLATED
 
 
 def test_same_state_same_bytes(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.bands import BANDS
 from processing.chain import subsampling
-from processing.scene import Angles, Scene
+from processing.scene import Angles, Scene, strips
 from processing.versions import Parameters
 
 #: Band whose view direction stands for all of them in the glint and hot-spot tests.
@@ -101,11 +102,20 @@ def _view_tangents(
     return east, north
 
 
-def _at_middles(detectors: NDArray[np.uint8], factor: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
+def _at_middles(scene: Scene, band: str, parameters: Parameters, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Detector of the middle of each cell; where none, that of the nearest cell with one."""
-    rows = np.minimum(np.arange(shape[0]) * factor + factor // 2, detectors.shape[0] - 1)
-    cols = np.minimum(np.arange(shape[1]) * factor + factor // 2, detectors.shape[1] - 1)
-    found = detectors[np.ix_(rows, cols)]
+    spacing = scene.spacing.get(band, 1)
+    factor = subsampling.factor_of(band, parameters) // spacing
+    rows, cols = (
+        np.minimum(np.arange(cells) * factor + factor // 2, -(-pixels // spacing) - 1)
+        for cells, pixels in zip(shape, scene.grid.shape(BANDS[band].resolution), strict=True)
+    )
+    parts, top = [], 0
+    for part in strips(scene.detectors, band, scene.grid.shape(BANDS[band].resolution)[0]):
+        here = rows[(rows >= top) & (rows < top + len(part))] - top
+        parts.append(part[np.ix_(here, cols)])
+        top += len(part)
+    found = np.concatenate(parts)
     none = found == 0
     if none.any() and not none.all():
         nearest = ndimage.distance_transform_edt(none, return_distances=False, return_indices=True)
@@ -133,8 +143,7 @@ def interpolate(scene: Scene, parameters: Parameters) -> Geometry:
     view_azimuth: dict[str, NDArray[np.float32]] = {}
     mean_view = set()
     for band in scene.detectors:
-        factor = subsampling.factor_of(band, parameters) // scene.spacing.get(band, 1)
-        detectors = _at_middles(scene.detectors[band], factor, shape)
+        detectors = _at_middles(scene, band, parameters, shape)
         east, north = _view_tangents(angles, band, detectors, (at[0], at[1]))
         unknown = np.isnan(east)
         if unknown.any():

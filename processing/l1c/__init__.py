@@ -84,12 +84,12 @@ class _Source:
                 counts[counts == self.special[name]] = value
         return counts
 
-    def detectors(self, band: str, spacing: int = 1) -> NDArray[np.uint8]:
+    def detectors(self, band: str, spacing: int = 1) -> Packed[np.uint8]:
         """Of every `spacing`-th pixel."""
         name, resolution = self.masks["MSK_DETFOO", band], BANDS[band].resolution
         if self._masks_are_images:
             return images.detector_image(self.package, name, self.grid, resolution, spacing, self.uniform)
-        return images.detector_polygons(self.package, name, self.grid, resolution)[::spacing, ::spacing]
+        return Packed.of(images.detector_polygons(self.package, name, self.grid, resolution)[::spacing, ::spacing])
 
     @property
     def _masks_are_images(self) -> bool:
@@ -423,10 +423,12 @@ class _Rasters:
         with self._locks[band]:
             key = f"detectors of {spacing}", band, 0
             if key not in self._kept:
-                detectors = self._sources[0].detectors(band, spacing)
+                packed = self._sources[0].detectors(band, spacing)
                 for source in self._sources[1:]:
-                    np.copyto(detectors, source.detectors(band, spacing), where=detectors == 0)
-                self._kept[key] = Packed.of(detectors)
+                    detectors, other = packed.raster(), source.detectors(band, spacing).raster()
+                    np.copyto(detectors, other, where=detectors == 0)
+                    packed = Packed.of(detectors)
+                self._kept[key] = packed
             return self._kept[key]
 
     def defective(self, band: str) -> Packed[np.bool_]:
@@ -434,10 +436,10 @@ class _Rasters:
         first = self._masks("defective", band, 0)
         if len(self._sources) == 1:
             return first
-        defective, seen = first.raster(), self._sources[0].detectors(band) != 0
+        defective, seen = first.raster(), self._sources[0].detectors(band).raster() != 0
         for half, source in enumerate(self._sources[1:], 1):
             np.copyto(defective, self._masks("defective", band, half).raster(), where=~seen)
-            seen |= source.detectors(band) != 0
+            seen |= source.detectors(band).raster() != 0
         return Packed.of(defective)
 
     def _masks(self, kind: str, band: str, half: int) -> Packed[np.bool_]:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from itertools import pairwise
 from typing import IO, Any
@@ -330,7 +331,7 @@ Uniform = dict[tuple[bytes, int, int, bytes, tuple[int, ...]], NDArray[np.uint8]
 
 def detector_image(
     package: Package, name: str, grid: Grid, resolution: int, step: int, known: Uniform
-) -> NDArray[np.uint8]:
+) -> Packed[np.uint8]:
     """Detector of every `step`-th pixel of `grid` from a MSK_DETFOO of baseline >= 04.00.
 
     Where the file has that resolution level it is decoded alone. Where detectors meet, the low-pass gives numbers of
@@ -338,22 +339,24 @@ def detector_image(
     package, is not decoded again; more is added to it.
     """
     window = _window(package, name, grid, resolution)
+
+    def checked(detectors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if (largest := detectors.max(initial=0)) > LAST_DETECTOR:
+            raise package.fault(name, f"a detector {largest}, there are {LAST_DETECTOR}")
+        return detectors
+
+    parts = ((here, checked(pixels[0])) for here, pixels in _tiles(package, name, window, (1,), known))
+    whole = partial(Packed.of_parts, (window.height, window.width), np.dtype(np.uint8), parts)
+    if step == 1:
+        return whole()
     level = spacing(package, name, step)
-    if level == step > 1 and (window.row_off % step, window.col_off % step) == (0, 0):
-        rows, cols = window.row_off // step, window.col_off // step
-        shape = -(-window.height // step), -(-window.width // step)
-        mixed = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]]
-        alone = ndimage.maximum_filter(mixed, 5) == ndimage.minimum_filter(mixed, 5)
-        detectors = np.where(alone, mixed, 0).astype(np.uint8)
-    else:
-        # not zeros: those come in small pages, which costs ten times what filling them does
-        detectors = np.empty((window.height, window.width), np.uint8)
-        for here, pixels in _tiles(package, name, window, (1,), known):
-            detectors[here] = pixels[0]
-        detectors = detectors[::step, ::step]
-    if detectors.max(initial=0) > LAST_DETECTOR:
-        raise package.fault(name, f"a detector {detectors.max()}, there are {LAST_DETECTOR}")
-    return detectors
+    if level < step or (window.row_off % step, window.col_off % step) != (0, 0):
+        return Packed.of(whole().raster()[::step, ::step])
+    rows, cols = window.row_off // step, window.col_off // step
+    shape = -(-window.height // step), -(-window.width // step)
+    mixed = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]]
+    alone = ndimage.maximum_filter(mixed, 5) == ndimage.minimum_filter(mixed, 5)
+    return Packed.of(checked(np.where(alone, mixed, 0).astype(np.uint8)))
 
 
 def quality_image(
@@ -363,15 +366,12 @@ def quality_image(
     window = _window(package, name, grid, resolution)
     if (layers := header(package, name).layers) != QUALITY_LAYERS:
         raise package.fault(name, f"{layers} layers, {QUALITY_LAYERS} expected")
-    shape = window.height, window.width
     tiles = list(_tiles(package, name, window, (*DEFECTIVE_LAYERS, SATURATED_LAYER), known))
-    if not any(pixels.any() for _, pixels in tiles):
-        return Packed.empty(shape, np.bool_), Packed.empty(shape, np.bool_)
-    defective, saturated = np.empty((2, *shape), np.bool_)
-    for here, pixels in tiles:
-        defective[here] = pixels[:-1].any(axis=0)
-        saturated[here] = pixels[-1] != 0
-    return Packed.of(defective), Packed.of(saturated)
+    pack = partial(Packed.of_parts, (window.height, window.width), np.dtype(np.bool_))
+    return (
+        pack((here, np.logical_or.reduce(pixels[:-1] != 0)) for here, pixels in tiles),
+        pack((here, pixels[-1] != 0) for here, pixels in tiles),
+    )
 
 
 def _tiles(

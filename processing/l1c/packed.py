@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -12,48 +13,65 @@ from processing import deflate
 
 P = TypeVar("P", bound=np.generic)
 
-#: Rows that are deflated together.
-ROWS = 512
+#: Rows and columns of a raster that are looked at together.
+BLOCK = 1024
+
+#: Rows, columns and pixels of a part of a raster: one pixel where all are equal.
+Part = tuple[tuple[slice, slice], NDArray[P]]
 
 
 @dataclass(frozen=True)
 class Packed(Generic[P]):
-    """A raster (row, col) of bytes, deflated by strips."""
+    """A raster (row, col) of bytes in rectangles: those of one value by that, the others deflated."""
 
     shape: tuple[int, int]
     dtype: np.dtype[P]
-    _strips: tuple[bytes | None, ...]
+    _blocks: tuple[tuple[slice, slice, int, bytes], ...]
 
     @classmethod
     def of(cls, raster: NDArray[P]) -> Packed[P]:
         """Pack a raster of uint8 or bool."""
-        strips: list[bytes | None] = []
-        for first in range(0, raster.shape[0], ROWS):
-            rows = np.ascontiguousarray(raster[first : first + ROWS])
-            strips.append(deflate.compress(rows, 1) if rows.any() else None)
-        return cls((raster.shape[0], raster.shape[1]), raster.dtype, tuple(strips))
+        rows, cols = raster.shape
+        places = [
+            (slice(row, min(row + BLOCK, rows)), slice(col, min(col + BLOCK, cols)))
+            for row in range(0, rows, BLOCK)
+            for col in range(0, cols, BLOCK)
+        ]
+        return cls.of_parts((rows, cols), raster.dtype, ((here, raster[here]) for here in places))
 
     @classmethod
-    def empty(cls, shape: tuple[int, int], dtype: type[P]) -> Packed[P]:
-        """Nothing but zeros."""
-        return cls(shape, np.dtype(dtype), (None,) * -(-shape[0] // ROWS))
+    def of_parts(cls, shape: tuple[int, int], dtype: np.dtype[P], parts: Iterable[Part[P]]) -> Packed[P]:
+        """Pack a raster from its parts; what none of them covers is 0."""
+        blocks = []
+        for (rows, cols), pixels in parts:
+            first = pixels[0, 0]
+            if (pixels == first).all():
+                if first:
+                    blocks.append((rows, cols, int(first), b""))
+            else:
+                blocks.append((rows, cols, 0, deflate.compress(np.ascontiguousarray(pixels), 1)))
+        return cls(shape, dtype, tuple(blocks))
 
     def rows(self, rows: slice) -> NDArray[P]:
         """Some rows as an array of their own."""
         out = np.zeros((rows.stop - rows.start, self.shape[1]), self.dtype)
-        for number in range(rows.start // ROWS, -(-rows.stop // ROWS)):
-            content = self._strips[number]
-            if content is not None:
-                whole: NDArray[Any] = np.frombuffer(deflate.decompress(content), self.dtype).reshape(-1, self.shape[1])
-                first = number * ROWS
-                top, bottom = max(rows.start, first), min(rows.stop, first + len(whole))
-                out[top - rows.start : bottom - rows.start] = whole[top - first : bottom - first]
+        for down, across, value, content in self._in(rows):
+            top, bottom = max(rows.start, down.start), min(rows.stop, down.stop)
+            here = out[top - rows.start : bottom - rows.start, across]
+            if content:
+                whole: NDArray[Any] = np.frombuffer(deflate.decompress(content), self.dtype)
+                here[:] = whole.reshape(down.stop - down.start, -1)[top - down.start : bottom - down.start]
+            else:
+                here[:] = value
         return out
 
     def any(self, rows: slice) -> bool:
-        """Whether something in or beside some rows is not zero."""
-        return any(self._strips[number] is not None for number in range(rows.start // ROWS, -(-rows.stop // ROWS)))
+        """Whether something in some rows, or beside them in what was packed together, is not zero."""
+        return bool(self._in(rows))
 
     def raster(self) -> NDArray[P]:
         """The whole as an array of its own."""
         return self.rows(slice(0, self.shape[0]))
+
+    def _in(self, rows: slice) -> list[tuple[slice, slice, int, bytes]]:
+        return [block for block in self._blocks if block[0].start < rows.stop and rows.start < block[0].stop]

@@ -213,9 +213,12 @@ def _there(kind: str, key: str, rasters: Mapping[str, Any], l2a: L2A) -> bool:
 
 
 @kernel()
-def _present(seen: Any, present: Any) -> None:
+def _present(seen: Any) -> np.uint32:
+    """The detectors (of Sentinel-2: at most 12) of some pixels, a bit each: without a store, many at a time."""
+    found = np.uint32(0)
     for i in range(seen.size):
-        present[seen[i]] = True
+        found |= np.uint32(1) << np.uint32(seen[i])
+    return found
 
 
 @kernel()
@@ -239,10 +242,10 @@ class _Footprints:
     def add(self, rows: slice) -> None:
         """Add a strip of each detector that is seen in it."""
         seen = [np.ascontiguousarray(strip(self._scene.detectors, band, rows)) for band in GROUPS[self._group]]
-        present = np.zeros(256, np.bool_)
+        present = 0
         for by in seen:
-            _present(by.reshape(-1), present)
-        for detector in (np.flatnonzero(present[1:]) + 1).tolist():
+            present |= int(_present(by.reshape(-1)))
+        for detector in (number for number in range(1, present.bit_length()) if present >> number & 1):
             footprint = np.zeros_like(seen[0])
             for number, by in enumerate(seen):
                 _mark(by.reshape(-1), np.uint8(detector), np.uint8(1 << number), footprint.reshape(-1))
