@@ -303,7 +303,7 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
         scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
     _, past = chain.correct(scene, None, numbers)
     later = replace(scene, sensing=scene.sensing + timedelta(days=5))
-    found, _ = chain.correct(later, past, numbers)
+    found, left = chain.correct(later, past, numbers)
 
     def make(rasters: Any, band: str) -> int:
         height = scene.grid.shape(BANDS[band].resolution)[0]
@@ -314,7 +314,7 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
             for group, resolution in GROUP_RESOLUTION.items():
                 sum(rows.size for rows in strips(rasters, group, scene.grid.shape(resolution)[0]))
 
-    if found.status != "valid":
+    if found.status != "valid" or left is None:
         raise InputError(package, f"gives no product to measure: {found.origin.get('reason')}")
     start = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
@@ -329,6 +329,7 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
     each_step = {"read": read} | chain.correct(later, past, numbers)[0].seconds
     masks = _cpu(mask_rasters) + sum(each_step.get(step, 0.0) for step in MASK_STEPS)
     each_step["write"] = _cpu(partial(product.write, found, scene, out, produced=datetime.now(UTC), threads=threads))
+    each_step["state"] = _cpu(partial(product.save_state, left, out / "state.npz", found.evidence))
     of_processor = {f"{step}, CPU": seconds for step, seconds in each_step.items()}
     return found.seconds | of_processor | {"full resolution": wall, "all masks": masks}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -301,6 +302,20 @@ def test_inputs_stay_and_the_same_comes_out_twice(clear: tuple[Scene, L2A, Compo
     for old, new in zip(before, (leaves(scene), leaves(state)), strict=True):
         for a, b in zip(old, new, strict=True):
             assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("version", ["V1_4", "V2_0"])
+def test_the_same_comes_out_of_several_threads(version: str) -> None:
+    scene = scenes.scene(scenes.ground(CELLS))
+    numbers = replace(parameters(version), coarse_resolution=scenes.CELL)
+    ours, state = correct(scene, None, numbers)
+    with ThreadPoolExecutor(3) as pool:
+        theirs, other = correct(scene, None, numbers, pool.map)
+    for a, b in ((ours.surface_reflectance, theirs.surface_reflectance), (state, other), (ours.cloud, theirs.cloud)):
+        pairs = list(zip(leaves(a), leaves(b), strict=True))
+        assert pairs
+        for x, y in pairs:
+            assert_array_equal(x, y)
 
 
 def test_counts_are_looked_up_once_for_the_coarse_grid_and_once_for_each_raster() -> None:

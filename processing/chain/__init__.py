@@ -37,6 +37,7 @@ from processing.chain import composite as composites
 from processing.chain import overcast as overcasts
 from processing.chain.dilation import dilate
 from processing.chain.overcast import may_be_overcast
+from processing.chain.spread import Spread
 from processing.chain.stopwatch import Stopwatch
 from processing.scene import L2A, Composite, Mode, Scene
 from processing.versions import Parameters
@@ -44,7 +45,9 @@ from processing.versions import Parameters
 __all__ = ["correct", "look_back", "may_be_overcast", "overcast"]
 
 
-def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -> tuple[L2A, Composite | None]:
+def correct(
+    scene: Scene, composite: Composite | None, parameters: Parameters, spread: Spread = map
+) -> tuple[L2A, Composite | None]:
     """Correct one scene.
 
     Parameters
@@ -56,6 +59,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         What the date before left (nominal mode), what `look_back` left (backward mode), or None (init mode).
     parameters : Parameters
         Of the version.
+    spread : callable
+        ``ThreadPoolExecutor.map`` of a pool whose threads may work on one band each.
 
     Returns
     -------
@@ -85,8 +90,8 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     image = run(subsampling.reduce, scene, parameters)
     read = run(water_vapour.estimate, image, scene, angles, parameters)
     anywhere, _ = run(water_vapour.fill, read, ~image.observed, parameters)
-    toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere, parameters)
-    reflectance = run(rayleigh.correct, image, scene, angles, anywhere, parameters)
+    toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere, parameters, spread)
+    reflectance = run(rayleigh.correct, image, scene, angles, anywhere, parameters, spread)
     tested = image.observed & np.isfinite(sum(reflectance.values()))
     known = level2a.outcome(scene, mode, parameters, image, angles, tested)
     if not tested.any():
@@ -123,12 +128,13 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
             covered,
             ground,
             parameters,
+            spread,
         )
     except aerosol_optical_thickness.BeyondTables as error:
         return level2a.refused(known, str(error), run.seconds), None
     aot = aerosol.aot
     bands = rayleigh.BANDS if scene.spacing else level2a.CORRECTED
-    coefficients = run(scattering.coefficients, bands, scene, angles, aot, column, parameters)
+    coefficients = run(scattering.coefficients, bands, scene, angles, aot, column, parameters, spread)
     surface = run(scattering.remove, image.toa, coefficients, rayleigh.BANDS)
     steady = past is None or not composites.unsettled(known.flags, aot, clear, parameters)
     fresh = clear & ~saturated & ~composites.hazy(aot, clear, parameters) & steady
@@ -142,7 +148,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
         return level2a.refused(known, "a thinned scene, for its composite alone", run.seconds), state
 
     uniform = run(scattering.remove, image.toa, coefficients, DISTRIBUTED)
-    around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters)
+    around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters, spread)
     lines = run(adjacency.correct, coefficients, around)
     found = level2a.Found(tested, shown, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
     l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
@@ -150,7 +156,7 @@ def correct(scene: Scene, composite: Composite | None, parameters: Parameters) -
     return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, high, read, found, backward)), state
 
 
-def overcast(scene: Scene, composite: Composite | None, parameters: Parameters) -> L2A | None:
+def overcast(scene: Scene, composite: Composite | None, parameters: Parameters, spread: Spread = map) -> L2A | None:
     """The outcome of a scene that a thinned look shows to have too many clouds, so that it need not be decoded.
 
     The same tests, against the same past, a few percent above the version's limit: as near to it as the means of a
@@ -160,7 +166,7 @@ def overcast(scene: Scene, composite: Composite | None, parameters: Parameters) 
     ----------
     scene : Scene
         A thinned one.
-    composite : Composite or None
+    composite, spread
         As for `correct`.
 
     Returns
@@ -169,11 +175,13 @@ def overcast(scene: Scene, composite: Composite | None, parameters: Parameters) 
         Not valid, as `correct` would find it; None where it may be valid.
     """
     limit = parameters.max_cloud_percent + overcasts.MARGIN
-    found, _ = correct(scene, composite, replace(parameters, max_cloud_percent=limit))
+    found, _ = correct(scene, composite, replace(parameters, max_cloud_percent=limit), spread)
     return found if found.cloud_percent > limit else None
 
 
-def look_back(scene: Scene, composite: Composite | None, parameters: Parameters) -> Composite | None:
+def look_back(
+    scene: Scene, composite: Composite | None, parameters: Parameters, spread: Spread = map
+) -> Composite | None:
     """Go one date back in time from the later ones, towards the first date of a series (MAJA's backward mode).
 
     The first date can so be tested against clear ground, as all others are. Its later dates go in newest first.
@@ -184,11 +192,13 @@ def look_back(scene: Scene, composite: Composite | None, parameters: Parameters)
         A thinned one will do.
     composite : Composite or None
         What the date after this one left; None for the newest.
+    spread : callable
+        As for `correct`.
 
     Returns
     -------
     Composite or None
         For the date before this one, or for `correct` of the first date; as it was if this one is not valid.
     """
-    _, left = correct(scene, composite, parameters)
+    _, left = correct(scene, composite, parameters, spread)
     return composite if left is None else replace(left, backward=True)

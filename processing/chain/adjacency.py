@@ -24,6 +24,7 @@ from processing.atmosphere import Coefficients
 from processing.chain import air
 from processing.chain.geometry import Geometry
 from processing.chain.resampling import axis, lines
+from processing.chain.spread import Spread, for_each
 from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, Scene
 from processing.versions import Parameters
@@ -73,6 +74,7 @@ def surroundings(
     geometry: Geometry,
     aot: Field,
     parameters: Parameters,
+    spread: Spread = map,
 ) -> dict[str, Environment]:
     """Mean reflectance of what lies around each cell, as the version's `adjacency_weights` weigh it.
 
@@ -89,11 +91,12 @@ def surroundings(
     aot : (row, col) float32
         [-]
     """
-    found, altitude = {}, air.altitude(scene, parameters)
-    for band, reflectance in surface.items():
-        known = np.isfinite(reflectance)
+    altitude = air.altitude(scene, parameters)
 
-        def shares(aot: Field | float, band: str = band) -> tuple[Any, Any]:
+    def of(band: str) -> Environment:
+        reflectance, known = surface[band], np.isfinite(surface[band])
+
+        def shares(aot: Field | float) -> tuple[Any, Any]:
             return atmosphere.direct_shares(
                 scene.platform,
                 band,
@@ -116,8 +119,9 @@ def surroundings(
                 mean = np.where(np.isnan(ground), mean, ground)
         if not parameters.adjacency_radius:
             up = np.ones_like(up)
-        found[band] = Environment(*(np.asarray(field, np.float32) for field in (mean, down, up)))
-    return found
+        return Environment(*(np.asarray(field, np.float32) for field in (mean, down, up)))
+
+    return for_each(spread, surface, of)
 
 
 def _square(reflectance: Field, known: NDArray[np.bool_], parameters: Parameters) -> Field:

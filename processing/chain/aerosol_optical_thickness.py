@@ -22,6 +22,7 @@ from scipy import ndimage
 from processing import atmosphere
 from processing.chain import adjacency, aerosol_inversion, aerosol_samples, air, gap_filling
 from processing.chain.geometry import Geometry
+from processing.chain.spread import Spread
 from processing.chain.subsampling import Image
 from processing.scene import Composite, Scene
 from processing.versions import Parameters
@@ -69,6 +70,7 @@ def estimate(
     covered: float,
     past: Composite | None,
     parameters: Parameters,
+    spread: Spread = map,
 ) -> Aerosol:
     """Estimate the AOT of a scene.
 
@@ -87,13 +89,14 @@ def estimate(
     past : Composite or None
         Without it the colours alone are used.
     """
-    bands = (parameters.aot_blue_band, "B4")
-    blue, red = (_against_aot(band, image, scene, geometry, water_vapour, parameters) for band in bands)
-    if parameters.aot_surroundings and parameters.adjacency_radius:
-        blue, red = (
-            _freed(terms, band, clouds, scene, geometry, parameters)
-            for band, terms in zip(bands, (blue, red), strict=True)
-        )
+
+    def polynomials(band: str) -> NDArray[np.float32]:
+        terms = _against_aot(band, image, scene, geometry, water_vapour, parameters)
+        if parameters.aot_surroundings and parameters.adjacency_radius:
+            terms = _freed(terms, band, clouds, scene, geometry, parameters)
+        return terms
+
+    blue, red = spread(polynomials, (parameters.aot_blue_band, "B4"))
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
     shape = usable.shape
     constant = np.full(shape, parameters.aot_default, np.float32), np.ones(shape, np.bool_), kept

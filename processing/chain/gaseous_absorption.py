@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from processing import atmosphere
 from processing.chain import air
 from processing.chain.geometry import Geometry
+from processing.chain.spread import Spread, for_each
 from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
@@ -22,10 +23,12 @@ def remove(
     geometry: Geometry,
     water_vapour: NDArray[np.float32],
     parameters: Parameters,
+    spread: Spread = map,
 ) -> dict[str, NDArray[np.float32]]:
     """Top-of-atmosphere reflectance that would be seen without gases, NaN where unobserved. [-]"""
-    found, altitude = {}, air.altitude(scene, parameters)
-    for band in bands:
+    altitude = air.altitude(scene, parameters)
+
+    def of(band: str) -> NDArray[np.float32]:
         transmittance = atmosphere.gas_transmittance(
             scene.platform,
             band,
@@ -35,5 +38,6 @@ def remove(
             water_vapour,
             scene.ancillary.ozone,
         )
-        found[band] = (image.toa[band] / transmittance).astype(np.float32)
-    return found
+        return (image.toa[band] / transmittance).astype(np.float32)
+
+    return for_each(spread, bands, of)

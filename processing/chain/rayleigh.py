@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from processing.chain import scattering
 from processing.chain.geometry import Geometry
+from processing.chain.spread import Spread
 from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
@@ -21,6 +22,7 @@ def correct(
     geometry: Geometry,
     water_vapour: NDArray[np.float32],
     parameters: Parameters,
+    spread: Spread = map,
 ) -> dict[str, NDArray[np.float32]]:
     """Surface reflectance under the version's `rayleigh_aot`, on the coarse grid.
 
@@ -30,5 +32,5 @@ def correct(
         Of `BANDS`; NaN where unobserved or outside the tables. [-]
     """
     aot = np.full(water_vapour.shape, parameters.rayleigh_aot, np.float32)
-    coefficients = scattering.coefficients(BANDS, scene, geometry, aot, water_vapour, parameters)
+    coefficients = scattering.coefficients(BANDS, scene, geometry, aot, water_vapour, parameters, spread)
     return scattering.remove(image.toa, coefficients, BANDS)

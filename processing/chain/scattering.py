@@ -15,6 +15,7 @@ from processing import atmosphere
 from processing.atmosphere import Coefficients
 from processing.chain import air
 from processing.chain.geometry import Geometry
+from processing.chain.spread import Spread, for_each
 from processing.scene import Scene
 from processing.versions import Parameters
 
@@ -26,6 +27,7 @@ def coefficients(
     aot: NDArray[np.float32],
     water_vapour: NDArray[np.float32],
     parameters: Parameters,
+    spread: Spread = map,
 ) -> dict[str, Coefficients]:
     """What the atmosphere does to each band in each coarse cell.
 
@@ -34,8 +36,9 @@ def coefficients(
     dict of band to Coefficients
         (row, col) float32 scale, offset, transmittance, albedo; NaN outside the validity of the tables.
     """
-    found, altitude = {}, air.altitude(scene, parameters)
-    for band in bands:
+    altitude = air.altitude(scene, parameters)
+
+    def of(band: str) -> Coefficients:
         made = atmosphere.coefficients(
             scene.platform,
             band,
@@ -48,13 +51,14 @@ def coefficients(
             scene.ancillary.ozone,
             air.aerosol_model(scene, parameters),
         )
-        found[band] = Coefficients(
+        return Coefficients(
             *(
                 np.ascontiguousarray(np.broadcast_to(field, aot.shape), np.float32)
                 for field in (made.scale, made.offset, made.transmittance, made.albedo)
             )
         )
-    return found
+
+    return for_each(spread, bands, of)
 
 
 def remove(

@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -177,18 +178,21 @@ def correct(
         composite, began = look_back(source, later, numbers, dem, terrain_cache, threads)
     back = time.perf_counter() - back
     around = ancillary_of(source, numbers, dem, terrain_cache)
-    l2a = _overcast(source, around, composite, numbers)
-    opened = corrected = time.perf_counter()
-    if l2a is None:
-        with source.decoded(threads, staging if low_memory else None) as scene_with:
-            scene = scene_with(around)
-            opened = time.perf_counter()
-            l2a, left = chain.correct(scene, composite, numbers)
-            l2a = replace(l2a, origin={**l2a.origin, **began})
-            corrected = time.perf_counter()
-            if l2a.status == "valid":
-                ahead = 0 if low_memory else 1
-                folder = product.write(l2a, scene, staging, produced=datetime.now(UTC), threads=threads, ahead=ahead)
+    with ThreadPoolExecutor(threads, "chain") as pool:
+        l2a = _overcast(source, around, composite, numbers, pool)
+        opened = corrected = time.perf_counter()
+        if l2a is None:
+            with source.decoded(threads, staging if low_memory else None) as scene_with:
+                scene = scene_with(around)
+                opened = time.perf_counter()
+                l2a, left = chain.correct(scene, composite, numbers, pool.map)
+                l2a = replace(l2a, origin={**l2a.origin, **began})
+                corrected = time.perf_counter()
+                if l2a.status == "valid":
+                    ahead = 0 if low_memory else 1
+                    now = datetime.now(UTC)
+                    folder = product.write(l2a, scene, staging, produced=now, threads=threads, ahead=ahead)
+    written = time.perf_counter()
     identifier = product.identifier(source.platform, source.sensing, source.tile, version)
     if left is not None and keep_state:
         state = staging / f"{identifier}.npz"
@@ -197,7 +201,8 @@ def correct(
         "read": opened - started - back,
         **({"backward": back} if began else {}),
         **l2a.seconds,
-        "write": time.perf_counter() - corrected,
+        "write": written - corrected,
+        "state": time.perf_counter() - written,
     }
     outcome = Outcome(
         l1c=source.identifier,
@@ -243,11 +248,13 @@ def ancillary_of(source: l1c.Granule, numbers: Parameters, dem: Path | None, ter
     )
 
 
-def _overcast(source: l1c.Granule, around: Ancillary, composite: Composite | None, numbers: Parameters) -> L2A | None:
+def _overcast(
+    source: l1c.Granule, around: Ancillary, composite: Composite | None, numbers: Parameters, pool: Executor
+) -> L2A | None:
     """The outcome of a date that is nearly all cloud, found before it is decoded; else None."""
     if not chain.may_be_overcast(source.thin(around, numbers.coarse_resolution, numbers.coarse_resolution), numbers):
         return None
-    return chain.overcast(source.thin(around, numbers.coarse_resolution), composite, numbers)
+    return chain.overcast(source.thin(around, numbers.coarse_resolution), composite, numbers, pool.map)
 
 
 def look_back(
@@ -264,21 +271,20 @@ def look_back(
     """
     composite: Composite | None = None
     used: list[str] = []
-    for opened in reversed(later):
-        try:
-            source = opened()
-            if source.grid != first.grid:
-                raise L1CError(source.path, f"lies on {source.grid}, the first date on {first.grid}")
-            with source.thinned(threads, numbers.coarse_resolution) as scene_with:
-                before, composite = (
-                    composite,
-                    chain.look_back(scene_with(ancillary_of(source, numbers, dem, terrain_cache)), composite, numbers),
-                )
-        except (InputError, OutOfRange) as error:
-            log.warning("left out of the backward start of %s: %s", first.identifier, error)
-            continue
-        if composite is not before:
-            used.insert(0, f"{source.sensing:%Y-%m-%d}")
+    with ThreadPoolExecutor(threads, "chain") as pool:
+        for opened in reversed(later):
+            try:
+                source = opened()
+                if source.grid != first.grid:
+                    raise L1CError(source.path, f"lies on {source.grid}, the first date on {first.grid}")
+                with source.thinned(threads, numbers.coarse_resolution) as scene_with:
+                    scene = scene_with(ancillary_of(source, numbers, dem, terrain_cache))
+                    before, composite = composite, chain.look_back(scene, composite, numbers, pool.map)
+            except (InputError, OutOfRange) as error:
+                log.warning("left out of the backward start of %s: %s", first.identifier, error)
+                continue
+            if composite is not before:
+                used.insert(0, f"{source.sensing:%Y-%m-%d}")
     return composite, {"backward": f"from the later dates {', '.join(used)}"} if used else {}
 
 
