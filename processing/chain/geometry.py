@@ -104,14 +104,14 @@ def _view_tangents(
 
 def _at_middles(scene: Scene, band: str, parameters: Parameters, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Detector of the middle of each cell; where none, that of the nearest cell with one."""
-    spacing = scene.spacing.get(band, 1)
+    spacing, size = scene.spacing.get(band, 1), scene.grid.shape(BANDS[band].resolution)
     factor = subsampling.factor_of(band, parameters) // spacing
     rows, cols = (
         np.minimum(np.arange(cells) * factor + factor // 2, -(-pixels // spacing) - 1)
-        for cells, pixels in zip(shape, scene.grid.shape(BANDS[band].resolution), strict=True)
+        for cells, pixels in zip(shape, size, strict=True)
     )
     parts, top = [], 0
-    for part in strips(scene.detectors, band, scene.grid.shape(BANDS[band].resolution)[0]):
+    for part in strips(scene.detectors, band, size[0]):
         here = rows[(rows >= top) & (rows < top + len(part))] - top
         parts.append(part[np.ix_(here, cols)])
         top += len(part)

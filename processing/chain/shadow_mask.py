@@ -103,19 +103,18 @@ def _gather(
     view: Any,
     altitude: Any,
     dark: Any,
-    taken: Any,
     seen: Any,
     mark: int,
     found: Any,
 ) -> int:
-    """Dark cells, not taken yet, below one cloud; each once, as flat indices in `found`. Returns their number."""
+    """Dark cells below one cloud; each once, as flat indices in `found`. Returns their number."""
     n = 0
     for pixel in range(rows.size):
         for height in heights:
             r, c = _fall(rows[pixel], cols[pixel], height, sun, view, altitude)
             if r >= 0 and seen[r, c] != mark:
                 seen[r, c] = mark
-                if dark[r, c] and not taken[r, c]:
+                if dark[r, c]:
                     found[n] = r * dark.shape[1] + c
                     n += 1
     return n
@@ -133,7 +132,6 @@ def _select(
     altitude: Any,
     dark: Any,
     most: Any,
-    nothing: Any,
     seen: Any,
     found: Any,
     rejected: Any,
@@ -143,7 +141,7 @@ def _select(
     for k in range(most.size):
         a, b = starts[k], starts[k + 1]
         below = heights[: levels[k]]
-        n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, nothing, seen, k + 1, found)
+        n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, seen, k + 1, found)
         rejected[k] = n > most[k]
         if not rejected[k]:
             for i in range(n):
@@ -242,18 +240,17 @@ def detect(
     shares = parameters.shadow_ratio if parameters.shadow_selection == "three_pass" else (np.inf, np.inf)
     places, terrain = (rows[order], cols[order]), altitude.astype(np.float64)
     most = np.where(cloud_cells < parameters.shadow_small_cloud, *shares) * cloud_cells
-    nothing, rejected = np.zeros(dark.shape, np.bool_), np.empty(count, np.bool_)
     seen, found = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
-    flat = out.reshape(-1)
-    _select(*places, starts, heights, levels, sun, view, terrain, dark, most, nothing, seen, found, rejected, flat)
+    flat, rejected = out.reshape(-1), np.empty(count, np.bool_)
+    _select(*places, starts, heights, levels, sun, view, terrain, dark, most, seen, found, rejected, flat)
 
     def of_cloud(k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         here = slice(starts[k], starts[k + 1])
         return places[0][here], places[1][here], heights[: levels[k]]
 
-    taken = out.copy()
+    not_taken = dark & ~out
     for k in np.flatnonzero(rejected).tolist():
-        n = _gather(*of_cloud(k), sun, view, terrain, dark, taken, seen, count + k + 1, found)
+        n = _gather(*of_cloud(k), sun, view, terrain, not_taken, seen, count + k + 1, found)
         below, allowed = found[:n], shares[1] * cloud_cells[k]
         if n > allowed:
             darkness = ratio.reshape(-1)[below]
@@ -274,7 +271,7 @@ def detect(
         away = float(np.hypot(places[0][source] - row, places[1][source] - col)) * resolution
         cells = int(cloud_cells[cloud])
         work = np.zeros(dark.shape, np.int32), 1, np.empty(dark.size, np.int32)
-        share = _gather(*of_cloud(cloud), sun, view, terrain, dark, nothing, *work) / cells
+        share = _gather(*of_cloud(cloud), sun, view, terrain, dark, *work) / cells
         note = f"of {cells} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
         answers = [Answer("shadow", "a cloud of the image can throw its shadow here", True, passed=True, note=note)]
         if parameters.shadow_selection == "three_pass":

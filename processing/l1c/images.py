@@ -345,18 +345,16 @@ def detector_image(
             raise package.fault(name, f"a detector {largest}, there are {LAST_DETECTOR}")
         return detectors
 
+    fits = (window.row_off % step, window.col_off % step) == (0, 0)
+    if step > 1 and fits and spacing(package, name, step) == step:
+        rows, cols = window.row_off // step, window.col_off // step
+        shape = -(-window.height // step), -(-window.width // step)
+        mixed = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]]
+        alone = ndimage.maximum_filter(mixed, 5) == ndimage.minimum_filter(mixed, 5)
+        return Packed.of(checked(np.where(alone, mixed, 0).astype(np.uint8)))
     parts = ((here, checked(pixels[0])) for here, pixels in _tiles(package, name, window, (1,), known))
-    whole = partial(Packed.of_parts, (window.height, window.width), np.dtype(np.uint8), parts)
-    if step == 1:
-        return whole()
-    level = spacing(package, name, step)
-    if level < step or (window.row_off % step, window.col_off % step) != (0, 0):
-        return Packed.of(whole().raster()[::step, ::step])
-    rows, cols = window.row_off // step, window.col_off // step
-    shape = -(-window.height // step), -(-window.width // step)
-    mixed = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]]
-    alone = ndimage.maximum_filter(mixed, 5) == ndimage.minimum_filter(mixed, 5)
-    return Packed.of(checked(np.where(alone, mixed, 0).astype(np.uint8)))
+    whole = Packed.of_parts((window.height, window.width), np.dtype(np.uint8), parts)
+    return whole if step == 1 else Packed.of(whole.raster()[::step, ::step])
 
 
 def quality_image(
