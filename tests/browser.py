@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
+import urllib.request
 
 import pytest
 
@@ -28,3 +30,10 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Whether a dashboard is there and has its database."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://localhost:{port}/health", timeout=10) as answer:
+        return bool(answer.status == 200)
+    return False

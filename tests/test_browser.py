@@ -29,7 +29,7 @@ from playwright import sync_api as playwright
 from processing.settings import Settings
 from processing.store import Store, validations
 from processing.store.models import Event, Job, Product, ReferenceMask
-from tests.browser import free_port
+from tests.browser import answers, free_port
 from tests.dashboard_archive import SITES, fill
 from tests.test_dashboard_validation import results
 
@@ -60,11 +60,9 @@ def serving(settings: Settings) -> Iterator[str]:
         for _ in range(240):
             if process.poll() is not None:
                 pytest.fail(f"the web ended: {log.read_text()}")
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=2).read()
+            if answers(settings.port):
                 break
-            except OSError:
-                time.sleep(0.5)
+            time.sleep(0.5)
         yield address
         faults = GONE.sub("", log.read_text())
         assert "Traceback" not in faults, faults

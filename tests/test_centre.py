@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from playwright import sync_api as playwright
 from processing import product
 from processing.store import Store
 from processing.store.models import Job, Product
-from tests.browser import free_port
+from tests.browser import answers, free_port
 from tests.rasters import digests
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centre")]
@@ -54,13 +53,6 @@ def centre(home: Path, port: int, **settings: str) -> Iterator[subprocess.Popen[
             os.killpg(up.pid, signal.SIGKILL)
             up.wait()
         log.close()
-
-
-def answers(port: int) -> bool:
-    """Whether the dashboard is there and has its database."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
-        return bool(answer.status == 200)
-    return False
 
 
 def wait_for(condition: object, seconds: float, what: str, log: Path) -> None:
