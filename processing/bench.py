@@ -287,7 +287,7 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
     """
     from . import chain, product
     from .bands import BANDS, GROUP_RESOLUTION
-    from .chain.stopwatch import Stopwatch
+    from .chain.steps import Stopwatch
     from .production.processor import ancillary_of, granule
     from .scene import strips
     from .versions import parameters

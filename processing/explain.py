@@ -293,7 +293,7 @@ def _known(
                 " does that",
             )
         evidence = _decoded(what, l1c, past, numbers, dem, terrain_cache)
-    return explanation.explain(evidence, day_of(what.sensing), past, numbers), missing
+    return explanation.retest(evidence, day_of(what.sensing), past, numbers), missing
 
 
 def _of(what: Product, composite: Composite, path: Path) -> Composite:

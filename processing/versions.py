@@ -20,6 +20,9 @@ from typing import Literal
 #: From here on Sentinel-2B takes images beside Sentinel-2A.
 TWO_SATELLITES = date(2017, 7, 1)
 
+#: Parameters that no step reads any more, as they were in all versions: products that exist have them in their digest.
+_RETIRED = {"directional_normalisation": False, "water_terrain_weight": 0.51}
+
 AirPressure = Literal["standard", "forecast"]
 AdjacencyWeights = Literal["square", "6S"]
 ShadowSelection = Literal["single_pass", "three_pass"]
@@ -70,9 +73,6 @@ class Parameters:
     air_pressure: AirPressure = "standard"
     #: AOT of the Rayleigh-corrected image that the mask tests use. [-]
     rayleigh_aot: float = 0.05
-
-    #: Whether dates of other orbits are brought to one geometry before they are held against each other.
-    directional_normalisation: bool = False
 
     # Geometric flags
     #: Angular distance to the specular direction below which sun glint is possible. [deg]
@@ -179,8 +179,6 @@ class Parameters:
     water_max_slope: float = 0.15
     #: Share of the tested dates that must have looked like water. [-]
     water_min_share: float = 0.50
-    #: Weight of the terrain model's water mask. [-]
-    water_terrain_weight: float = 0.51
     #: With possible sun glint, also: relative change of B8A above, its composite value below.
     water_glint_change: float = 0.040
     water_glint_max_nir: float = 0.120
@@ -284,7 +282,7 @@ class Parameters:
     @property
     def digest(self) -> str:
         """SHA-256 of all the numbers: products with the same digest were made with the same parameters."""
-        return sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return sha256(json.dumps(asdict(self) | _RETIRED, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

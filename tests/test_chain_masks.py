@@ -26,6 +26,7 @@ from processing.chain import (
     water_vapour,
 )
 from processing.chain.clouds import Clouds
+from processing.chain.observation import Observation
 from processing.masks import Cloud, Geophysical
 from processing.scene import Composite, Grid
 from processing.versions import Parameters, parameters
@@ -43,6 +44,31 @@ ALL = np.ones(ROW, bool)
 
 def cells(**bands: list[float]) -> dict[str, np.ndarray]:
     return {band: np.array([values], np.float32) for band, values in bands.items()}
+
+
+def seen(
+    reflectance: dict[str, np.ndarray],
+    saturated: dict[str, np.ndarray],
+    tested: np.ndarray,
+    water: np.ndarray,
+    glint: np.ndarray,
+) -> Observation:
+    """What the mask tests look at, over what the composite knows as `water` and where the sun glints."""
+    level = np.zeros(tested.shape, np.float32)
+    return Observation(
+        day=0,
+        past=past({"B2": level}, 0, water),
+        reflectance=reflectance,
+        high=level,
+        water_vapour=level,
+        saturated=saturated,
+        observed=tested,
+        tested=tested,
+        angles=geometry.Geometry(level, level, {}, {}, glint, np.zeros_like(glint), frozenset()),
+        altitude=level,
+        terrain=False,
+        relief=terrain_shadow.Relief(level, level + 1, level > 0, level > 0),
+    )
 
 
 def past(reflectance: dict[str, np.ndarray], day: int | np.ndarray, water: np.ndarray | None = None) -> Composite:
@@ -173,26 +199,26 @@ def test_clouds_are_bright_white_and_brighter_in_nir_than_in_swir() -> None:
         B12=[0.3, 0.5, 0.1, 0.1],
     )  # fmt: skip
     saturated = dict.fromkeys(("B1", "B4", "B8A", "B11"), NONE)
-    found = cloud_mask.detect(reflectance, saturated, ALL, NONE, NONE, NONE, V1_4)
+    found = cloud_mask.detect(seen(reflectance, saturated, ALL, NONE, NONE), NONE, V1_4)
     assert_array_equal(found, [[True, False, False, False]])
-    assert not cloud_mask.detect(reflectance, saturated, ALL, ALL, NONE, NONE, V1_4).any()  # all snow
+    assert not cloud_mask.detect(seen(reflectance, saturated, ALL, NONE, NONE), ALL, V1_4).any()  # all snow
     one = np.array([[False, True, True, False]])
     saturated = saturated | {"B8A": one}
-    found = cloud_mask.detect(reflectance, saturated, ~one | NONE[:, ::-1], NONE, NONE, NONE, V1_4)
+    found = cloud_mask.detect(seen(reflectance, saturated, ~one | NONE[:, ::-1], NONE, NONE), NONE, V1_4)
     assert_array_equal(found, [[True, False, False, False]])
     assert_array_equal(
-        cloud_mask.detect(reflectance, saturated, ALL, NONE, NONE, NONE, V1_4), [[True, True, True, False]]
+        cloud_mask.detect(seen(reflectance, saturated, ALL, NONE, NONE), NONE, V1_4), [[True, True, True, False]]
     )
-    assert not cloud_mask.detect(reflectance, saturated, ALL, ALL, NONE, NONE, V1_4).any()  # snow that saturates
+    assert not cloud_mask.detect(seen(reflectance, saturated, ALL, NONE, NONE), ALL, V1_4).any()  # snow that saturates
 
 
 def test_over_water_the_swir_tells_and_glint_needs_more() -> None:
     dark = [0.03] * 4
     reflectance = cells(B1=dark, B4=dark, B8A=dark, B11=dark, B12=[0.07, 0.09, 0.2, 0.3])
     saturated = dict.fromkeys(("B1", "B4", "B8A", "B11"), NONE)
-    calm = cloud_mask.detect(reflectance, saturated, ALL, NONE, ALL, NONE, V1_4)
+    calm = cloud_mask.detect(seen(reflectance, saturated, ALL, ALL, NONE), NONE, V1_4)
     assert_array_equal(calm, [[False, True, True, True]])
-    glinting = cloud_mask.detect(reflectance, saturated, ALL, NONE, ALL, ALL, V1_4)
+    glinting = cloud_mask.detect(seen(reflectance, saturated, ALL, ALL, ALL), NONE, V1_4)
     assert_array_equal(glinting, [[False, False, False, True]])
 
 

@@ -69,7 +69,7 @@ def test_the_tests_made_again_give_the_masks(numbers: Parameters, nominal: bool)
     past = before if nominal else None
     l2a, _ = correct(scene, past, numbers)
     assert l2a.evidence is not None
-    again = explanation.explain(l2a.evidence, scene.day, past, numbers)
+    again = explanation.retest(l2a.evidence, scene.day, past, numbers)
     for rasters, code in (
         (l2a.cloud, again.cloud),
         (l2a.geophysical, again.geophysical),
@@ -83,7 +83,7 @@ def test_the_tests_made_again_give_the_masks(numbers: Parameters, nominal: bool)
 
 
 def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
-    known = explanation.explain(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
+    known = explanation.retest(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
     cloud = known.tests.at(12, 12)
     blue = of(cloud, "mono_temporal", "B1")
     assert blue.passed
@@ -111,7 +111,7 @@ def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
 
 
 def test_steps_are_in_the_order_in_which_they_are_applied(before: Composite) -> None:
-    known = explanation.explain(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
+    known = explanation.retest(evidence_of(cloudy(5), before), cloudy(5).day, before, V1_4)
     steps = list(dict.fromkeys(answer.step for answer in known.tests.at(12, 12)))
     order = "observed saturation geometry reflectance high snow mono_temporal faint multi_temporal correlation thinnest"
     order += " shadow shadow_outside buffer water water_vapour aot"

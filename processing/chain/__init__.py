@@ -1,7 +1,18 @@
-"""The chain: from the top of the atmosphere to the surface, one scene after the other in time.
+"""The chain: from the top of the atmosphere to the surface, one date of a tile after the other.
 
-Pure: arrays and parameters in, arrays out; no files, no database, no date of today. Each step is a module with the
-field's word for a name.
+Pure: arrays and parameters in, arrays out; no files, no database, no date of today. It reads as the figure of the
+method. A stage takes a `Date` and adds a noun; its steps, in the order in which they are made, are modules with the
+field's word for a name:
+
+=========  ==========================================================================================================
+observe    `geometry`, `terrain_shadow`, `subsampling`, `water_vapour` as read, `gaseous_absorption`, `rayleigh`
+clouds     `cirrus`, `snow_mask`, `cloud_mask`; against the past `multi_temporal`, `correlation`, `shadow_mask`,
+           `shadow_outside`; their buffers (`clouds`)
+ground     `water_mask`, `rain`
+air        `water_vapour` filled, `aerosol_optical_thickness` (`aerosol_samples`, `aerosol_inversion`), `scattering`
+remember   `composite`: what the next date starts from
+render     `adjacency` and, at full resolution when a raster is asked for, `slope_correction`, `resampling`
+=========  ==========================================================================================================
 
 References
 ----------
@@ -14,32 +25,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
-from processing.bands import DISTRIBUTED
-from processing.chain import (
-    adjacency,
-    aerosol_optical_thickness,
-    cirrus,
-    directional,
-    gaseous_absorption,
-    geometry,
-    level2a,
-    masking,
-    rain,
-    rayleigh,
-    scattering,
-    subsampling,
-    terrain_shadow,
-    water_vapour,
-)
+from processing.chain import air, masking, outcome
 from processing.chain import composite as composites
-from processing.chain import overcast as overcasts
-from processing.chain.dilation import dilate
-from processing.chain.overcast import may_be_overcast
+from processing.chain.observe import observe
+from processing.chain.outcome import NotValid
+from processing.chain.overcast import MARGIN, may_be_overcast
+from processing.chain.rendering import render
 from processing.chain.spread import Spread
-from processing.chain.stopwatch import Stopwatch
-from processing.scene import L2A, Composite, Mode, Scene
+from processing.chain.steps import Stopwatch
+from processing.scene import L2A, Composite, Scene
 from processing.versions import Parameters
 
 __all__ = ["correct", "look_back", "may_be_overcast", "overcast"]
@@ -78,82 +72,18 @@ def correct(
     AncillaryError
         If the altitude is not on the coarse grid.
     """
-    run = Stopwatch()
-    mode: Mode = "init" if composite is None else "backward" if composite.backward else "nominal"
-    past = None if composite is None else run(composites.recall, composite, scene, parameters)
-
-    angles = run(geometry.interpolate, scene, parameters)
-    factor = run(directional.factors, angles, parameters)
-    ground = run(directional.as_seen, past, factor, parameters)
-    altitude, known_terrain = scene.ancillary.altitude, scene.ancillary.terrain is not None
-    relief = run(terrain_shadow.detect, altitude, known_terrain, angles, parameters)
-    image = run(subsampling.reduce, scene, parameters)
-    read = run(water_vapour.estimate, image, scene, angles, parameters)
-    anywhere, _ = run(water_vapour.fill, read, ~image.observed, parameters)
-    toa = run(gaseous_absorption.remove, rayleigh.BANDS, image, scene, angles, anywhere, parameters, spread)
-    reflectance = run(rayleigh.correct, image, scene, angles, anywhere, parameters, spread)
-    tested = image.observed & np.isfinite(sum(reflectance.values()))
-    known = level2a.outcome(scene, mode, parameters, image, angles, tested)
-    if not tested.any():
-        return level2a.refused(known, level2a.why_untested(image, angles), run.seconds), None
-
-    column = run(water_vapour.above_ground, read, anywhere, reflectance, altitude, tested, parameters)
-    high = run(cirrus.above_ground, image.toa["B10"], scene, angles, column, parameters)
-    seen = reflectance, high, read, image.saturated, tested
-    bare, clouds, snow = masking.clouds(*seen, angles, altitude, relief, scene.day, ground, parameters, run)
-    cloudy, shadow = clouds.all(), clouds.shadows()
-    shown = run(bare.drawn, parameters) if parameters.mask_buffers else clouds
-    known = level2a.outcome(scene, mode, parameters, image, angles, tested, shown, snow)
-    if known.cloud_percent > parameters.max_cloud_percent:
-        return level2a.refused(known, f"{known.cloud_percent:.1f} % of cloud", run.seconds), None
-
-    clear = tested & ~cloudy & ~shadow
-    water = masking.water(reflectance, tested, clouds, snow, relief, angles, ground, parameters, run)
-    if ground:
-        known.flags["rain"] = run(rain.detect, reflectance["B12"], clear & ~snow & ~water.mask, ground, parameters)
-    column, filled = run(water_vapour.fill, read, cloudy | water.mask, parameters)
-    saturated = image.any_saturated(rayleigh.BANDS)
-    usable = clear & ~saturated & ~relief.shadow & ~dilate(snow | water.mask, parameters.aot_dilation)
-    covered = known.cloud_percent + known.snow_percent
-    try:
-        aerosol = run(
-            aerosol_optical_thickness.estimate,
-            image,
-            toa,
-            scene,
-            angles,
-            column,
-            usable,
-            cloudy,
-            covered,
-            ground,
-            parameters,
-            spread,
-        )
-    except aerosol_optical_thickness.BeyondTables as error:
-        return level2a.refused(known, str(error), run.seconds), None
-    aot = aerosol.aot
-    bands = rayleigh.BANDS if scene.spacing else level2a.CORRECTED
-    coefficients = run(scattering.coefficients, bands, scene, angles, aot, column, parameters, spread)
-    surface = run(scattering.remove, image.toa, coefficients, rayleigh.BANDS)
-    steady = past is None or not composites.unsettled(known.flags, aot, clear, parameters)
-    fresh = clear & ~saturated & ~composites.hazy(aot, clear, parameters) & steady
-    normal = directional.normalised(factor, toa, reflectance, surface, aerosol, parameters)
-    state = run(composites.update, past, scene, fresh, *normal, water, shadow, parameters)
-    unseen = level2a.percent(state.day < 0, np.ones_like(tested))
-    if unseen > parameters.max_no_data_percent:
-        return level2a.refused(known, f"{unseen:.1f} % of the tile not seen clear so far", run.seconds), None
-
-    if scene.spacing:
-        return level2a.refused(known, "a thinned scene, for its composite alone", run.seconds), state
-
-    uniform = run(scattering.remove, image.toa, coefficients, DISTRIBUTED)
-    around = run(adjacency.surroundings, uniform, cloudy, scene, angles, aot, parameters, spread)
-    lines = run(adjacency.correct, coefficients, around)
-    found = level2a.Found(tested, shown, snow, water.mask, relief, angles, column, filled, aerosol, around, lines)
-    l2a = level2a.valid(known, scene, image, found, run.seconds, parameters)
-    backward = composite if composite is not None and composite.backward else None
-    return replace(l2a, evidence=level2a.evidence(scene, image, reflectance, high, read, found, backward)), state
+    with Stopwatch() as watch:
+        try:
+            date = observe(scene, composite, parameters, spread)
+            masks = masking.clouds(date.seen, parameters)
+            outcome.refuse_clouds(date, masks, parameters.max_cloud_percent)
+            ground = masking.ground(date.seen, masks, parameters)
+            atmosphere = air.estimate(date, masks, ground)
+            state = composites.remember(date, masks, ground, atmosphere)
+            l2a = render(date, masks, ground, atmosphere)
+        except NotValid as reason:
+            return replace(reason.l2a, seconds=watch.seconds), None
+    return replace(l2a, seconds=watch.seconds), state
 
 
 def overcast(scene: Scene, composite: Composite | None, parameters: Parameters, spread: Spread = map) -> L2A | None:
@@ -174,9 +104,17 @@ def overcast(scene: Scene, composite: Composite | None, parameters: Parameters, 
     L2A or None
         Not valid, as `correct` would find it; None where it may be valid.
     """
-    limit = parameters.max_cloud_percent + overcasts.MARGIN
-    found, _ = correct(scene, composite, replace(parameters, max_cloud_percent=limit), spread)
-    return found if found.cloud_percent > limit else None
+    with Stopwatch() as watch:
+        try:
+            date = observe(scene, composite, parameters, spread)
+        except NotValid:
+            return None
+        masks = masking.clouds(date.seen, parameters)
+        try:
+            outcome.refuse_clouds(date, masks, parameters.max_cloud_percent + MARGIN)
+        except NotValid as reason:
+            return replace(reason.l2a, seconds=watch.seconds)
+    return None
 
 
 def look_back(
@@ -200,5 +138,13 @@ def look_back(
     Composite or None
         For the date before this one, or for `correct` of the first date; as it was if this one is not valid.
     """
-    _, left = correct(scene, composite, parameters, spread)
-    return composite if left is None else replace(left, backward=True)
+    try:
+        date = observe(scene, composite, parameters, spread)
+        masks = masking.clouds(date.seen, parameters)
+        outcome.refuse_clouds(date, masks, parameters.max_cloud_percent)
+        ground = masking.ground(date.seen, masks, parameters)
+        atmosphere = air.estimate(date, masks, ground)
+        state = composites.remember(date, masks, ground, atmosphere)
+    except NotValid:
+        return composite
+    return replace(state, backward=True)

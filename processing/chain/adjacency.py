@@ -21,7 +21,7 @@ from scipy import fft, ndimage
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients
-from processing.chain import air
+from processing.chain import air_model
 from processing.chain.geometry import Geometry
 from processing.chain.resampling import axis, lines
 from processing.chain.spread import Spread, for_each
@@ -91,7 +91,7 @@ def surroundings(
     aot : (row, col) float32
         [-]
     """
-    altitude = air.altitude(scene, parameters)
+    altitude = air_model.altitude(scene, parameters)
 
     def of(band: str) -> Environment:
         reflectance, known = surface[band], np.isfinite(surface[band])
@@ -104,7 +104,7 @@ def surroundings(
                 geometry.view_zenith[band],
                 altitude,
                 aot,
-                air.aerosol_model(scene, parameters),
+                air_model.aerosol_model(scene, parameters),
             )
 
         down, up = shares(aot)

@@ -12,7 +12,6 @@ atmospheric correction of FormoSat-2, LandSat, VENuS and Sentinel-2 images", Rem
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +19,12 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing import atmosphere
-from processing.chain import adjacency, aerosol_inversion, aerosol_samples, air, gap_filling
+from processing.chain import adjacency, aerosol_inversion, aerosol_samples, air_model, gap_filling
 from processing.chain.geometry import Geometry
-from processing.chain.spread import Spread
+from processing.chain.observation import Date
+from processing.chain.steps import step
 from processing.chain.subsampling import Image
-from processing.scene import Composite, Scene
+from processing.scene import Scene
 from processing.versions import Parameters
 
 
@@ -59,26 +59,20 @@ class Aerosol:
     temporal: NDArray[np.bool_]
 
 
+@step
 def estimate(
-    image: Image,
-    toa: Mapping[str, NDArray[np.float32]],
-    scene: Scene,
-    geometry: Geometry,
+    date: Date,
     water_vapour: NDArray[np.float32],
     usable: NDArray[np.bool_],
     clouds: NDArray[np.bool_],
     covered: float,
-    past: Composite | None,
-    parameters: Parameters,
-    spread: Spread = map,
 ) -> Aerosol:
-    """Estimate the AOT of a scene.
+    """Estimate the AOT of a date.
 
     Parameters
     ----------
-    image : Image
-    toa : mapping of band to (row, col) float32
-        Gas-corrected reflectance of the AOT's blue band, B4, B8A and B12. [-]
+    date : Date
+        Without a past the colours alone are used.
     water_vapour : (row, col) float32
         Without gaps. [g cm-2]
     usable : (row, col) bool
@@ -86,26 +80,30 @@ def estimate(
     clouds : (row, col) bool
     covered : float
         Cloud and snow; above the version's `max_cloud_percent` the AOT is not sought. [%]
-    past : Composite or None
-        Without it the colours alone are used.
+
+    Raises
+    ------
+    BeyondTables
+        If most of what could be read is beyond the tables.
     """
+    scene, geometry, parameters = date.scene, date.seen.angles, date.parameters
 
     def polynomials(band: str) -> NDArray[np.float32]:
-        terms = _against_aot(band, image, scene, geometry, water_vapour, parameters)
+        terms = _against_aot(band, date.image, scene, geometry, water_vapour, parameters)
         if parameters.aot_surroundings and parameters.adjacency_radius:
             terms = _freed(terms, band, clouds, scene, geometry, parameters)
         return terms
 
-    blue, red = spread(polynomials, (parameters.aot_blue_band, "B4"))
+    blue, red = date.spread(polynomials, (parameters.aot_blue_band, "B4"))
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
-    shape = usable.shape
-    constant = np.full(shape, parameters.aot_default, np.float32), np.ones(shape, np.bool_), kept
-    name, nowhere = f"constant {parameters.aot_default:.2f}", np.zeros(shape, np.bool_)
+    nowhere = np.zeros_like(usable)
+    constant = np.full(usable.shape, parameters.aot_default, np.float32), ~nowhere, kept
+    name = f"constant {parameters.aot_default:.2f}"
     if covered > parameters.max_cloud_percent:
         return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow", nowhere, nowhere)
 
     usable = usable & np.isfinite(blue[..., 0]) & np.isfinite(red[..., 0])
-    samples = aerosol_samples.select(toa, blue, red, usable, scene.day, past, parameters)
+    samples = aerosol_samples.select(date.toa, blue, red, usable, scene.day, date.seen.past, parameters)
     nodes = aerosol_inversion.invert(samples, parameters)
     beyond = int(np.isposinf(nodes).sum())
     if beyond > np.isfinite(nodes).sum():
@@ -114,18 +112,25 @@ def estimate(
     if not found.any():
         origin = f"{name}: too little clear land to read it from"
         return Aerosol(*constant, origin, samples.spectral, samples.temporal)
-
-    smooth = gap_filling.fill(np.where(found, nodes, np.float32(np.nan)), ~found, parameters.aot_gap_radius)
-    smooth = ndimage.gaussian_filter(smooth, parameters.aot_smoothing, mode="nearest")
-    step = parameters.aot_step
-    row, col = np.indices(shape, dtype=np.float64)
-    at = [(row + 0.5) / step - 0.5, (col + 0.5) / step - 0.5]
-    aot = ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
-    own = np.repeat(np.repeat(found, step, axis=0), step, axis=1)[: shape[0], : shape[1]]
     origin = "inverted"
     if beyond:
         origin += f"; {beyond} nodes beyond {parameters.aot_max:.2f} filled in from around"
-    return Aerosol(aot.astype(np.float32), ~own, kept, origin, samples.spectral, samples.temporal)
+    aot, own = _between_nodes(nodes, found, usable.shape, parameters)
+    return Aerosol(aot, ~own, kept, origin, samples.spectral, samples.temporal)
+
+
+def _between_nodes(
+    nodes: NDArray[np.float32], found: NDArray[np.bool_], shape: tuple[int, ...], parameters: Parameters
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The AOT of the nodes, gaps filled and smoothed, in each cell; and the cells of the nodes that were found."""
+    smooth = gap_filling.fill(np.where(found, nodes, np.float32(np.nan)), ~found, parameters.aot_gap_radius)
+    smooth = ndimage.gaussian_filter(smooth, parameters.aot_smoothing, mode="nearest")
+    spacing = parameters.aot_step
+    row, col = np.indices(shape, dtype=np.float64)
+    at = [(row + 0.5) / spacing - 0.5, (col + 0.5) / spacing - 0.5]
+    aot = ndimage.map_coordinates(smooth, at, order=1, mode="nearest")
+    own = np.repeat(np.repeat(found, spacing, axis=0), spacing, axis=1)[: shape[0], : shape[1]]
+    return aot.astype(np.float32), own
 
 
 def _against_aot(
@@ -143,10 +148,10 @@ def _against_aot(
         geometry.sun_zenith,
         geometry.view_zenith[band],
         geometry.relative_azimuth(band),
-        air.altitude(scene, parameters),
+        air_model.altitude(scene, parameters),
         water_vapour,
         scene.ancillary.ozone,
-        air.aerosol_model(scene, parameters),
+        air_model.aerosol_model(scene, parameters),
     )
 
 
@@ -169,9 +174,9 @@ def _freed(
         band,
         float(geometry.sun_zenith.mean()),
         float(geometry.view_zenith[band].mean()),
-        float(np.nanmean(air.altitude(scene, parameters))),
+        float(np.nanmean(air_model.altitude(scene, parameters))),
         aot,
-        air.aerosol_model(scene, parameters),
+        air_model.aerosol_model(scene, parameters),
     )
     known = np.isfinite(terms[..., 0])
     around = adjacency.scattered(np.moveaxis(terms, -1, 0), known, clouds, parameters)

@@ -1,42 +1,67 @@
-"""The air above a scene as its version wants it: how heavy it is and what its aerosol is made of."""
+"""The stage of the atmosphere: what the air of a date holds, and what it does to each band."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing import atmosphere
-from processing.scene import Scene
-from processing.versions import Parameters
+from processing.atmosphere import Coefficients
+from processing.bands import DISTRIBUTED
+from processing.chain import aerosol_optical_thickness, outcome, rayleigh, scattering, water_vapour
+from processing.chain.aerosol_optical_thickness import Aerosol
+from processing.chain.dilation import dilate
+from processing.chain.masking import Ground, Masks
+from processing.chain.observation import Date
 
-#: Stands in where a version wants the forecast's composition and there is none.
-FALLBACK = "continental"
-
-
-def altitude(scene: Scene, parameters: Parameters) -> NDArray[np.float32]:
-    """Altitude in the standard atmosphere that has the ground's pressure, (row, col) float32. [km]"""
-    if parameters.air_pressure == "standard":
-        return scene.ancillary.altitude / np.float32(1000)
-    return atmosphere.pressure_altitude(scene.ancillary.altitude, scene.ancillary.pressure)
+#: Bands whose atmosphere is looked up: those distributed and those of the composite.
+CORRECTED = ("B1", *DISTRIBUTED)
 
 
-def aerosol_model(scene: Scene, parameters: Parameters) -> atmosphere.Aerosol:
-    """Name of a model of the tables, or several with their shares of the AOT."""
-    if parameters.aerosol_model == "cams":
-        return scene.ancillary.aerosol or FALLBACK
-    return parameters.aerosol_model
+@dataclass(frozen=True)
+class Air:
+    """The atmosphere of a date on the coarse grid.
+
+    Attributes
+    ----------
+    water_vapour : (row, col) float32
+        Without gaps. [g cm-2]
+    water_vapour_filled : (row, col) bool
+        Where it was filled in from around.
+    aerosol : Aerosol
+    coefficients : dict of band to Coefficients
+        Of `CORRECTED`; of a thinned scene those of the composite alone.
+    """
+
+    water_vapour: NDArray[np.float32]
+    water_vapour_filled: NDArray[np.bool_]
+    aerosol: Aerosol
+    coefficients: dict[str, Coefficients]
 
 
-def origin(scene: Scene, parameters: Parameters) -> dict[str, str]:
-    """What is said of both in the product: ``pressure`` and ``aerosol_model``."""
-    given = scene.ancillary.origin
-    pressure = "standard atmosphere"
-    if parameters.air_pressure == "forecast":
-        pressure = f"{scene.ancillary.pressure:.1f} hPa at sea level: {given.get('pressure', 'as given')}"
-    model = parameters.aerosol_model
-    if model == "cams":
-        shares = scene.ancillary.aerosol
-        reason = given.get("aerosol_model", "as given" if shares else "no forecast")
-        model = " ".join(f"{name} {share:.2f}" for name, share in shares.items()) if shares else FALLBACK
-        model = f"{model}: {reason}"
-    return {"pressure": pressure, "aerosol_model": model}
+def estimate(date: Date, masks: Masks, ground: Ground) -> Air:
+    """Find water vapour and aerosol where the ground is seen, and fill them in elsewhere.
+
+    Raises
+    ------
+    NotValid
+        If there is more aerosol than the tables know.
+    """
+    seen, scene, parameters = date.seen, date.scene, date.parameters
+    cloudy, water = masks.clouds.all(), ground.water.mask
+    column, filled = water_vapour.fill(seen.water_vapour, cloudy | water, parameters)
+    other = date.image.any_saturated(rayleigh.BANDS) | seen.relief.shadow
+    usable = masks.clear & ~other & ~dilate(masks.snow | water, parameters.aot_dilation)
+    covered = outcome.cloud_percent(seen, masks) + outcome.snow_percent(seen, masks)
+    try:
+        aerosol = aerosol_optical_thickness.estimate(date, column, usable, cloudy, covered)
+    except aerosol_optical_thickness.BeyondTables as error:
+        raise outcome.NotValid(outcome.of(date, masks, ground), str(error)) from error
+    bands = rayleigh.BANDS if scene.spacing else CORRECTED
+    return Air(
+        column,
+        filled,
+        aerosol,
+        scattering.coefficients(bands, scene, seen.angles, aerosol.aot, column, parameters, date.spread),
+    )

@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.chain import air
+from processing.chain import air_model
 from processing.chain.geometry import REFERENCE_BAND, Geometry
 from processing.chain.recorder import SILENT, Recorder
+from processing.chain.steps import step
 from processing.scene import Scene
 from processing.versions import Parameters
 
 
+@step
 def above_ground(
     toa_b10: NDArray[np.float32], scene: Scene, angles: Geometry, column: NDArray[np.float32], parameters: Parameters
 ) -> NDArray[np.float32]:
@@ -39,7 +41,7 @@ def above_ground(
         "B10",
         angles.sun_zenith,
         angles.view_zenith[REFERENCE_BAND],
-        air.altitude(scene, parameters),
+        air_model.altitude(scene, parameters),
         column,
         scene.ancillary.ozone,
     )
@@ -47,6 +49,7 @@ def above_ground(
     return (toa_b10 - np.maximum(sent - parameters.cirrus_offset, 0)).astype(np.float32)
 
 
+@step
 def detect(
     toa_b10: NDArray[np.float32],
     altitude: NDArray[np.float32],

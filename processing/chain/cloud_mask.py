@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Recorder
+from processing.chain.steps import step
 from processing.versions import Parameters
 
 
+@step
 def detect(
-    reflectance: Mapping[str, NDArray[np.float32]],
-    saturated: Mapping[str, NDArray[np.bool_]],
-    valid: NDArray[np.bool_],
+    seen: Observation,
     snow: NDArray[np.bool_],
-    past_water: NDArray[np.bool_],
-    sun_glint: NDArray[np.bool_],
     parameters: Parameters,
     recorder: Recorder = SILENT,
     faint: bool = False,
@@ -26,13 +23,11 @@ def detect(
 
     Parameters
     ----------
-    reflectance : mapping of band to (row, col) float32
-        Rayleigh-corrected: the version's blue band, B4, B8A, B11, B12. [-]
-    saturated : mapping of band to (row, col) bool
-        Saturation in the blue, red, near infrared or B11 is cloud.
-    valid, snow, past_water, sun_glint : (row, col) bool
-        Snow is no cloud. Over what the composite knows as water, cloud is what B12 sees above a threshold, a
-        higher one where the sun may glint.
+    seen : Observation
+        Saturation in the blue, red, near infrared or B11 is cloud. Over what the composite knows as water, cloud is
+        what B12 sees above a threshold, a higher one where the sun may glint.
+    snow : (row, col) bool
+        Is no cloud.
     faint : bool
         With the version's lower brightness `cloud_faint`, for what something else must confirm.
 
@@ -41,13 +36,15 @@ def detect(
     (row, col) bool
         Not dilated.
     """
+    reflectance, saturated = seen.reflectance, seen.saturated
     blue, red, nir = reflectance[parameters.cloud_blue_band], reflectance["B4"], reflectance["B8A"]
     swir, swir2 = reflectance["B11"], reflectance["B12"]
     lowest, highest = parameters.cloud_nir_red_ratio
     min_blue, min_red = parameters.cloud_faint if faint else (parameters.cloud_min_blue, parameters.cloud_min_red)
     with np.errstate(invalid="ignore", divide="ignore"):
         nir_red, nir_swir = nir / red, nir / swir
-    land, water = valid & ~snow & ~past_water, valid & ~snow & past_water
+    bare = seen.tested & ~snow
+    land, water = bare & ~seen.past_water, bare & seen.past_water
     name, band = "faint" if faint else "mono_temporal", parameters.cloud_blue_band
     over_land = (
         recorder.test(name, band, blue, ">", min_blue, land)
@@ -57,15 +54,16 @@ def detect(
         & recorder.test(name, "B8A / B11", nir_swir, ">", parameters.cloud_min_nir_swir_ratio, land)
     )
     dark, glinting = parameters.cloud_water_swir
-    limit = np.where(sun_glint, np.float32(glinting), np.float32(dark))
+    limit = np.where(seen.angles.sun_glint, np.float32(glinting), np.float32(dark))
     over_water = recorder.test(name, "B12 over water, higher limit in sun glint", swir2, ">", limit, water)
     full = saturated[band] | saturated["B4"] | saturated["B8A"] | saturated["B11"]
-    found = (full & valid & ~snow) | (over_land & land) | (over_water & water)
+    found = (full & bare) | (over_land & land) | (over_water & water)
     recorder.value(name, f"saturated in {band}, B4, B8A or B11", full)
     recorder.value(name, "cloud by these tests", found)
     return found
 
 
+@step
 def lifted(
     clouds: NDArray[np.bool_],
     faint: NDArray[np.bool_],

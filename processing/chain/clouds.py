@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from processing import masks
 from processing.chain.dilation import dilate, finer
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.chain.steps import step
 from processing.versions import Parameters
 
 _SHADOWS = frozenset({"shadow", "shadow_outside"})
@@ -44,6 +45,7 @@ class Clouds:
     def _found(self) -> dict[str, NDArray[np.bool_]]:
         return {f.name: mask for f in fields(self) if (mask := getattr(self, f.name)) is not None}
 
+    @step
     def dilated(self, parameters: Parameters, recorder: Recorder = SILENT) -> Clouds:
         """With the version's buffer around each mask."""
         radius, resolution = parameters.cloud_dilation, parameters.coarse_resolution
@@ -61,6 +63,7 @@ class Clouds:
         recorder.ask(at)
         return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
 
+    @step
     def drawn(self, parameters: Parameters) -> Clouds:
         """Of clouds as found: the masks of a product, with its own buffers, in cells of the version's own size."""
         if parameters.mask_buffers is None:

@@ -8,8 +8,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain import outcome, rayleigh, scattering
 from processing.chain.aerosol_optical_thickness import Aerosol
+from processing.chain.air import Air
 from processing.chain.dilation import dilate
+from processing.chain.masking import Ground, Masks
+from processing.chain.observation import Date
+from processing.chain.steps import step
 from processing.chain.water_mask import Water
 from processing.errors import StateError
 from processing.scene import Composite, Scene, day_of
@@ -18,6 +23,7 @@ from processing.versions import Parameters
 Rasters = Mapping[str, NDArray[np.float32]]
 
 
+@step
 def recall(composite: Composite, scene: Scene, parameters: Parameters) -> Composite:
     """The composite as this scene may use it: what is farther than the version's `composite_max_age` is forgotten.
 
@@ -95,40 +101,49 @@ def hazy(aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Paramet
     return dilate(clear & (aot > mean + max(deviations * deviation, least)), 1)
 
 
-def update(
-    past: Composite | None,
-    scene: Scene,
-    clear: NDArray[np.bool_],
-    toa: Rasters,
-    rayleigh_corrected: Rasters,
-    surface: Rasters,
-    aerosol: Aerosol,
-    water: Water,
-    shadow: NDArray[np.bool_],
-    parameters: Parameters,
+def remember(date: Date, masks: Masks, ground: Ground, air: Air) -> Composite:
+    """The stage of the memory: the state this date leaves, its clear cells over what was known.
+
+    A hot spot, cirrus, rain or much aerosol keep a whole date out of a composite that is there.
+
+    Raises
+    ------
+    NotValid
+        If too little of the tile was seen clear so far.
+    """
+    seen, parameters, aot = date.seen, date.parameters, air.aerosol.aot
+    raised = outcome.flags(seen, masks, ground, parameters)
+    settled = seen.past is None or not unsettled(raised, aot, masks.clear, parameters)
+    saturated = date.image.any_saturated(rayleigh.BANDS)
+    fresh = masks.clear & ~saturated & ~hazy(aot, masks.clear, parameters) & settled
+    surface = scattering.remove(date.image.toa, air.coefficients, rayleigh.BANDS)
+    state = _update(date, fresh, surface, air.aerosol, ground.water, masks.clouds.shadows())
+    unseen = outcome.percent(state.day < 0, np.ones_like(seen.tested))
+    if unseen > parameters.max_no_data_percent:
+        raise outcome.NotValid(outcome.of(date, masks, ground), f"{unseen:.1f} % of the tile not seen clear so far")
+    return state
+
+
+@step
+def _update(
+    date: Date, clear: NDArray[np.bool_], surface: Rasters, aerosol: Aerosol, water: Water, shadow: NDArray[np.bool_]
 ) -> Composite:
-    """The state this date leaves: its clear cells, over what was known.
+    """The composite renewed where `clear`.
 
     Parameters
     ----------
-    past : Composite or None
-        As recalled.
-    clear : (row, col) bool
-        Cells whose reflectances of this date enter.
-    toa, rayleigh_corrected, surface : mapping of band to (row, col) float32
-        Gas-corrected, Rayleigh-corrected and surface reflectance of this date, as the composite keeps it. [-]
-    aerosol : Aerosol
-        Its `blue` likewise.
+    surface : mapping of band to (row, col) float32
+        Surface reflectance of this date. [-]
     shadow : (row, col) bool
         All cloud shadows of this date.
     """
-
+    scene, past, parameters = date.scene, date.seen.past, date.parameters
     nothing: dict[str, NDArray[np.float32]] = {}
 
     def renewed(fresh: Rasters, known: Rasters) -> dict[str, NDArray[np.float32]]:
         return {band: np.where(clear, fresh[band], known.get(band, np.float32(np.nan))) for band in fresh}
 
-    stack = rayleigh_corrected["B2"][None]
+    stack = date.seen.reflectance["B2"][None]
     days: tuple[int, ...] = (scene.day,)
     if past is not None:
         kept = parameters.correlation_stack - 1
@@ -142,8 +157,8 @@ def update(
         resolution=parameters.coarse_resolution,
         sensing=scene.sensing,
         day=np.where(clear, np.int16(scene.day), np.int16(-1) if past is None else past.day),
-        toa=renewed(toa, past.toa if past else nothing),
-        rayleigh_corrected=renewed(rayleigh_corrected, past.rayleigh_corrected if past else nothing),
+        toa=renewed(date.toa, past.toa if past else nothing),
+        rayleigh_corrected=renewed(date.seen.reflectance, past.rayleigh_corrected if past else nothing),
         surface=renewed({**surface, band: known}, past.surface if past else nothing),
         stack=stack,
         stack_days=days,

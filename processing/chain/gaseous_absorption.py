@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.chain import air
+from processing.chain import air_model
 from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread, for_each
+from processing.chain.steps import step
 from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
 
 
+@step
 def remove(
     bands: Iterable[str],
     image: Image,
@@ -26,7 +28,7 @@ def remove(
     spread: Spread = map,
 ) -> dict[str, NDArray[np.float32]]:
     """Top-of-atmosphere reflectance that would be seen without gases, NaN where unobserved. [-]"""
-    altitude = air.altitude(scene, parameters)
+    altitude = air_model.altitude(scene, parameters)
 
     def of(band: str) -> NDArray[np.float32]:
         transmittance = atmosphere.gas_transmittance(

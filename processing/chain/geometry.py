@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from processing.bands import BANDS
 from processing.chain import subsampling
+from processing.chain.steps import step
 from processing.scene import Angles, Scene, strips
 from processing.versions import Parameters
 
@@ -123,6 +124,7 @@ def _at_middles(scene: Scene, band: str, parameters: Parameters, shape: tuple[in
     return found
 
 
+@step
 def interpolate(scene: Scene, parameters: Parameters) -> Geometry:
     """Bring the angles of the 5 km grid to the coarse grid, for each band with the detectors that saw it."""
     angles = scene.angles

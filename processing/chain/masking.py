@@ -1,9 +1,8 @@
-"""The mask tests of a date in their order: for the chain, and for who asks later why a cell is masked."""
+"""The stage of the masks: the tests in their order, for the chain and for who asks later why a cell is masked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from processing.chain import (
     water_mask,
     water_vapour,
 )
+from processing.chain import rain as rainfall
 from processing.chain.clouds import Clouds
-from processing.chain.geometry import Geometry
+from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Recorder
-from processing.chain.terrain_shadow import Relief
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -30,89 +29,113 @@ Field = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
-def clouds(
-    reflectance: Mapping[str, Field],
-    toa_b10: Field,
-    column: Field,
-    saturated: Mapping[str, Mask],
-    tested: Mask,
-    angles: Geometry,
-    altitude: Field,
-    relief: Relief,
-    day: int,
-    past: Composite | None,
-    parameters: Parameters,
-    run: Callable[..., Any],
-    recorder: Recorder = SILENT,
-) -> tuple[Clouds, Clouds, Mask]:
-    """Clouds and their shadows as found, the same dilated, and the snow between them.
+@dataclass(frozen=True)
+class Masks:
+    """What hides the ground of a date, on the coarse grid.
 
-    Parameters
+    Attributes
     ----------
-    reflectance : mapping of band to (row, col) float32
-        Rayleigh-corrected. [-]
-    toa_b10, altitude : (row, col) float32
-        [-], [m]
-    column : (row, col) float32
-        Water vapour as read, above the cloud where there is one. [g cm-2]
-    saturated : mapping of band to (row, col) bool
-    tested : (row, col) bool
-        Cells the masks speak of.
-    day : int
-        Of the scene, since 2000-01-01.
-    past : Composite or None
-        As recalled; without it, neither what moves nor shadows are sought.
-    run : callable
-        Calls the steps: `run(step, *arguments)`.
+    found : Clouds
+        Clouds and their shadows as found, without buffers.
+    clouds : Clouds
+        The same dilated: what aerosol, water and composite keep away from.
+    shown : Clouds
+        The same as the product shows them, maybe in cells of a fraction of the coarse ones.
+    snow : (row, col) bool
+        Between the clouds.
+    clear : (row, col) bool
+        Tested, neither cloud nor cloud shadow.
     """
-    past_water = past.water if past else np.zeros_like(tested)
-    high = run(cirrus.detect, toa_b10, altitude, parameters, recorder) & tested
-    sun = np.cos(np.radians(angles.sun_zenith)), relief.cos_incidence
-    snow = run(snow_mask.detect, reflectance, tested & ~high, past_water, *sun, parameters, recorder)
-    given = reflectance, saturated, tested, snow, past_water, angles.sun_glint
-    mono = run(cloud_mask.detect, *given, parameters, recorder)
-    ice = run(snow_mask.amid_clouds, snow, mono | high, tested, parameters, recorder)
-    snow, mono = snow & ~ice, mono | ice
-    risen = run(multi_temporal.rise, reflectance, past, parameters) if past else None
+
+    found: Clouds
+    clouds: Clouds
+    shown: Clouds
+    snow: Mask
+    clear: Mask
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the clear ground of a date is.
+
+    Attributes
+    ----------
+    water : Water
+    rain : bool or None
+        Whether its soils are wet; None without a past.
+    """
+
+    water: water_mask.Water
+    rain: bool | None
+
+
+def clouds(seen: Observation, parameters: Parameters, recorder: Recorder = SILENT) -> Masks:
+    """Clouds, their shadows, and the snow between them."""
+    high = cirrus.detect(seen.high, seen.altitude, parameters, recorder) & seen.tested
+    mono, snow = _of_one_date(seen, high, parameters, recorder)
+    risen = multi_temporal.rise(seen.reflectance, seen.past, parameters) if seen.past else None
     if parameters.cloud_vapour:
-        faint = run(cloud_mask.detect, *given[:3], snow, *given[4:], parameters, recorder, True)
-        above = run(water_vapour.relative, column, altitude, tested & ~faint & ~high, parameters)
-        mono = run(cloud_mask.lifted, mono, faint, above, parameters, recorder, risen)
+        faint = cloud_mask.detect(seen, snow, parameters, recorder, faint=True)
+        low = seen.tested & ~faint & ~high
+        above = water_vapour.relative(seen.water_vapour, seen.altitude, low, parameters)
+        mono = cloud_mask.lifted(mono, faint, above, parameters, recorder, risen)
     found = Clouds(mono, high)
-    if past:
-        multi, candidates = run(multi_temporal.detect, reflectance, day, past, tested, snow, parameters, recorder)
-        ground = run(correlation.alike, reflectance["B2"], past, mono | candidates, parameters, recorder)
-        mono, multi = mono & ~ground, multi & ~ground
-        if parameters.cloud_lone_rise > 1:
-            beside = mono | high | (candidates & ~ground), risen, day, past, parameters, recorder
-            multi = run(multi_temporal.accompanied, multi, *beside)
-        thinnest = run(multi_temporal.extend, candidates, mono | multi, ground, parameters, recorder)
-        casting = mono | multi | high
-        ratio = run(shadow_mask.darkening, reflectance, past, casting, tested, parameters)
-        inside = run(shadow_mask.detect, ratio, casting, tested, angles, altitude, parameters, recorder)
-        around = ratio, inside, reflectance["B2"], tested, angles, past
-        outside = run(shadow_outside.detect, *around, parameters, recorder)
-        found = Clouds(mono, high, multi, thinnest, inside, outside)
-    buffered = run(found.dilated, parameters, recorder)
+    if seen.past and risen is not None:
+        found = _against_the_past(seen, seen.past, found, snow, risen, parameters, recorder)
+    buffered = found.dilated(parameters, recorder)
+    shown = found.drawn(parameters) if parameters.mask_buffers else buffered
     over = found if parameters.mask_buffers else buffered
-    return found, buffered, snow & ~over.all()
+    clear = seen.tested & ~buffered.all() & ~buffered.shadows()
+    return Masks(found, buffered, shown, snow & ~over.all(), clear)
 
 
-def water(
-    reflectance: Mapping[str, Field],
-    tested: Mask,
-    clouds: Clouds,
+def _of_one_date(seen: Observation, high: Mask, parameters: Parameters, recorder: Recorder) -> tuple[Mask, Mask]:
+    """Mono-temporal clouds and snow, by the reflectances of this date alone; ice clouds are no snow."""
+    sun = np.cos(np.radians(seen.angles.sun_zenith))
+    snow = snow_mask.detect(
+        seen.reflectance, seen.tested & ~high, seen.past_water, sun, seen.relief.cos_incidence, parameters, recorder
+    )
+    mono = cloud_mask.detect(seen, snow, parameters, recorder)
+    ice = snow_mask.amid_clouds(snow, mono | high, seen.tested, parameters, recorder)
+    return mono | ice, snow & ~ice
+
+
+def _against_the_past(
+    seen: Observation,
+    past: Composite,
+    one: Clouds,
     snow: Mask,
-    relief: Relief,
-    angles: Geometry,
-    past: Composite | None,
+    risen: Field,
     parameters: Parameters,
-    run: Callable[..., Any],
-    recorder: Recorder = SILENT,
-) -> water_mask.Water:
-    """Water on the clear, level cells; parameters as of `clouds`."""
-    level = ~relief.shadow & (relief.slope <= parameters.water_max_slope)
-    clear = tested & ~clouds.all() & ~clouds.shadows() & ~snow & level
-    recorder.value("water", "clear and level, not in a terrain shadow: tested", clear)
-    found: water_mask.Water = run(water_mask.detect, reflectance, clear, angles.sun_glint, past, parameters, recorder)
-    return found
+    recorder: Recorder,
+) -> Clouds:
+    """What differs from the past: clouds that rose above it, ground that did not change, shadows that darken it."""
+    mono, high, b2 = one.mono_temporal, one.high, seen.reflectance["B2"]
+    multi, candidates = multi_temporal.detect(seen.reflectance, seen.day, past, seen.tested, snow, parameters, recorder)
+    ground = correlation.alike(b2, past, mono | candidates, parameters, recorder)
+    mono, multi = mono & ~ground, multi & ~ground
+    if parameters.cloud_lone_rise > 1:
+        others = mono | high | (candidates & ~ground)
+        multi = multi_temporal.accompanied(multi, others, risen, seen.day, past, parameters, recorder)
+    thinnest = multi_temporal.extend(candidates, mono | multi, ground, parameters, recorder)
+    casting = mono | multi | high
+    ratio = shadow_mask.darkening(seen.reflectance, past, casting, seen.tested, parameters)
+    inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
+    outside = shadow_outside.detect(ratio, inside, b2, seen.tested, seen.angles, past, parameters, recorder)
+    return Clouds(mono, high, multi, thinnest, inside, outside)
+
+
+def ground(seen: Observation, masks: Masks, parameters: Parameters, recorder: Recorder = SILENT) -> Ground:
+    """Water on the clear, level cells, and whether it has rained on the others."""
+    relief, level = seen.relief, seen.relief.slope <= parameters.water_max_slope
+    if seen.terrain:
+        recorder.test("terrain", "slope, for water", relief.slope, "<=", parameters.water_max_slope, unit="rad")
+        recorder.value("terrain", "cosine of the sun's angle to the slope of the cell", relief.cos_incidence)
+        recorder.value("terrain", "in the shadow of other ground", relief.shadow)
+        recorder.value("terrain", "hidden by other ground", relief.hidden)
+    flat = masks.clear & ~masks.snow & ~relief.shadow & level
+    recorder.value("water", "clear and level, not in a terrain shadow: tested", flat)
+    water = water_mask.detect(seen.reflectance, flat, seen.angles.sun_glint, seen.past, parameters, recorder)
+    land = masks.clear & ~masks.snow & ~water.mask
+    rain = rainfall.detect(seen.reflectance["B12"], land, seen.past, parameters) if seen.past else None
+    return Ground(water, rain)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from processing.chain import scattering
 from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread
+from processing.chain.steps import step
 from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
@@ -16,6 +17,7 @@ from processing.versions import Parameters
 BANDS = ("B1", "B2", "B3", "B4", "B8A", "B11", "B12")
 
 
+@step
 def correct(
     image: Image,
     scene: Scene,

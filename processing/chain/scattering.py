@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients
-from processing.chain import air
+from processing.chain import air_model
 from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread, for_each
+from processing.chain.steps import step
 from processing.scene import Scene
 from processing.versions import Parameters
 
 
+@step
 def coefficients(
     bands: Iterable[str],
     scene: Scene,
@@ -36,7 +38,7 @@ def coefficients(
     dict of band to Coefficients
         (row, col) float32 scale, offset, transmittance, albedo; NaN outside the validity of the tables.
     """
-    altitude = air.altitude(scene, parameters)
+    altitude = air_model.altitude(scene, parameters)
 
     def of(band: str) -> Coefficients:
         made = atmosphere.coefficients(
@@ -49,7 +51,7 @@ def coefficients(
             aot,
             water_vapour,
             scene.ancillary.ozone,
-            air.aerosol_model(scene, parameters),
+            air_model.aerosol_model(scene, parameters),
         )
         return Coefficients(
             *(
@@ -61,6 +63,7 @@ def coefficients(
     return for_each(spread, bands, of)
 
 
+@step
 def remove(
     toa: Mapping[str, NDArray[np.float32]], coefficients: Mapping[str, Coefficients], bands: Iterable[str]
 ) -> dict[str, NDArray[np.float32]]:

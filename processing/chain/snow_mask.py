@@ -10,11 +10,13 @@ from scipy import ndimage
 
 from processing.chain.dilation import dilate
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.chain.steps import step
 from processing.versions import Parameters
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 
 
+@step
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
     valid: NDArray[np.bool_],
@@ -57,6 +59,7 @@ def detect(
     return grown
 
 
+@step
 def amid_clouds(
     snow: NDArray[np.bool_],
     clouds: NDArray[np.bool_],

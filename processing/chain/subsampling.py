@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.bands import BANDS, GROUP_RESOLUTION, GROUPS
+from processing.chain.steps import step
 from processing.errors import AncillaryError
 from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, strips
@@ -147,6 +148,7 @@ def centres(grid: Grid, resolution: int) -> tuple[NDArray[np.float64], NDArray[n
     return np.asarray(east, np.float64), np.asarray(north, np.float64)
 
 
+@step
 def reduce(scene: Scene, parameters: Parameters) -> Image:
     """Bring all bands to the coarse grid; each is looked at once, strip by strip, the coarsest bands first.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.chain.recorder import SILENT, Recorder
+from processing.chain.steps import step
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -29,6 +30,7 @@ class Water:
     tested: NDArray[np.bool_]
 
 
+@step
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
     clear: NDArray[np.bool_],

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.chain import air, gap_filling
+from processing.chain import air_model, gap_filling
 from processing.chain.dilation import dilate
 from processing.chain.geometry import Geometry
+from processing.chain.steps import step
 from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
@@ -19,6 +20,7 @@ from processing.versions import Parameters
 SCALE_HEIGHT = 2000.0
 
 
+@step
 def estimate(image: Image, scene: Scene, geometry: Geometry, parameters: Parameters) -> NDArray[np.float32]:
     """Column of each coarse cell, above the cloud where there is one.
 
@@ -32,12 +34,13 @@ def estimate(image: Image, scene: Scene, geometry: Geometry, parameters: Paramet
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = image.toa["B9"] / reference
     found = atmosphere.water_vapour(
-        ratio, scene.platform, geometry.sun_zenith, geometry.view_zenith["B9"], air.altitude(scene, parameters)
+        ratio, scene.platform, geometry.sun_zenith, geometry.view_zenith["B9"], air_model.altitude(scene, parameters)
     )
     bright = reference >= parameters.water_vapour_min_reflectance
     return np.where(bright, np.minimum(found, parameters.max_water_vapour), np.nan).astype(np.float32)
 
 
+@step
 def relative(
     water_vapour: NDArray[np.float32],
     altitude: NDArray[np.float32],
@@ -77,6 +80,7 @@ def _by_altitude(
     return np.asarray(falls * np.quantile(water_vapour[known] / falls[known], 0.75))
 
 
+@step
 def above_ground(
     water_vapour: NDArray[np.float32],
     anywhere: NDArray[np.float32],
@@ -104,6 +108,7 @@ def above_ground(
     return np.where(np.isfinite(expected), expected, anywhere).astype(np.float32)
 
 
+@step
 def fill(
     water_vapour: NDArray[np.float32], unusable: NDArray[np.bool_], parameters: Parameters
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -1,0 +1,42 @@
+"""The air above a scene as its version wants it: how heavy it is and what its aerosol is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing import atmosphere
+from processing.scene import Scene
+from processing.versions import Parameters
+
+#: Stands in where a version wants the forecast's composition and there is none.
+FALLBACK = "continental"
+
+
+def altitude(scene: Scene, parameters: Parameters) -> NDArray[np.float32]:
+    """Altitude in the standard atmosphere that has the ground's pressure, (row, col) float32. [km]"""
+    if parameters.air_pressure == "standard":
+        return scene.ancillary.altitude / np.float32(1000)
+    return atmosphere.pressure_altitude(scene.ancillary.altitude, scene.ancillary.pressure)
+
+
+def aerosol_model(scene: Scene, parameters: Parameters) -> atmosphere.Aerosol:
+    """Name of a model of the tables, or several with their shares of the AOT."""
+    if parameters.aerosol_model == "cams":
+        return scene.ancillary.aerosol or FALLBACK
+    return parameters.aerosol_model
+
+
+def origin(scene: Scene, parameters: Parameters) -> dict[str, str]:
+    """What is said of both in the product: ``pressure`` and ``aerosol_model``."""
+    given = scene.ancillary.origin
+    pressure = "standard atmosphere"
+    if parameters.air_pressure == "forecast":
+        pressure = f"{scene.ancillary.pressure:.1f} hPa at sea level: {given.get('pressure', 'as given')}"
+    model = parameters.aerosol_model
+    if model == "cams":
+        shares = scene.ancillary.aerosol
+        reason = given.get("aerosol_model", "as given" if shares else "no forecast")
+        model = " ".join(f"{name} {share:.2f}" for name, share in shares.items()) if shares else FALLBACK
+        model = f"{model}: {reason}"
+    return {"pressure": pressure, "aerosol_model": model}

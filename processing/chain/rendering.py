@@ -1,0 +1,231 @@
+"""The last stage: what was found on the coarse grid becomes rasters at full resolution, each made when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.atmosphere import sensor_note
+from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
+from processing.chain import adjacency, codes, explanation, outcome, resampling, scattering, slope_correction
+from processing.chain.adjacency import Environment, Line
+from processing.chain.air import CORRECTED, Air
+from processing.chain.codes import Code, Codes
+from processing.chain.dilation import times
+from processing.chain.geometry import direction
+from processing.chain.masking import Ground, Masks
+from processing.chain.observation import Date
+from processing.chain.subsampling import factor_of
+from processing.scene import L2A, Strips, strip
+
+Mask = NDArray[np.bool_]
+
+
+def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
+    """The whole Level-2A of a date. Its rasters decode, correct and resample when they are looked up.
+
+    Pixels that could not be tested or corrected are no data in the reflectance and in EDG; ``origin["no_data"]``
+    counts them.
+    """
+    seen, tested = date.seen, date.seen.tested
+    surface = scattering.remove(date.image.toa, air.coefficients, DISTRIBUTED)
+    around = adjacency.surroundings(
+        surface, masks.clouds.all(), date.scene, seen.angles, air.aerosol.aot, date.parameters, date.spread
+    )
+    lines = adjacency.correct(air.coefficients, around)
+    known = outcome.of(date, masks, ground)
+    blind = _blind(date, lines)
+    gaps = codes.of_gaps(air.water_vapour_filled, air.aerosol.interpolated)
+    rasters = Rendering(date, air, codes.of_masks(seen, masks, ground), gaps, blind, around, lines)
+    return replace(
+        rasters.into(known),
+        status="valid",
+        water_percent=outcome.percent(ground.water.mask, tested),
+        aot_mean=float(air.aerosol.aot[tested].mean(dtype=np.float64)),
+        water_vapour_mean=float(air.water_vapour[tested].mean(dtype=np.float64)),
+        origin=known.origin | _origin(date, air, blind),
+        evidence=explanation.keep(date, air),
+    )
+
+
+def _blind(date: Date, lines: Mapping[str, Line]) -> Mask:
+    """Cells, observed or not, that were not tested though observed, or have no correction."""
+    blind = date.image.observed & ~date.seen.tested
+    for line in lines.values():
+        blind |= np.isnan(line.gain + line.offset)
+    return blind
+
+
+def _origin(date: Date, air: Air, blind: Mask) -> dict[str, str]:
+    """Where the numbers of a valid date came from, beside those that `outcome.of` names, and every fallback."""
+    parameters = date.parameters
+    side = (2 * parameters.adjacency_radius + 1) * parameters.coarse_resolution
+    mean = f"the mean of {side} m around" if parameters.adjacency_weights == "square" else "the environment of 6S"
+    adjacent = f"corrected with {mean}" if parameters.adjacency_radius else "not corrected"
+    origin = {"aot": air.aerosol.origin, "adjacency": adjacent}
+    if cells := int(np.count_nonzero(blind & date.image.observed)):
+        why = outcome.why_blind(date, air.water_vapour, blind, CORRECTED)
+        origin["no_data"] = f"{cells} coarse cells outside the validity of the tables ({why})"
+    if note := sensor_note(date.scene.platform):
+        origin["spectral_responses"] = note
+    if air.water_vapour_filled.all():
+        origin["water_vapour"] = f"no usable pixel: {parameters.default_water_vapour} g cm-2"
+    return origin
+
+
+class Rendering:
+    """The rasters of a date at full resolution: a method each, which the writer asks for some rows of them at a time.
+
+    The rows, a slice of a raster's, may be any: a raster has the same values whole or in strips.
+
+    Parameters
+    ----------
+    date : Date
+    air : Air
+    masks : Codes
+        Bits of CLM and MG2 in the cells of the clouds.
+    gaps : (row, col) uint8
+        Bits of IAB in the coarse cells.
+    blind : (row, col) bool
+        Coarse cells without reflectance.
+    around : dict of band to Environment
+    lines : dict of band to Line
+        Those the full resolution is corrected with.
+    """
+
+    def __init__(
+        self,
+        date: Date,
+        air: Air,
+        masks: Codes,
+        gaps: Code,
+        blind: Mask,
+        around: Mapping[str, Environment],
+        lines: Mapping[str, Line],
+    ) -> None:
+        self._scene, self._image, self._parameters = date.scene, date.image, date.parameters
+        self._air, self._masks, self._gaps, self._blind, self._around = air, masks, gaps, blind, around
+        self._lines = {band: line.of_counts(date.scene, band) for band, line in lines.items()}
+        for of_counts in self._lines.values():
+            of_counts[:, blind] = np.nan
+        angles = date.seen.angles
+        self._sun = direction(angles.sun_zenith, angles.sun_azimuth)
+        self._views = {band: direction(angles.view_zenith[band], angles.view_azimuth[band]) for band in DISTRIBUTED}
+
+    def into(self, known: L2A) -> L2A:
+        """Hang the rasters into what is known of the date, each made when it is looked up, whole or in strips."""
+        grid = self._scene.grid
+        bands = {band: grid.shape(BANDS[band].resolution)[0] for band in DISTRIBUTED}
+        groups = {group: grid.shape(resolution)[0] for group, resolution in GROUP_RESOLUTION.items()}
+        return replace(
+            known,
+            surface_reflectance=Strips(bands, self.surface_reflectance),
+            flat_reflectance=Strips(bands, self.flat_reflectance) if self._scene.ancillary.terrain is not None else {},
+            atmosphere=Strips(groups, self.atmosphere),
+            cloud=Strips(groups, self.cloud),
+            geophysical=Strips(groups, self.geophysical),
+            edge=Strips(groups, self.edge),
+            saturation=Strips(groups, self.saturation),
+            interpolated=Strips(groups, self.interpolated),
+            defective=Strips(groups, self.defective),
+        )
+
+    def surface_reflectance(self, band: str, rows: slice) -> NDArray[np.int16]:
+        """SRE of a band, (row, col) int16."""
+        counts = strip(self._scene.counts, band, rows)
+        factor = factor_of(band, self._parameters)
+        return adjacency.surface_reflectance(counts, self._lines[band], factor, self._parameters, rows.start)
+
+    def flat_reflectance(self, band: str, rows: slice) -> NDArray[np.int16]:
+        """FRE of a band, (row, col) int16; with a terrain model only."""
+        terrain = self._scene.ancillary.terrain
+        assert terrain is not None
+        return slope_correction.flat_reflectance(
+            strip(self._scene.counts, band, rows),
+            self._lines[band],
+            self._around[band],
+            self._sun,
+            self._views[band],
+            terrain,
+            factor_of(band, self._parameters),
+            self._parameters,
+            rows.start,
+        )
+
+    def atmosphere(self, group: str, rows: slice) -> Code:
+        """ATB: water vapour and AOT, (2, row, col) uint8."""
+        parameters, unseen = self._parameters, self._no_data(group, rows)
+        raster = np.empty((2, *unseen.shape), np.uint8)
+        quantities = (
+            (self._air.water_vapour, parameters.water_vapour_quantification),
+            (self._air.aerosol.aot, parameters.aot_quantification),
+        )
+        for layer, (quantity, quantification) in zip(raster, quantities, strict=True):
+            resampling.expand_scaled(quantity, self._cell(group), quantification, layer, rows.start)
+            layer[unseen] = 0
+        return raster
+
+    def cloud(self, group: str, rows: slice) -> Code:
+        """CLM, (row, col) uint8."""
+        return self._of_cells(self._masks.cloud, group, rows)
+
+    def geophysical(self, group: str, rows: slice) -> Code:
+        """MG2, (row, col) uint8: to the bits of its cells come those of slopes under a low sun."""
+        raster = self._of_cells(self._masks.geophysical, group, rows)
+        terrain = self._scene.ancillary.terrain
+        if terrain is not None:
+            low = slope_correction.low_sun(
+                raster.shape, self._sun, terrain, self._cell(group), self._parameters, rows.start
+            )
+            low[self._no_data(group, rows)] = 0
+            raster |= low
+        return raster
+
+    def edge(self, group: str, rows: slice) -> Code:
+        """EDG, (row, col) uint8."""
+        return self._no_data(group, rows).view(np.uint8)
+
+    def saturation(self, group: str, rows: slice) -> Code:
+        """SAT, (row, col) uint8: one bit a band in the group's order."""
+        full = self._image.saturation
+        bands = {band: full[band].rows(rows) for band in GROUPS[group] if band in full}
+        return self._a_bit_each(bands, group, rows)
+
+    def interpolated(self, group: str, rows: slice) -> Code:
+        """IAB, (row, col) uint8."""
+        return self._of_cells(self._gaps, group, rows)
+
+    def defective(self, group: str, rows: slice) -> Code:
+        """DFP, (row, col) uint8: one bit a band in the group's order."""
+        bands = {band: strip(self._scene.defective, band, rows) for band in GROUPS[group]}
+        return self._a_bit_each(bands, group, rows)
+
+    def _cell(self, group: str) -> int:
+        """Pixels of the group along the side of a coarse cell."""
+        return self._parameters.coarse_resolution // GROUP_RESOLUTION[group]
+
+    def _no_data(self, group: str, rows: slice) -> Mask:
+        unseen = self._image.edge[group].rows(rows)
+        if self._blind.any():  # any part of such a cell in the interpolation
+            code = self._blind.view(np.uint8)
+            unseen |= resampling.expand_bits(code, unseen.shape, self._cell(group), 1e-6, rows.start).view(np.bool_)
+        return unseen
+
+    def _of_cells(self, code: Code, group: str, rows: slice) -> Code:
+        """The bits of cells, coarse ones or fractions of them, brought to the pixels."""
+        unseen = self._no_data(group, rows)
+        factor = self._cell(group) // times(code, self._blind)
+        threshold = self._parameters.mask_resampling_threshold
+        raster = resampling.expand_bits(code, unseen.shape, factor, threshold, rows.start)
+        raster[unseen] = 0
+        return raster
+
+    def _a_bit_each(self, bands: Mapping[str, Mask], group: str, rows: slice) -> Code:
+        raster = np.zeros((rows.stop - rows.start, self._scene.grid.shape(GROUP_RESOLUTION[group])[1]), np.uint8)
+        for bit, band in enumerate(GROUPS[group]):
+            if band in bands and bands[band].any():
+                raster |= bands[band].view(np.uint8) << np.uint8(bit)
+        return raster
