@@ -1,4 +1,4 @@
-"""Whether two trees of the code make the same products: run each over the same Level-1C, then hold the folders together.
+"""Whether two trees of the code make the same products: run each over the same Level-1C, then compare the folders.
 
     muscate process L1C... --version V1_4 --out BEFORE --state BEFORE-STATE --dem DEM     # with the one tree
     python -m benchmarks.same_pixels answers BEFORE --state BEFORE-STATE > before.jsonl
@@ -6,8 +6,8 @@
     python -m benchmarks.same_pixels answers AFTER --state AFTER-STATE > after.jsonl
     python -m benchmarks.same_pixels rasters BEFORE AFTER && cmp before.jsonl after.jsonl
 
-`rasters` exits 1 where a raster is missing or a pixel differs; `answers` prints what explain-pixel says at places spread
-over each product, in JSON, one line each.
+`rasters` exits 1 where a raster is missing or a pixel differs; `answers` prints what explain-pixel says at places
+spread over each product, in JSON, one line each.
 """
 
 from __future__ import annotations

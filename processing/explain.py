@@ -19,21 +19,21 @@ from pyproj import Transformer
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from . import chain, product
-from .bands import GROUP_RESOLUTION, GROUPS
-from .chain import explanation, resampling
-from .chain.dilation import times
-from .chain.explanation import Explanation
-from .chain.recorder import Answer
-from .errors import L1CError, OutsideTile, ProductError, StateError
-from .masks import Cloud, Geophysical, Interpolated
-from .product import Product
-from .scene import Composite, Evidence, day_of
-from .versions import VERSIONS, Parameters
+from processing import chain, product
+from processing.bands import GROUP_RESOLUTION, GROUPS
+from processing.chain import explanation, resampling
+from processing.chain.dilation import times
+from processing.chain.explanation import Explanation
+from processing.chain.recorder import Answer
+from processing.errors import L1CError, OutsideTile, ProductError, StateError
+from processing.masks import Cloud, Geophysical, Interpolated
+from processing.product import Product
+from processing.scene import Composite, Evidence, day_of
+from processing.versions import VERSIONS, Parameters
 
 if TYPE_CHECKING:
-    from .settings import Settings
-    from .store import Store
+    from processing.settings import Settings
+    from processing.store import Store
 
 #: How a cloud's bit came to be, for the summary.
 _FOUND_BY = {
@@ -50,6 +50,12 @@ _GROUND = {
     Geophysical.HIDDEN: "hidden by other ground",
     Geophysical.SUN_TOO_LOW: "sun too low over the slope",
     Geophysical.TANGENT_SUN: "sun nearly along the slope",
+}
+#: Masks that are found again, with their bits.
+_MASKS: dict[str, type[Cloud] | type[Geophysical] | type[Interpolated]] = {
+    "CLM": Cloud,
+    "MG2": Geophysical,
+    "IAB": Interpolated,
 }
 #: Bits of MG2 that are made at full resolution, from the terrain model.
 _OF_SLOPES = Geophysical.SUN_TOO_LOW | Geophysical.TANGENT_SUN
@@ -153,13 +159,11 @@ def explain(
         If a state is damaged, or is not of this product.
     """
     what = _product(folder, _time(folder))
-    x, y = _to_grid(what.grid.crs).transform(lon, lat)
-    if not (what.grid.west <= x < what.grid.east and what.grid.south < y <= what.grid.north):
-        raise OutsideTile(f"{lon:g},{lat:g} lies outside of tile {what.tile}")
     numbers = _parameters(what)
+    at = _place(what, numbers, lon, lat)
     paths = state, previous_state, tuple(l1c), dem, terrain_cache
     known, missing = _known(folder, _time(folder), paths, tuple(_time(p) for p in (state, previous_state)), decode)
-    return _why(what, known, numbers, (lon, lat), (x, y), missing)
+    return _why(what, known, numbers, at, missing)
 
 
 def explain_stored(store: Store, settings: Settings, name: str, lon: float, lat: float, *, decode: bool = True) -> Why:
@@ -172,7 +176,7 @@ def explain_stored(store: Store, settings: Settings, name: str, lon: float, lat:
     MuscateError
         As of `explain`.
     """
-    from .store.inputs import inputs
+    from processing.store.inputs import inputs
 
     with store.read() as session:
         found = inputs(session, name)
@@ -311,8 +315,8 @@ def _decoded(
     dem: Path | None,
     terrain_cache: Path | None,
 ) -> Evidence:
-    from .production import machine
-    from .production.processor import ancillary_of, granule
+    from processing.production import machine
+    from processing.production.processor import ancillary_of, granule
 
     gone = [path for path in packages if not path.exists()]
     if gone or not packages:
@@ -329,78 +333,120 @@ def _decoded(
     return l2a.evidence
 
 
-def _why(
-    what: Product,
-    known: Explanation,
-    numbers: Parameters,
-    place: tuple[float, float],
-    at: tuple[float, float],
-    missing: Sequence[str],
-) -> Why:
-    size = GROUP_RESOLUTION["R1"]
-    row, col = int((what.grid.north - at[1]) // size), int((at[0] - what.grid.west) // size)
-    factor = numbers.coarse_resolution // size
-    cell = row // factor, col // factor
-    tests = known.tests.at(*cell)
-    cloud, geophysical, interpolated, edge = (
-        _pixel(what, f"{k}_R1", row, col)[0] for k in ("CLM", "MG2", "IAB", "EDG")
-    )
-    vapour, aot = _pixel(what, "ATB_R1", row, col)
-    again = {}
-    shape = what.grid.shape(size)
-    for name, code in (("CLM", known.cloud), ("MG2", known.geophysical), ("IAB", known.interpolated)):
-        pixels = factor // times(code, known.interpolated)
-        line = resampling.expand_bits(code, (1, shape[1]), pixels, numbers.mask_resampling_threshold, row)
-        again[name] = 0 if edge else int(line[0, col])
-    slopes = int(_OF_SLOPES)
-    again["MG2"] |= geophysical & slopes
-    missing = list(missing)
-    if geophysical & slopes:
-        names = " and ".join(_names(Geophysical, geophysical & slopes))
+@dataclass(frozen=True)
+class _Place:
+    """A pixel of a product: of the 10 m images, and the coarse cell in which it lies.
+
+    Attributes
+    ----------
+    lon, lat : float
+        [deg]
+    x, y : float
+        [m]
+    row, col : int
+    cell : (int, int)
+    """
+
+    lon: float
+    lat: float
+    x: float
+    y: float
+    row: int
+    col: int
+    cell: tuple[int, int]
+
+
+#: Of the 10 m images. [m]
+_SIZE = GROUP_RESOLUTION["R1"]
+
+
+def _place(what: Product, numbers: Parameters, lon: float, lat: float) -> _Place:
+    """Where a place lies in a product; an OutsideTile if it does not."""
+    grid = what.grid
+    x, y = _to_grid(grid.crs).transform(lon, lat)
+    if not (grid.west <= x < grid.east and grid.south < y <= grid.north):
+        raise OutsideTile(f"{lon:g},{lat:g} lies outside of tile {what.tile}")
+    row, col = int((grid.north - y) // _SIZE), int((x - grid.west) // _SIZE)
+    factor = numbers.coarse_resolution // _SIZE
+    return _Place(lon, lat, x, y, row, col, (row // factor, col // factor))
+
+
+def _why(what: Product, known: Explanation, numbers: Parameters, at: _Place, missing: Sequence[str]) -> Why:
+    tests = known.tests.at(*at.cell)
+    masks = {name: _pixel(what, f"{name}_R1", at.row, at.col)[0] for name in _MASKS}
+    edge = bool(_pixel(what, "EDG_R1", at.row, at.col)[0])
+    vapour, aot = _pixel(what, "ATB_R1", at.row, at.col)
+    again = dict.fromkeys(_MASKS, 0) if edge else _found_again(what, known, numbers, at)
+    missing, of_slopes = list(missing), masks["MG2"] & int(_OF_SLOPES)
+    again["MG2"] |= of_slopes
+    if of_slopes:
+        names = " and ".join(_names(Geophysical, of_slopes))
         missing.append(f"{names}: made at full resolution from the terrain model, read from the product")
     if not edge:
-        pixels = factor // times(known.cloud, known.interpolated)
-        if numbers.mask_buffers:
-            tests += _drawn(known, row // pixels, col // pixels, numbers)
-        tests += _shares(known, row, col, pixels, shape, numbers)
-    kinds = (("CLM", Cloud, cloud), ("MG2", Geophysical, geophysical), ("IAB", Interpolated, interpolated))
-    differences = []
-    if what.parameters != numbers.digest:
-        differences.append(f"the product was made with other parameters than {what.version} has now")
-    for name, kind, value in kinds:
-        if value != again[name]:
-            here, found = (", ".join(_names(kind, v)) or "nothing" for v in (value, again[name]))
-            differences.append(f"{name}: the product has {here}; found again: {found}")
-    bits = {name: _names(kind, value) for name, kind, value in kinds}
-    for raster in ("SAT", "DFP"):
-        bits[raster] = [
-            band
-            for group, bands in GROUPS.items()
-            for bit, band in enumerate(bands)
-            if _pixel(what, f"{raster}_{group}", *(v * size // GROUP_RESOLUTION[group] for v in (row, col)))[0] >> bit
-            & 1
-        ]
-    bits["EDG"] = ["NO_DATA"] if edge else []
+        tests += _of_the_drawing(known, numbers, at)
     return Why(
         product=what.identifier,
         version=what.version,
         mode=str(what.mode),
-        lon=place[0],
-        lat=place[1],
-        x=round(at[0], 2),
-        y=round(at[1], 2),
-        row=row,
-        col=col,
-        cell=cell,
-        summary=_summary(Cloud(cloud), Geophysical(geophysical), bool(edge), tests),
+        lon=at.lon,
+        lat=at.lat,
+        x=round(at.x, 2),
+        y=round(at.y, 2),
+        row=at.row,
+        col=at.col,
+        cell=at.cell,
+        summary=_summary(Cloud(masks["CLM"]), Geophysical(masks["MG2"]), edge, tests),
         tests=tests,
-        bits=bits,
-        found={name: _names(kind, again[name]) for name, kind, _ in kinds},
+        bits=_bits(what, masks, edge, at),
+        found={name: _names(kind, again[name]) for name, kind in _MASKS.items()},
         aot=None if not aot else aot / numbers.aot_quantification,
         water_vapour=None if not vapour else vapour / numbers.water_vapour_quantification,
-        differences=differences,
+        differences=_differences(what, masks, again, numbers),
         missing=missing,
     )
+
+
+def _found_again(what: Product, known: Explanation, numbers: Parameters, at: _Place) -> dict[str, int]:
+    """The bits that the tests, made again, give the pixel."""
+    factor, width = numbers.coarse_resolution // _SIZE, what.grid.shape(_SIZE)[1]
+    again = {}
+    for name, code in (("CLM", known.cloud), ("MG2", known.geophysical), ("IAB", known.interpolated)):
+        pixels = factor // times(code, known.interpolated)
+        line = resampling.expand_bits(code, (1, width), pixels, numbers.mask_resampling_threshold, at.row)
+        again[name] = int(line[0, at.col])
+    return again
+
+
+def _of_the_drawing(known: Explanation, numbers: Parameters, at: _Place) -> list[Answer]:
+    """How the masks were drawn around the pixel, beyond the cells in which they were found."""
+    pixels = numbers.coarse_resolution // _SIZE // times(known.cloud, known.interpolated)
+    drawn = _drawn(known, at.row // pixels, at.col // pixels, numbers) if numbers.mask_buffers else []
+    return drawn + _shares(known, at, pixels, numbers)
+
+
+def _bits(what: Product, masks: dict[str, int], edge: bool, at: _Place) -> dict[str, list[str]]:
+    """Names of the bits that the product has at the pixel, by raster."""
+    found = {name: _names(kind, masks[name]) for name, kind in _MASKS.items()}
+    for raster in ("SAT", "DFP"):
+        found[raster] = []
+        for group, bands in GROUPS.items():
+            row, col = (v * _SIZE // GROUP_RESOLUTION[group] for v in (at.row, at.col))
+            code = _pixel(what, f"{raster}_{group}", row, col)[0]
+            found[raster] += [band for bit, band in enumerate(bands) if code >> bit & 1]
+    found["EDG"] = ["NO_DATA"] if edge else []
+    return found
+
+
+def _differences(what: Product, masks: dict[str, int], again: dict[str, int], numbers: Parameters) -> list[str]:
+    """Where what was found again is not what the product has."""
+    found = []
+    if what.parameters != numbers.digest:
+        found.append(f"the product was made with other parameters than {what.version} has now")
+    for name, kind in _MASKS.items():
+        if masks[name] != again[name]:
+            here, there = (", ".join(_names(kind, value)) or "nothing" for value in (masks[name], again[name]))
+            found.append(f"{name}: the product has {here}; found again: {there}")
+    return found
 
 
 def _pixel(what: Product, key: str, row: int, col: int) -> list[int]:
@@ -430,12 +476,11 @@ def _drawn(known: Explanation, row: int, col: int, numbers: Parameters) -> list[
     return answers
 
 
-def _shares(
-    known: Explanation, row: int, col: int, factor: int, shape: tuple[int, int], numbers: Parameters
-) -> list[Answer]:
+def _shares(known: Explanation, at: _Place, factor: int, numbers: Parameters) -> list[Answer]:
     """How much of each bit the cells around a pixel have: from a share on, the pixel has it."""
     down, right = (
-        resampling.axis(1, cells, factor, first) for cells, first in zip(known.cloud.shape, (row, col), strict=True)
+        resampling.axis(1, cells, factor, first)
+        for cells, first in zip(known.cloud.shape, (at.row, at.col), strict=True)
     )
     answers = []
     for code, kind in ((known.cloud, Cloud), (known.geophysical, Geophysical)):

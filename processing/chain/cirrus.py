@@ -46,7 +46,7 @@ def above_ground(
         scene.ancillary.ozone,
     )
     sent = parameters.cirrus_ground * np.nan_to_num(through)
-    return (toa_b10 - np.maximum(sent - parameters.cirrus_offset, 0)).astype(np.float32)
+    return np.asarray(toa_b10 - np.maximum(sent - parameters.cirrus_offset, 0), np.float32)
 
 
 @step

@@ -16,6 +16,10 @@ from processing.versions import Parameters
 _SHADOWS = frozenset({"shadow", "shadow_outside"})
 
 
+def _any(masks: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    return np.asarray(np.logical_or.reduce(masks), np.bool_)
+
+
 @dataclass(frozen=True)
 class Clouds:
     """Cloud and shadow masks on the coarse grid; None where the step is not in the order of this mode.
@@ -35,12 +39,12 @@ class Clouds:
 
     def all(self) -> NDArray[np.bool_]:
         """Any cloud, high and thinnest ones included."""
-        return np.logical_or.reduce([mask for name, mask in self._found().items() if name not in _SHADOWS])
+        return _any([mask for name, mask in self._found().items() if name not in _SHADOWS])
 
     def shadows(self) -> NDArray[np.bool_]:
         """Any shadow, nowhere where none was sought."""
         nowhere = np.zeros(self.mono_temporal.shape, np.bool_)
-        return np.logical_or.reduce([nowhere, *(mask for name, mask in self._found().items() if name in _SHADOWS)])
+        return _any([nowhere, *(mask for name, mask in self._found().items() if name in _SHADOWS)])
 
     def _found(self) -> dict[str, NDArray[np.bool_]]:
         return {f.name: mask for f in fields(self) if (mask := getattr(self, f.name)) is not None}

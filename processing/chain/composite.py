@@ -1,4 +1,9 @@
-"""The past as the chain knows it: the last clear look at each cell, left by one date to the next."""
+"""The past as the chain knows it: the last clear look at each cell, left by one date to the next.
+
+It is the recurrent state of a tile: what MAJA keeps as the private part of a Level-2 product (L2COMP) and reads again
+for the next one, the D-date. The composite of reflectances (RTA, RCR, RTC), the stack of the last images for the
+correlation (STO), the last dates' water tests (PWA, TWA) and their outcome (WAS): each a field of `Composite`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What can be said of a date: its figures and flags, where its numbers came from, and why it gives no product."""
+"""What can be said of a date: its figures and flags, where its numbers came from, and why it gives no product.
+
+Every fallback that a step took (an ozone by default, a mean view angle, a constant AOT) is named in ``L2A.origin``.
+"""
 
 from __future__ import annotations
 

@@ -113,6 +113,7 @@ class Recording(Recorder):
         self._questions: list[Callable[[int, int], list[Answer]]] = []
 
     def ask(self, at: Callable[[int, int], list[Answer]]) -> None:
+        """Keep it, to be answered for each cell that is asked for."""
         self._questions.append(at)
 
     def at(self, row: int, col: int) -> list[Answer]:

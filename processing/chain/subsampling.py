@@ -71,7 +71,7 @@ class Image:
 
     def any_saturated(self, bands: Iterable[str]) -> NDArray[np.bool_]:
         """Cells saturated in one of the bands."""
-        return np.logical_or.reduce([self.saturated[band] for band in bands])
+        return np.asarray(np.logical_or.reduce([self.saturated[band] for band in bands]), np.bool_)
 
 
 @kernel()

@@ -1,4 +1,7 @@
-"""Water: what looked like water on most of the last dates on which it was seen."""
+"""Water: what looked like water on most of the last dates on which it was seen.
+
+MAJA's possible water (PWA) and tested water (TWA) of the last dates make its water mask (WAS).
+"""
 
 from __future__ import annotations
 
