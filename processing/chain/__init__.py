@@ -4,15 +4,14 @@ Pure: arrays and parameters in, arrays out; no files, no database, no date of to
 method. A stage takes a `Date` and adds a noun; its steps, in the order in which they are made, are modules with the
 field's word for a name:
 
-=========  ==========================================================================================================
-observe    `geometry`, `terrain_shadow`, `subsampling`, `water_vapour` as read, `gaseous_absorption`, `rayleigh`
-clouds     `cirrus`, `snow_mask`, `cloud_mask`; against the past `multi_temporal`, `correlation`, `shadow_mask`,
-           `shadow_outside`; their buffers (`clouds`)
-ground     `water_mask`, `rain`
-air        `water_vapour` filled, `aerosol_optical_thickness` (`aerosol_samples`, `aerosol_inversion`), `scattering`
-remember   `composite`: what the next date starts from
-render     `adjacency` and, at full resolution when a raster is asked for, `slope_correction`, `resampling`
-=========  ==========================================================================================================
+========  ===========================================================================================================
+observe   `geometry`, `terrain_shadow`, `subsampling`, `water_vapour` as read, `gaseous_absorption`, `rayleigh`
+classify  clouds: `cirrus`, `snow_mask`, `cloud_mask`, and against the past `multi_temporal`, `correlation`,
+          `shadow_mask`, `shadow_outside`; their buffers: `clouds`. Ground: `water_mask`, `rain`
+air       `water_vapour` filled, `aerosol_optical_thickness` (`aerosol_samples`, `aerosol_inversion`), `scattering`
+remember  `composite`: what the next date starts from
+render    `adjacency` and, at full resolution when a raster is asked for, `slope_correction`, `resampling`
+========  ===========================================================================================================
 
 References
 ----------
@@ -25,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from processing.chain import air, masking, outcome
+from processing.chain import air, classify, outcome
 from processing.chain import composite as composites
 from processing.chain.observe import observe
 from processing.chain.outcome import NotValid
@@ -75,9 +74,9 @@ def correct(
     with Stopwatch() as watch:
         try:
             date = observe(scene, composite, parameters, spread)
-            masks = masking.clouds(date.seen, parameters)
+            masks = classify.clouds(date.seen, parameters)
             outcome.refuse_clouds(date, masks, parameters.max_cloud_percent)
-            ground = masking.ground(date.seen, masks, parameters)
+            ground = classify.ground(date.seen, masks, parameters)
             atmosphere = air.estimate(date, masks, ground)
             state = composites.remember(date, masks, ground, atmosphere)
             l2a = render(date, masks, ground, atmosphere)
@@ -109,7 +108,7 @@ def overcast(scene: Scene, composite: Composite | None, parameters: Parameters, 
             date = observe(scene, composite, parameters, spread)
         except NotValid:
             return None
-        masks = masking.clouds(date.seen, parameters)
+        masks = classify.clouds(date.seen, parameters)
         try:
             outcome.refuse_clouds(date, masks, parameters.max_cloud_percent + MARGIN)
         except NotValid as reason:
@@ -140,9 +139,9 @@ def look_back(
     """
     try:
         date = observe(scene, composite, parameters, spread)
-        masks = masking.clouds(date.seen, parameters)
+        masks = classify.clouds(date.seen, parameters)
         outcome.refuse_clouds(date, masks, parameters.max_cloud_percent)
-        ground = masking.ground(date.seen, masks, parameters)
+        ground = classify.ground(date.seen, masks, parameters)
         atmosphere = air.estimate(date, masks, ground)
         state = composites.remember(date, masks, ground, atmosphere)
     except NotValid:

@@ -11,8 +11,8 @@ from processing.atmosphere import Coefficients
 from processing.bands import DISTRIBUTED
 from processing.chain import aerosol_optical_thickness, outcome, rayleigh, scattering, water_vapour
 from processing.chain.aerosol_optical_thickness import Aerosol
+from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import dilate
-from processing.chain.masking import Ground, Masks
 from processing.chain.observation import Date
 
 #: Bands whose atmosphere is looked up: those distributed and those of the composite.

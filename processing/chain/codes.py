@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import finer, times
-from processing.chain.masking import Ground, Masks
 from processing.chain.observation import Observation
 from processing.masks import Geophysical, Interpolated
 

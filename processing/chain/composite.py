@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from processing.chain import outcome, rayleigh, scattering
 from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.air import Air
+from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import dilate
-from processing.chain.masking import Ground, Masks
 from processing.chain.observation import Date
 from processing.chain.steps import step
 from processing.chain.water_mask import Water

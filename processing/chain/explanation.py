@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.chain import codes, masking
+from processing.chain import classify, codes
 from processing.chain.air import Air
 from processing.chain.clouds import Clouds
 from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND
@@ -77,8 +77,8 @@ def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Pa
     """
     tests = Recording()
     seen = observe_again(kept, day, composite, parameters, tests)
-    masks = masking.clouds(seen, parameters, tests)
-    ground = masking.ground(seen, masks, parameters, tests)
+    masks = classify.clouds(seen, parameters, tests)
+    ground = classify.ground(seen, masks, parameters, tests)
     tests.value("water_vapour", "column used", kept.water_vapour, "g cm-2")
     tests.value("water_vapour", "filled in from around", kept.water_vapour_filled)
     tests.value("aot", "read here by the colour of vegetation", kept.aot_spectral)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from processing.atmosphere import outside
 from processing.chain import air_model
+from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import finer, times
-from processing.chain.masking import Ground, Masks
 from processing.chain.observation import Date, Observation
 from processing.scene import L2A
 from processing.versions import Parameters

@@ -13,10 +13,10 @@ from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from processing.chain import adjacency, codes, explanation, outcome, resampling, scattering, slope_correction
 from processing.chain.adjacency import Environment, Line
 from processing.chain.air import CORRECTED, Air
+from processing.chain.classify import Ground, Masks
 from processing.chain.codes import Code, Codes
 from processing.chain.dilation import times
 from processing.chain.geometry import direction
-from processing.chain.masking import Ground, Masks
 from processing.chain.observation import Date
 from processing.chain.subsampling import factor_of
 from processing.scene import L2A, Strips, strip

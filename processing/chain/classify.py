@@ -1,4 +1,7 @@
-"""The stage of the masks: the tests in their order, for the chain and for who asks later why a cell is masked."""
+"""The stage of the masks: each cell is told to be cloud, shadow, snow, water or clear ground.
+
+The tests stand in their order, for the chain and for who asks later why a cell is masked.
+"""
 
 from __future__ import annotations
 
