@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .settings import Settings
+from processing.settings import Settings
 
 if TYPE_CHECKING:
-    from .store import Store
+    from processing.store import Store
 
 
 def settings_of(home: Path | None, **given: Any) -> Settings:
@@ -26,7 +26,7 @@ def settings_of(home: Path | None, **given: Any) -> Settings:
 
 def store_of(settings: Settings) -> Store:
     """The store, its tables brought up to date."""
-    from .store import Store
+    from processing.store import Store
 
     store = Store(settings.url)
     store.upgrade()

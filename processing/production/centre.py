@@ -14,9 +14,9 @@ import webbrowser
 from honcho.manager import Manager
 from sqlalchemy import select
 
-from ..settings import Settings
-from ..store import Store
-from ..store.models import Granule
+from processing.settings import Settings
+from processing.store import Store
+from processing.store.models import Granule
 
 
 def up(settings: Settings, *, open_browser: bool = False) -> int:

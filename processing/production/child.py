@@ -24,10 +24,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MuscateError
+from processing.errors import MuscateError
 
 if TYPE_CHECKING:
-    from .processor import Outcome
+    from processing.production.processor import Outcome
 
 #: The function that runs a date: ``module:name``.
 PRODUCE = "processing.production.processor:produce"

@@ -14,12 +14,12 @@ import dask
 import structlog
 from distributed import Client, Future, Scheduler, SpecCluster, Worker
 
-from ..errors import MuscateError, StorageError
-from ..settings import Settings
-from ..store import Store, lease
-from . import janitor, logs, worker
-from .child import PRODUCE
-from .ingest import prepare
+from processing.errors import MuscateError, StorageError
+from processing.production import janitor, logs, worker
+from processing.production.child import PRODUCE
+from processing.production.ingest import prepare
+from processing.settings import Settings
+from processing.store import Store, lease
 
 log = structlog.get_logger(__name__)
 

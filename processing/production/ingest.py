@@ -17,14 +17,14 @@ from uuid import uuid4
 import sqlalchemy as sa
 import structlog
 
-from .. import l1c
-from ..errors import InputError, L1CError, MuscateError, UnsafeArchive
-from ..product import disk
-from ..settings import Settings
-from ..sites import sites as known_sites
-from ..store import Store, catalogue
-from ..store import sites as store_sites
-from ..store.models import Granule
+from processing import l1c
+from processing.errors import InputError, L1CError, MuscateError, UnsafeArchive
+from processing.product import disk
+from processing.settings import Settings
+from processing.sites import sites as known_sites
+from processing.store import Store, catalogue
+from processing.store import sites as store_sites
+from processing.store.models import Granule
 
 log = structlog.get_logger(__name__)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from ..product import disk
-from ..settings import Settings
-from ..store import Store, events, lease, upkeep
-from ..store.dialect import now
-from ..store.models import Campaign, Chain, Product
-from .publish import ORPHANS, STAGING, set_aside
+from processing.product import disk
+from processing.production.publish import ORPHANS, STAGING, set_aside
+from processing.settings import Settings
+from processing.store import Store, events, lease, upkeep
+from processing.store.dialect import now
+from processing.store.models import Campaign, Chain, Product
 
 log = structlog.get_logger(__name__)
 

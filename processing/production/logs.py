@@ -8,7 +8,7 @@ from logging.handlers import RotatingFileHandler
 
 import structlog
 
-from ..settings import Settings
+from processing.settings import Settings
 
 #: A part's log is turned over at this size [bytes], and so many old ones are kept.
 MAX_BYTES, KEPT = 50_000_000, 3

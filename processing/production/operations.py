@@ -10,12 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..settings import Settings
-from ..store import Store, checks, orders
-from ..store.dialect import now
-from ..store.models import JOB_STATES, Anomaly, Campaign, Chain, Granule, Job, Product
-from .janitor import product_folders
-from .publish import MANIFEST
+from processing.production.janitor import product_folders
+from processing.production.publish import MANIFEST
+from processing.settings import Settings
+from processing.store import Store, checks, orders
+from processing.store.dialect import now
+from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, Granule, Job, Product
 
 
 def status(store: Store) -> dict[str, Any]:

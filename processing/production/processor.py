@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from .. import chain, l1c, product
-from ..ancillary import ancillary
-from ..errors import InputError, L1CError, OutOfRange
-from ..scene import L2A, Ancillary, Composite, Mode, Status
-from ..versions import Parameters, parameters
-from . import machine
+from processing import chain, l1c, product
+from processing.ancillary import ancillary
+from processing.errors import InputError, L1CError, OutOfRange
+from processing.production import machine
+from processing.scene import L2A, Ancillary, Composite, Mode, Status
+from processing.versions import Parameters, parameters
 
 log = logging.getLogger(__name__)
 

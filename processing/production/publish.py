@@ -16,17 +16,17 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from ..errors import ProductError, StoreError
-from ..product import disk
-from ..quality.figures import clear_reflectance
-from ..settings import Settings
-from ..store import Store, lease, outcomes
-from ..store.lease import Claim
-from ..store.models import Product
-from ..store.outcomes import Made
+from processing.errors import ProductError, StoreError
+from processing.product import disk
+from processing.quality.figures import clear_reflectance
+from processing.settings import Settings
+from processing.store import Store, lease, outcomes
+from processing.store.lease import Claim
+from processing.store.models import Product
+from processing.store.outcomes import Made
 
 if TYPE_CHECKING:
-    from .processor import Outcome
+    from processing.production.processor import Outcome
 
 #: Inside the archive, so that renames stay on one file system.
 STAGING, ORPHANS = ".staging", ".orphans"

@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from .. import l1c, product
-from ..errors import InputError, L1CError, MuscateError, ProductError, StorageError
-from ..scene import Composite
-from ..versions import parameters
-from .processor import correct, granule
+from processing import l1c, product
+from processing.errors import InputError, L1CError, MuscateError, ProductError, StorageError
+from processing.production.processor import correct, granule
+from processing.scene import Composite
+from processing.versions import parameters
 
 
 def process(

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import structlog
 
-from ..errors import MuscateError, StorageError
-from ..product import disk
-from ..settings import Settings
-from ..store import Store, events
-from ..store.dialect import now
-from ..store.models import Granule
-from . import logs
-from .ingest import SUFFIXES, Ingested, files, ingest, packages, prepare, remove, same_files
+from processing.errors import MuscateError, StorageError
+from processing.product import disk
+from processing.production import logs
+from processing.production.ingest import SUFFIXES, Ingested, files, ingest, packages, prepare, remove, same_files
+from processing.settings import Settings
+from processing.store import Store, events
+from processing.store.dialect import now
+from processing.store.models import Granule
 
 log = structlog.get_logger(__name__)
 

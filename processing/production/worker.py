@@ -13,13 +13,13 @@ from pathlib import Path
 
 import structlog
 
-from ..errors import Fenced, InputError, L1CError, MuscateError, OutOfRange, StorageError, StoreError
-from ..product import disk
-from ..settings import Settings
-from ..store import Store, lease, outcomes
-from ..store.lease import Claim
-from . import logs, publish
-from .child import PRODUCE, Child, Unusable
+from processing.errors import Fenced, InputError, L1CError, MuscateError, OutOfRange, StorageError, StoreError
+from processing.product import disk
+from processing.production import logs, publish
+from processing.production.child import PRODUCE, Child, Unusable
+from processing.settings import Settings
+from processing.store import Store, lease, outcomes
+from processing.store.lease import Claim
 
 log = structlog.get_logger(__name__)
 

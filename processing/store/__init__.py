@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..errors import StoreError
+from processing.errors import StoreError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: How long a writer waits for another one. [s]

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..errors import InputError
-from . import events, sites
-from .dialect import now
-from .lease import advance, lock
-from .models import Acquisition, Chain, Granule, Job, Tile
+from processing.errors import InputError
+from processing.store import events, sites
+from processing.store.dialect import now
+from processing.store.lease import advance, lock
+from processing.store.models import Acquisition, Chain, Granule, Job, Tile
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from .dialect import now
-from .models import OPEN_STATES, Attempt, Campaign, Chain, Job, Product
+from processing.store.dialect import now
+from processing.store.models import OPEN_STATES, Attempt, Campaign, Chain, Job, Product
 
 P = Product
 Before = aliased(Product, name="before")

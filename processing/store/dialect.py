@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from .models import Base
+from processing.store.models import Base
 
 
 def now(session: Session) -> datetime:

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from .dialect import insert
-from .models import Anomaly, Event
+from processing.store.dialect import insert
+from processing.store.models import Anomaly, Event
 
 #: An anomaly without a new case for this long is over.
 ANOMALY_LIFE = timedelta(days=1)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..errors import UnknownName
-from .models import Granule, Job, Product
+from processing.errors import UnknownName
+from processing.store.models import Granule, Job, Product
 
 
 @dataclass(frozen=True)

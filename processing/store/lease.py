@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..errors import Fenced
-from ..versions import parameters
-from . import events
-from .dialect import now
-from .models import OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Granule, Job, Product
+from processing.errors import Fenced
+from processing.store import events
+from processing.store.dialect import now
+from processing.store.models import OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Granule, Job, Product
+from processing.versions import parameters
 
 #: Attempts of a date that may fail, time out or take their worker with them before the date is given up.
 MAX_ATTEMPTS = 3

@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..errors import UnknownName
-from . import events, lease, replays
-from .dialect import now
-from .models import Acquisition, Campaign, Chain, Granule, Job, Product
+from processing.errors import UnknownName
+from processing.store import events, lease, replays
+from processing.store.dialect import now
+from processing.store.models import Acquisition, Campaign, Chain, Granule, Job, Product
 
 
 def find_jobs(session: Session, name: str) -> Sequence[Job]:

@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from . import events, replays
-from .dialect import now
-from .lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
-from .models import Attempt, Chain, Granule, Job, Product, Quality
+from processing.store import events, replays
+from processing.store.dialect import now
+from processing.store.lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
+from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
 
 _FIGURES = ("cloud_percent", "snow_percent", "water_percent", "no_data_percent", "aot_mean", "water_vapour_mean")
 

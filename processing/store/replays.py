@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..versions import parameters
-from . import events
-from .dialect import now
-from .lease import advance
-from .models import OPEN_STATES, Granule, Job, Product
+from processing.store import events
+from processing.store.dialect import now
+from processing.store.lease import advance
+from processing.store.models import OPEN_STATES, Granule, Job, Product
+from processing.versions import parameters
 
 
 def after(session: Session, product: Product, most: int) -> None:

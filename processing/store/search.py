@@ -19,10 +19,10 @@ from shapely import Geometry, STRtree, affinity, box
 from shapely.geometry import Polygon
 from sqlalchemy.orm import Session
 
-from .. import tiling
-from ..bands import PLATFORMS
-from ..errors import SearchError
-from .models import Event, Product, Quality, Site, SiteTile, Tile
+from processing import tiling
+from processing.bands import PLATFORMS
+from processing.errors import SearchError
+from processing.store.models import Event, Product, Quality, Site, SiteTile, Tile
 
 #: What answers can be ordered by; a minus: last first.
 ORDERS = ("-sensing", "sensing", "-published", "published")

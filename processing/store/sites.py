@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from ..sites import Site as KnownSite
-from ..versions import VERSIONS, parameters
-from . import events, lease
-from .dialect import insert, now
-from .models import Campaign, Chain, Site, SiteTile, Tile
+from processing.sites import Site as KnownSite
+from processing.store import events, lease
+from processing.store.dialect import insert, now
+from processing.store.models import Campaign, Chain, Site, SiteTile, Tile
+from processing.versions import VERSIONS, parameters
 
 #: Order of the versions, oldest first.
 _AGE = {name: age for age, name in enumerate(VERSIONS)}

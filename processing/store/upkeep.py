@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from .models import Attempt, Product
+from processing.store.models import Attempt, Product
 
 
 def forget_states(session: Session, keep: int) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from .dialect import now
-from .models import Validation
+from processing.store.dialect import now
+from processing.store.models import Validation
 
 #: What one comparison has in common with its repetition.
 _SAME = (

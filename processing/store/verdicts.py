@@ -12,10 +12,10 @@ from shapely.errors import GEOSException
 from shapely.geometry import box, mapping
 from sqlalchemy.orm import Session, contains_eager
 
-from .. import tiling
-from ..errors import BadArea, UnknownName
-from .dialect import now
-from .models import REASONS, VERDICTS, Product, Verdict
+from processing import tiling
+from processing.errors import BadArea, UnknownName
+from processing.store.dialect import now
+from processing.store.models import REASONS, VERDICTS, Product, Verdict
 
 
 def product(session: Session, identifier: str) -> Product:
