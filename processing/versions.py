@@ -13,12 +13,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from hashlib import sha256
 from typing import Literal
-
-#: From here on Sentinel-2B takes images beside Sentinel-2A.
-TWO_SATELLITES = date(2017, 7, 1)
 
 #: Parameters that no step reads any more, as they were in all versions: products that exist have them in their digest.
 _RETIRED = {"directional_normalisation": False, "water_terrain_weight": 0.51}
@@ -268,11 +265,6 @@ class Parameters:
     water_vapour_quantification: int = 20
     aot_quantification: int = 200
     no_data: int = -10000
-
-    def starts_anew(self, before: datetime, sensing: datetime) -> bool:
-        """Whether the product before a date is so old that the tile starts anew: by the version's `restart_gap`."""
-        gap = self.restart_gap[sensing.date() >= TWO_SATELLITES]
-        return (sensing - before).total_seconds() >= gap * 86400
 
     @property
     def buffers(self) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -124,14 +123,6 @@ def test_a_later_date_that_is_not_valid_leaves_the_composite() -> None:
     assert look_back(overcast, later, V1_4) is later
     assert look_back(overcast, None, V1_4) is None
     assert look_back(second, later, V1_4) is not later
-
-
-@pytest.mark.parametrize(
-    ("day", "gap", "anew"), [("2017-06-30", 29, False), ("2017-06-30", 30, True), ("2017-07-01", 15, True)]
-)
-def test_a_tile_starts_anew_after_the_gap_of_its_time(day: str, gap: int, anew: bool) -> None:
-    sensing = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    assert V1_4.starts_anew(sensing - timedelta(days=gap), sensing) is anew
 
 
 # Thinned scenes

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from processing import timeline
 from processing.errors import Fenced, InputError, StoreError, UnknownName
 from processing.sites import Site as KnownSite
 from processing.store import MIGRATIONS, Store, catalogue, checks, lease, orders, outcomes, sites, upkeep
@@ -591,7 +592,7 @@ def test_what_a_date_is_made_from_is_what_was_known(order: list[int], batches: l
             add(store, day)
         while (claimed := claim(store)) is not None:
             before, later = known_before(store, claimed)
-            if before and not numbers.starts_anew(before[-1], claimed.sensing):
+            if before and not timeline.starts_anew(before[-1], claimed.sensing, numbers):
                 assert claimed.previous is not None
                 assert claimed.previous.identifier == f"SENTINEL2A_{before[-1]:%Y%m%d}_V1_4"
                 assert claimed.later == ()

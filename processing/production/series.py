@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from processing import l1c, product
+from processing import l1c, product, timeline
 from processing.errors import InputError, L1CError, MuscateError, ProductError, StorageError
-from processing.production.processor import correct, granule
+from processing.production.processor import Outcome, correct, granule
 from processing.scene import Composite
+from processing.timeline import Pass
 from processing.versions import parameters
 
 
@@ -58,6 +57,20 @@ def process(
             state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{error.filename}: {error.strerror}") from error
+    found = yield from _read(packages, tile)
+    series = _Series(version, out, dem, state)
+    passes = timeline.passes(found)
+    for n, date in enumerate(passes):
+        newest = max(date.serving, key=lambda g: g.generation).path.name
+        for other in date.replaced:
+            yield _refused(other.path.name, L1CError(other.path, f"the same pass as {newest}, which is newer"))
+        result = series.run(date, passes[n + 1 :])
+        for half in date.serving:
+            yield {"l1c": half.path.name, **result}
+
+
+def _read(packages: Sequence[Path], tile: str | None) -> Generator[dict[str, Any], None, list[l1c.Granule]]:
+    """Give the granules of one tile in the packages, oldest first; what can't be used is yielded."""
     found: list[l1c.Granule] = []
     for package in packages:
         try:
@@ -71,83 +84,89 @@ def process(
         tile = found[0].tile
     for other in [g for g in found if g.tile != tile]:
         yield _refused(other.path.name, L1CError(other.path, f"is of tile {other.tile}, not of {tile}"))
-    found = [g for g in found if g.tile == tile]
+    return [g for g in found if g.tile == tile]
 
-    numbers = parameters(version)
-    passes = [_serving(list(same)) for _, same in groupby(found, key=lambda g: (g.platform, g.datatake_sensing))]
-    last: Composite | None = None
-    for n, (halves, stale) in enumerate(passes):
-        name = halves[-1].path.name
-        for other in stale:
-            yield _refused(other.path.name, L1CError(other.path, f"the same pass as {name}, which is newer"))
-        # Beside the final place, so that the rename stays on one file system.
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=out))
+
+class _Series:
+    """Runs one date after the other, and keeps what the last valid one left."""
+
+    def __init__(self, version: str, out: Path, dem: Path | None, states: Path | None) -> None:
+        self.version, self.numbers = version, parameters(version)
+        self.out, self.dem, self.states = out, dem, states
+        self.last: Composite | None = None
+
+    def run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]]) -> dict[str, Any]:
+        """What became of a date; `after` are the later ones."""
         try:
-            source = l1c.merge(halves)
-            final = out / product.identifier(source.platform, source.sensing, source.tile, version)
-            if final.exists():
-                raise ProductError(final, "is already there")
-            before, late = _before(last, state, source, version)
-            if before is not None and numbers.starts_anew(before.sensing, source.sensing):
-                before = None
-            outcome, left = correct(
-                source,
-                version,
-                before,
-                staging=staging,
-                later=[
-                    partial(l1c.merge, of_date)
-                    for of_date, _ in passes[n + 1 : n + 1 + numbers.backward_dates]
-                    if (of_date[0].sensing - source.sensing).days <= numbers.composite_max_age
-                ],
-                dem=dem,
-                keep_state=state is not None,
-            )
-            if outcome.product is not None:
-                outcome.product.rename(final)
-            if left is not None and outcome.status == "valid":
-                last = left
-            if outcome.state is not None and state is not None:
-                outcome.state.rename(state / outcome.state.name)
-            result = {
-                "l1c": name,
-                "product": str(final) if outcome.product is not None else None,
-                "status": outcome.status,
-                "mode": outcome.mode,
-                "cloud_percent": outcome.cloud_percent,
-                "aot_mean": outcome.aot_mean,
-                "seconds": outcome.seconds,
-            }
-            if "reason" in outcome.origin:
-                result["reason"] = outcome.origin["reason"]
-            elif outcome.status == "not_valid":
-                result["reason"] = f"{outcome.cloud_percent:.1f} % cloud"
-            if late:
-                result["late"] = True
+            # Beside the final place, so that the rename stays on one file system.
+            with tempfile.TemporaryDirectory(prefix=".staging-", dir=self.out, ignore_cleanup_errors=True) as staging:
+                return self._run(date, after, Path(staging))
         except InputError as error:
-            result = _refused(name, error)
+            return _without_product("rejected", error)
         except MuscateError as error:
-            result = _refused(name, error, "failed")
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        for half in halves:
-            yield {**result, "l1c": half.path.name}
+            return _without_product("failed", error)
+
+    def _run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]], staging: Path) -> dict[str, Any]:
+        source = l1c.merge(date.serving)
+        final = self.out / product.identifier(source.platform, source.sensing, source.tile, self.version)
+        if final.exists():
+            raise ProductError(final, "is already there")
+        kept, late = self._kept(source)
+        # Of the same date the one in memory.
+        known = [state for state in (self.last, kept) if state is not None]
+        outcome, left = correct(
+            source,
+            self.version,
+            timeline.predecessor(known, source.sensing, self.numbers),
+            staging=staging,
+            later=[partial(l1c.merge, d.serving) for d in timeline.feeders(after, source.sensing, self.numbers)],
+            dem=self.dem,
+            keep_state=self.states is not None,
+        )
+        if outcome.product is not None:
+            outcome.product.rename(final)
+        if left is not None and outcome.status == "valid":
+            self.last = left
+        if outcome.state is not None and self.states is not None:
+            outcome.state.rename(self.states / outcome.state.name)
+        return _told(outcome, final, late)
+
+    def _kept(self, source: l1c.Granule) -> tuple[Composite | None, bool]:
+        """The newest state before a date in the folder of states; whether there is one of a newer date."""
+        if self.states is None:
+            return None, False
+        # A state has its product's name: platform, date, then what all dates of a tile and version share.
+        name = product.identifier(source.platform, source.sensing, source.tile, self.version)
+        _, own, kind = name.split("_", 2)
+        dated = {path.name.split("_")[1]: path for path in self.states.glob(f"*_{kind}.npz")}
+        before = max((date for date in dated if date < own), default=None)
+        return None if before is None else product.load_state(dated[before]), any(date > own for date in dated)
 
 
-def _serving(same: list[l1c.Granule]) -> tuple[list[l1c.Granule], list[l1c.Granule]]:
-    """Of the packages of one pass those that serve, and those that others replace: as the catalogue decides.
+def _told(outcome: Outcome, final: Path, late: bool) -> dict[str, Any]:
+    result = {
+        "product": str(final) if outcome.product is not None else None,
+        "status": outcome.status,
+        "mode": outcome.mode,
+        "cloud_percent": outcome.cloud_percent,
+        "aot_mean": outcome.aot_mean,
+        "seconds": outcome.seconds,
+    }
+    if "reason" in outcome.origin:
+        result["reason"] = outcome.origin["reason"]
+    elif outcome.status == "not_valid":
+        result["reason"] = f"{outcome.cloud_percent:.1f} % cloud"
+    if late:
+        result["late"] = True
+    return result
 
-    The newest baseline serves; of one datastrip what was made last; different datastrips are halves of the pass.
-    """
-    newest = max(g.baseline for g in same)
-    last = {g.datastrip: g for g in sorted(same, key=lambda g: g.generation) if g.baseline == newest}
-    serving = list(last.values())
-    return serving, [g for g in same if not any(g is kept for kept in serving)]
+
+def _refused(name: str, error: MuscateError) -> dict[str, Any]:
+    return {"l1c": name, **_without_product("rejected", error)}
 
 
-def _refused(name: str, error: MuscateError, status: str = "rejected") -> dict[str, Any]:
+def _without_product(status: str, error: MuscateError) -> dict[str, Any]:
     return {
-        "l1c": name,
         "product": None,
         "status": status,
         "mode": None,
@@ -156,20 +175,3 @@ def _refused(name: str, error: MuscateError, status: str = "rejected") -> dict[s
         "seconds": {},
         "reason": str(error),
     }
-
-
-def _before(
-    last: Composite | None, folder: Path | None, source: l1c.Granule, version: str
-) -> tuple[Composite | None, bool]:
-    """The newest state before a date, what this run left last or one of the folder; whether there is a newer one."""
-    newest, late = None, False
-    if folder is not None:
-        # A state has its product's name: platform, date, then what all dates of a tile and version share.
-        _, own, kind = product.identifier(source.platform, source.sensing, source.tile, version).split("_", 2)
-        dated = {path.name.split("_")[1]: path for path in folder.glob(f"*_{kind}.npz")}
-        before = max((date for date in dated if date < own), default=None)
-        newest = None if before is None else product.load_state(dated[before])
-        late = any(date > own for date in dated)
-    if last is None or (newest is not None and newest.sensing > last.sensing):
-        return newest, late
-    return last, late

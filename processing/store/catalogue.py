@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing import timeline
 from processing.errors import InputError
 from processing.store import events, sites
 from processing.store.dialect import now
 from processing.store.lease import advance, lock
-from processing.store.models import Acquisition, Chain, Granule, Job, Tile
+from processing.store.models import Acquisition, Attempt, Chain, Granule, Job, Tile
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,21 @@ def refuse_known(session: Session, arrival: Arrival) -> None:
     date = f"{arrival.platform} {arrival.tile} {arrival.sensing:%Y-%m-%d}"
     if any(g.name == arrival.name for g in usable):
         raise InputError(arrival.name, f"is already there ({date})")
-    newest = max((g.baseline for g in usable), default="")
-    if arrival.baseline < newest:
-        fault = f"has baseline {arrival.baseline}; {date} is already there with baseline {newest}"
+    for granule in sorted(usable, key=lambda g: g.baseline, reverse=True):
+        if timeline.meet(arrival, granule) != "yields":
+            continue
+        if granule.baseline > arrival.baseline:
+            fault = f"has baseline {arrival.baseline}; {date} is already there with baseline {granule.baseline}"
+        else:
+            fault = f"{date} is already there, made at the same time or later: {granule.name}"
         raise InputError(arrival.name, fault)
-    for granule in usable:
-        same = granule.baseline == arrival.baseline and granule.datastrip == arrival.datastrip
-        if same and granule.generation >= arrival.generation:
-            raise InputError(arrival.name, f"{date} is already there, made at the same time or later: {granule.name}")
 
 
 def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list[int]:
     """Catalogue a granule and queue its date in every chain of its tile.
 
     The other half of a pass (another datastrip) joins it; a package made later, or of a newer baseline, takes the
-    place of the older ones. A date that ran already, or runs now, is then produced again as its next revision.
+    place of the older ones (`timeline.meet`). A date that ran already, or runs now, is then produced again as its next revision.
 
     Parameters
     ----------
@@ -86,32 +87,10 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list
     # The tile's row is the lock under which its acquisitions and chains come to be.
     session.execute(sa.select(Tile.mgrs).where(Tile.mgrs == arrival.tile).with_for_update())
     refuse_known(session, arrival)
-    acquisition = session.scalar(_same_pass(arrival))
-    if acquisition is None:
-        acquisition = Acquisition(
-            tile=arrival.tile,
-            platform=arrival.platform,
-            datatake=arrival.datatake.replace(microsecond=0),
-            sensing=arrival.sensing,
-            relative_orbit=arrival.relative_orbit,
-            first_seen=time,
-            simulated=arrival.simulated,
-        )
-        session.add(acquisition)
-        session.flush()
-    known = {g.name: g for g in acquisition.granules}
-    for granule in known.values():
-        same = granule.baseline == arrival.baseline and granule.datastrip == arrival.datastrip
-        if granule.state == "usable" and (granule.baseline < arrival.baseline or same):
-            granule.state, granule.reason = "superseded", f"by {arrival.name}"
-    granule = known.get(arrival.name) or Granule(acquisition_id=acquisition.id, name=arrival.name)
-    for column in ("source", "baseline", "datastrip", "generation", "path", "bytes", "simulated"):
-        setattr(granule, column, getattr(arrival, column))
-    granule.seen = time
-    granule.state, granule.reason = "usable", None
-    session.add(granule)
+    chains = [lock(session, chain.id) for chain in sites.chains(session, arrival.tile)]
+    acquisition = _put(session, arrival, time)
     due = time + timedelta(seconds=settle_seconds)
-    jobs = [_queue(session, chain, acquisition, time, due) for chain in sites.chains(session, arrival.tile)]
+    jobs = [_queue(session, chain, acquisition, time, due) for chain in chains]
     events.record(
         session,
         time,
@@ -123,6 +102,50 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list
     session.flush()
     session.expire(acquisition, ["granules"])
     return jobs
+
+
+def _put(session: Session, arrival: Arrival, time: datetime) -> Acquisition:
+    """Put a granule to its pass, in the place of those that it replaces."""
+    acquisition = session.scalar(_same_pass(arrival))
+    if acquisition is None:
+        acquisition = Acquisition(
+            tile=arrival.tile,
+            platform=arrival.platform,
+            datatake=timeline.datatake(arrival.datatake),
+            sensing=arrival.sensing,
+            relative_orbit=arrival.relative_orbit,
+            first_seen=time,
+            simulated=arrival.simulated,
+        )
+        session.add(acquisition)
+        session.flush()
+    known = {g.name: g for g in acquisition.granules}
+    for granule in known.values():
+        if granule.state == "usable" and timeline.meet(arrival, granule) == "replaces":
+            granule.state, granule.reason = "superseded", f"by {arrival.name}"
+    _date(session, acquisition, arrival)
+    granule = known.get(arrival.name) or Granule(acquisition_id=acquisition.id, name=arrival.name)
+    for column in ("source", "baseline", "datastrip", "generation", "path", "bytes", "simulated"):
+        setattr(granule, column, getattr(arrival, column))
+    granule.seen = time
+    granule.state, granule.reason = "usable", None
+    session.add(granule)
+    return acquisition
+
+
+def _date(session: Session, acquisition: Acquisition, arrival: Arrival) -> None:
+    """Date a pass as the image put together from its packages will be, whichever of them came first.
+
+    Not once an attempt began: its product bears the date that the pass had.
+    """
+    halves = any(g.state == "usable" for g in acquisition.granules)
+    sensing = min(acquisition.sensing, arrival.sensing) if halves else arrival.sensing
+    of_pass = sa.select(Job.id).where(Job.acquisition_id == acquisition.id)
+    begun = sa.select(Attempt.id).where(Attempt.job_id.in_(of_pass))
+    if sensing == acquisition.sensing or session.scalar(begun.limit(1)) is not None:
+        return
+    acquisition.sensing = sensing
+    session.execute(sa.update(Job).where(Job.acquisition_id == acquisition.id).values(sensing=sensing))
 
 
 def make_due(session: Session, jobs: Iterable[int], settle_seconds: float = 0.0) -> None:
@@ -139,13 +162,12 @@ def _same_pass(arrival: Arrival) -> sa.Select[Acquisition]:
     return sa.select(Acquisition).where(
         Acquisition.tile == arrival.tile,
         Acquisition.platform == arrival.platform,
-        Acquisition.datatake == arrival.datatake.replace(microsecond=0),
+        Acquisition.datatake == timeline.datatake(arrival.datatake),
     )
 
 
 def _queue(session: Session, chain: Chain, acquisition: Acquisition, time: datetime, due: datetime) -> int:
-    """The open job of the acquisition in a chain: a new one, or one that has not run yet."""
-    lock(session, chain.id)
+    """The open job of the acquisition in a locked chain: a new one, or one that has not run yet."""
     job = session.scalar(
         sa.select(Job)
         .where(Job.chain_id == chain.id, Job.acquisition_id == acquisition.id)

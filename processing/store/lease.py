@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing import timeline
 from processing.errors import Fenced
 from processing.store import events
 from processing.store.dialect import now
@@ -185,8 +186,8 @@ def previous(session: Session, tile: str, version: str, job: Job) -> Previous | 
 
     None too where it is so old that the tile starts anew, or its state was removed, as for a very late date.
     """
-    found = session.execute(
-        sa.select(Product.id, Product.identifier, Product.state_path, Product.sensing)
+    newest = session.scalars(
+        sa.select(Product)
         .where(
             Product.tile == tile,
             Product.version == version,
@@ -196,8 +197,9 @@ def previous(session: Session, tile: str, version: str, job: Job) -> Previous | 
         )
         .order_by(Product.sensing.desc())
         .limit(1)
-    ).one_or_none()
-    if found is None or found.state_path is None or parameters(version).starts_anew(found.sensing, job.sensing):
+    )
+    found = timeline.predecessor(newest, job.sensing, parameters(version))
+    if found is None or found.state_path is None:
         return None
     return Previous(found.id, found.identifier, found.state_path)
 
@@ -205,22 +207,23 @@ def previous(session: Session, tile: str, version: str, job: Job) -> Previous | 
 def later(session: Session, version: str, job: Job) -> tuple[tuple[str, ...], ...]:
     """The packages of the dates after one from which its chain may start backward, oldest date first."""
     numbers = parameters(version)
-    last = job.sensing + timedelta(days=numbers.composite_max_age)
-    dates = session.scalars(
-        sa.select(Job.acquisition_id)
+    candidates = session.scalars(
+        sa.select(Acquisition)
+        .join(Job, Job.acquisition_id == Acquisition.id)
         .where(
             Job.chain_id == job.chain_id,
             Job.sensing > job.sensing,
-            Job.sensing <= last,
+            Job.sensing < timeline.reach(job.sensing, numbers),
             Job.state.in_(("ready", "published")),
         )
-        .group_by(Job.acquisition_id, Job.sensing)
-        .order_by(Job.sensing)
+        .group_by(Acquisition.id)
+        .order_by(Acquisition.sensing)
         .limit(numbers.backward_dates)
-    ).all()
-    packages: dict[int, list[str]] = {acquisition: [] for acquisition in dates}
+    )
+    dates = timeline.feeders(candidates, job.sensing, numbers)
+    packages: dict[int, list[str]] = {date.id: [] for date in dates}
     usable = sa.select(Granule.acquisition_id, Granule.path).where(
-        Granule.acquisition_id.in_(dates), Granule.state == "usable"
+        Granule.acquisition_id.in_(packages), Granule.state == "usable"
     )
     for acquisition, path in session.execute(usable.order_by(Granule.name)):
         packages[acquisition].append(path)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing import timeline
 from processing.store import events
 from processing.store.dialect import now
 from processing.store.lease import advance
@@ -67,18 +68,13 @@ def again(session: Session, product: Product, actor: str) -> bool:
 
 def dependent(session: Session, product: Product) -> Sequence[Product]:
     """The current products after one, oldest first, whose composite goes back to it."""
-    numbers = parameters(product.version)
     later = session.scalars(
-        sa.select(Product)
-        .where(
+        sa.select(Product).where(
             Product.tile == product.tile,
             Product.version == product.version,
             Product.sensing > product.sensing,
             Product.current,
             Product.valid,
         )
-        .order_by(Product.sensing)
-    ).all()
-    dates = [product.sensing, *(p.sensing for p in later)]
-    anew = (n for n in range(len(later)) if numbers.starts_anew(dates[n], dates[n + 1]))
-    return later[: next(anew, len(later))]
+    )
+    return timeline.dependents(later, product.sensing, parameters(product.version))
