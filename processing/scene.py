@@ -6,8 +6,9 @@ and not kept, so that a whole tile never has to be in memory at once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal, TypeVar
 
@@ -364,6 +365,34 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What a date amounts to, in numbers that its product, its metadata and the store all keep. NaN where not known.
+
+    Attributes
+    ----------
+    cloud_percent, snow_percent, water_percent : float
+        Of the observed pixels. [%]
+    no_data_percent : float
+        Of all pixels. [%]
+    aot_mean : float
+        At 550 nm. [-]
+    water_vapour_mean : float
+        [g cm-2]
+    """
+
+    cloud_percent: float = math.nan
+    snow_percent: float = math.nan
+    water_percent: float = math.nan
+    no_data_percent: float = math.nan
+    aot_mean: float = math.nan
+    water_vapour_mean: float = math.nan
+
+    def as_dict(self) -> dict[str, float | None]:
+        """By name, for JSON and SQL, which have no NaN: None where not known."""
+        return {name: None if math.isnan(value) else float(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
 class L2A:
     """What the chain makes of one scene. With status ``not_valid`` the mappings are empty: no reflectance leaves.
 
@@ -384,10 +413,8 @@ class L2A:
         Masks and rasters whose step is not in the version's order: names of `masks.Cloud` as ``CLM.SHADOW``,
         of `masks.Geophysical` as ``MG2.TOPOGRAPHIC_SHADOW``, or a whole raster as ``FRE``. Declared absent in the
         metadata.
-    cloud_percent, snow_percent, water_percent, no_data_percent : float
-        Of the observed pixels, no data of all. [%]
-    aot_mean, water_vapour_mean : float
-        NaN if not valid. [-], [g cm-2]
+    figures : Figures
+        Of a date that is not valid those that were found till then.
     flags : dict of str to bool
         ``rain``, ``hot_spot``, ``sun_glint``, ``cirrus`` for those that were tested.
     origin : dict of str to str
@@ -411,12 +438,7 @@ class L2A:
     interpolated: Mapping[str, NDArray[np.uint8]]
     defective: Mapping[str, NDArray[np.uint8]]
     absent: frozenset[str]
-    cloud_percent: float
-    snow_percent: float
-    water_percent: float
-    no_data_percent: float
-    aot_mean: float
-    water_vapour_mean: float
+    figures: Figures
     flags: dict[str, bool] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)

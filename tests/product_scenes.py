@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.bands import BANDS, DISTRIBUTED, GROUPS
-from processing.scene import L2A, Ancillary, Angles, Composite, Grid, Scene
+from processing.scene import L2A, Ancillary, Angles, Composite, Figures, Grid, Scene
 
 SENSING = datetime(2019, 5, 16, 10, 57, 13, 915_987, tzinfo=UTC)
 PRODUCED = datetime(2019, 5, 17, 3, 2, 1, 123_456, tzinfo=UTC)
@@ -98,12 +98,14 @@ def l2a(of: Scene, *, absent: frozenset[str] = frozenset(), seed: int = 0, **cha
         interpolated=bits("IAB", 3),
         defective=bits("DFP", 2 ** len(GROUPS["R1"]) - 1),
         absent=absent,
-        cloud_percent=12.3456789,
-        snow_percent=0.4,
-        water_percent=1.5,
-        no_data_percent=12.5,
-        aot_mean=0.123,
-        water_vapour_mean=1.75,
+        figures=Figures(
+            cloud_percent=12.3456789,
+            snow_percent=0.4,
+            water_percent=1.5,
+            no_data_percent=12.5,
+            aot_mean=0.123,
+            water_vapour_mean=1.75,
+        ),
         flags={"hot_spot": False, "sun_glint": True},
         origin={"ozone": "default of the version", "spectral_response": "S2A"},
         seconds={"cloud_mask": 0.5, "adjacency": 1.25},

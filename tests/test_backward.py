@@ -227,12 +227,12 @@ def test_only_what_the_whole_scene_refuses_is_refused_early(columns: int, rows: 
     whole, _ = correct(scene, state, V1_4)
     if found is not None:
         assert (found.status, found.mode, found.version) == (whole.status, whole.mode, whole.version)
-        assert found.cloud_percent == pytest.approx(whole.cloud_percent, abs=3)
+        assert found.figures.cloud_percent == pytest.approx(whole.figures.cloud_percent, abs=3)
         assert "cloud" in found.origin["reason"]
         assert not found.cloud
         assert may_be_overcast(thinned(scene, 2), V1_4)
-    elif not whole.cloud_percent < 97:
-        pytest.fail(f"{whole.cloud_percent:.1f} % of cloud were not found early")
+    elif not whole.figures.cloud_percent < 97:
+        pytest.fail(f"{whole.figures.cloud_percent:.1f} % of cloud were not found early")
 
 
 def test_a_date_that_is_all_cloud_is_refused_without_being_decoded(
@@ -249,8 +249,8 @@ def test_a_date_that_is_all_cloud_is_refused_without_being_decoded(
     for state in (None, valid.state):
         refused = produce(packages[1:], "31TCJ", "V1_4", staging=tmp_path, previous_state=state)
         assert (refused.status, refused.product, refused.state) == ("not_valid", None, None)
-        assert refused.cloud_percent is not None
-        assert refused.cloud_percent > 93
+        assert refused.figures.cloud_percent is not None
+        assert refused.figures.cloud_percent > 93
         assert "% of cloud" in refused.origin["reason"]
         assert refused.mode == ("nominal" if state else "init")
     whole, _ = correct(granule(packages[1:], None).scene(_flat(packages[1])), None, V1_4)

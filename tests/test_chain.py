@@ -138,7 +138,7 @@ def test_a_cloud_is_masked_with_its_buffer(cloudy: tuple[Scene, L2A, Composite])
     for group in GROUPS:
         assert_array_equal(middles(product.cloud[group], group), expected)
         assert_array_equal(middles(product.geophysical[group], group) & Geophysical.CLOUD > 0, expected > 0)
-    assert product.cloud_percent == pytest.approx(100 * 21 / 144)
+    assert product.figures.cloud_percent == pytest.approx(100 * 21 / 144)
     assert_array_equal(state.day == -1, expected > 0)
     assert np.isnan(state.surface["B4"][6, 6])
 
@@ -151,8 +151,8 @@ def test_water_vapour_below_a_cloud_is_filled_in_and_says_so(cloudy: tuple[Scene
     water_vapour, aot = middles(product.atmosphere["R2"], "R2")
     assert_allclose(water_vapour / 20, 2.0, atol=0.2)
     assert_array_equal(aot, 20)
-    assert product.water_vapour_mean == pytest.approx(2.0, abs=0.2)
-    assert product.aot_mean == pytest.approx(0.1)
+    assert product.figures.water_vapour_mean == pytest.approx(2.0, abs=0.2)
+    assert product.figures.aot_mean == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("side", [9, 12])
@@ -164,7 +164,7 @@ def test_not_valid_above_the_limit_of_cloud(side: int) -> None:
         assert product.status == "valid"
         return
     assert product.status == "not_valid"
-    assert product.cloud_percent == 100
+    assert product.figures.cloud_percent == 100
     assert "cloud" in product.origin["reason"]
     assert state is None
     assert not product.surface_reflectance
@@ -185,8 +185,8 @@ def test_a_cloudy_date_leaves_the_state_alone(clear: tuple[Scene, L2A, Composite
 def test_no_observed_pixel_is_an_outcome() -> None:
     product, state = correct(scenes.scene(scenes.SOIL, (3, 3), unobserved=np.ones((3, 3), bool)), None, V1_4)
     assert (product.status, product.origin["reason"]) == ("not_valid", "no observed pixel")
-    assert product.no_data_percent == 100
-    assert np.isnan(product.cloud_percent)
+    assert product.figures.no_data_percent == 100
+    assert np.isnan(product.figures.cloud_percent)
     assert state is None
 
 
@@ -222,7 +222,7 @@ def test_cells_outside_the_tables_are_no_data_and_counted() -> None:
         assert_array_equal(middles(raster, group)[[3, 8], [4, 8]], -10000)
         assert (middles(raster, group) == -10000).sum() < 12
     assert (product.cloud["R1"][product.edge["R1"] > 0] == 0).all()
-    assert product.no_data_percent == pytest.approx(100 * 2 / 144)
+    assert product.figures.no_data_percent == pytest.approx(100 * 2 / 144)
 
 
 def test_no_data_stays_no_data_in_every_raster() -> None:
@@ -232,7 +232,7 @@ def test_no_data_stays_no_data_in_every_raster() -> None:
     product, state = correct(scenes.scene(surface, CELLS, unobserved=unobserved), None, V1_4)
     assert state is not None
     assert (state.day[unobserved] == -1).all()
-    assert product.no_data_percent == pytest.approx(100 / 3)
+    assert product.figures.no_data_percent == pytest.approx(100 / 3)
     for group, resolution in GROUP_RESOLUTION.items():
         missing = np.repeat(np.repeat(unobserved, 240 // resolution, 0), 240 // resolution, 1)
         assert_array_equal(product.edge[group], missing)
@@ -252,7 +252,7 @@ def test_the_rim_of_a_swath_is_masked_as_its_neighbours() -> None:
         counts[band] = raster.copy()
         counts[band][:, : 230 // BANDS[band].resolution] = 0  # the last pixels of the first cells are observed
     product, _ = correct(replace(scene, counts=counts), None, V1_4)
-    assert product.no_data_percent == pytest.approx(100 / 6)
+    assert product.figures.no_data_percent == pytest.approx(100 / 6)
     seen = product.edge["R1"] == 0
     assert seen[0, :24].any()
     assert (product.geophysical["R1"][seen] == Geophysical.WATER).all()
@@ -284,7 +284,7 @@ def test_the_image_may_end_inside_a_cell() -> None:
     assert state.day.shape == (3, 4)
     assert product.surface_reflectance["B2"].shape == (60, 78)
     assert product.surface_reflectance["B11"].shape == (30, 39)
-    assert product.no_data_percent == 0
+    assert product.figures.no_data_percent == 0
     assert_allclose(product.surface_reflectance["B2"], surface["B2"][0, 0] * 1e4, atol=10)
 
 
@@ -342,7 +342,7 @@ def test_time_goes_on(clear: tuple[Scene, L2A, Composite]) -> None:
     second = scenes.scene(surface, days=5)
     product, later = correct(second, state, V1_4)
     assert later is not None
-    assert product.cloud_percent == pytest.approx(100 * 21 / 144, abs=1)
+    assert product.figures.cloud_percent == pytest.approx(100 * 21 / 144, abs=1)
     assert later.sensing == second.sensing
     assert later.stack_days == (second.day, first.day)
     assert_array_equal(np.unique(later.day), [first.day, second.day])
@@ -468,7 +468,7 @@ def test_ground_brighter_from_another_orbit_is_no_cloud(version: str) -> None:
     brighter = {band: 1.07 * np.asarray(rho) for band, rho in ground.items()}
     product, _ = correct(scenes.onto(scenes.scene(brighter, days=5), numbers), past, numbers)
     assert product.mode == "nominal"
-    assert product.cloud_percent == 0
+    assert product.figures.cloud_percent == 0
 
 
 def test_ground_above_the_tables_is_no_data_and_says_why() -> None:

@@ -96,7 +96,8 @@ def test_a_plume_beyond_the_tables_is_filled_in_and_counted() -> None:
 
 def test_more_aerosol_is_more_aerosol() -> None:
     found = [
-        correct(scenes.scene(green(), CELLS, aot=aot), None, V1_4)[0].aot_mean for aot in (0.03, 0.1, 0.25, 0.5, 0.8)
+        correct(scenes.scene(green(), CELLS, aot=aot), None, V1_4)[0].figures.aot_mean
+        for aot in (0.03, 0.1, 0.25, 0.5, 0.8)
     ]
     assert np.all(np.diff(found) > 0.05)
 
@@ -109,8 +110,8 @@ def test_the_past_tells_the_aot_where_colours_do_not() -> None:
     assert correct(scene, None, blind)[0].origin["aot"] == "constant 0.10: too little clear land to read it from"
     product, _ = correct(scene, past, blind)
     assert product.origin["aot"] == "inverted"
-    assert product.aot_mean == pytest.approx(0.3, abs=0.03)
-    assert first.aot_mean == pytest.approx(0.1, abs=0.01)
+    assert product.figures.aot_mean == pytest.approx(0.3, abs=0.03)
+    assert first.figures.aot_mean == pytest.approx(0.1, abs=0.01)
 
 
 def test_too_much_cloud_and_snow_gives_the_constant() -> None:
@@ -119,7 +120,7 @@ def test_too_much_cloud_and_snow_gives_the_constant() -> None:
     surface = scenes.mix(scenes.mix(green(), scenes.CLOUD, cloud), scenes.SNOW, snow)
     product, state = correct(scenes.scene(surface, CELLS, aot=0.3), None, V1_4)
     assert product.status == "valid"
-    assert product.cloud_percent + product.snow_percent > 90
+    assert product.figures.cloud_percent + product.figures.snow_percent > 90
     assert product.origin["aot"].startswith("constant 0.10: ")
     assert product.origin["aot"].endswith("% of cloud and snow")
     assert_array_equal(aot_of(product), 0.10)

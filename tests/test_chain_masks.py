@@ -119,8 +119,8 @@ def test_snow_is_told_from_cloud() -> None:
     mg2 = product.geophysical["R2"][6::12, 6::12]
     assert mg2[3, 3] == Geophysical.SNOW
     assert mg2[8, 8] == Geophysical.CLOUD
-    assert product.snow_percent == pytest.approx(100 * 21 / 144)  # 9 cells and their neighbours
-    assert product.cloud_percent == pytest.approx(100 * 21 / 144)
+    assert product.figures.snow_percent == pytest.approx(100 * 21 / 144)  # 9 cells and their neighbours
+    assert product.figures.cloud_percent == pytest.approx(100 * 21 / 144)
 
 
 def level(cos: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
@@ -348,7 +348,7 @@ def test_the_masks_of_v2_0_reach_in_the_raster_as_far_as_they_say() -> None:
     found = np.flatnonzero(row)
     assert found.min() == 5 * 24 - 6  # six pixels of 10 m
     assert found.max() == 8 * 24 + 6 - 1
-    assert l2a.cloud_percent == pytest.approx(100 * ((l2a.cloud["R1"] & Cloud.CLOUD) > 0).mean(), abs=0.1)
+    assert l2a.figures.cloud_percent == pytest.approx(100 * ((l2a.cloud["R1"] & Cloud.CLOUD) > 0).mean(), abs=0.1)
 
 
 def test_water_is_what_looked_like_water_on_most_dates() -> None:
@@ -380,7 +380,7 @@ def test_water_of_a_scene() -> None:
     assert state is not None
     water = product.geophysical["R2"][6::12, 6::12] & Geophysical.WATER > 0
     assert_array_equal(water, scenes.blot((12, 12), 3, 3, 2) > 0)
-    assert product.water_percent == pytest.approx(100 * 25 / 144)
+    assert product.figures.water_percent == pytest.approx(100 * 25 / 144)
     assert_array_equal(state.water, water)
 
 
@@ -404,7 +404,7 @@ def test_gaps_of_water_vapour_are_filled_from_around() -> None:
 @pytest.mark.parametrize("column", [0.5, 2.0, 4.0])
 def test_water_vapour_comes_back(column: float) -> None:
     product, _ = correct(scenes.scene(scenes.ground((6, 6)), (6, 6), water_vapour=column), None, V1_4)
-    assert product.water_vapour_mean == pytest.approx(column, rel=0.1)
+    assert product.figures.water_vapour_mean == pytest.approx(column, rel=0.1)
 
 
 def test_v1_1_sees_clouds_in_b2() -> None:
@@ -412,8 +412,8 @@ def test_v1_1_sees_clouds_in_b2() -> None:
     assert (parameters("V1_1").cloud_blue_band, parameters("V1_3").cloud_blue_band) == ("B2", "B1")
     surface = dict(scenes.CLOUD) | {"B1": 0.1}
     scene = scenes.scene(scenes.mix(scenes.ground((9, 9)), surface, scenes.blot((9, 9), 4, 4, 1)), (9, 9))
-    assert correct(scene, None, parameters("V1_1"))[0].cloud_percent > 0
-    assert correct(scene, None, V1_4)[0].cloud_percent == 0
+    assert correct(scene, None, parameters("V1_1"))[0].figures.cloud_percent > 0
+    assert correct(scene, None, V1_4)[0].figures.cloud_percent == 0
 
 
 def test_no_cloud_has_all_the_water_vapour_above_it() -> None:
@@ -536,8 +536,8 @@ def test_a_town_is_no_cloud_on_the_first_date(numbers: Parameters) -> None:
     """Seen with the vapour that lies above the ground: in this scene it does over all that is bright."""
     roofs = dict.fromkeys(scenes.VEGETATION, 0.4) | {"B11": 0.3, "B12": 0.25}
     made = scenes.scene(scenes.mix(scenes.ground((12, 12)), roofs, scenes.blot((12, 12), 6, 6, 1)))
-    assert correct(made, None, V1_3)[0].cloud_percent > 0
-    assert correct(scenes.onto(made, numbers), None, numbers)[0].cloud_percent == 0
+    assert correct(made, None, V1_3)[0].figures.cloud_percent > 0
+    assert correct(scenes.onto(made, numbers), None, numbers)[0].figures.cloud_percent == 0
 
 
 @pytest.mark.parametrize(("vapour", "high"), [(0.25, False), (2.5, True)])

@@ -73,8 +73,8 @@ def test_a_first_look_gives_up_no_date_that_the_whole_image_keeps(dates: list[Da
     """For whatever limit of cloud, one just below a date's own too: samples and all pixels agree within 1 %."""
     for date in dates:
         of_samples, _ = correct(date.thinned, date.before, V1_4)
-        percent = date.product.cloud_percent
-        assert of_samples.cloud_percent == pytest.approx(percent, abs=1)
+        percent = date.product.figures.cloud_percent
+        assert of_samples.figures.cloud_percent == pytest.approx(percent, abs=1)
         for most in (limit, percent + 0.01):
             found = overcast(date.thinned, date.before, replace(V1_4, max_cloud_percent=most))
             assert found is None or percent > most
@@ -83,7 +83,7 @@ def test_a_first_look_gives_up_no_date_that_the_whole_image_keeps(dates: list[Da
 def test_reflectance_of_clear_ground_comes_back(dates: list[Date]) -> None:
     """Means over 240 m, where the texture added below 120 m is gone. The land is bluer than the AOT supposes."""
     for date in dates:
-        aot_error = abs(date.truth["aot550"]["mean"] - date.product.aot_mean)
+        aot_error = abs(date.truth["aot550"]["mean"] - date.product.figures.aot_mean)
         for band in date.product.surface_reflectance:
             factor = 24 if date.product.surface_reflectance[band].shape[0] == date.product.edge["R1"].shape[0] else 12
             clear = means((date.product.cloud["R1" if factor == 24 else "R2"] == 0).astype(float), factor) == 1
@@ -100,7 +100,7 @@ def test_clouds_of_the_reference_are_found(dates: list[Date]) -> None:
     for date in dates:
         found = date.product.cloud["R2"] & Cloud.CLOUD > 0
         share = 100 * date.cloud.mean()
-        assert date.product.cloud_percent < share + 50  # buffers, and thin clouds that the reference leaves out
+        assert date.product.figures.cloud_percent < share + 50  # buffers, and thin clouds that the reference leaves out
         if share > 1:
             assert found[date.cloud].mean() > 0.93, date.scene.identifier
         else:
@@ -109,5 +109,7 @@ def test_clouds_of_the_reference_are_found(dates: list[Date]) -> None:
 
 def test_water_vapour_is_that_of_the_date(dates: list[Date]) -> None:
     for date in dates:
-        if date.product.cloud_percent < 10:
-            assert date.product.water_vapour_mean == pytest.approx(date.truth["water_vapour_g_cm2"]["mean"], abs=0.15)
+        if date.product.figures.cloud_percent < 10:
+            assert date.product.figures.water_vapour_mean == pytest.approx(
+                date.truth["water_vapour_g_cm2"]["mean"], abs=0.15
+            )

@@ -240,9 +240,9 @@ def test_steep_ground_is_no_water() -> None:
     cells = (8, 8)
     scene = scene_on(plane(12, 180, 96), scenes.WATER, cells)
     product, _ = correct(scene, None, V1_4)
-    assert product.water_percent == 0
+    assert product.figures.water_percent == 0
     flat, _ = correct(scene_on(plane(5, 180, 96), scenes.WATER, cells), None, V1_4)
-    assert flat.water_percent == 100
+    assert flat.figures.water_percent == 100
 
 
 def test_the_kernels_equal_their_python_source() -> None:

@@ -299,8 +299,8 @@ def test_a_real_product_is_read(tmp_path: Path) -> None:
     assert found.authority == "THEIA"
     assert found.sensing == datetime(2016, 9, 28, 10, 56, 37, 665_000, tzinfo=UTC)
     assert found.grid == Grid("EPSG:32631", 399960.0, 5700000.0, 109800, 109800)
-    assert found.cloud_percent == 54
-    assert np.isnan(found.aot_mean)
+    assert found.figures.cloud_percent == 54
+    assert np.isnan(found.figures.aot_mean)
     assert found.flags == {"rain": False, "hot_spot": False, "sun_glint": False}
     assert found.l1c == "SENTINEL2A_20160928-105637-665_L1C_T31UDS_C_V1-0"
     assert (found.mode, found.parameters, found.absent, found.origin) == (None, None, frozenset(), {})

@@ -15,7 +15,7 @@ from processing.chain import air_model
 from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import finer, times
 from processing.chain.observation import Date, Observation
-from processing.scene import L2A
+from processing.scene import L2A, Figures
 from processing.versions import Parameters
 
 #: What is made with a terrain model only.
@@ -74,11 +74,12 @@ def flags(seen: Observation, masks: Masks | None, ground: Ground | None, paramet
 
 
 def of(date: Date, masks: Masks | None = None, ground: Ground | None = None) -> L2A:
-    """What can be said of a date before it is corrected: not valid as yet, and without any raster.
-
-    A percentage that was not found is NaN.
-    """
-    seen, ancillary, unknown = date.seen, date.scene.ancillary, float("nan")
+    """What can be said of a date before it is corrected: not valid as yet, and without any raster."""
+    seen, ancillary = date.seen, date.scene.ancillary
+    figures = Figures(no_data_percent=percent(~seen.tested, np.ones_like(seen.tested)))
+    if masks is not None:
+        clouds, snow = cloud_percent(seen, masks), snow_percent(seen, masks)
+        figures = replace(figures, cloud_percent=clouds, snow_percent=snow)
     origin = dict(ancillary.origin) | air_model.origin(date.scene, date.parameters)
     absent = set() if masks is None else masks.shown.absent()
     if not seen.terrain:
@@ -100,12 +101,7 @@ def of(date: Date, masks: Masks | None = None, ground: Ground | None = None) -> 
         interpolated={},
         defective={},
         absent=frozenset(absent),
-        cloud_percent=unknown if masks is None else cloud_percent(seen, masks),
-        snow_percent=unknown if masks is None else snow_percent(seen, masks),
-        water_percent=unknown,
-        no_data_percent=percent(~seen.tested, np.ones_like(seen.tested)),
-        aot_mean=unknown,
-        water_vapour_mean=unknown,
+        figures=figures,
         flags=flags(seen, masks, ground, date.parameters),
         origin=origin,
     )

@@ -43,9 +43,12 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
     return replace(
         rasters.into(known),
         status="valid",
-        water_percent=outcome.percent(ground.water.mask, tested),
-        aot_mean=float(air.aerosol.aot[tested].mean(dtype=np.float64)),
-        water_vapour_mean=float(air.water_vapour[tested].mean(dtype=np.float64)),
+        figures=replace(
+            known.figures,
+            water_percent=outcome.percent(ground.water.mask, tested),
+            aot_mean=float(air.aerosol.aot[tested].mean(dtype=np.float64)),
+            water_vapour_mean=float(air.water_vapour[tested].mean(dtype=np.float64)),
+        ),
         origin=known.origin | _origin(date, air, blind),
         evidence=explanation.keep(date, air),
     )

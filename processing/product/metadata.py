@@ -7,6 +7,7 @@ simulated input, exact statistics) stands in one element of our own, ``Quality_I
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import numpy as np
@@ -40,14 +41,6 @@ FLAGS = {
     "sun_glint": "SunGlintDetected",
     "cirrus": "CirrusDetected",
 }
-STATISTICS = (
-    "cloud_percent",
-    "snow_percent",
-    "water_percent",
-    "no_data_percent",
-    "aot_mean",
-    "water_vapour_mean",
-)
 MODES: dict[Mode, str] = {"init": "INIT_MODE", "nominal": "NOMINAL_MODE", "backward": "BACKWARD_MODE"}
 
 
@@ -332,8 +325,8 @@ def _quality(root: etree._Element, product: str, l2a: L2A, scene: Scene, produce
     quality = _add(listed, "Product_Quality")
     _source(_add(quality, "Source_Product"), stem(product), scene, produced)
     indices = _add(quality, "Global_Index_List")
-    _add(indices, "QUALITY_INDEX", f"{l2a.cloud_percent:.0f}", name="CloudPercent")
-    _add(indices, "QUALITY_INDEX", f"{l2a.snow_percent:.0f}", name="SnowPercent")
+    _add(indices, "QUALITY_INDEX", f"{l2a.figures.cloud_percent:.0f}", name="CloudPercent")
+    _add(indices, "QUALITY_INDEX", f"{l2a.figures.snow_percent:.0f}", name="SnowPercent")
     for flag, name in FLAGS.items():
         if flag in l2a.flags:
             _add(indices, "QUALITY_INDEX", _bool(l2a.flags[flag]), name=name)
@@ -342,8 +335,8 @@ def _quality(root: etree._Element, product: str, l2a: L2A, scene: Scene, produce
     _add(own, "PROCESSING_MODE", MODES[l2a.mode])
     _add(own, "PARAMETERS_DIGEST", parameters(l2a.version).digest, type="SHA-256")
     statistics = _add(own, "Statistic_List")
-    for name in STATISTICS:
-        _add(statistics, "STATISTIC", repr(float(getattr(l2a, name))), name=name)
+    for name, value in asdict(l2a.figures).items():
+        _add(statistics, "STATISTIC", repr(float(value)), name=name)
     absent = _add(own, "Absent_List", count=str(len(l2a.absent)))
     for name in sorted(l2a.absent):
         _add(absent, "ABSENT", f"step not run by version {VERSIONS[l2a.version].number} in {l2a.mode} mode", name=name)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ from rasterio.errors import RasterioError
 
 from ..bands import PLATFORMS
 from ..errors import ProductError
-from ..scene import Grid, Mode
-from .metadata import FLAGS, MODES, STATISTICS
+from ..scene import Figures, Grid, Mode
+from .metadata import FLAGS, MODES
 from .names import identifier
 
 
@@ -42,10 +42,7 @@ class Product:
         Who made it: ``muscate`` for our own.
     files : mapping of key to Path
         Every file by what tells it from the others: ``SRE_B2``, ``CLM_R1``, ``DTF_R1-D05``, ``QKL_ALL``, ``MTD_ALL``.
-    cloud_percent, snow_percent, water_percent, no_data_percent : float
-        NaN where not known. [%]
-    aot_mean, water_vapour_mean : float
-        NaN where not known. [-], [g cm-2]
+    figures : Figures
     flags : dict of str to bool
         ``rain``, ``hot_spot``, ``sun_glint``, ``cirrus`` for those that were tested.
     l1c : str or None
@@ -69,12 +66,7 @@ class Product:
     grid: Grid
     authority: str
     files: Mapping[str, Path]
-    cloud_percent: float
-    snow_percent: float
-    water_percent: float
-    no_data_percent: float
-    aot_mean: float
-    water_vapour_mean: float
+    figures: Figures
     flags: dict[str, bool]
     l1c: str | None
     mode: Mode | None
@@ -194,7 +186,7 @@ def _product(path: Path, document: Path, root: etree._Element) -> Product:
         grid=_grid(root),
         authority=_text(root, "Dataset_Identification/AUTHORITY"),
         files={**files, "MTD_ALL": document},
-        **{name: statistics.get(name, float("nan")) for name in STATISTICS},
+        figures=Figures(**{f.name: statistics[f.name] for f in fields(Figures) if f.name in statistics}),
         flags={flag: indices[name] == "true" for flag, name in FLAGS.items() if name in indices},
         l1c=root.findtext("Production_Informations//Inputs_List/PRODUCT/PRODUCT_ID"),
         mode=modes.get(own.findtext("PROCESSING_MODE")),
