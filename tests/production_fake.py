@@ -17,6 +17,7 @@ from pathlib import Path
 
 from processing.errors import AncillaryError, L1CError, StorageError
 from processing.production.processor import Outcome
+from processing.scene import Figures
 
 NAME = "tests.production_fake:produce"
 
@@ -77,9 +78,7 @@ def produce(
         simulated=True,
         product=folder,
         state=state,
-        cloud_percent=95.5 if do == "cloudy" else 10.0,
-        aot_mean=None if do == "cloudy" else 0.1,
-        quality={"cloud_percent": 10.0, "snow_percent": 0.0, "extra": 1.0},
+        figures=Figures(cloud_percent=95.5) if do == "cloudy" else Figures(10.0, snow_percent=0.0, aot_mean=0.1),
         absent=["CLM.SHADOW"],
         origin={"ozone": "constant"},
         flags={"rain": False},

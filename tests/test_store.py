@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from processing import timeline
 from processing.errors import Fenced, InputError, StoreError, UnknownName
+from processing.scene import Figures
 from processing.sites import Site as KnownSite
 from processing.store import MIGRATIONS, Store, catalogue, checks, lease, orders, outcomes, sites, upkeep
 from processing.store.catalogue import Arrival
@@ -94,7 +96,8 @@ def claim(store: Store, seconds: float = TTL) -> Claim | None:
 def made(claim: Claim, **changes: object) -> Made:
     fields: dict[str, object] = {
         "mode": "nominal" if claim.previous else "backward" if claim.later else "init",
-        "figures": {"cloud_percent": 12.0, "aot_mean": None, "extra": 3.0},
+        "figures": Figures(cloud_percent=12.0),
+        "other": {"extra": 3.0},
         "flags": {"rain": False},
         "simulated": False,
         "identifier": f"SENTINEL2A_{claim.sensing:%Y%m%d}_{claim.version}",
@@ -212,6 +215,10 @@ def test_a_write_that_fails_leaves_nothing(store: Store) -> None:
     with store.read() as session:
         assert session.scalar(sa.select(sa.func.count(Acquisition.id))) == 0
         assert session.scalar(sa.select(sa.func.count(Job.id))) == 0
+
+
+def test_every_figure_has_its_column() -> None:
+    assert {f.name for f in fields(Figures)} <= set(Quality.__table__.columns.keys())
 
 
 # Sites and campaigns
@@ -391,6 +398,7 @@ def test_what_a_product_leaves(store: Store) -> None:
         assert (product.seconds, product.absent) == ({"read": 1.5}, ["FRE"])
         assert product.quality is not None
         assert (product.quality.cloud_percent, product.quality.other) == (12.0, {"extra": 3.0})
+        assert product.quality.aot_mean is None  # not NaN, which SQL would sort and JSON refuse
         kinds = [e.kind for e in session.query(Event).order_by(Event.id)]
         assert kinds == ["campaign_opened", "arrived", "claimed", "published"]
 
@@ -404,7 +412,7 @@ def test_a_cloudy_date_keeps_its_figures_and_the_chain_goes_on_from_the_older_st
     cloudy = claim(store)
     assert cloudy is not None
     with store.write() as session:
-        outcomes.not_valid(session, cloudy, made(cloudy, figures={"cloud_percent": 95.0}), "95.0 % cloud")
+        outcomes.not_valid(session, cloudy, made(cloudy, figures=Figures(cloud_percent=95.0)), "95.0 % cloud")
     third = claim(store)
     assert third is not None
     assert third.previous == claim_previous(first)

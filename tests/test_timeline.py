@@ -24,7 +24,7 @@ from processing.errors import InputError
 from processing.l1c import Granule
 from processing.production import series
 from processing.production.processor import Outcome
-from processing.scene import Composite, Grid
+from processing.scene import Composite, Figures, Grid
 from processing.store import Store, catalogue, checks, lease, outcomes, sites
 from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
@@ -169,9 +169,7 @@ class Alone:
             simulated=False,
             product=staging / name if valid else None,
             state=staging / f"{name}.npz" if valid else None,
-            cloud_percent=10.0 if valid else 95.0,
-            aot_mean=0.1,
-            quality={},
+            figures=Figures(cloud_percent=10.0 if valid else 95.0),
             absent=[],
             origin={},
             flags={},
@@ -214,7 +212,7 @@ class Centre:
             self.late.add(claim.sensing)
         name = product.identifier(claim.platform, claim.sensing, claim.tile, claim.version)
         mode = "nominal" if claim.previous else "backward" if claim.later else "init"
-        made = Made(mode=mode, figures={}, flags={}, simulated=False, identifier=name, has_state=True)
+        made = Made(mode=mode, figures=Figures(), flags={}, simulated=False, identifier=name, has_state=True)
         with self.store.write() as session:
             if claim.sensing in self.cloudy:
                 outcomes.not_valid(session, claim, made, "cloud")

@@ -6,7 +6,6 @@ The command `muscate process` and the centre's workers both call `produce`, so t
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -19,7 +18,7 @@ from processing import chain, l1c, product
 from processing.ancillary import ancillary
 from processing.errors import InputError, L1CError, OutOfRange
 from processing.production import machine
-from processing.scene import L2A, Ancillary, Composite, Mode, Status
+from processing.scene import L2A, Ancillary, Composite, Figures, Mode, Status
 from processing.versions import Parameters, parameters
 
 log = logging.getLogger(__name__)
@@ -40,10 +39,7 @@ class Outcome:
         The staged product folder, None if not valid.
     state : Path or None
         The staged recurrent state, None if the date left none.
-    cloud_percent, aot_mean : float or None
-        [%], [-]
-    quality : dict
-        Further figures of the product: percentages and means; None where not known.
+    figures : Figures
     """
 
     l1c: str
@@ -55,9 +51,7 @@ class Outcome:
     simulated: bool
     product: Path | None
     state: Path | None
-    cloud_percent: float | None
-    aot_mean: float | None
-    quality: dict[str, float | None]
+    figures: Figures
     absent: list[str]
     origin: dict[str, str]
     flags: dict[str, bool]
@@ -214,19 +208,7 @@ def correct(
         simulated=source.simulated,
         product=folder,
         state=state,
-        cloud_percent=_known(l2a.cloud_percent),
-        aot_mean=_known(l2a.aot_mean),
-        quality={
-            name: _known(getattr(l2a, name))
-            for name in (
-                "cloud_percent",
-                "snow_percent",
-                "water_percent",
-                "no_data_percent",
-                "aot_mean",
-                "water_vapour_mean",
-            )
-        },
+        figures=l2a.figures,
         absent=sorted(l2a.absent),
         origin=dict(l2a.origin),
         flags=dict(l2a.flags),
@@ -286,8 +268,3 @@ def look_back(
             if composite is not before:
                 used.insert(0, f"{source.sensing:%Y-%m-%d}")
     return composite, {"backward": f"from the later dates {', '.join(used)}"} if used else {}
-
-
-def _known(value: float) -> float | None:
-    """A number for JSON and SQL: NaN becomes None."""
-    return None if math.isnan(value) else float(value)

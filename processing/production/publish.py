@@ -46,10 +46,9 @@ def made(outcome: Outcome, peak_memory: int | None) -> Made:
     ProductError
         If the staged product is not what the outcome says.
     """
-    figures = {**outcome.quality, "cloud_percent": outcome.cloud_percent, "aot_mean": outcome.aot_mean}
     kept = Made(
         mode=outcome.mode,
-        figures=figures,
+        figures=outcome.figures,
         flags=outcome.flags,
         simulated=outcome.simulated,
         peak_memory=peak_memory,
@@ -67,8 +66,13 @@ def made(outcome: Outcome, peak_memory: int | None) -> Made:
     except FileNotFoundError:
         raise ProductError(outcome.product, f"has no {MANIFEST}") from None
     size = sum(p.stat().st_size for p in outcome.product.rglob("*") if p.is_file())
-    figures |= clear_reflectance(outcome.product)
-    return replace(kept, figures=figures, has_state=outcome.state is not None, manifest_sha=digest, bytes=size)
+    return replace(
+        kept,
+        other=clear_reflectance(outcome.product),
+        has_state=outcome.state is not None,
+        manifest_sha=digest,
+        bytes=size,
+    )
 
 
 def publish(store: Store, settings: Settings, claim: Claim, outcome: Outcome, kept: Made) -> None:

@@ -144,18 +144,19 @@ class _Series:
 
 
 def _told(outcome: Outcome, final: Path, late: bool) -> dict[str, Any]:
+    figures = outcome.figures.as_dict()
     result = {
         "product": str(final) if outcome.product is not None else None,
         "status": outcome.status,
         "mode": outcome.mode,
-        "cloud_percent": outcome.cloud_percent,
-        "aot_mean": outcome.aot_mean,
+        "cloud_percent": figures["cloud_percent"],
+        "aot_mean": figures["aot_mean"],
         "seconds": outcome.seconds,
     }
     if "reason" in outcome.origin:
         result["reason"] = outcome.origin["reason"]
     elif outcome.status == "not_valid":
-        result["reason"] = f"{outcome.cloud_percent:.1f} % cloud"
+        result["reason"] = f"{outcome.figures.cloud_percent:.1f} % cloud"
     if late:
         result["late"] = True
     return result

@@ -164,7 +164,7 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
         publish.publish(store, settings, claim, outcome, kept)
         return "published"
     with store.write() as session:
-        reason = outcome.origin.get("reason") or f"{outcome.cloud_percent:.1f} % cloud"
+        reason = outcome.origin.get("reason") or f"{outcome.figures.cloud_percent:.1f} % cloud"
         outcomes.not_valid(session, claim, kept, reason)
     return "not_valid"
 

@@ -65,7 +65,8 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list
     """Catalogue a granule and queue its date in every chain of its tile.
 
     The other half of a pass (another datastrip) joins it; a package made later, or of a newer baseline, takes the
-    place of the older ones (`timeline.meet`). A date that ran already, or runs now, is then produced again as its next revision.
+    place of the older ones (`timeline.meet`). A date that ran already, or runs now, is then produced again as its next
+    revision.
 
     Parameters
     ----------

@@ -11,12 +11,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing.scene import Figures
 from processing.store import events, replays
 from processing.store.dialect import now
 from processing.store.lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
 from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
-
-_FIGURES = ("cloud_percent", "snow_percent", "water_percent", "no_data_percent", "aot_mean", "water_vapour_mean")
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Made:
     """What the store keeps of a finished date, published or not valid; fields as in `models`."""
 
     mode: str
-    figures: Mapping[str, float | None]
+    figures: Figures
     flags: Mapping[str, bool]
     simulated: bool
     peak_memory: int | None = None
@@ -33,6 +32,8 @@ class Made:
     has_state: bool = False
     manifest_sha: str = ""
     bytes: int = 0
+    #: Further figures by name.
+    other: Mapping[str, float | None] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -210,9 +211,9 @@ def _close(
 
 
 def _keep_figures(session: Session, claim: Claim, made: Made) -> None:
-    figures: dict[str, Any] = {name: made.figures.get(name) for name in _FIGURES}
-    other = {name: value for name, value in made.figures.items() if name not in _FIGURES}
-    session.merge(Quality(job_id=claim.job_id, flags=dict(made.flags), other=other, **figures))
+    """The columns of `Quality` have the names of `Figures`."""
+    columns = made.figures.as_dict()
+    session.merge(Quality(job_id=claim.job_id, flags=dict(made.flags), other=dict(made.other), **columns))
 
 
 def _event(session: Session, claim: Claim, time: datetime, kind: str, **fields: Any) -> None:
