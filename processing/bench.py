@@ -252,19 +252,11 @@ def _chain(
     package: Path, dem: Path | None, terrain: Path, version: str, threads: int, out: Path, low_memory: bool
 ) -> dict[str, float]:
     from .production.processor import granule, produce
+    from .production.request import Request, Setup
 
     out.mkdir()
-    outcome = produce(
-        [package],
-        granule([package], None).tile,
-        version,
-        staging=out,
-        dem=dem,
-        terrain_cache=terrain,
-        threads=threads,
-        low_memory=low_memory,
-    )
-    return outcome.seconds
+    setup = Setup(dem, terrain, threads, low_memory)
+    return produce(Request([package], granule([package], None).tile, version, out, setup=setup)).seconds
 
 
 def _warmup() -> dict[str, float]:
@@ -349,13 +341,14 @@ def _backward(
 ) -> dict[str, float]:
     """What a backward start adds to a date: libraries are loaded already, the first date itself is left out."""
     from .production.processor import granule, look_back
+    from .production.request import Setup
     from .versions import parameters
 
     numbers, first = parameters(version), granule([package], None)
     days = range(5, 5 + 5 * (dates or numbers.backward_dates), 5)
     later = [partial(replace, first, sensing=first.sensing + timedelta(days=n)) for n in days]
     before = time.process_time()
-    composite, told = look_back(first, later, numbers, dem, terrain, threads)
+    composite, told = look_back(first, later, numbers, Setup(dem, terrain, threads))
     if composite is None or told["backward"].count(",") + 1 != len(later):
         raise RuntimeError(f"the later dates did not serve: {told}")
     return {"cpu": time.process_time() - before}
@@ -453,6 +446,7 @@ def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str
 def warmup() -> None:
     """Compile every kernel into the cache, by two small simulated dates of a mountain through the whole line."""
     from .production.processor import granule, produce
+    from .production.request import Request, Setup
     from .simulation import simulate
     from .simulation.scenario import SERIES
 
@@ -464,11 +458,5 @@ def warmup() -> None:
         for package in simulate(
             folder, tile=place.tile, dates=2, size=732, scenario=place.scenario, weather=place.weather
         ):
-            state = produce(
-                [package],
-                granule([package], None).tile,
-                CURRENT,
-                staging=folder,
-                previous_state=state,
-                dem=folder / "truth" / "dem.tif",
-            ).state
+            tile, setup = granule([package], None).tile, Setup(folder / "truth" / "dem.tif")
+            state = produce(Request([package], tile, CURRENT, folder, state, setup=setup)).state

@@ -11,34 +11,24 @@ import json
 import os
 import signal
 import time
-from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from processing.errors import AncillaryError, L1CError, StorageError
 from processing.production.processor import Outcome
+from processing.production.request import Request
 from processing.scene import Figures
 
 NAME = "tests.production_fake:produce"
 
 
-def produce(
-    packages: Sequence[Path],
-    tile: str,
-    version: str,
-    *,
-    staging: Path,
-    previous_state: Path | None = None,
-    later: Sequence[Sequence[Path]] = (),
-    dem: Path | None = None,
-    terrain_cache: Path | None = None,
-) -> Outcome:
+def produce(request: Request) -> Outcome:
+    packages, tile, version, staging = request.packages, request.tile, request.version, request.staging
     package = packages[0]
     orders = json.loads((package / "fake.json").read_text())
     sensing, do = datetime.fromisoformat(orders["sensing"]), orders["do"]
     print(f"{package.name}: {do}")
-    before: list[str] = [] if previous_state is None else json.loads(previous_state.read_text())
-    after = [json.loads((paths[0] / "fake.json").read_text())["sensing"] for paths in later]
+    before: list[str] = [] if request.previous_state is None else json.loads(request.previous_state.read_text())
+    after = [json.loads((paths[0] / "fake.json").read_text())["sensing"] for paths in request.later]
     assert not (before and after), "a date with a past looked back"
     assert after == sorted(after)
     assert all(date > orders["sensing"] for date in after), "looked back from an earlier date"

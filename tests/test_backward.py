@@ -20,6 +20,7 @@ from processing.l1c import Granule, granules
 from processing.masks import Cloud
 from processing.product import save_state
 from processing.production.processor import granule, produce
+from processing.production.request import Request
 from processing.scene import Ancillary, Composite, Scene
 from processing.simulation import simulate
 from processing.versions import parameters
@@ -243,11 +244,11 @@ def test_a_date_that_is_all_cloud_is_refused_without_being_decoded(
     def decodes(*_: object) -> None:
         raise AssertionError("decoded")
 
-    valid = produce(packages[:1], "31TCJ", "V1_4", staging=tmp_path)
+    valid = produce(Request(packages[:1], "31TCJ", "V1_4", tmp_path))
     assert valid.status == "valid"
     monkeypatch.setattr(Granule, "decoded", decodes)
     for state in (None, valid.state):
-        refused = produce(packages[1:], "31TCJ", "V1_4", staging=tmp_path, previous_state=state)
+        refused = produce(Request(packages[1:], "31TCJ", "V1_4", tmp_path, state))
         assert (refused.status, refused.product, refused.state) == ("not_valid", None, None)
         assert refused.figures.cloud_percent is not None
         assert refused.figures.cloud_percent > 93
@@ -256,7 +257,7 @@ def test_a_date_that_is_all_cloud_is_refused_without_being_decoded(
     whole, _ = correct(granule(packages[1:], None).scene(_flat(packages[1])), None, V1_4)
     assert whole.status == "not_valid"
     with pytest.raises(AssertionError, match="decoded"):
-        produce(packages[:1], "31TCJ", "V1_4", staging=tmp_path / "again")
+        produce(Request(packages[:1], "31TCJ", "V1_4", tmp_path / "again"))
 
 
 def _flat(package: Path) -> Ancillary:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from processing.production import machine, processor
+from processing.production.request import Request, Setup
 from processing.simulation import simulate
 from tests.rasters import digests
 
@@ -44,7 +45,8 @@ def test_threads_and_memory_change_no_pixel(tmp_path: Path, monkeypatch: pytest.
     for name, threads, low in (("one", 1, False), ("three", 3, False), ("low", 2, True)):
         staging = tmp_path / name
         staging.mkdir()
-        made = processor.produce([package], "31TCJ", "V1_4", staging=staging, threads=threads, low_memory=low)
+        setup = Setup(threads=threads, low_memory=low)
+        made = processor.produce(Request([package], "31TCJ", "V1_4", staging, setup=setup))
         assert made.product is not None
         sums.append(digests(made.product, ".tif", ".jpg"))
         assert {path.name for path in staging.iterdir()} == {made.product.name, made.identifier + ".npz"}

@@ -17,17 +17,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from processing.errors import MuscateError
 
 if TYPE_CHECKING:
     from processing.production.processor import Outcome
+    from processing.production.request import Request
 
 #: The function that runs a date: ``module:name``.
 PRODUCE = "processing.production.processor:produce"
@@ -77,10 +78,7 @@ class Child:
     def run(
         self,
         produce: str,
-        packages: Sequence[Path],
-        tile: str,
-        version: str,
-        keywords: dict[str, Any],
+        request: Request,
         *,
         log: Path,
         seconds: float,
@@ -90,6 +88,8 @@ class Child:
 
         Parameters
         ----------
+        produce : str
+            ``module:name`` of the function that runs it.
         log : Path
             Receives all the chain writes.
         seconds : float
@@ -108,18 +108,10 @@ class Child:
         MuscateError
             What the chain raised; `Defect`, `Died` or `Stopped`.
         """
-        end = time.monotonic() + seconds
         try:
             self._start()
-            self._pipe.send((produce, packages, tile, version, keywords, log))
-            while not self._pipe.poll(0.1):
-                error = give_up()
-                if error is None and time.monotonic() > end:
-                    error = Stopped(f"the chain ran longer than {seconds:.0f} s")
-                if error is None and log.exists() and log.stat().st_size > MAX_LOG:
-                    error = Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
-                if error is not None:
-                    raise error
+            self._pipe.send((produce, request, log))
+            self._wait(log, seconds, give_up)
             answer, peak = self._pipe.recv()
         except (EOFError, ConnectionError):
             assert self._process is not None
@@ -135,6 +127,18 @@ class Child:
         if self._dates >= MAX_DATES:
             self.kill()
         return answer, peak
+
+    def _wait(self, log: Path, seconds: float, give_up: Callable[[], MuscateError | None]) -> None:
+        """Until there is an answer, or a reason to wait no longer, which is raised."""
+        end = time.monotonic() + seconds
+        while not self._pipe.poll(0.1):
+            error = give_up()
+            if error is None and time.monotonic() > end:
+                error = Stopped(f"the chain ran longer than {seconds:.0f} s")
+            if error is None and log.exists() and log.stat().st_size > MAX_LOG:
+                error = Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
+            if error is not None:
+                raise error
 
     def kill(self) -> None:
         """End the process and all it started."""
@@ -171,7 +175,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     while True:
         try:
-            produce, packages, tile, version, keywords, log = pipe.recv()
+            produce, request, log = pipe.recv()
         except EOFError:
             return
         with open(log, "ab") as file:
@@ -180,8 +184,7 @@ def main() -> None:
         _reset_peak()
         answer: object
         try:
-            run = _load(produce)
-            answer = run(packages, tile, version, **keywords)
+            answer = _load(produce)(request)
         except MuscateError as error:
             traceback.print_exc()
             answer = error
@@ -193,10 +196,10 @@ def main() -> None:
         pipe.send((answer, _peak()))
 
 
-def _load(produce: str) -> Callable[..., Outcome]:
+def _load(produce: str) -> Callable[[Request], Outcome]:
     module, name = produce.split(":")
     try:
-        function: Callable[..., Outcome] = getattr(import_module(module), name)
+        function: Callable[[Request], Outcome] = getattr(import_module(module), name)
     except Exception as error:
         raise Unusable(f"the chain can't be loaded: {type(error).__name__}: {error}") from error
     return function

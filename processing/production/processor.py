@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from processing import chain, l1c, product
 from processing.ancillary import ancillary
 from processing.errors import InputError, L1CError, OutOfRange
 from processing.production import machine
-from processing.scene import L2A, Ancillary, Composite, Figures, Mode, Status
+from processing.production.request import Request, Setup
+from processing.scene import L2A, Ancillary, Composite, Figures, Grid, Mode, Status
 from processing.versions import Parameters, parameters
 
 log = logging.getLogger(__name__)
@@ -80,64 +84,44 @@ def granule(packages: Iterable[Path], tile: str | None) -> l1c.Granule:
     return l1c.merge(found)
 
 
-def produce(
-    packages: Sequence[Path],
-    tile: str,
-    version: str,
-    *,
-    staging: Path,
-    previous_state: Path | None = None,
-    later: Sequence[Sequence[Path]] = (),
-    dem: Path | None = None,
-    terrain_cache: Path | None = None,
-    threads: int | None = None,
-    low_memory: bool | None = None,
-) -> Outcome:
-    """Run one date of a tile through the chain and write product and state into `staging`.
+class Past(NamedTuple):
+    """What a date begins from: a composite, and where it came from if not from the date before."""
 
-    Parameters
-    ----------
-    packages : sequence of Path
-        The Level-1C package, or the halves of one pass.
-    tile, version : str
-        ``31TCJ``, ``V1_4``.
-    staging : Path
-        Folder that receives ``<identifier>/`` and ``<identifier>.npz``, each whole or not at all.
-    previous_state : Path, optional
-        Recurrent state of the date before.
-    later : sequence of sequence of Path
-        The packages of each of the next dates, for the backward mode where there is no state; none: init mode.
-    dem : Path, optional
-        Terrain model, a raster or a folder of them.
-    terrain_cache : Path, optional
-        Folder that keeps the terrain of each tile for its next date.
-    threads : int, optional
-        That decode and encode; else one for each core.
-    low_memory : bool, optional
-        Keep decoded images in a file in `staging`; else where memory is short.
+    composite: Composite | None
+    origin: Mapping[str, str] = MappingProxyType({})
+
+
+class _Clock:
+    """Sums up the seconds between its laps by what was done in them."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] += now - self._last
+        self._last = now
+
+
+def produce(request: Request) -> Outcome:
+    """Run one date of a tile through the chain and write product and state into its staging folder.
 
     Raises
     ------
     InputError
-        If an input can't be used; nothing is left in `staging`.
+        If an input can't be used; nothing is left in the staging folder.
     StorageError
         If the disk is full or can't be written.
     """
-    start = time.perf_counter()
-    composite = None if previous_state is None else product.load_state(previous_state)
-    source = granule(packages, tile)
-    return correct(
-        source,
-        version,
-        composite,
-        staging=staging,
-        later=[partial(granule, of_date, tile) for of_date in later],
-        dem=dem,
-        terrain_cache=terrain_cache,
-        started=start,
-        threads=threads,
-        low_memory=low_memory,
-    )[0]
+    clock = _Clock()
+    composite = None if request.previous_state is None else product.load_state(request.previous_state)
+    source = granule(request.packages, request.tile)
+    later = [partial(granule, of_date, request.tile) for of_date in request.later]
+    clock.lap("read")
+    outcome, _ = correct(source, request.version, composite, staging=request.staging, later=later, setup=request.setup)
+    read = round(outcome.seconds["read"] + clock.seconds["read"], 3)
+    return replace(outcome, seconds=outcome.seconds | {"read": read})
 
 
 def correct(
@@ -147,63 +131,82 @@ def correct(
     *,
     staging: Path,
     later: Sequence[Callable[[], l1c.Granule]] = (),
-    dem: Path | None = None,
-    terrain_cache: Path | None = None,
-    keep_state: bool = True,
-    started: float | None = None,
-    threads: int | None = None,
-    low_memory: bool | None = None,
+    setup: Setup | None = None,
 ) -> tuple[Outcome, Composite | None]:
     """`produce` for a granule and a state already in memory; also gives the new state, None if unchanged.
 
     `later` gives the next dates, opened when they are needed.
     """
-    started = time.perf_counter() if started is None else started
+    clock = _Clock()
     numbers = parameters(version)
-    threads = threads or machine.threads()
-    if low_memory is None:
-        low_memory = machine.is_short(source.grid.width * source.grid.height / TILE_AREA)
-    if low_memory:
+    setup = _on_this_machine(setup or Setup(), source.grid)
+    if setup.low_memory:
         machine.give_memory_back()
-    folder = state = left = None
-    began: dict[str, str] = {}
-    back = time.perf_counter()
+    past = Past(composite)
+    clock.lap("read")
     if composite is None and later:
-        composite, began = look_back(source, later, numbers, dem, terrain_cache, threads)
-    back = time.perf_counter() - back
-    around = ancillary_of(source, numbers, dem, terrain_cache)
+        past = look_back(source, later, numbers, setup)
+        clock.lap("backward")
+    l2a, left, folder = _corrected(source, past, numbers, staging, setup, clock)
+    state = None
+    if left is not None and setup.keep_state:
+        state = staging / f"{product.identifier(source.platform, source.sensing, source.tile, version)}.npz"
+        product.save_state(left, state, l2a.evidence)
+    clock.lap("state")
+    spent = clock.seconds
+    seconds = {
+        "read": spent["read"],
+        **({"backward": spent["backward"]} if past.origin else {}),
+        **l2a.seconds,
+        "write": spent["write"],
+        "state": spent["state"],
+    }
+    return _outcome(source, l2a, folder, state, seconds), left
+
+
+def _on_this_machine(setup: Setup, grid: Grid) -> Setup:
+    """A setup with what it leaves open."""
+    low_memory = setup.low_memory
+    if low_memory is None:
+        low_memory = machine.is_short(grid.width * grid.height / TILE_AREA)
+    return replace(setup, threads=setup.threads or machine.threads(), low_memory=low_memory)
+
+
+def _corrected(
+    source: l1c.Granule, past: Past, numbers: Parameters, staging: Path, setup: Setup, clock: _Clock
+) -> tuple[L2A, Composite | None, Path | None]:
+    """What the chain finds, the state it leaves, and the product where there is one, in the staging folder."""
+    around = ancillary_of(source, numbers, setup.dem, setup.terrain_cache)
+    threads = setup.threads or machine.threads()
+    left = folder = None
     with ThreadPoolExecutor(threads, "chain") as pool:
-        l2a = _overcast(source, around, composite, numbers, pool)
-        opened = corrected = time.perf_counter()
+        l2a = _overcast(source, around, past.composite, numbers, pool)
         if l2a is None:
-            with source.decoded(threads, staging if low_memory else None) as scene_with:
+            with source.decoded(threads, staging if setup.low_memory else None) as scene_with:
                 scene = scene_with(around)
-                opened = time.perf_counter()
-                l2a, left = chain.correct(scene, composite, numbers, pool.map)
-                l2a = replace(l2a, origin={**l2a.origin, **began})
-                corrected = time.perf_counter()
+                clock.lap("read")
+                l2a, left = chain.correct(scene, past.composite, numbers, pool.map)
+                l2a = replace(l2a, origin={**l2a.origin, **past.origin})
+                clock.lap("chain")
                 if l2a.status == "valid":
-                    ahead = 0 if low_memory else 1
+                    ahead = 0 if setup.low_memory else 1
                     now = datetime.now(UTC)
                     folder = product.write(l2a, scene, staging, produced=now, threads=threads, ahead=ahead)
-    written = time.perf_counter()
-    identifier = product.identifier(source.platform, source.sensing, source.tile, version)
-    if left is not None and keep_state:
-        state = staging / f"{identifier}.npz"
-        product.save_state(left, state, l2a.evidence)
-    seconds = {
-        "read": opened - started - back,
-        **({"backward": back} if began else {}),
-        **l2a.seconds,
-        "write": written - corrected,
-        "state": time.perf_counter() - written,
-    }
-    outcome = Outcome(
+        else:
+            clock.lap("read")
+    clock.lap("write")
+    return l2a, left, folder
+
+
+def _outcome(
+    source: l1c.Granule, l2a: L2A, folder: Path | None, state: Path | None, seconds: Mapping[str, float]
+) -> Outcome:
+    return Outcome(
         l1c=source.identifier,
-        identifier=identifier,
+        identifier=product.identifier(source.platform, source.sensing, source.tile, l2a.version),
         status=l2a.status,
         mode=l2a.mode,
-        version=version,
+        version=l2a.version,
         sensing=source.sensing,
         simulated=source.simulated,
         product=folder,
@@ -214,7 +217,6 @@ def correct(
         flags=dict(l2a.flags),
         seconds={step: round(value, 3) for step, value in seconds.items()},
     )
-    return outcome, left
 
 
 def ancillary_of(source: l1c.Granule, numbers: Parameters, dem: Path | None, terrain_cache: Path | None) -> Ancillary:
@@ -243,16 +245,15 @@ def look_back(
     first: l1c.Granule,
     later: Sequence[Callable[[], l1c.Granule]],
     numbers: Parameters,
-    dem: Path | None,
-    terrain_cache: Path | None,
-    threads: int,
-) -> tuple[Composite | None, dict[str, str]]:
+    setup: Setup,
+) -> Past:
     """The composite of the dates after the first one, and which they are; one that can't be used is left out.
 
     Only their coarse grid is wanted: they are decoded at a reduced resolution.
     """
     composite: Composite | None = None
     used: list[str] = []
+    threads = setup.threads or machine.threads()
     with ThreadPoolExecutor(threads, "chain") as pool:
         for opened in reversed(later):
             try:
@@ -260,11 +261,11 @@ def look_back(
                 if source.grid != first.grid:
                     raise L1CError(source.path, f"lies on {source.grid}, the first date on {first.grid}")
                 with source.thinned(threads, numbers.coarse_resolution) as scene_with:
-                    scene = scene_with(ancillary_of(source, numbers, dem, terrain_cache))
+                    scene = scene_with(ancillary_of(source, numbers, setup.dem, setup.terrain_cache))
                     before, composite = composite, chain.look_back(scene, composite, numbers, pool.map)
             except (InputError, OutOfRange) as error:
                 log.warning("left out of the backward start of %s: %s", first.identifier, error)
                 continue
             if composite is not before:
                 used.insert(0, f"{source.sensing:%Y-%m-%d}")
-    return composite, {"backward": f"from the later dates {', '.join(used)}"} if used else {}
+    return Past(composite, {"backward": f"from the later dates {', '.join(used)}"} if used else {})

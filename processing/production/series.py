@@ -11,6 +11,7 @@ from typing import Any
 from processing import l1c, product, timeline
 from processing.errors import InputError, L1CError, MuscateError, ProductError, StorageError
 from processing.production.processor import Outcome, correct, granule
+from processing.production.request import Setup
 from processing.scene import Composite
 from processing.timeline import Pass
 from processing.versions import parameters
@@ -92,7 +93,8 @@ class _Series:
 
     def __init__(self, version: str, out: Path, dem: Path | None, states: Path | None) -> None:
         self.version, self.numbers = version, parameters(version)
-        self.out, self.dem, self.states = out, dem, states
+        self.out, self.states = out, states
+        self.setup = Setup(dem=dem, keep_state=states is not None)
         self.last: Composite | None = None
 
     def run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]]) -> dict[str, Any]:
@@ -120,8 +122,7 @@ class _Series:
             timeline.predecessor(known, source.sensing, self.numbers),
             staging=staging,
             later=[partial(l1c.merge, d.serving) for d in timeline.feeders(after, source.sensing, self.numbers)],
-            dem=self.dem,
-            keep_state=self.states is not None,
+            setup=self.setup,
         )
         if outcome.product is not None:
             outcome.product.rename(final)

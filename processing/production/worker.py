@@ -17,6 +17,7 @@ from processing.errors import Fenced, InputError, L1CError, MuscateError, OutOfR
 from processing.product import disk
 from processing.production import logs, publish
 from processing.production.child import PRODUCE, Child, Unusable
+from processing.production.request import Request, Setup
 from processing.settings import Settings
 from processing.store import Store, lease, outcomes
 from processing.store.lease import Claim
@@ -145,16 +146,15 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
     with _child() as child:
         outcome, peak = child.run(
             produce,
-            [settings.l1c / path for path in claim.packages],
-            claim.tile,
-            claim.version,
-            {
-                "staging": staging,
-                "previous_state": state,
-                "later": [[settings.l1c / path for path in date] for date in claim.later],
-                "dem": settings.dem,
-                "terrain_cache": settings.home / "terrain",
-            },
+            Request(
+                packages=[settings.l1c / path for path in claim.packages],
+                tile=claim.tile,
+                version=claim.version,
+                staging=staging,
+                previous_state=state,
+                later=[[settings.l1c / path for path in date] for date in claim.later],
+                setup=Setup(dem=settings.dem, terrain_cache=settings.home / "terrain"),
+            ),
             log=settings.logs / log_path,
             seconds=settings.attempt_seconds,
             give_up=give_up,
