@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -123,24 +123,33 @@ def ancillary(
     else:
         altitude, fine, void, name = _terrain(grid, resolution, dem, cache)
         altitude_origin = name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
-    ozone, pressure, aerosol = default_ozone, STANDARD_PRESSURE, None
-    origin = {"altitude": altitude_origin, "ozone": "default", "pressure": "standard atmosphere"}
-    origin["aerosol_model"] = "no CAMS file in the L1C"
-    if ecmwf is not None:
-        try:
-            ozone, origin["ozone"] = _ozone(grid, ecmwf), "ECMWF in the L1C"
-        except ValueError as error:
-            origin["ozone"] = f"default ({error})"
-        try:
-            pressure, origin["pressure"] = _pressure(grid, ecmwf), "ECMWF in the L1C"
-        except ValueError as error:
-            origin["pressure"] = f"standard atmosphere ({error})"
+    ozone, ozone_origin = _forecast_or(default_ozone, "default", _ozone, grid, ecmwf)
+    pressure, pressure_origin = _forecast_or(STANDARD_PRESSURE, "standard atmosphere", _pressure, grid, ecmwf)
+    aerosol, aerosol_origin = None, "no CAMS file in the L1C"
     if cams is not None:
         try:
-            aerosol, origin["aerosol_model"] = _aerosol(grid, cams), "CAMS in the L1C"
+            aerosol, aerosol_origin = _aerosol(grid, cams), "CAMS in the L1C"
         except ValueError as error:
-            origin["aerosol_model"] = str(error)
+            aerosol_origin = str(error)
+    origin = {
+        "altitude": altitude_origin,
+        "ozone": ozone_origin,
+        "pressure": pressure_origin,
+        "aerosol_model": aerosol_origin,
+    }
     return Ancillary(altitude, ozone, origin, fine, pressure, aerosol)
+
+
+def _forecast_or(
+    usual: float, name: str, read: Callable[[Grid, bytes], float], grid: Grid, ecmwf: bytes | None
+) -> tuple[float, str]:
+    """A quantity of the forecast that comes with the Level-1C, else the usual one; and where it came from."""
+    if ecmwf is None:
+        return usual, name
+    try:
+        return read(grid, ecmwf), "ECMWF in the L1C"
+    except ValueError as error:
+        return usual, f"{name} ({error})"
 
 
 def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terrain:

@@ -215,7 +215,7 @@ def explain(
     """Which rule keeps an acquisition waiting, or what became of it."""
     from .production import operations
 
-    _print(operations.explain(store_of(settings_of(home)), name), as_json)
+    _print(operations.stories(store_of(settings_of(home)), name), as_json)
 
 
 @app.command("explain-pixel")

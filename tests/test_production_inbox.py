@@ -330,7 +330,7 @@ def test_status_and_explain_of_what_waits(settings: Settings, store: Store, t33t
     assert status["states"] == {"ready": 5}
     assert status["backlog"] == 5
     json.dumps(status)
-    (story,) = operations.explain(store, safe(t33twm_small, DATES[3]).name).values()
+    (story,) = operations.stories(store, safe(t33twm_small, DATES[3]).name).values()
     assert "older date of its tile" in str(story["why"])
     with pytest.raises(UnknownName, match="nothing"):
-        operations.explain(store, "nothing")
+        operations.stories(store, "nothing")

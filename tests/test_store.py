@@ -41,7 +41,7 @@ from processing.store.models import (
     SiteTile,
     Tile,
 )
-from processing.store.outcomes import Made
+from processing.store.outcomes import Failure, Made
 from processing.versions import parameters
 from tests.store_databases import postgres, url  # noqa: F401
 
@@ -324,7 +324,7 @@ def test_a_lost_lease_passes_on_and_the_stale_token_is_refused(store: Store) -> 
         lambda s: outcomes.published(s, stale, made(stale)),
         lambda s: outcomes.not_valid(s, stale, made(stale), "cloud"),
         lambda s: outcomes.rejected(s, stale, "input", "bad"),
-        lambda s: outcomes.failed(s, stale, "processor", "bad", signature="X"),
+        lambda s: outcomes.failed(s, stale, Failure("processor", "bad", "X")),
         lambda s: outcomes.given_back(s, stale),
     ]
     for verb in verbs:
@@ -461,7 +461,7 @@ def test_what_becomes_of_a_failure(store: Store, reason_class: str, again: bool,
         assert claimed is not None
         assert days([claimed]) == [0]
         with store.write() as session:
-            state = outcomes.failed(session, claimed, reason_class, "why", signature="Why", again=again, hold=hold)
+            state = outcomes.failed(session, claimed, Failure(reason_class, "why", "Why", again, hold))
         assert state == expected
         with store.write() as session:  # let the wait pass
             job = session.get_one(Job, claimed.job_id)
@@ -741,7 +741,7 @@ def test_an_order_stops_a_date_that_runs(store: Store) -> None:
 def test_explain_names_the_rule(store: Store) -> None:
     def why(day: int) -> str:
         with store.read() as session:
-            return str(orders.explain_job(session, orders.find_jobs(session, arrival(day).name)[0])["why"])
+            return str(orders.story(session, orders.find_jobs(session, arrival(day).name)[0])["why"])
 
     add(store, 0)
     add(store, 5)
@@ -751,7 +751,7 @@ def test_explain_names_the_rule(store: Store) -> None:
     assert claimed is not None
     assert "lease of worker" in why(0)
     with store.write() as session:
-        outcomes.failed(session, claimed, "infrastructure", "disk full", signature="StorageError", again=True)
+        outcomes.failed(session, claimed, Failure("infrastructure", "disk full", "StorageError", again=True))
     assert "not before" in why(0)
     assert "disk full" in why(0)
     with store.write() as session:
@@ -832,9 +832,8 @@ class Life(RuleBasedStateMachine):
             elif how == "back":
                 outcomes.given_back(session, ended)
             else:
-                outcomes.failed(
-                    session, ended, "unknown", "bad", signature="X", again=how == "retry", hold=how == "held"
-                )
+                failure = Failure("unknown", "bad", "X", again=how == "retry", hold=how == "held")
+                outcomes.failed(session, ended, failure)
 
     @rule(index=st.integers(0, 20), verb=st.sampled_from([orders.retry, orders.hold, orders.release, orders.reject]))
     def interfere(self, index: int, verb: Callable[[sa.orm.Session, Job], str]) -> None:

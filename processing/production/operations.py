@@ -58,7 +58,7 @@ def status(store: Store) -> dict[str, Any]:
         }
 
 
-def explain(store: Store, name: str) -> dict[str, Any]:
+def stories(store: Store, name: str) -> dict[str, Any]:
     """Which rule keeps a Level-1C package, product or ``job:<id>`` waiting, or what became of it.
 
     One key for each version, its value the story of the date there.
@@ -69,8 +69,8 @@ def explain(store: Store, name: str) -> dict[str, Any]:
         If nothing has this name.
     """
     with store.read() as session:
-        found = [orders.explain_job(session, job) for job in orders.find_jobs(session, name)]
-    return {f"{story['date']} {story['version']}": story for story in found}
+        found = [orders.story(session, job) for job in orders.find_jobs(session, name)]
+    return {f"{told['date']} {told['version']}": told for told in found}
 
 
 def audit(store: Store, settings: Settings) -> list[str]:

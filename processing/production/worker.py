@@ -181,17 +181,16 @@ def _record(store: Store, claim: Claim, error: MuscateError) -> str:
                 )
                 outcomes.rejected(session, claim, error.reason_class, reason, bad)
                 return "rejected"
-            return outcomes.failed(
-                session,
-                claim,
+            failure = outcomes.Failure(
                 error.reason_class,
                 reason,
-                signature=type(error).__name__,
+                type(error).__name__,
                 again=error.retry,
                 # A terrain model, a state, an installation that can't be used: the later dates would meet the same.
                 hold=isinstance(error, InputError | Unusable),
                 exit_code=getattr(error, "exit_code", None),
             )
+            return outcomes.failed(session, claim, failure)
     except Fenced:
         return "fenced"
     except StoreError as gone:

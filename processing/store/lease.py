@@ -125,25 +125,36 @@ def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = M
         None if nothing is due. A chain that turns out to have nothing due after all is left alone for this time.
     """
     time = now(session)
-    # An uncorrelated scalar subquery is evaluated once; on SQLite the write lock is already ours.
-    due = _due(time).limit(1).with_for_update(skip_locked=True)
-    taken = session.execute(
-        sa.update(Chain)
-        .where(Chain.id == due.scalar_subquery())
-        .values(lease_owner=owner, lease_until=time + timedelta(seconds=seconds), token=Chain.token + 1)
-        .returning(Chain.id, Chain.token)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    if taken is None:
+    chain = _take(session, owner, time, seconds)
+    if chain is None:
         return None
-    _lose(session, taken.id, time, max_attempts)
-    advance(session, taken.id)
-    chain = session.get_one(Chain, taken.id)
+    _lose(session, chain.id, time, max_attempts)
+    advance(session, chain.id)
     if chain.next_job_id is None or chain.next_due is None or chain.next_due > time:
         # The date was given up just now, or an older one that is not due came while it ran.
         chain.lease_owner = chain.lease_until = None
         return None
-    job = session.get_one(Job, chain.next_job_id)
+    return _open(session, chain, session.get_one(Job, chain.next_job_id), time)
+
+
+def _take(session: Session, owner: str, time: datetime, seconds: float) -> Chain | None:
+    """Put the lease of the most urgent chain that is due and free under a new token."""
+    # An uncorrelated scalar subquery is evaluated once; on SQLite the write lock is already ours.
+    due = _due(time).limit(1).with_for_update(skip_locked=True)
+    taken = session.scalar(
+        sa.update(Chain)
+        .where(Chain.id == due.scalar_subquery())
+        .values(lease_owner=owner, lease_until=time + timedelta(seconds=seconds), token=Chain.token + 1)
+        .returning(Chain.id)
+        .execution_options(synchronize_session=False)
+    )
+    return None if taken is None else lock(session, taken)
+
+
+def _open(session: Session, chain: Chain, job: Job, time: datetime) -> Claim:
+    """Open an attempt of a date under the lease that its chain has."""
+    owner = chain.lease_owner
+    assert owner is not None
     version = session.get_one(Campaign, chain.campaign_id).version
     acquisition = session.get_one(Acquisition, job.acquisition_id)
     granules = session.scalars(
@@ -154,14 +165,14 @@ def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = M
     job.state, job.reason, job.reason_class = "running", None, None
     job.late = newest_published(session, chain.tile, version, job) is not None
     before = previous(session, chain.tile, version, job)
-    attempt = Attempt(job_id=job.id, token=taken.token, owner=owner, claimed=time)
+    attempt = Attempt(job_id=job.id, token=chain.token, owner=owner, claimed=time)
     session.add(attempt)
     session.flush()
-    data = {"token": taken.token, "late": job.late, "date": job.sensing.isoformat()}
+    data = {"token": chain.token, "late": job.late, "date": job.sensing.isoformat()}
     events.record(session, time, "claimed", tile=chain.tile, version=version, job_id=job.id, actor=owner, data=data)
     return Claim(
         attempt_id=attempt.id,
-        token=taken.token,
+        token=chain.token,
         chain_id=chain.id,
         job_id=job.id,
         acquisition_id=acquisition.id,

@@ -160,7 +160,7 @@ def _order(
     return {"ready": "queued", "held": "held", "rejected": "given up"}[state]
 
 
-def explain_job(session: Session, job: Job) -> dict[str, object]:
+def story(session: Session, job: Job) -> dict[str, object]:
     """Which rule keeps a date waiting, or what became of it."""
     chain = session.get_one(Chain, job.chain_id)
     campaign = session.get_one(Campaign, chain.campaign_id)

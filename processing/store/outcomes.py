@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -37,6 +37,44 @@ class Made:
     absent: list[str] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt failed, and what may help.
+
+    Attributes
+    ----------
+    reason_class : str
+        ``infrastructure`` failures are not the date's fault and don't count against its attempts.
+    reason : str
+        In one line.
+    signature : str
+        What such failures have in common, for the anomaly.
+    again : bool
+        Trying again may help.
+    hold : bool
+        Only an operator can help, and the later dates would meet the same: the chain waits.
+    exit_code : int or None
+        Of the chain's process, where it died.
+    """
+
+    reason_class: str
+    reason: str
+    signature: str
+    again: bool = False
+    hold: bool = False
+    exit_code: int | None = None
+
+
+class _Ended(NamedTuple):
+    """The state that a job enters with the end of an attempt, and why."""
+
+    state: str
+    reason: str | None = None
+    reason_class: str | None = None
+    made: Made | None = None
+    exit_code: int | None = None
 
 
 def product_path(claim: Claim, identifier: str) -> PurePosixPath:
@@ -98,7 +136,7 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
     session.flush()
     replays.after(session, product, replay_dates)
     _keep_figures(session, claim, made)
-    _close(session, claim, chain, time, "published", made=made)
+    _close(session, claim, chain, time, _Ended("published", made=made))
     _event(session, claim, time, "published", product_id=product.id, data={"identifier": made.identifier})
     return product
 
@@ -108,7 +146,7 @@ def not_valid(session: Session, claim: Claim, made: Made, reason: str) -> None:
     chain = fence(session, claim)
     time = now(session)
     _keep_figures(session, claim, made)
-    _close(session, claim, chain, time, "not_valid", reason, made=made)
+    _close(session, claim, chain, time, _Ended("not_valid", reason, made=made))
     _event(session, claim, time, "not_valid", data={"reason": reason})
 
 
@@ -124,35 +162,13 @@ def rejected(session: Session, claim: Claim, reason_class: str, reason: str, bad
     ).all()
     for granule in [g for g in granules if g.name == bad] or granules:
         granule.state, granule.reason = "rejected", reason
-    _close(session, claim, chain, time, "rejected", reason, reason_class)
+    _close(session, claim, chain, time, _Ended("rejected", reason, reason_class))
     events.note_anomaly(session, time, reason_class, "rejected Level-1C", reason)
     _event(session, claim, time, "rejected", severity="warning", data={"reason": reason})
 
 
-def failed(
-    session: Session,
-    claim: Claim,
-    reason_class: str,
-    reason: str,
-    *,
-    signature: str,
-    again: bool = False,
-    hold: bool = False,
-    exit_code: int | None = None,
-    max_attempts: int = MAX_ATTEMPTS,
-) -> str:
+def failed(session: Session, claim: Claim, failure: Failure, max_attempts: int = MAX_ATTEMPTS) -> str:
     """Record an attempt that failed, and decide what becomes of the date.
-
-    Parameters
-    ----------
-    reason_class : str
-        ``infrastructure`` failures are not the date's fault and don't count against its attempts.
-    signature : str
-        What such failures have in common, for the anomaly.
-    again : bool
-        Trying again may help.
-    hold : bool
-        Only an operator can help, and the later dates would meet the same: the chain waits.
 
     Returns
     -------
@@ -162,49 +178,41 @@ def failed(
     chain = fence(session, claim)
     time = now(session)
     job = session.get_one(Job, claim.job_id)
-    if reason_class != "infrastructure":
+    if failure.reason_class != "infrastructure":
         job.attempts += 1
-    if hold:
+    if failure.hold:
         state = "held"
-    elif again and job.attempts < max_attempts:
+    elif failure.again and job.attempts < max_attempts:
         state = "retry"
         tries = session.scalar(sa.select(sa.func.count()).where(Attempt.job_id == job.id)) or 1
         job.not_before = time + timedelta(seconds=min(RETRY_SECONDS * 2 ** (tries - 1), MAX_RETRY_SECONDS))
     else:
         state = "failed"
-    _close(session, claim, chain, time, state, reason, reason_class, exit_code=exit_code)
-    events.note_anomaly(session, time, reason_class, signature, reason)
+    ended = _Ended(state, failure.reason, failure.reason_class, exit_code=failure.exit_code)
+    _close(session, claim, chain, time, ended)
+    events.note_anomaly(session, time, failure.reason_class, failure.signature, failure.reason)
     severity = "warning" if state == "retry" else "error"
-    _event(session, claim, time, state, severity=severity, data={"reason": reason, "class": reason_class})
+    data = {"reason": failure.reason, "class": failure.reason_class}
+    _event(session, claim, time, state, severity=severity, data=data)
     return state
 
 
 def given_back(session: Session, claim: Claim) -> None:
     """A worker that is being stopped returns its date unharmed; it can be claimed again at once."""
     chain = fence(session, claim)
-    _close(session, claim, chain, now(session), "ready")
+    _close(session, claim, chain, now(session), _Ended("ready"))
 
 
-def _close(
-    session: Session,
-    claim: Claim,
-    chain: Chain,
-    time: datetime,
-    state: str,
-    reason: str | None = None,
-    reason_class: str | None = None,
-    *,
-    made: Made | None = None,
-    exit_code: int | None = None,
-) -> None:
+def _close(session: Session, claim: Claim, chain: Chain, time: datetime, ended: _Ended) -> None:
     """Close the attempt, put the job in its new state, free the chain and let it go on."""
+    state = ended.state
     attempt = session.get_one(Attempt, claim.attempt_id)
-    attempt.ended, attempt.reason, attempt.exit_code = time, reason, exit_code
+    attempt.ended, attempt.reason, attempt.exit_code = time, ended.reason, ended.exit_code
     attempt.outcome = {"retry": "failed", "held": "failed", "ready": "cancelled"}.get(state, state)
-    if made is not None:
-        attempt.mode, attempt.peak_memory = made.mode, made.peak_memory
+    if ended.made is not None:
+        attempt.mode, attempt.peak_memory = ended.made.mode, ended.made.peak_memory
     job = session.get_one(Job, claim.job_id)
-    job.state, job.reason, job.reason_class = state, reason, reason_class
+    job.state, job.reason, job.reason_class = state, ended.reason, ended.reason_class
     job.closed = None if state in ("retry", "held", "ready") else time
     chain.lease_owner = chain.lease_until = None
     advance(session, chain.id)
