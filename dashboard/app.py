@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -106,6 +107,8 @@ def create(settings: Settings) -> FastAPI:
 
 def serve(settings: Settings) -> None:
     """Serve the web until it is stopped."""
+    # Read by GDAL with its first raster. Here and not with the package: workers are started through it too.
+    os.environ.setdefault("GDAL_CACHEMAX", "32")
     # A reader's browser keeps its connections while he looks.
     uvicorn.run(
         create(settings), host=settings.host, port=settings.port, log_level="warning", timeout_keep_alive=KEEP_ALIVE

@@ -1,5 +1,5 @@
-"""`python -m processing` is `muscate`."""
+"""`python -m processing` is `muscate` without the web."""
 
-from .cli import main
+from processing.cli import main
 
 main()

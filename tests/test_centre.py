@@ -37,7 +37,7 @@ def centre(home: Path, port: int, **settings: str) -> Iterator[subprocess.Popen[
     home.mkdir(parents=True, exist_ok=True)
     log = (home / "up.log").open("wb")
     up = subprocess.Popen(
-        [sys.executable, "-m", "processing", "up", "--home", str(home), "--port", str(port)],
+        [sys.executable, "-m", "dashboard", "up", "--home", str(home), "--port", str(port)],
         env=environment,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -113,7 +113,7 @@ def test_process_makes_the_same_pixels_as_the_centre(
 ) -> None:
     packages = [str(p) for p in t33twm.glob("*.SAFE")]
     done = subprocess.run(
-        [sys.executable, "-m", "processing", "process", *packages, "--version", "V1_4", "--out", str(tmp_path / "out")]
+        [sys.executable, "-m", "dashboard", "process", *packages, "--version", "V1_4", "--out", str(tmp_path / "out")]
         + ["--state", str(tmp_path / "state"), "--json"],
         capture_output=True,
         check=False,

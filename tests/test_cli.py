@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,7 @@ from processing import product
 
 def muscate(*words: str | Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
     where = ["--home", str(home)] if home else []
-    command = [sys.executable, "-m", "processing", *map(str, words), *where]
+    command = [sys.executable, "-m", "dashboard", *map(str, words), *where]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -29,6 +31,28 @@ def test_help_documents_each_command(command: str) -> None:
     done = muscate(command, "--help")
     assert done.returncode == 0
     assert "Usage:" in done.stdout
+
+
+def commands(package: str) -> list[str]:
+    """Names in the order of the help."""
+    done = subprocess.run([sys.executable, "-m", package, "--help"], capture_output=True, text=True, check=True)
+    _, _, told = done.stdout.partition("Commands")
+    return [found[1] for line in told.splitlines() if (found := re.match(r"[│|] (\S+)  ", line))]
+
+
+def test_processing_alone_has_all_but_the_web() -> None:
+    whole = commands("dashboard")
+    assert whole[:8] == "up process ingest watch dispatch worker web status".split()
+    assert whole[-6:] == "campaign db validate quality mask bench".split()
+    assert commands("processing") == [name for name in whole if name not in ("up", "web")]
+
+
+def test_commands_of_the_centre_start_without_the_web() -> None:
+    """Nor with its limits: the parts of a centre are started through `muscate`, too."""
+    code = "import dashboard.cli, os, sys; print('panel' in sys.modules, 'GDAL_CACHEMAX' in os.environ)"
+    environment = {name: value for name, value in os.environ.items() if name != "GDAL_CACHEMAX"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,13 @@ from processing.store import Store
 from processing.store.models import Granule
 
 
-def up(settings: Settings, *, open_browser: bool = False) -> int:
+def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     """Start web, watcher and dispatcher, and wait until one of them ends or the user stops them.
+
+    Parameters
+    ----------
+    muscate : str
+        Command line that a part's name is put after.
 
     Returns
     -------
@@ -34,7 +39,6 @@ def up(settings: Settings, *, open_browser: bool = False) -> int:
     store.dispose()
     environment = dict(os.environ, MUSCATE_HOME=str(settings.home), PYTHONUNBUFFERED="1")
     manager = Manager()
-    muscate = f'"{sys.executable}" -m processing'
     # At home the dispatcher runs the dates itself; with a scheduler elsewhere this host offers its slots to it.
     for part in ("web", "watch", "dispatch", *(() if settings.executor == "local" else ("worker",))):
         manager.add_process(part, f"{muscate} {part}", env=environment)

@@ -1,0 +1,5 @@
+"""`python -m dashboard` is `muscate`."""
+
+from dashboard.cli import main
+
+main()

@@ -1,0 +1,222 @@
+"""The commands of the production centre: its parts, the state of its dates, its campaigns and its database."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from processing.home import REJECTED, Home, Json, parameters_of, settings_of, store_of
+from processing.settings import Settings
+
+campaign = typer.Typer(help="Production of a version over all tiles.", no_args_is_help=True)
+database = typer.Typer(help="The store's database.", no_args_is_help=True)
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Level-1C or product names.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION")]
+
+
+def process(
+    l1c: Annotated[list[Path], typer.Argument(metavar="L1C...", help="`.SAFE` folders or `.zip` files of one tile.")],
+    version: Annotated[str, typer.Option(help="Processing version.")] = "V1_4",
+    out: Annotated[Path, typer.Option(help="Folder that receives the products.")] = Path("."),
+    dem: Annotated[Path | None, typer.Option(help="Terrain model: a raster, a folder of rasters, or glo30.")] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder of recurrent states, read and written.")] = None,
+    tile: Annotated[str | None, typer.Option(help="Tile, where a package holds several.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the chain alone, without a store: Level-1C products of one tile, in time order, to MUSCATE products.
+
+    The first date, and one after a gap of a fortnight (a month before July 2017), starts from the next dates given,
+    which are run backward in time; from nothing where there are none. A date older than those already in --state
+    starts from the state that preceded it, and changes nothing that is already there.
+    """
+    from processing.production import series
+
+    parameters_of(version)
+    rejected = failed = False
+    for result in series.process(l1c, version, out, dem=dem, state=state, tile=tile):
+        rejected |= result["status"] == "rejected"
+        failed |= result["status"] == "failed"
+        _tell(result, as_json)
+    raise typer.Exit(1 if failed else REJECTED if rejected else 0)
+
+
+def _tell(result: dict[str, Any], as_json: bool) -> None:
+    """Print what became of one Level-1C package; what failed goes to stderr."""
+    if as_json:
+        typer.echo(json.dumps(result))
+    elif "reason" in result:
+        typer.echo(f"{result['l1c']}: {result['status']}: {result['reason']}", err=result["status"] != "not_valid")
+    else:
+        typer.echo(f"{result['l1c']}: {result['product']} ({result['mode']}, {result['cloud_percent']:.1f} % cloud)")
+
+
+def ingest(
+    path: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Level-1C packages, or folders of them.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Catalogue and queue Level-1C packages; the given files stay where they are."""
+    from processing.production.ingest import ingest as ingest_paths
+
+    settings = settings_of(home)
+    results = ingest_paths(settings, store_of(settings), path)
+    rejected = False
+    for result in results:
+        rejected |= not result.accepted
+        line = {"l1c": result.name, "status": "queued" if result.accepted else "rejected", "reason": result.reason}
+        typer.echo(json.dumps(line) if as_json else f"{result.name}: {line['status']} {result.reason or ''}".rstrip())
+    raise typer.Exit(REJECTED if rejected else 0)
+
+
+def _until_stopped(part: Callable[[Settings, threading.Event], None], settings: Settings) -> None:
+    """Run one part of the centre until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    part(settings, stop)
+
+
+def watch(home: Home = None) -> None:
+    """Watch the inbox and queue what arrives."""
+    from processing.production.watcher import watch as run
+
+    _until_stopped(run, settings_of(home))
+
+
+def dispatch(home: Home = None) -> None:
+    """Claim chains in time order and hand them to the workers."""
+    from processing.production.dispatcher import dispatch as run
+
+    _until_stopped(run, settings_of(home))
+
+
+def worker(home: Home = None) -> None:
+    """Run attempts handed out by the dispatcher."""
+    from processing.production.worker import work as run
+
+    _until_stopped(run, settings_of(home))
+
+
+def _print(answer: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(answer, default=str, indent=2))
+    elif isinstance(answer, dict):
+        width = max((len(str(key)) for key in answer), default=0)
+        for key, value in answer.items():
+            shown = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            typer.echo(f"{str(key).replace('_', ' '):{width}}  {'-' if shown in (None, '') else shown}")
+    else:
+        for line in answer:
+            typer.echo(line)
+
+
+def status(home: Home = None, as_json: Json = False) -> None:
+    """What is done, waiting, late and broken."""
+    from processing.production import operations
+
+    _print(operations.status(store_of(settings_of(home))), as_json)
+
+
+def explain(
+    name: Annotated[str, typer.Argument(help="Name of a Level-1C package or of a product.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Which rule keeps an acquisition waiting, or what became of it."""
+    from processing.production import operations
+
+    _print(operations.stories(store_of(settings_of(home)), name), as_json)
+
+
+def audit(home: Home = None, as_json: Json = False) -> None:
+    """Hold the store against its own promises and against the archive on disk."""
+    from processing.production import operations
+
+    settings = settings_of(home)
+    findings = operations.audit(store_of(settings), settings)
+    _print(findings if as_json or findings else ["nothing found"], as_json)
+    raise typer.Exit(1 if findings else 0)
+
+
+def _operation(verb: str, names: list[str], home: Path | None) -> None:
+    from processing.production import operations
+
+    store = store_of(settings_of(home))
+    for name in names:
+        typer.echo(f"{name}: {getattr(operations, verb)(store, name)}")
+
+
+def retry(names: Names, home: Home = None) -> None:
+    """Queue a failed or rejected date again."""
+    _operation("retry", names, home)
+
+
+def replay(names: Names, home: Home = None) -> None:
+    """Make a date again and, in order of time, the later ones of its tile, up to where it starts anew.
+
+    Each becomes the next revision of its product. This is for what was made without a date that came late: the
+    centre does it by itself where at most MUSCATE_REPLAY_DATES products come after it; of others the next one is
+    counted in `status` as previous_not_latest.
+    """
+    _operation("replay", names, home)
+
+
+def hold(names: Names, home: Home = None) -> None:
+    """Keep a date, and with it the later ones of its tile, from being processed."""
+    _operation("hold", names, home)
+
+
+def release(names: Names, home: Home = None) -> None:
+    """Let a held date go on."""
+    _operation("release", names, home)
+
+
+def reject(names: Names, home: Home = None) -> None:
+    """Give a date up, so that its tile goes on without it."""
+    _operation("reject", names, home)
+
+
+def _set_campaign(version: str, status: str | None, home: Path | None) -> None:
+    from processing.store import sites
+
+    with store_of(settings_of(home)).write() as session:
+        try:
+            if status is None:
+                sites.open_campaigns(session, [version])
+            else:
+                sites.set_campaign(session, version, status)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="VERSION") from None
+
+
+@campaign.command("new")
+def campaign_new(version: Version, home: Home = None) -> None:
+    """Produce a further version: every date that arrives from now on is queued for it too."""
+    _set_campaign(version, None, home)
+
+
+@campaign.command("pause")
+def campaign_pause(version: Version, home: Home = None) -> None:
+    """Start no further date of a version; those that run finish."""
+    _set_campaign(version, "paused", home)
+
+
+@campaign.command("resume")
+def campaign_resume(version: Version, home: Home = None) -> None:
+    """Go on with a paused version."""
+    _set_campaign(version, "active", home)
+
+
+@database.command("upgrade")
+def database_upgrade(home: Home = None) -> None:
+    """Bring a Postgres database to this version's tables; SQLite is brought there by itself."""
+    from processing.store import Store
+
+    Store(settings_of(home).url).upgrade(explicit=True)
