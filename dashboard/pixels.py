@@ -20,7 +20,7 @@ from dashboard.inputs import Kept
 from dashboard.theme import MASKS
 from processing.bands import DISTRIBUTED, GROUPS
 from processing.masks import Cloud
-from processing.quality.reference import VALUES
+from processing.validation.reference_masks import VALUES
 
 #: An area with more pixels of 10 m than this is read from overviews.
 MOST_PIXELS = 2_000_000

@@ -114,7 +114,7 @@ MASKS: dict[str, tuple[BitStyle, ...]] = {
     ),
     "DFP": tuple(BitStyle(1 << i, f"{band} defective", colour) for i, (band, colour) in enumerate(_BAND_COLOURS)),
 }
-#: Kinds of a mask that was kept to judge products by, as bits: cloud, shadow, not observed (`quality.reference`).
+#: Kinds of a mask that was kept to judge products by, as bits: cloud, shadow, not observed (`reference_masks`).
 REFERENCE = (
     BitStyle(1, "Cloud", "#FFD300"),
     BitStyle(2, "Shadow", "#00C2D1"),

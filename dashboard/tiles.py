@@ -53,7 +53,7 @@ from processing.bands import BANDS, DISTRIBUTED
 from processing.errors import L1CError, ProductError
 from processing.kernels import kernel
 from processing.l1c import Granule, granules, merge
-from processing.quality.reference import VALUES
+from processing.validation.reference_masks import VALUES
 
 #: Pixels of a tile's side.
 SIZE = 512

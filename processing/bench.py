@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
-from .versions import CURRENT
+from processing.errors import InputError
+from processing.versions import CURRENT
 
 
 @dataclass(frozen=True)
@@ -119,14 +119,14 @@ def tile(
         ``peak_mb`` and, for a run of the chain, ``steps`` [s]; ``product_mb``; ``figures``, those of `BARS` that were
         measured.
     """
-    from .production import machine
+    from processing.production import machine
 
     threads = threads or machine.threads()
     folder = Path(tempfile.mkdtemp(prefix="muscate-bench-"))
     load = [_load()]
     try:
         if package is None:
-            from .simulation import simulate
+            from processing.simulation import simulate
 
             package, overcast = simulate(folder / "l1c", tile="31TCJ", dates=2, size=size, overcast=(1,))
             cloudy = cloudy or overcast
@@ -209,7 +209,7 @@ def _cpu(work: Callable[[], object]) -> float:
 
 def _decode(package: Path, threads: int) -> dict[str, float]:
     """The first yardstick: every image decoded once, nothing else."""
-    from .l1c import granules, images
+    from processing.l1c import granules, images
 
     files = [file for granule in granules(package) for file in granule.image_files()]
     with ThreadPoolExecutor(threads) as pool:
@@ -220,8 +220,8 @@ def _decode(package: Path, threads: int) -> dict[str, float]:
 
 def _terrain(package: Path, dem: Path, cache: Path, version: str) -> dict[str, float]:
     """The terrain model brought to the tile and kept: what its first date pays, once."""
-    from .production.processor import ancillary_of, granule
-    from .versions import parameters
+    from processing.production.processor import ancillary_of, granule
+    from processing.versions import parameters
 
     source, numbers = granule([package], None), parameters(version)
     return {"cpu": _cpu(lambda: ancillary_of(source, numbers, dem, cache))}
@@ -232,7 +232,7 @@ def _deflate(folder: Path) -> dict[str, float]:
     import numpy as np
     import rasterio
 
-    from .product import raster
+    from processing.product import raster
 
     seconds = 0.0
     for path in sorted(folder.rglob("*.tif")):
@@ -251,8 +251,8 @@ def _deflate(folder: Path) -> dict[str, float]:
 def _chain(
     package: Path, dem: Path | None, terrain: Path, version: str, threads: int, out: Path, low_memory: bool
 ) -> dict[str, float]:
-    from .production.processor import granule, produce
-    from .production.request import Request, Setup
+    from processing.production.processor import granule, produce
+    from processing.production.request import Request, Setup
 
     out.mkdir()
     setup = Setup(dem, terrain, threads, low_memory)
@@ -277,12 +277,12 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
 
     Then the same date once more for the processor time of each step, when no image is decoded beside it.
     """
-    from . import chain, product
-    from .bands import BANDS, GROUP_RESOLUTION
-    from .chain.steps import Stopwatch
-    from .production.processor import ancillary_of, granule
-    from .scene import strips
-    from .versions import parameters
+    from processing import chain, product
+    from processing.bands import BANDS, GROUP_RESOLUTION
+    from processing.chain.steps import Stopwatch
+    from processing.production.processor import ancillary_of, granule
+    from processing.scene import strips
+    from processing.versions import parameters
 
     out.mkdir()
     numbers = parameters(version)
@@ -328,8 +328,8 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
 
 def _s2cloudless(package: Path) -> dict[str, float]:
     """The mask of s2cloudless alone, at 60 m: no image decoded."""
-    from .production.processor import granule
-    from .validation import comparators
+    from processing.production.processor import granule
+    from processing.validation import comparators
 
     find = comparators.s2cloudless_detector()
     reflectance, _ = comparators.s2cloudless_input(granule([package], None))
@@ -340,9 +340,9 @@ def _backward(
     package: Path, dem: Path | None, terrain: Path, version: str, threads: int, dates: int | None = None
 ) -> dict[str, float]:
     """What a backward start adds to a date: libraries are loaded already, the first date itself is left out."""
-    from .production.processor import granule, look_back
-    from .production.request import Setup
-    from .versions import parameters
+    from processing.production.processor import granule, look_back
+    from processing.production.request import Setup
+    from processing.versions import parameters
 
     numbers, first = parameters(version), granule([package], None)
     days = range(5, 5 + 5 * (dates or numbers.backward_dates), 5)
@@ -445,10 +445,10 @@ def table(figures: dict[str, Any], earlier: dict[str, Any] | None = None) -> str
 
 def warmup() -> None:
     """Compile every kernel into the cache, by two small simulated dates of a mountain through the whole line."""
-    from .production.processor import granule, produce
-    from .production.request import Request, Setup
-    from .simulation import simulate
-    from .simulation.scenario import SERIES
+    from processing.production.processor import granule, produce
+    from processing.production.request import Request, Setup
+    from processing.simulation import simulate
+    from processing.simulation.scenario import SERIES
 
     place = SERIES["mountains"]  # with terrain; its second date has clouds
     with tempfile.TemporaryDirectory(prefix="muscate-warmup-") as name:

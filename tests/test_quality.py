@@ -21,15 +21,13 @@ from typer.testing import CliRunner
 
 from processing import tiling
 from processing.cli import app
-from processing.masks import Cloud
 from processing.product import names
 from processing.quality import export, queue
 from processing.quality.agreement import agreements, kappa
-from processing.quality.figures import clear_reflectance
 from processing.settings import Settings
 from processing.store import Store, validations, verdicts
 from processing.store.models import Product
-from tests.dashboard_archive import filled, write_raster
+from tests.dashboard_archive import filled
 
 FIRST = datetime(2023, 8, 1, 10, 50, 31, tzinfo=UTC)
 
@@ -255,22 +253,6 @@ def test_exports_hold_the_areas_on_the_globe_and_in_the_tile(centre: tuple[Setti
     assert back == pytest.approx((x + 1000, y - 500), abs=1)
     assert whole["properties"]["whole"]
     assert shape(whole["properties"]["crs_geometry"]).area == pytest.approx(109_800**2)
-
-
-def test_clear_reflectance_is_that_of_the_clear_pixels(tmp_path: Path) -> None:
-    folder = tmp_path / "SENTINEL2A_20230801-105031-000_L2A_T31TCJ_D_V1-4"
-    size = 366
-    counts = np.full((size, size), 1200, np.int16)
-    bits = np.zeros((size, size), np.uint8)
-    counts[: size // 2], bits[: size // 2] = 6000, Cloud.ANY | Cloud.CLOUD
-    counts[:, :40] = -10000
-    place = {"west": 300000.0, "north": 4900000.0, "crs": "EPSG:32631"}
-    write_raster(folder / names.file_path(folder.name, "SRE_B4"), counts, **place)
-    write_raster(folder / names.file_path(folder.name, "CLM_R1"), bits, **place)
-    assert clear_reflectance(folder) == {"clear_B4": 0.12}
-    write_raster(folder / names.file_path(folder.name, "CLM_R1"), np.full_like(bits, Cloud.THINNEST), **place)
-    assert clear_reflectance(folder) == {"clear_B4": None}
-    assert clear_reflectance(tmp_path) == {}
 
 
 def test_the_commands(centre: tuple[Settings, Store], tmp_path: Path) -> None:

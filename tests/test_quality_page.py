@@ -19,10 +19,11 @@ from dashboard.pages.products import NO_MASK, Products
 from dashboard.pages.quality import REASON_KEYS, Quality
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
-from processing.quality import queue, reference
+from processing.quality import queue
 from processing.settings import Settings
 from processing.store import Store, verdicts
 from processing.store.models import REASONS, VERDICTS, Event, Product, ReferenceMask, Verdict
+from processing.validation import reference_masks
 from tests.dashboard_archive import filled
 
 
@@ -174,12 +175,12 @@ def test_a_mask_is_drawn_and_kept(centre: tuple[Settings, Store]) -> None:
     assert "Kept as the reference mask" in shown(view)
     assert [kind for _, kind, _ in view.shapes()] == ["area"]
     with store.read() as session:
-        kept = reference.newest(session)[0]
+        kept = reference_masks.newest(session)[0]
     assert view.product.startswith(kept.image)
     assert (kept.origin, kept.reader, kept.pixels["cloud"], kept.pixels["shadow"]) == ("drawn", "anna", 6, 6)
     with rasterio.open(settings.masks / kept.path) as raster:
         assert (raster.bounds.left, raster.bounds.top) == (x, y)
-        assert (raster.read(1)[:3, :2] == reference.VALUES["cloud"]).all()
+        assert (raster.read(1)[:3, :2] == reference_masks.VALUES["cloud"]).all()
 
 
 def square(west: float, south: float, side: float, kind: str) -> dict[str, object]:

@@ -25,6 +25,7 @@ from processing.quality import reference
 from processing.settings import Settings
 from processing.store import Store, validations, verdicts
 from processing.store.models import Product, ReferenceMask, Tile
+from processing.validation import reference_masks
 from processing.validation.masks import Frame, classes, of_file
 from tests import validation_products as made
 from tests.dashboard_archive import filled, write_raster
@@ -88,7 +89,7 @@ def test_polygons_are_kept_where_they_lie(centre: tuple[Settings, Store, Product
     shapes = [(square(100, 40, 200), "cloud"), (square(400, 400, 60), "dark"), (square(0, 600, 40), "smoke")]
     mask = keep(centre, geojson(tmp_path / "hand.geojson", shapes))
     found = values(centre[0], mask)
-    assert (found[2:12, 5:15] == reference.VALUES["cloud"]).all()
+    assert (found[2:12, 5:15] == reference_masks.VALUES["cloud"]).all()
     assert mask.pixels == {"unobserved": 0, "clear": 32 * 32 - 100 - 9, "cloud": 100, "shadow": 9}
     assert mask.unknown == {"smoke": 4}
     assert reference.remarks(mask) == ["class smoke is not in the mapping: 4 pixels"]
@@ -209,7 +210,7 @@ def test_what_is_kept_reads_back_as_it_was(centre: tuple[Settings, Store, Produc
     keep(centre, geojson(tmp_path / "older.geojson", [(square(0, 0, 60), "cloud")]))
     keep(centre, path)
     with store.read() as session:
-        files, meaning = reference.kept(session, settings)
+        files, meaning = reference_masks.kept(session, settings)
         frame = reference.frame(settings, verdicts.product(session, product.identifier))
     assert len(files) == 1
     first, again = (of_file(p, m, frame, "x") for p, m in ((path, classes(HAND)), (files[0], meaning)))
@@ -224,13 +225,13 @@ def test_masks_grown_by_different_widths_are_not_mixed(centre: tuple[Settings, S
     settings, store, product = centre
     with store.read() as session:
         with pytest.raises(InputError, match="no mask made by hand"):
-            reference.kept(session, settings)
+            reference_masks.kept(session, settings)
         other = session.query(Product).filter(Product.tile == "31TCJ", Product.sensing > product.sensing).first()
     path = geojson(tmp_path / "hand.geojson", [(square(0, 0, 60), "cloud")])
     keep(centre, path, HAND + " buffer=100")
     reference.import_file(store, settings, other.identifier, path, classes(HAND), "anna")
     with store.read() as session, pytest.raises(InputError, match="grown by 0, 100 m"):
-        reference.kept(session, settings)
+        reference_masks.kept(session, settings)
 
 
 def test_the_commands(centre: tuple[Settings, Store, Product], tmp_path: Path) -> None:

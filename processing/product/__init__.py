@@ -3,9 +3,9 @@
 Reads and writes only: no database, no clock.
 """
 
-from .names import identifier
-from .reader import Product, read
-from .state import load_days, load_evidence, load_state, save_state
-from .writer import write
+from processing.product.names import identifier
+from processing.product.reader import Product, read
+from processing.product.state import load_days, load_evidence, load_state, save_state
+from processing.product.writer import write
 
 __all__ = ["Product", "identifier", "load_days", "load_evidence", "load_state", "read", "save_state", "write"]

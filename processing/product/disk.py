@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from ..errors import StorageError
+from processing.errors import StorageError
 
 
 @contextmanager

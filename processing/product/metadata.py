@@ -15,11 +15,11 @@ from lxml import etree
 from numpy.typing import NDArray
 from rasterio.warp import transform
 
-from ..bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS, PLATFORMS
-from ..masks import Geophysical, Interpolated
-from ..scene import L2A, Grid, Mode, Scene
-from ..versions import VERSIONS, parameters
-from .names import series, stem
+from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS, PLATFORMS
+from processing.masks import Geophysical, Interpolated
+from processing.product.names import series, stem
+from processing.scene import L2A, Grid, Mode, Scene
+from processing.versions import VERSIONS, parameters
 
 #: Nature in the metadata of each reflectance raster, and of each band of ATB.
 REFLECTANCES = {"SRE": "Surface_Reflectance", "FRE": "Flat_Reflectance"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..bands import PLATFORMS
+from processing.bands import PLATFORMS
 
 #: Mask rasters lie in ``MASKS/``, job information in ``DATA/``, all the rest at the top.
 MASKS = ("CLM", "MG2", "EDG", "SAT", "IAB", "DFP", "DTF")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rasterio.enums import Resampling
 
-from ..versions import Parameters
+from processing.versions import Parameters
 
 #: Red, green and blue of the quicklook.
 BANDS = ("B4", "B3", "B2")

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import deflate
-from ..kernels import kernel
-from ..scene import Grid
+from processing import deflate
+from processing.kernels import kernel
+from processing.scene import Grid
 
 #: Side of the tiles. [px]
 TILE = 512

@@ -17,11 +17,11 @@ from lxml import etree
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from ..bands import PLATFORMS
-from ..errors import ProductError
-from ..scene import Figures, Grid, Mode
-from .metadata import FLAGS, MODES
-from .names import identifier
+from processing.bands import PLATFORMS
+from processing.errors import ProductError
+from processing.product.metadata import FLAGS, MODES
+from processing.product.names import identifier
+from processing.scene import Figures, Grid, Mode
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import deflate
-from ..errors import StateError
-from ..scene import Composite, Evidence, Grid
-from . import disk
+from processing import deflate
+from processing.errors import StateError
+from processing.product import disk
+from processing.scene import Composite, Evidence, Grid
 
 #: Number of the file's form, raised when it changes.
 FORMAT = 3

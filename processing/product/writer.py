@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
-from ..errors import ProductError
-from ..kernels import kernel
-from ..scene import L2A, Grid, Scene, Strips, strip
-from ..versions import parameters
-from . import disk, metadata, quicklook, raster
-from .names import file_path, identifier
+from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
+from processing.errors import ProductError
+from processing.kernels import kernel
+from processing.product import disk, metadata, quicklook, raster
+from processing.product.names import file_path, identifier
+from processing.scene import L2A, Grid, Scene, Strips, strip
+from processing.versions import parameters
 
 #: Number of the manifest's form, raised when it changes.
 MANIFEST_FORMAT = 1

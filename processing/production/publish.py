@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from processing.errors import ProductError, StoreError
 from processing.product import disk
-from processing.quality.figures import clear_reflectance
+from processing.product.clear_sky import clear_reflectance
 from processing.settings import Settings
 from processing.store import Store, lease, outcomes
 from processing.store.lease import Claim

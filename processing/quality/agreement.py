@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
-from ..store.models import VERDICTS
-from ..store.verdicts import verdicts_of
+from processing.store.models import VERDICTS
+from processing.store.verdicts import verdicts_of
 
 #: Rows and columns of a table of agreement.
 KINDS = VERDICTS[:3]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..home import centre
+from processing.home import centre
 
 mask = typer.Typer(help="Masks of clouds and shadows made by hand, kept to judge products by.", no_args_is_help=True)
 quality = typer.Typer(help="Verdicts of readers: what to look at next, agreement, export.", no_args_is_help=True)
@@ -29,7 +29,7 @@ def queue(
     as_json: Json = False,
 ) -> None:
     """Products to look at, those that stand out first, with the reason."""
-    from .queue import proposals
+    from processing.quality.queue import proposals
 
     with centre(home)[1].read() as session:
         found = proposals(session, reader, second=second)
@@ -51,7 +51,7 @@ def judge(
     home: Home = None,
 ) -> None:
     """Keep a verdict of a product."""
-    from ..store import verdicts
+    from processing.store import verdicts
 
     with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
@@ -64,7 +64,7 @@ def judge(
 @quality.command()
 def agreement(home: Home = None, as_json: Json = False) -> None:
     """How far every two readers agree: products judged by both, share agreed, Cohen's kappa."""
-    from .agreement import agreements
+    from processing.quality.agreement import agreements
 
     with centre(home)[1].read() as session:
         found = agreements(session)
@@ -94,7 +94,7 @@ def export(
     home: Home = None,
 ) -> None:
     """Every verdict as CSV; those that hold, with their areas, as GeoJSON (WGS 84, and the tile's projection)."""
-    from . import export as written
+    from processing.quality import export as written
 
     with centre(home)[1].read() as session:
         texts = {"verdicts.csv": written.as_csv(session), "verdicts.geojson": written.as_geojson(session)}
@@ -112,7 +112,7 @@ def withdraw(
     home: Home = None,
 ) -> None:
     """Take a product back from the users; it stays on disk."""
-    from ..store import orders, verdicts
+    from processing.store import orders, verdicts
 
     with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
@@ -122,7 +122,7 @@ def withdraw(
 @quality.command()
 def reinstate(product: Name, reader: Reader, home: Home = None) -> None:
     """Give a withdrawn product to the users again."""
-    from ..store import orders, verdicts
+    from processing.store import orders, verdicts
 
     with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
@@ -140,8 +140,8 @@ def import_(
     home: Home = None,
 ) -> None:
     """Keep a mask made by hand as the reference of a product's image, whatever the version."""
-    from ..validation.masks import classes as read_classes
-    from . import reference
+    from processing.quality import reference
+    from processing.validation.masks import classes as read_classes
 
     try:
         meaning = read_classes(classes)
@@ -161,11 +161,11 @@ def import_(
 @mask.command("list")
 def list_(home: Home = None, as_json: Json = False) -> None:
     """The masks that count: of each image the newest."""
-    from . import reference
+    from processing.validation import reference_masks
 
     settings, store = centre(home)
     with store.read() as session:
-        found = reference.newest(session)
+        found = reference_masks.newest(session)
     for row in found:
         line: dict[str, object] = {
             "image": row.image,

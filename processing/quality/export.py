@@ -16,8 +16,8 @@ from shapely.geometry import box, mapping
 from shapely.geometry.polygon import orient
 from sqlalchemy.orm import Session, joinedload
 
-from .. import tiling
-from ..store.models import Verdict
+from processing import tiling
+from processing.store.models import Verdict
 
 COLUMNS = (
     *("product", "tile", "platform", "sensing", "version", "revision"),

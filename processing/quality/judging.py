@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from ..errors import NotAllowed
-from ..settings import Settings
-from ..store import Store, orders, verdicts
+from processing.errors import NotAllowed
+from processing.settings import Settings
+from processing.store import Store, orders, verdicts
 
 #: What a bad verdict may do besides being kept: nothing, take the product back from the users, or keep the next date
 #: of its tile from being processed.

@@ -11,9 +11,9 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, load_only
 
-from ..product import names
-from ..store import validations
-from ..store.models import Product, Quality, Verdict
+from processing.product import names
+from processing.store import validations
+from processing.store.models import Product, Quality, Verdict
 
 #: What counts as one step out of the ordinary, where the series itself does not vary more: cloud [%], AOT [-] (the
 #: accuracy of its estimate), reflectance [-], and disagreement with a comparator (1 - overall accuracy) [-].

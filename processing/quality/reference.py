@@ -9,23 +9,20 @@ from typing import Any
 
 import numpy as np
 import rasterio
-import sqlalchemy as sa
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
-from sqlalchemy.orm import Session
 
-from ..errors import BadArea, InputError, ProductError
-from ..product import names
-from ..scene import Grid
-from ..settings import Settings
-from ..store import Store, verdicts
-from ..store.dialect import now
-from ..store.models import Product, ReferenceMask
-from ..validation.masks import Classes, Frame, of_file
+from processing.errors import BadArea, InputError, ProductError
+from processing.product import names
+from processing.scene import Grid
+from processing.settings import Settings
+from processing.store import Store, verdicts
+from processing.store.dialect import now
+from processing.store.models import Product, ReferenceMask
+from processing.validation.masks import Classes, Frame, of_file
+from processing.validation.reference_masks import VALUES
 
-#: Values of the kept rasters.
-VALUES = {"unobserved": 0, "clear": 1, "cloud": 2, "shadow": 3}
 #: Of the kept rasters. [m]
 RESOLUTION = 20
 
@@ -179,29 +176,3 @@ def remarks(mask: ReferenceMask) -> list[str]:
         *mask.notes,
         *(f"class {name} is not in the mapping: {count} pixels" for name, count in mask.unknown.items()),
     ]
-
-
-def newest(session: Session) -> Sequence[ReferenceMask]:
-    """Of each image the mask that was kept last, by image."""
-    last = sa.select(sa.func.max(ReferenceMask.id)).group_by(ReferenceMask.image)
-    return session.scalars(
-        sa.select(ReferenceMask).where(ReferenceMask.id.in_(last)).order_by(ReferenceMask.image)
-    ).all()
-
-
-def kept(session: Session, settings: Settings) -> tuple[list[Path], Classes]:
-    """The rasters of the newest masks, and what their values mean.
-
-    Raises
-    ------
-    InputError
-        If there are none, or they were grown by different widths: they can't be compared at once then.
-    """
-    masks = newest(session)
-    if not masks:
-        raise InputError(settings.masks, "no mask made by hand is kept here: muscate mask import")
-    widths = sorted({m.buffer for m in masks})
-    if len(widths) > 1:
-        raise InputError(settings.masks, f"its masks were grown by {', '.join(f'{w:g}' for w in widths)} m: not alike")
-    meaning = Classes({str(value): kind for kind, value in VALUES.items()}, buffer=widths[0])
-    return [settings.masks / m.path for m in masks], meaning

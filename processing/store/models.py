@@ -491,7 +491,7 @@ class ReferenceMask(Base):
     product_id: Mapped[int] = mapped_column(sa.ForeignKey("product.id"), index=True)
     #: The acquisition, ``SENTINEL2A_20230815-095843-461_L2A_T33TWM``.
     image: Mapped[str]
-    #: Raster of the classes of `quality.reference`, relative to the home's ``masks/``.
+    #: Raster of the classes of `validation.reference_masks`, relative to the home's ``masks/``.
     path: Mapped[str]
     #: Name of the file it was read from, or ``drawn``.
     origin: Mapped[str]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from processing.errors import InputError
 
 MISSING = -999.0
 #: The chain's wavelength. [nm]

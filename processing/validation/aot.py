@@ -19,10 +19,10 @@ from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject, transform
 
-from ..errors import InputError
-from ..masks import Edge, Interpolated
-from ..product import Product
-from .aeronet import Station
+from processing.errors import InputError
+from processing.masks import Edge, Interpolated
+from processing.product import Product
+from processing.validation.aeronet import Station
 
 GROUP, RESOLUTION = "R2", 20
 #: Counts of ATB per unit; its bands. [g-1 cm2], [-]

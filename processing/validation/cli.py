@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..home import centre
+from processing.home import centre
 
 if TYPE_CHECKING:
-    from .runs import MaskFiles, Run
+    from processing.validation.runs import MaskFiles, Run
 
 REJECTED = 3
 
@@ -76,9 +76,9 @@ def clouds(
     as_json: Json = False,
 ) -> None:
     """Cloud and shadow masks against a reference or a known truth: as they are, and all grown to one buffer."""
-    from . import runs
-    from . import truth as truths
-    from .comparators import COMPARATORS
+    from processing.validation import runs
+    from processing.validation import truth as truths
+    from processing.validation.comparators import COMPARATORS
 
     for wanted in comparator or ():
         if wanted not in COMPARATORS:
@@ -127,8 +127,8 @@ def aot(
     as_json: Json = False,
 ) -> None:
     """Aerosol optical thickness against sun photometers, or against a map; versions side by side."""
-    from . import runs
-    from .aot import Around
+    from processing.validation import runs
+    from processing.validation.aot import Around
 
     if (aeronet is None) == (reference is None):
         raise typer.BadParameter("give either --aeronet or --reference")
@@ -160,7 +160,7 @@ def reflectance(
     as_json: Json = False,
 ) -> None:
     """Accuracy, precision, uncertainty against a reference; without one, the noise of the time series."""
-    from . import runs
+    from processing.validation import runs
 
     if reference is None:
         run = runs.noise(path, step=noise_step, kind=kind)
@@ -190,35 +190,34 @@ def versions(
     as_json: Json = False,
 ) -> None:
     """Two versions of the same images: masks, aerosol, water vapour and reflectance."""
-    from . import runs
+    from processing.validation import runs
 
     _finish(runs.versions(path, new, old), out, home, as_json)
 
 
 def _called(classes: str, reference: str) -> str:
-    from .masks import SCHEMES
+    from processing.validation.masks import SCHEMES
 
     return classes.upper() if classes in SCHEMES else Path(reference).stem.strip("*") or "reference"
 
 
 def _kept(name: str, home: Path | None) -> MaskFiles:
     """The masks made by hand that a centre keeps."""
-    from ..quality import reference
-    from . import runs
+    from processing.validation import reference_masks, runs
 
     if home is None:
         raise typer.BadParameter("kept masks need a centre: --home or MUSCATE_HOME", param_hint="--reference")
     settings, store = centre(home)
     with store.read() as session:
-        files, meaning = reference.kept(session, settings)
+        files, meaning = reference_masks.kept(session, settings)
     store.dispose()
     return runs.MaskFiles(name, files, meaning)
 
 
 def _mask_files(text: str, option: str) -> MaskFiles:
     """NAME=FILES[@CLASSES]"""
-    from . import runs
-    from .masks import classes
+    from processing.validation import runs
+    from processing.validation.masks import classes
 
     name, _, rest = text.partition("=")
     files, _, meaning = rest.partition("@")
@@ -239,7 +238,7 @@ def _finish(
     table: Callable[[list[dict[str, Any]]], list[str]] | None = None,
 ) -> None:
     """Write, record and print a run's rows (in a `table` of its own); exit as its faults say."""
-    from . import report
+    from processing.validation import report
 
     for line in [*run.notes, *run.faults]:
         typer.echo(" ".join(str(line).split()), err=True)
@@ -260,7 +259,7 @@ def _finish(
 
 
 def _record(run: Run, home: Path) -> None:
-    from ..store import validations
+    from processing.store import validations
 
     _, store = centre(home)
     command = shlex.join(["muscate", *sys.argv[1:]])

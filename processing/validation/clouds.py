@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..chain.dilation import dilate
-from .confusion import Confusion, confusion
-from .masks import Mask
+from processing.chain.dilation import dilate
+from processing.validation.confusion import Confusion, confusion
+from processing.validation.masks import Mask
 
 #: ``valid``: pixels that are neither cloud nor shadow; the positive class is the *masked* pixel in all three.
 SUBJECTS = ("valid", "cloud", "shadow")

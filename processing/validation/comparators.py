@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bands import BANDS
-from ..errors import MuscateError
-from ..l1c import Granule
-from ..scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Scene
-from .masks import Frame, Mask
+from processing.bands import BANDS
+from processing.errors import MuscateError
+from processing.l1c import Granule
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Ancillary, Scene
+from processing.validation.masks import Frame, Mask
 
 #: Grid on which each one runs. [m]
 S2CLOUDLESS_RESOLUTION = 60

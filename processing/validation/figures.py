@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from .aot import Match
-from .clouds import Comparison
-from .masks import Mask
-from .report import put
+from processing.validation.aot import Match
+from processing.validation.clouds import Comparison
+from processing.validation.masks import Mask
+from processing.validation.report import put
 
 #: Readable side of a map. [px]
 MAP_PIXELS = 700

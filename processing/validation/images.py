@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from .. import l1c, product
-from ..errors import InputError, ProductError
-from ..product.names import series
-from ..scene import Grid
+from processing import l1c, product
+from processing.errors import InputError, ProductError
+from processing.product.names import series
+from processing.scene import Grid
 
 #: Two products further apart than this are of two passes.
 SAME_PASS = timedelta(minutes=10)

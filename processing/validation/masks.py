@@ -22,11 +22,11 @@ from shapely import from_wkb, make_valid
 from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon, box, mapping, shape
 
-from ..errors import InputError, ProductError
-from ..masks import Cloud, Edge
-from ..product import Product
-from ..scene import Grid
-from ..versions import VERSIONS
+from processing.errors import InputError, ProductError
+from processing.masks import Cloud, Edge
+from processing.product import Product
+from processing.scene import Grid
+from processing.versions import VERSIONS
 
 VECTORS = (".geojson", ".json", ".shp", ".gpkg")
 KINDS = ("cloud", "shadow", "clear", "unobserved")

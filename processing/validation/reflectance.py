@@ -21,10 +21,10 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject
 
-from ..bands import BANDS, BY_L1C, DISTRIBUTED, GROUPS, R1
-from ..errors import InputError, ProductError
-from ..masks import Edge, Geophysical
-from ..product import Product
+from processing.bands import BANDS, BY_L1C, DISTRIBUTED, GROUPS, R1
+from processing.errors import InputError, ProductError
+from processing.masks import Edge, Geophysical
+from processing.product import Product
 
 #: Edges of the bins of reflectance.
 BINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.5)

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from ..bands import DISTRIBUTED
-from ..errors import InputError, MuscateError
-from ..product import Product
-from . import aeronet, figures
-from . import aot as aerosol
-from . import clouds as cloud_masks
-from . import reflectance as surface
-from . import truth as truths
-from . import versions as two_versions
-from .comparators import COMPARATORS
-from .images import Image, collect
-from .masks import VECTORS, Classes, Frame, Mask, named, of_file, of_product
+from processing.bands import DISTRIBUTED
+from processing.errors import InputError, MuscateError
+from processing.product import Product
+from processing.validation import aeronet, figures
+from processing.validation import aot as aerosol
+from processing.validation import clouds as cloud_masks
+from processing.validation import reflectance as surface
+from processing.validation import truth as truths
+from processing.validation import versions as two_versions
+from processing.validation.comparators import COMPARATORS
+from processing.validation.images import Image, collect
+from processing.validation.masks import VECTORS, Classes, Frame, Mask, named, of_file, of_product
 
 RASTERS = (".tif", ".tiff", ".jp2", ".vrt", ".img")
 

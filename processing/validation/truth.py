@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.warp import Resampling, reproject
 
-from ..chain.dilation import dilate
-from ..errors import InputError
-from .clouds import Comparison
-from .confusion import Confusion, confusion
-from .masks import Frame, Mask
+from processing.chain.dilation import dilate
+from processing.errors import InputError
+from processing.validation.clouds import Comparison
+from processing.validation.confusion import Confusion, confusion
+from processing.validation.masks import Frame, Mask
 
 #: Optical thickness of a thick cloud, as the simulation says it. [-]
 THICK = 3.6

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..bands import DISTRIBUTED, R1
-from ..errors import ProductError
-from ..product import Product
-from . import aot, reflectance
-from .confusion import confusion
-from .masks import Frame, of_product
+from processing.bands import DISTRIBUTED, R1
+from processing.errors import ProductError
+from processing.product import Product
+from processing.validation import aot, reflectance
+from processing.validation.confusion import confusion
+from processing.validation.masks import Frame, of_product
 
 
 def compare(new: Product, old: Product) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Figures of a product that show a date which stands out of its series."""
+"""Reflectance of a product's clear pixels: a date that stands out of its series shows in it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
-from ..errors import ProductError
-from ..masks import Cloud
-from ..product import names
+from processing.errors import ProductError
+from processing.masks import Cloud
+from processing.product import names
 
 #: Visible and near infrared of 10 m: aerosol errors show in the one, errors of geometry and masks in both.
 BANDS = ("B2", "B4", "B8")
