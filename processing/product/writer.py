@@ -64,19 +64,23 @@ def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime, threads: 
         raise ValueError(f"a Level-2A that is {l2a.status} has no product")
     name = identifier(scene.platform, scene.sensing, scene.tile, l2a.version)
     jobs = _rasters(l2a)
-    target, growing = folder / name, folder / f".{name}.partial"
+    target, growing = folder / name, _Growing(folder / f".{name}.partial", name)
     with disk.storing(folder):
         if target.exists():
             raise ProductError(target, "is already there")
         folder.mkdir(parents=True, exist_ok=True)
-        if growing.exists():  # left by an attempt that was killed
-            shutil.rmtree(growing)
+        if growing.folder.exists():  # left by an attempt that was killed
+            shutil.rmtree(growing.folder)
     try:
-        _fill(growing, name, jobs, l2a, scene, produced, threads, ahead)
+        with disk.storing(growing.folder):
+            growing.make_folders()
+        _encode(growing, jobs, scene, threads, ahead)
+        _describe(growing, l2a, scene, produced)
+        growing.sync()
         with disk.storing(target):
-            os.rename(growing, target)
+            os.rename(growing.folder, target)
     except BaseException:
-        shutil.rmtree(growing, ignore_errors=True)
+        shutil.rmtree(growing.folder, ignore_errors=True)
         raise
     disk.sync(folder)
     return target
@@ -98,51 +102,68 @@ class _Job:
 _Work = tuple[list[Future[None]], Callable[[], dict[str, raster.Encoder]]]
 
 
-def _fill(
-    folder: Path,
-    name: str,
-    jobs: dict[str, _Job],
-    l2a: L2A,
-    scene: Scene,
-    produced: datetime,
-    threads: int,
-    ahead: int,
-) -> None:
-    with disk.storing(folder):
-        for each in (folder, folder / "MASKS", folder / "DATA"):
+class _Growing:
+    """A product while it is written: its hidden folder, and what is there by now.
+
+    Attributes
+    ----------
+    name : str
+        Identifier that it will have.
+    files : dict of str to str
+        Paths in the folder by the keys of the files.
+    sums : dict of str to dict
+        What the manifest says of each path.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder, self.name = folder, name
+        self.files: dict[str, str] = {}
+        self.sums: dict[str, dict[str, str | int]] = {}
+        self._folders = folder / "MASKS", folder / "DATA"
+
+    def make_folders(self) -> None:
+        for each in (self.folder, *self._folders):
             each.mkdir()
-    files: dict[str, str] = {}
-    sums: dict[str, dict[str, str | int]] = {}
 
-    def add(key: str, chunks: Iterable[bytes]) -> None:
-        path = file_path(name, key)
-        sums[path] = disk.write(folder / path, chunks)
-        files[key] = path
+    def add(self, key: str, chunks: Iterable[bytes]) -> None:
+        path = file_path(self.name, key)
+        self.sums[path] = disk.write(self.folder / path, chunks)
+        self.files[key] = path
 
+    def sync(self) -> None:
+        """Bring down what the folders list."""
+        for each in (*self._folders, self.folder):
+            disk.sync(each)
+
+
+def _encode(growing: _Growing, jobs: dict[str, _Job], scene: Scene, threads: int, ahead: int) -> None:
+    """Write the rasters, in turn."""
     with ThreadPoolExecutor(threads, "encode") as pool:
         try:
             for rasters in _finished(_work(pool, jobs, scene), ahead):
                 for key, encoder in rasters.items():
-                    add(key, encoder.chunks())
+                    growing.add(key, encoder.chunks())
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    colours = [folder / files[f"SRE_{band}"] for band in quicklook.BANDS]
-    add("QKL_ALL", [quicklook.jpeg(quicklook.render(colours))])
-    add("JPI_ALL", [metadata.job(l2a, scene)])
-    add("MTD_ALL", [metadata.document(name, l2a, scene, produced, files)])
+
+
+def _describe(growing: _Growing, l2a: L2A, scene: Scene, produced: datetime) -> None:
+    """Write what tells of the rasters: quicklook, metadata and, last, the manifest."""
+    colours = [growing.folder / growing.files[f"SRE_{band}"] for band in quicklook.BANDS]
+    growing.add("QKL_ALL", [quicklook.jpeg(quicklook.render(colours))])
+    growing.add("JPI_ALL", [metadata.job(l2a, scene)])
+    growing.add("MTD_ALL", [metadata.document(growing.name, l2a, scene, produced, growing.files)])
     manifest = {
         "format": MANIFEST_FORMAT,
-        "identifier": name,
+        "identifier": growing.name,
         "version": l2a.version,
         "parameters": parameters(l2a.version).digest,
         "l1c": scene.identifier,
         "simulated": scene.simulated,
-        "files": dict(sorted(sums.items())),
+        "files": dict(sorted(growing.sums.items())),
     }
-    disk.write(folder / "manifest.json", [json.dumps(manifest, indent=1).encode()])
-    for each in (folder / "MASKS", folder / "DATA", folder):
-        disk.sync(each)
+    disk.write(growing.folder / "manifest.json", [json.dumps(manifest, indent=1).encode()])
 
 
 def _finished(work: Iterable[_Work], ahead: int) -> Iterator[dict[str, raster.Encoder]]:
