@@ -22,7 +22,7 @@ from dashboard.pages.products import NO_MASK, Viewer, headline
 from processing.errors import MuscateError
 from processing.quality import queue, reference
 from processing.quality.agreement import agreements
-from processing.quality.judging import judge, undo
+from processing.quality.judging import Judgement, judge, undo
 from processing.store.models import REASONS
 from processing.validation import masks
 
@@ -365,10 +365,7 @@ class Quality(View):
             self._note("Write your name into the field Reader first: a verdict is kept with it.")
             return
         try:
-            done = judge(
-                self._store,
-                self.settings,
-                self.product,
+            said = Judgement(
                 verdict,
                 self.reader,
                 reasons=self._chosen(),
@@ -376,6 +373,7 @@ class Quality(View):
                 areas=[{"geometry": shape, "reason": why} for shape, kind, why in self.shapes() if kind == "area"],
                 action=self.action.value,
             )
+            done = judge(self._store, self.settings, self.product, said)
         except (MuscateError, ValueError) as fault:
             self._note(f"Not kept: {fault}")
             return

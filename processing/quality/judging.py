@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from processing.errors import NotAllowed
@@ -14,19 +15,26 @@ from processing.store import Store, orders, verdicts
 Action = Literal["note", "withdraw", "hold"]
 
 
-def judge(
-    store: Store,
-    settings: Settings,
-    identifier: str,
-    verdict: str,
-    reader: str,
-    *,
-    reasons: Iterable[str] = (),
-    comment: str = "",
-    areas: Iterable[Mapping[str, Any]] = (),
-    action: Action = "note",
-) -> str:
-    """Keep a verdict as `store.verdicts.keep`; a bad one acts on the product. What was done besides, in words.
+@dataclass(frozen=True)
+class Judgement:
+    """What a reader says of a product, its fields but the last as `store.verdicts.keep` takes them.
+
+    Attributes
+    ----------
+    action : str
+        What it does besides if it is bad.
+    """
+
+    verdict: str
+    reader: str
+    reasons: Sequence[str] = ()
+    comment: str = ""
+    areas: Sequence[Mapping[str, Any]] = ()
+    action: Action = "note"
+
+
+def judge(store: Store, settings: Settings, identifier: str, said: Judgement) -> str:
+    """Keep a verdict; a bad one acts on the product. What was done besides, in words.
 
     Raises
     ------
@@ -35,16 +43,24 @@ def judge(
     NotAllowed
         If it would act and this centre's readers may not.
     """
-    act = action if verdict == "bad" else "note"
+    act = said.action if said.verdict == "bad" else "note"
     if act != "note" and not settings.readers_act:
         raise NotAllowed("readers may only judge here: MUSCATE_READERS_ACT lets them withdraw products and hold dates")
     with store.write() as session:
         product = verdicts.product(session, identifier)
-        verdicts.keep(session, product, verdict, reader, reasons=reasons, comment=comment, areas=areas)
+        verdicts.keep(
+            session,
+            product,
+            said.verdict,
+            said.reader,
+            reasons=said.reasons,
+            comment=said.comment,
+            areas=said.areas,
+        )
         if act == "withdraw":
-            return orders.withdraw(session, product, reader, ", ".join(reasons) or comment)
+            return orders.withdraw(session, product, said.reader, ", ".join(said.reasons) or said.comment)
         if act == "hold":
-            return orders.hold_after(session, product, reader)
+            return orders.hold_after(session, product, said.reader)
     return ""
 
 
