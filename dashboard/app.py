@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import exports, frame, routes, stac
+from dashboard import assets, exports, frame, routes, stac
 from dashboard.kept import Kept
 from dashboard.pages import compare
 from dashboard.pages.browse import Browse
@@ -66,7 +66,7 @@ def create(settings: Settings) -> FastAPI:
     store.upgrade()
     snapshots = Snapshots(store)
     hv.extension("bokeh")
-    pn.extension("tabulator", notifications=False, js_files={"patience": compare.asset("patience.js")})
+    pn.extension("tabulator", notifications=False, js_files={"patience": assets.address("patience.js")})
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
@@ -75,7 +75,7 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(stac.router(settings, store))
     app.include_router(exports.router(store))
     app.include_router(compare.router(settings, store, routes.anomalies(store)))
-    app.mount("/assets", Assets(directory=compare.STATIC))
+    app.mount("/assets", Assets(directory=assets.STATIC))
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:

@@ -373,6 +373,29 @@ BAR = """() => {
 }"""
 
 
+#: Where the middle of the first bar of Production lies, and the day and version it stands for.
+RATE = """() => {
+  const views = (view) => [view, ...(view.child_views ?? []).flatMap(views)]
+  for (const view of Bokeh.index.roots.flatMap(views)) {
+    const bars = view.model.renderers?.map((renderer) => renderer.data_source?.data).find((data) => data?.when?.length)
+    if (!bars || !view.frame?.bbox.width) continue
+    const box = view.el.getBoundingClientRect(), { x_scale, y_scale } = view.frame
+    return [box.left + x_scale.compute((bars.start[0] + bars.end[0]) / 2),
+            box.top + y_scale.compute((bars.bottom[0] + bars.top[0]) / 2), bars.when[0], bars.what[0]]
+  }
+  return null
+}"""
+
+
+def test_click_on_a_bar_opens_the_products_of_its_day(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/production")
+        x, y, day, version = page.wait_for_function(RATE, timeout=WAIT).json_value()
+        page.wait_for_timeout(1000)
+        page.mouse.click(x, y)
+        page.wait_for_url(f"**/products?published={day}&version={version}*", timeout=WAIT, wait_until="commit")
+
+
 def test_click_on_a_bar_opens_the_image(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
     with watched(browser, {"width": 1440, "height": 1800}) as watch:
         page = watch.open(f"{centre[0]}/validation")

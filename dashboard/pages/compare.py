@@ -7,7 +7,6 @@ tile's products and the values under the cursor.
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import threading
@@ -25,7 +24,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pyproj import Transformer
 from rasterio.errors import RasterioError
 
-from dashboard import frame, inputs, pixels, queries, theme, tiles
+from dashboard import assets, frame, inputs, pixels, queries, theme, tiles
 from processing.bands import BANDS, DISTRIBUTED
 from processing.errors import InputError, MuscateError, ProductError, StateError
 from processing.explain import explain_stored
@@ -35,17 +34,10 @@ if TYPE_CHECKING:
     from processing.store import Store
     from processing.store.models import ReferenceMask
 
-STATIC = Path(__file__).parents[1] / "static"
 #: Words of a view in an address.
 VIEWS = ("left", "right", "third", "fourth")
 #: Products read at once for a series.
 THREADS = 4
-
-
-@lru_cache
-def asset(name: str) -> str:
-    """Address of one of our files; it holds its digest, so that it may be kept for ever."""
-    return f"/assets/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
 
 
 def router(settings: Settings, store: Store, damaged: Callable[[Path, InputError], None]) -> APIRouter:
@@ -367,12 +359,12 @@ def _page(body: str, status: int = 200, data: dict[str, Any] | None = None) -> H
         text = json.dumps(data).replace("<", "\\u003c")
         script = (
             f'<script type="application/json" id="data">{text}</script>'
-            f'<script type="module" src="{asset("compare.js")}"></script>'
+            f'<script type="module" src="{assets.address("compare.js")}"></script>'
         )
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Compare · muscate</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="stylesheet" href="{asset("compare.css")}"></head>'
+        f'<link rel="stylesheet" href="{assets.address("compare.css")}"></head>'
         f"<body><header><b>muscate</b><nav>{links}</nav></header>{body}{script}</body></html>",
         status,
     )

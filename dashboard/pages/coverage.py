@@ -15,7 +15,7 @@ from bokeh.models import CustomJS, HoverTool
 from cartopy import crs as ccrs
 from geoviews.plotting.bokeh import GeoPolygonPlot
 
-from dashboard import geometry, theme
+from dashboard import assets, geometry, theme
 from dashboard.frame import View, how_to_begin, html, kpis, legend, table
 
 ALL = "All sites"
@@ -82,22 +82,11 @@ def _hover() -> Any:
     )
 
 
-_SAME_SCALE = """
-const {x_range, y_range, inner_width, inner_height} = figure
-if (!(inner_width > 0 && inner_height > 0)) { return }
-const scale = Math.max((x_range.end - x_range.start) / inner_width, (y_range.end - y_range.start) / inner_height)
-for (const [range, size] of [[x_range, inner_width], [y_range, inner_height]]) {
-  const middle = (range.start + range.end) / 2, half = scale * size / 2
-  range.setv({start: middle - half, end: middle + half})
-}
-"""
-
-
 def same_scale(plot: Any, element: Any) -> None:
     """Hook of a map: a metre is as long northwards as eastwards, whatever the room the page leaves."""
     figure = plot.state
     figure.outline_line_color = None
-    keep = CustomJS(args={"figure": figure}, code=_SAME_SCALE)
+    keep = CustomJS(args={"figure": figure}, code=assets.text("coverage_scale.js"), module=True)
     figure.js_on_change("inner_width", keep)
     figure.js_on_change("inner_height", keep)
     figure.toolbar.logo = None

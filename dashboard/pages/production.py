@@ -13,7 +13,7 @@ import panel_material_ui as pmui
 import param
 from bokeh.models import BasicTicker, CustomJS, HoverTool, NumeralTickFormatter, TapTool
 
-from dashboard import theme
+from dashboard import assets, theme
 from dashboard.frame import View, how_to_begin, html, kpis, legend, plain, table
 
 PERIODS = {"24 hours": 1, "7 days": 7, "30 days": 30, "1 year": 365}
@@ -104,14 +104,7 @@ def _to_products(plot: Any, element: Any) -> None:
     plot.state.add_tools(
         TapTool(
             renderers=[plot.handles["glyph_renderer"]],
-            callback=CustomJS(
-                code="""
-                const source = cb_data.source, i = source.selected.indices[0]
-                if (i == null) { return }
-                const published = source.data.when[i].slice(0, 10), version = source.data.what[i]
-                window.location = "products?" + new URLSearchParams({published, version})
-                """
-            ),
+            callback=CustomJS(code=assets.text("production_bars.js"), module=True),
         )
     )
 

@@ -17,6 +17,7 @@ from shapely import make_valid
 from shapely.geometry import Polygon, box, mapping
 
 from dashboard import queries, theme
+from dashboard.assets import STATIC
 from dashboard.frame import View, how_to_begin, html, table
 from dashboard.pages.products import NO_MASK, Viewer, headline
 from processing.errors import MuscateError
@@ -73,90 +74,9 @@ class Keys(pn.custom.JSComponent):
     reader = param.String()
     keys = param.List(default=[])
     field = param.String(default=COMMENT, doc="Label of the field that the key k leads to.")
-
     ahead = param.List(default=[], doc="Identifier and digest of the products that come next.")
 
-    _esm = """
-    const STORED = "muscate-reader"
-    // A choice keeps the focus after it was made: only while it is open it takes the keys.
-    const isField = (element) => element.isContentEditable || element.tagName === "TEXTAREA" ||
-      ["option", "menuitem"].includes(element.getAttribute?.("role")) ||
-      (element.getAttribute?.("role") === "combobox" && element.getAttribute("aria-expanded") === "true") ||
-      (element.tagName === "INPUT" && !["checkbox", "radio", "range", "button"].includes(element.type))
-    function find(root, test) {
-      for (const element of root.querySelectorAll("*")) {
-        if (test(element)) return element
-        const inside = element.shadowRoot && find(element.shadowRoot, test)
-        if (inside) return inside
-      }
-      return null
-    }
-    const models = () => Bokeh.documents.flatMap((document) => [...document._all_models.values()])
-    const seen = () => models()
-      .filter((m) => m.type === "WMTSTileSource").flatMap((m) => [...m.tiles.values()])
-    export function render({ model }) {
-      let waiting = 0
-      const images = []
-      const fetchAhead = () => {
-        clearTimeout(waiting)
-        const tiles = seen()
-        if (tiles.some((tile) => !tile.finished && !tile.loaded)) {
-          waiting = setTimeout(fetchAhead, 100)
-          return
-        }
-        images.length = 0
-        for (const [product, digest] of model.ahead)
-          for (const { img } of tiles.filter((tile) => tile.img)) {
-            const image = new Image()
-            image.crossOrigin = "anonymous"
-            image.src = img.src.replace(/tiles\\/[^/]+/, `tiles/${product}`).replace(/v=\\w+/, `v=${digest}`)
-            images.push(image)
-          }
-      }
-      const later = () => {
-        clearTimeout(waiting)
-        waiting = setTimeout(fetchAhead, 100)
-      }
-      model.on("ahead", later)
-      later()
-      // The product at the place and scale it is looked at, in a page of its own.
-      const compare = (product) => {
-        const plot = models().find((m) => m.type === "Figure")
-        const { x_range: x, y_range: y } = plot
-        const zoom = 5 + Math.round(Math.log2((10 * plot.inner_width) / (x.end - x.start)))
-        const at = [(x.start + x.end) / 2, (y.start + y.end) / 2].map(Math.round)
-        window.open(`/compare?left=${product}&at=${at},${zoom}`)
-      }
-      const press = (event) => {
-        const target = event.composedPath()[0]
-        if (isField(target)) {
-          if (event.key === "Escape" || event.key === "Enter") target.blur()
-          return
-        }
-        if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return
-        const key = event.code.startsWith("Digit") ? event.code.slice(5) : event.key.toLowerCase()
-        const product = find(document, (e) => e.dataset?.product !== undefined)?.dataset.product ?? ""
-        if (key === "k") {
-          event.preventDefault()
-          find(document, (e) => e.tagName === "INPUT" && e.placeholder === model.field)?.focus()
-        } else if (key === "c" && product) {
-          event.preventDefault()
-          compare(product)
-        } else if (model.keys.includes(key)) {
-          event.preventDefault()
-          model.send_msg({ key, product })
-        }
-      }
-      window.addEventListener("keydown", press)
-      model.on("remove", () => window.removeEventListener("keydown", press))
-      model.on("reader", () => localStorage.setItem(STORED, model.reader))
-      const known = localStorage.getItem(STORED)
-      if (!model.reader && known) model.reader = known
-      const ready = document.createElement("span")
-      ready.dataset.keys = "ready"
-      return ready
-    }
-    """
+    _esm = STATIC / "quality_keys.js"
 
     def __init__(self, pressed: Any, **params: Any) -> None:
         self._pressed = pressed

@@ -6,11 +6,18 @@
 {
   const ATTEMPTS = 12
   class Loader {
+    /**
+     * @param {string} src
+     * @param {Bokeh.LoaderOptions} options
+     */
     constructor(src, { loaded, failed } = {}) {
       this.image = new Image()
       this.image.crossOrigin = "anonymous"
       this.finished = false
       let tried = 0
+      const ask = () => {
+        this.image.src = src
+      }
       this.promise = new Promise((resolve) => {
         this.image.onload = () => {
           this.finished = true
@@ -19,9 +26,9 @@
         }
         this.image.onerror = () => {
           if (!src || ++tried === ATTEMPTS) failed?.()
-          else setTimeout(() => { this.image.src = src }, Math.min(60, 2 ** (tried - 1)) * 1000)
+          else setTimeout(ask, Math.min(60, 2 ** (tried - 1)) * 1000)
         }
-        this.image.src = src
+        ask()
       })
     }
   }
