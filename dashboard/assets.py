@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,3 +20,19 @@ def address(name: str) -> str:
 def text(name: str) -> str:
     """What is in one of our files, for the callbacks that Bokeh sends along with a page."""
     return (STATIC / name).read_text(encoding="utf-8")
+
+
+@lru_cache
+def module(name: str) -> str:
+    """One of our ES modules for a page, as HTML. What it imports from its folder lies beside it.
+
+    Modules name each other without a digest: the page's import map adds it, so that none is ever stale. They are all
+    asked for at once, before one names the next.
+    """
+    beside = sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / name).parent.glob("*.js"))
+    imports = {"imports": {f"/assets/{other}": address(other) for other in beside}}
+    ahead = "".join(f'<link rel="modulepreload" href="{address(other)}">' for other in beside)
+    return (
+        f'<script type="importmap">{json.dumps(imports)}</script>{ahead}'
+        f'<script type="module" src="{address(name)}"></script>'
+    )

@@ -105,6 +105,20 @@ def test_extents_are_equal_after_every_gesture(browser: playwright.Browser, cent
     watch.context.close()
 
 
+def test_scripts_are_asked_for_once_and_by_their_digest(
+    browser: playwright.Browser, centre: tuple[str, Settings]
+) -> None:
+    watch = Watched(browser, DESKTOP)
+    asked: list[str] = []
+    watch.page.on("request", lambda request: asked.append(request.url) if "/assets/" in request.url else None)
+    shown(watch, f"{centre[0]}/compare?left={LEFT}&right={RIGHT}")
+    scripts = [url for url in asked if ".js" in url]
+    assert len(scripts) == len(set(scripts)) > 10
+    assert all("?v=" in url for url in asked)
+    watch.check()
+    watch.context.close()
+
+
 def test_wheel_keeps_the_ground_under_the_cursor(browser: playwright.Browser, centre: tuple[str, Settings]) -> None:
     watch = Watched(browser, DESKTOP)
     page = shown(watch, f"{centre[0]}/compare?left={LEFT}&right={RIGHT}")

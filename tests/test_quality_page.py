@@ -12,7 +12,6 @@ import pytest
 import rasterio
 from bokeh.events import SelectionGeometry
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from dashboard import exports, theme
 from dashboard.pages.products import NO_MASK, Products
@@ -25,6 +24,7 @@ from processing.store import Store, verdicts
 from processing.store.models import REASONS, VERDICTS, Event, Product, ReferenceMask, Verdict
 from processing.validation import reference_masks
 from tests.dashboard_archive import filled
+from tests.test_dashboard_tiles import Http
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -353,7 +353,7 @@ def test_exports_over_http(centre: tuple[Settings, Store]) -> None:
     press(opened(centre), "b")
     app = FastAPI()
     app.include_router(exports.router(store))
-    client = TestClient(app)
+    client = Http(app)
     table = client.get("/api/quality/verdicts.csv")
     assert table.headers["content-type"].startswith("text/csv")
     assert len(table.text.splitlines()) == 2

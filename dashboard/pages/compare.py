@@ -1,6 +1,6 @@
 """Compare: products of a tile side by side, and what they say of a pixel or an area. Plain HTML, no Panel session.
 
-The views are drawn in the browser by `static/compare.js` from the tile service; the routes here give it the list of a
+The views are drawn in the browser by `static/compare/` from the tile service; the routes here give it the list of a
 tile's products and the values under the cursor.
 """
 
@@ -357,10 +357,7 @@ def _page(body: str, status: int = 200, data: dict[str, Any] | None = None) -> H
     script = ""
     if data is not None:
         text = json.dumps(data).replace("<", "\\u003c")
-        script = (
-            f'<script type="application/json" id="data">{text}</script>'
-            f'<script type="module" src="{assets.address("compare.js")}"></script>'
-        )
+        script = f'<script type="application/json" id="data">{text}</script>{assets.module("compare/main.js")}'
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Compare · muscate</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -39,3 +39,13 @@ declare namespace Bokeh {
   const documents: { _all_models: Map<string, Model> }[]
   function require(module: "core/util/image"): { ImageLoader: ImageLoader }
 }
+
+// What Compare tells of itself: when its views were last complete, and their extents.
+
+interface Window {
+  compare: {
+    state: typeof import("./compare/state.js").state
+    complete: number
+    extents: () => number[][]
+  }
+}
