@@ -1,6 +1,6 @@
 # make run    start a production centre, dashboard on http://localhost:5006
 # make test   run every test, browser tests included
-# make lint   ruff and mypy
+# make lint   ruff and mypy; biome and tsc for the JavaScript (needs Node 20 or newer with npm)
 # make bench  the benchmarks
 # make lock   resolve constraints.txt anew (needs uv)
 
@@ -18,10 +18,11 @@ test: $(VENV)/.test system-packages
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 	$(BIN)/python -m pytest -m slow --durations=15
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	npm run --silent lint
 
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-timer=time.thread_time
@@ -44,6 +45,13 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[test]"
 	@touch $@ $(VENV)/.runtime
 
+# What checks the dashboard's JavaScript. Running a centre needs no Node.
+node_modules/.package-lock.json: package.json package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && command -v npm >/dev/null \
+	    || { echo "make lint checks JavaScript with Node 20 or newer and npm, which are not here: https://nodejs.org, or on Debian 13 apt-get install nodejs npm"; exit 1; }
+	npm ci --silent
+	@touch $@
+
 # A Chromium for the browser tests, and the Fortran library that the reference code 6S is linked to.
 system-packages:
 	@sh scripts/system_packages.sh
@@ -53,4 +61,4 @@ lock:
 	    --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml --output-file constraints.txt
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) node_modules dist build
