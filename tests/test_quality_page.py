@@ -15,7 +15,8 @@ from fastapi import FastAPI
 
 from dashboard import exports, theme
 from dashboard.pages.products import NO_MASK, Products
-from dashboard.pages.quality import REASON_KEYS, Quality
+from dashboard.pages.quality import Quality
+from dashboard.pages.quality_keys import REASON_KEYS
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
 from processing.quality import queue
@@ -111,19 +112,19 @@ def test_reasons_comment_and_areas_go_with_the_verdict_and_not_to_the_next(centr
     press(view, "1", "0", "4", "0")
     view.comment.value = "thin"
     left = view.viewer.figures[0]
-    view._mark(SelectionGeometry(left, {"type": "rect", "x0": x, "x1": x + 50, "y0": y - 40, "y1": y}, True))
+    view.areas.mark(SelectionGeometry(left, {"type": "rect", "x0": x, "x1": x + 50, "y0": y - 40, "y1": y}, True))
     bow = {"type": "poly", "x": [x, x + 20, x + 20, x], "y": [y, y - 20, y, y - 20]}
-    view._mark(SelectionGeometry(left, bow, False))
-    assert len(view.shapes()) == 1
-    view._mark(SelectionGeometry(left, bow, True))
+    view.areas.mark(SelectionGeometry(left, bow, False))
+    assert len(view.areas.shapes()) == 1
+    view.areas.mark(SelectionGeometry(left, bow, True))
     assert "crossed itself: repaired" in shown(view)
-    assert len(view.shapes()) == 3  # the bow's two halves
+    assert len(view.areas.shapes()) == 3  # the bow's two halves
     press(view, "d", "b")
     said = kept(centre[1])[0]
     assert (said.verdict, said.reasons, said.comment) == ("bad", ["false_cloud", "missed_shadow"], "thin")
     assert [len(a["geometry"]["coordinates"][0]) for a in said.areas] == [5, 4]
     assert view.product != first
-    assert (view.reasons.value, view.comment.value, view.shapes()) == ([], "", [])
+    assert (view.reasons.value, view.comment.value, view.areas.shapes()) == ([], "", [])
     view.product = first
     assert "False cloud, Missed shadow" in shown(view)
 
@@ -135,10 +136,10 @@ def test_an_area_has_the_reason_chosen_before_it_was_drawn_or_first_after(centre
 
     def draw() -> None:
         corners = {"x0": extent.west, "x1": extent.west + 50, "y0": extent.north - 50, "y1": extent.north}
-        view._mark(SelectionGeometry(view.viewer.figures[0], {"type": "rect", **corners}, True))
+        view.areas.mark(SelectionGeometry(view.viewer.figures[0], {"type": "rect", **corners}, True))
 
     def why() -> list[str | None]:
-        return [reason for *_, reason in view.shapes()]
+        return [reason for *_, reason in view.areas.shapes()]
 
     draw()
     assert why() == [None]
@@ -168,12 +169,12 @@ def test_a_mask_is_drawn_and_kept(centre: tuple[Settings, Store]) -> None:
     x, y = extent.west, extent.north
     left = view.viewer.figures[0]
     for kind, offset in (("cloud", 0), ("area", 100), ("shadow", 200)):
-        view.marks.value = kind
+        view.areas.kind.value = kind
         corners = {"x0": x + offset, "x1": x + offset + 40, "y0": y - 60, "y1": y}
-        view._mark(SelectionGeometry(left, {"type": "rect", **corners}, True))
+        view.areas.mark(SelectionGeometry(left, {"type": "rect", **corners}, True))
     press(view, "r")
     assert "Kept as the reference mask" in shown(view)
-    assert [kind for _, kind, _ in view.shapes()] == ["area"]
+    assert [kind for _, kind, _ in view.areas.shapes()] == ["area"]
     with store.read() as session:
         kept = reference_masks.newest(session)[0]
     assert view.product.startswith(kept.image)

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import panel as pn
 import panel_material_ui as pmui
 import param
-from bokeh.events import SelectionGeometry
-from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
-from shapely import make_valid
-from shapely.geometry import Polygon, box, mapping
 
 from dashboard import queries, theme
-from dashboard.assets import STATIC
 from dashboard.frame import View, how_to_begin, html, table
 from dashboard.pages.products import NO_MASK, Viewer, headline
+from dashboard.pages.quality_areas import Areas
+from dashboard.pages.quality_keys import BUTTON_KEYS, COMMENT, LAYER_KEYS, REASON_KEYS, VERDICT_KEYS, Keys
 from processing.errors import MuscateError
 from processing.quality import queue, reference
 from processing.quality.agreement import agreements
 from processing.quality.judging import Judgement, judge, undo
-from processing.store.models import REASONS
 from processing.validation import masks
 
 if TYPE_CHECKING:
@@ -33,8 +28,6 @@ if TYPE_CHECKING:
     from processing.store import Store
     from processing.store.models import ReferenceMask
 
-VERDICT_KEYS = {"g": "good", "s": "suspect", "b": "bad"}
-REASON_KEYS = dict(zip("1234567890qwe", REASONS, strict=True))
 QUEUES = {"Judged by nobody": False, "Second reading": True}
 NOTHING_LEFT = {
     False: "Every product of it has been judged.",
@@ -43,68 +36,16 @@ NOTHING_LEFT = {
 #: Products of the queue whose images the browser fetches before they are shown.
 AHEAD = 2
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
-COMMENT = "Comment"
 #: Classes of an imported mask until the reader says others, and files that one can consist of.
 CLASSES = "cloud=cloud shadow=shadow clear=clear attribute=class"
 RASTERS, PARTS = (".tif", ".tiff"), (".shx", ".dbf", ".prj", ".cpg")
-#: What a drawn area is: part of the verdict, or of a mask made by hand.
-MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}
-MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
 #: A line of its own, and a part of one.
 LINE, PART = {"flex": "1 1 100%", "min-width": "0"}, {"flex": "0 1 auto", "width": "auto"}
 #: On a phone the images follow the buttons, and what is said about them comes after.
 PHONE_CSS = "@media (max-width: 640px) { .late { order: 1; } .last { order: 2; } }"
-#: How an area's reason is written at its corner.
-WORDS: dict[str, Any] = {
-    "text_color": "white",
-    "text_font_size": "12px",
-    "text_baseline": "bottom",
-    "background_fill_color": MARK_COLOURS["area"],
-    "padding": 3,
-}
-
-
-class Keys(pn.custom.JSComponent):
-    """Single keys of the page, each with the product that was shown when it was pressed.
-
-    Keys typed into a field are left alone; the reader's name is remembered by the browser. What is seen of the shown
-    product is fetched of the next ones meanwhile.
-    """
-
-    reader = param.String()
-    keys = param.List(default=[])
-    field = param.String(default=COMMENT, doc="Label of the field that the key k leads to.")
-    ahead = param.List(default=[], doc="Identifier and digest of the products that come next.")
-
-    _esm = STATIC / "quality_keys.js"
-
-    def __init__(self, pressed: Any, **params: Any) -> None:
-        self._pressed = pressed
-        super().__init__(**params)
-
-    def _handle_msg(self, data: Any) -> None:
-        self._pressed(str(data["key"]), str(data["product"]))
-
-
-class Area(NamedTuple):
-    """A drawn area: coordinates [m], kind (of `MARKS`), and why it was marked (of `REASONS`)."""
-
-    xs: list[float]
-    ys: list[float]
-    kind: str
-    reason: str | None
-
-
-def _columns(drawn: Sequence[Area]) -> dict[str, Any]:
-    """Areas as Bokeh draws them, with the words of their reason at their north-west corner."""
-    return {
-        "xs": [area.xs for area in drawn],
-        "ys": [area.ys for area in drawn],
-        "colour": [MARK_COLOURS[area.kind] for area in drawn],
-        "x": [min(area.xs) for area in drawn],
-        "y": [max(area.ys) for area in drawn],
-        "words": [theme.REASONS[area.reason] if area.reason else "" for area in drawn],
-    }
+#: Looks of the fields and of the buttons.
+SMALL: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
+BUTTON: dict[str, Any] = {"size": "small", "margin": (4, 6, 4, 0)}
 
 
 class Quality(View):
@@ -124,18 +65,9 @@ class Quality(View):
         #: Products this session judged, and what was done to them.
         self._done: list[tuple[str, str]] = []
         self._detail: queries.Detail | None = None
-        self._drawn: list[Area] = []
-        #: Reason that was chosen last.
-        self._reason: str | None = None
         super().__init__(snapshot, settings, **params)
-        self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *"unvfdr"], reader=self.reader)
+        self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *BUTTON_KEYS, *LAYER_KEYS], reader=self.reader)
         self.keys.link(self, reader="reader", bidirectional=True)
-        small: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
-        choices = [
-            pmui.TextInput.from_param(self.param.reader, label="Reader", placeholder="Your name", width=150, **small),
-            pmui.Select.from_param(self.param.queue, label="Queue", width=190, **small),
-            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", width=100, **small),
-        ]
         self._progress, self._head, self._said, self._empty, self._agreement = (html() for _ in range(5))
         for pane in (self._head, self._said, self._agreement):
             pane.styles = LINE
@@ -143,79 +75,69 @@ class Quality(View):
         self._notice = html(visible=False, styles=LINE)
         self._progress.styles = {"flex": "1 1 300px"}
         self.viewer = Viewer()
-        self.areas = ColumnDataSource(_columns([]))
-        for plot in self.viewer.figures:
-            plot.add_tools(LassoSelectTool(renderers=[]), BoxSelectTool(renderers=[]))
-            plot.patches("xs", "ys", source=self.areas, level="overlay", color="colour", fill_alpha=0.15, line_width=2)
-            plot.text("x", "y", "words", source=self.areas, level="overlay", **WORDS)
-            plot.on_event(SelectionGeometry, self._mark)
-        self.reasons = pmui.CheckButtonGroup(
-            options={f"{theme.REASONS[r]} · {k}": r for k, r in REASON_KEYS.items()},
-            value=[],
-            size="small",
-            margin=(2, 0),
-            styles=LINE,
-            css_classes=["late"],
-            sx={
-                "display": "flex",
-                "flexFlow": "row wrap",
-                "& .MuiButtonBase-root": {
-                    "padding": "1px 8px",
-                    "textTransform": "none",
-                    "width": "auto",
-                    "flex": "none",
-                },
-            },
-        )
-        self.reasons.param.watch(self._give_reason, "value")
+        self.areas = Areas(self.viewer, self._note, SMALL)
+        self.reasons = _reasons()
+        self.reasons.param.watch(lambda event: self.areas.give_reason(event.new or [], event.old or []), "value")
         self.comment = pmui.TextInput(label="", placeholder=COMMENT, size="small", width=280, margin=(4, 8, 4, 0))
         self.action = pmui.Select(
-            label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **small
+            label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **SMALL
         )
-        self.marks = pmui.Select(label="Lasso and box draw", options=MARKS, value="area", width=190, **small)
         self.files = pmui.FileInput(
             label="Choose its file", multiple=True, accept=",".join((*RASTERS, *masks.VECTORS, *PARTS)), size="small"
         )
-        self.classes = pmui.TextInput(label="Its classes", value=CLASSES, width=340, **small)
-        take = pmui.Button(
-            label="Import", on_click=lambda _: self._import(), size="small", variant="outlined", margin=(4, 6, 4, 0)
-        )
+        self.classes = pmui.TextInput(label="Its classes", value=CLASSES, width=340, **SMALL)
+        self.imports = self._importing()
+        self._full = self._lines()
+        self._layout = pn.Column(self.keys, self._empty, self._full, sizing_mode="stretch_width")
+        if pn.state.location:
+            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+
+    def _importing(self) -> pn.FlexBox:
+        """The line that takes a mask from a file."""
         title = "<h2>Import a mask <small>GeoTIFF, GeoJSON, GeoPackage, or all files of a shapefile</small></h2>"
-        self.imports = pn.FlexBox(
-            html(title, styles=LINE), self.files, self.classes, take, align_items="center", css_classes=["last"],
+        take = pmui.Button(label="Import", on_click=lambda _: self._import(), variant="outlined", **BUTTON)
+        return pn.FlexBox(
+            html(title, styles=LINE),
+            self.files,
+            self.classes,
+            take,
+            align_items="center",
+            css_classes=["last"],
             styles=LINE,
-        )  # fmt: skip
-        buttons = [
-            pmui.Button(
-                label=f"{theme.VERDICTS[verdict][0]} · {key}",
-                on_click=lambda _, key=key: self.press(key, self.product),
-                size="small",
-                margin=(4, 6, 4, 0),
-                sx={
-                    "backgroundColor": theme.VERDICTS[verdict][1],
-                    "color": theme.ink(theme.VERDICTS[verdict][1]),
-                    "&:hover": {"backgroundColor": theme.VERDICTS[verdict][1], "filter": "brightness(.9)"},
-                },
-            )
-            for key, verdict in VERDICT_KEYS.items()
+        )
+
+    def _choices(self) -> list[Any]:
+        """Who reads, and which queue."""
+        text, select, of = pmui.TextInput.from_param, pmui.Select.from_param, self.param
+        return [
+            text(of.reader, label="Reader", placeholder="Your name", width=150, **SMALL),
+            select(of.queue, label="Queue", width=190, **SMALL),
+            text(of.tile, label="Tile", placeholder="31TCJ", width=100, **SMALL),
         ]
-        buttons += [
+
+    def _buttons(self) -> list[Any]:
+        """What keys do, for a mouse."""
+        verdicts = {key: f"{theme.VERDICTS[verdict][0]} · {key}" for key, verdict in VERDICT_KEYS.items()}
+        looks = {key: {"sx": _verdict_button(verdict)} for key, verdict in VERDICT_KEYS.items()}
+        return [
             pmui.Button(
                 label=label,
                 on_click=lambda _, key=key: self.press(key, self.product),
-                size="small",
-                variant="outlined",
-                margin=(4, 6, 4, 0),
+                **looks.get(key, {"variant": "outlined"}),
+                **BUTTON,
             )
-            for key, label in (("n", "Later · n"), ("u", "Undo · u"), ("d", "Drop area · d"), ("r", "Keep mask · r"))
+            for key, label in {**verdicts, **BUTTON_KEYS}.items()
         ]
-        # Lines of the page; only the buttons and the fields share one where it is wide enough.
-        self._full = pn.FlexBox(
-            pn.FlexBox(*choices, self._progress, align_items="center", gap="2px 4px", styles=LINE),
+
+    def _lines(self) -> pn.FlexBox:
+        """Lines of the page; only the buttons and the fields share one where it is wide enough."""
+        given = [self.comment, self.areas.kind, self.action]
+        return pn.FlexBox(
+            pn.FlexBox(*self._choices(), self._progress, align_items="center", gap="2px 4px", styles=LINE),
             self._notice,
             self._head,
-            pn.FlexBox(*buttons, align_items="center", styles=PART),
-            pn.FlexBox(self.comment, self.marks, self.action, align_items="center", styles=PART, css_classes=["late"]),
+            pn.FlexBox(*self._buttons(), align_items="center", styles=PART),
+            pn.FlexBox(*given, align_items="center", styles=PART, css_classes=["late"]),
             self.reasons,
             self.viewer,
             self.imports,
@@ -224,11 +146,9 @@ class Quality(View):
             sizing_mode="stretch_width",
             stylesheets=[PHONE_CSS],
         )
-        self._layout = pn.Column(self.keys, self._empty, self._full, sizing_mode="stretch_width")
-        if pn.state.location:
-            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
 
     def draw(self) -> None:
+        """Show what the snapshot says; ask for a product if none is shown."""
         empty = not len(self.snapshot.products)
         self._empty.object = how_to_begin(self.settings) if empty else ""
         self._empty.visible, self._full.visible = empty, not empty
@@ -276,7 +196,7 @@ class Quality(View):
         elif key == "f":
             self.viewer.left = "false" if self.viewer.left == "natural" else "natural"
         elif key == "d":
-            self._set_areas(self._drawn[:-1])
+            self.areas.drop_last()
         elif key == "r":
             self._keep_mask()
 
@@ -290,7 +210,9 @@ class Quality(View):
                 self.reader,
                 reasons=self._chosen(),
                 comment=self.comment.value_input or self.comment.value,
-                areas=[{"geometry": shape, "reason": why} for shape, kind, why in self.shapes() if kind == "area"],
+                areas=[
+                    {"geometry": shape, "reason": why} for shape, kind, why in self.areas.shapes() if kind == "area"
+                ],
                 action=self.action.value,
             )
             done = judge(self._store, self.settings, self.product, said)
@@ -303,14 +225,14 @@ class Quality(View):
 
     def _keep_mask(self) -> None:
         """Keep the drawn clouds and shadows as the reference of this image."""
-        shapes = [(shape, kind) for shape, kind, _ in self.shapes() if kind != "area"]
+        shapes = [(shape, kind) for shape, kind, _ in self.areas.shapes() if kind != "area"]
         try:
             kept = reference.keep_drawn(self._store, self.settings, self.product, shapes, self.reader)
         except (MuscateError, ValueError) as fault:
             self._note(f"Not kept: {fault}")
             return
         self._note(_kept(kept))
-        self._set_areas([area for area in self._drawn if area.kind == "area"])
+        self.areas.drop_mask()
 
     def _import(self) -> None:
         """Keep a mask from a file of the reader's as the reference of this image."""
@@ -368,52 +290,12 @@ class Quality(View):
     def _chosen(self) -> list[str]:
         return list(self.reasons.value or ())
 
-    # Areas
-
-    def _mark(self, event: SelectionGeometry) -> None:
-        """Keep a box or lasso that was drawn in one of the views; a line that crosses itself is repaired."""
-        drawn: Any = event.geometry
-        if not event.final or drawn is None:
-            return
-        if drawn["type"] == "rect":
-            shape = box(*(drawn[corner] for corner in ("x0", "y0", "x1", "y1")))
-        elif drawn["type"] == "poly" and len(drawn["x"]) > 2:
-            shape = Polygon(zip(drawn["x"], drawn["y"], strict=True))
-        else:
-            return
-        parts = [p for p in getattr(make_valid(shape), "geoms", [make_valid(shape)]) if p.area > 0]
-        self._note("" if shape.is_valid else "The line crossed itself: repaired.")
-        kind = self.marks.value
-        reason = self._reason if kind == "area" else None
-        added = [Area(list(x), list(y), kind, reason) for x, y in (part.exterior.coords.xy for part in parts)]
-        self._set_areas([*self._drawn, *added])
-
-    def _give_reason(self, event: Any) -> None:
-        """An area has the reason that was chosen last before it was drawn, or the first one chosen after."""
-        chosen, before = event.new or [], event.old or []
-        added = next((reason for reason in chosen if reason not in before), None)
-        self._reason = added or (self._reason if self._reason in chosen else None)
-        now = [
-            area if area.reason in chosen or area.kind != "area" else area._replace(reason=added)
-            for area in self._drawn
-        ]
-        if now != self._drawn:
-            self._set_areas(now)
-
-    def _set_areas(self, drawn: list[Area]) -> None:
-        self._drawn = drawn
-        self.viewer.change(lambda: setattr(self.areas, "data", _columns(drawn)))
-
-    def shapes(self) -> list[tuple[dict[str, Any], str, str | None]]:
-        """The drawn areas as GeoJSON polygons in the tile's projection, each with its kind and reason."""
-        return [(mapping(Polygon(zip(a.xs, a.ys, strict=True))), a.kind, a.reason) for a in self._drawn]
-
     # What is shown
 
     @param.depends("product", watch=True)
     def _open(self) -> None:
         self.reasons.value, self.comment.value, self.comment.value_input = [], "", ""
-        self._set_areas([])
+        self.areas.clear()
         self._detail = None
         if self.product:
             with self._store.read() as session:
@@ -468,6 +350,29 @@ class Quality(View):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
+
+
+def _reasons() -> Any:
+    """Reasons of a verdict as buttons."""
+    button = {"padding": "1px 8px", "textTransform": "none", "width": "auto", "flex": "none"}
+    return pmui.CheckButtonGroup(
+        options={f"{theme.REASONS[reason]} · {key}": reason for key, reason in REASON_KEYS.items()},
+        value=[],
+        size="small",
+        margin=(2, 0),
+        styles=LINE,
+        css_classes=["late"],
+        sx={"display": "flex", "flexFlow": "row wrap", "& .MuiButtonBase-root": button},
+    )
+
+
+def _verdict_button(verdict: str) -> dict[str, Any]:
+    colour = theme.VERDICTS[verdict][1]
+    return {
+        "backgroundColor": colour,
+        "color": theme.ink(colour),
+        "&:hover": {"backgroundColor": colour, "filter": "brightness(.9)"},
+    }
 
 
 def _kept(mask: ReferenceMask) -> str:
