@@ -15,7 +15,9 @@ locations", J. Atmos. Sci. 59, 590-608, 2002: size distribution and refractive i
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,11 +88,11 @@ def _profile(air: Mapping[int, float]) -> Any:
     return profile
 
 
-def toa(path: str, air: Mapping[int, float], band: str) -> float:
+def toa(path: Path, air: Mapping[int, float], band: str) -> float:
     """Top-of-atmosphere reflectance of one direct run."""
     from Py6S import AtmosProfile, Geometry, GroundReflectance, PredefinedWavelengths, SixS, Wavelength
 
-    run = SixS(path)
+    run = SixS(str(path))
     run.geometry = Geometry.User()
     run.geometry.solar_z, run.geometry.view_z, run.geometry.solar_a = ANGLES
     run.geometry.view_a = 0
@@ -101,8 +103,9 @@ def toa(path: str, air: Mapping[int, float], band: str) -> float:
     run.ground_reflectance = GroundReflectance.HomogeneousLambertian(SURFACE[band])
     number = band[1:] if band == "B8A" else f"{int(band[1:]):02d}"
     run.wavelength = Wavelength(getattr(PredefinedWavelengths, f"S2A_MSI_{number}"))
-    run.run()
-    return float(run.outputs.apparent_reflectance)
+    with tempfile.TemporaryDirectory() as folder:
+        deck = Path(run.write_input_file(f"{folder}/deck")).read_text()
+    return sixs.apparent_reflectance(path, deck)
 
 
 def inverted(seen: Mapping[str, float], model: atmosphere.Aerosol) -> tuple[float, dict[str, float]]:
@@ -119,7 +122,7 @@ def inverted(seen: Mapping[str, float], model: atmosphere.Aerosol) -> tuple[floa
 
 
 def main() -> None:
-    path = str(sixs.executable())
+    path = sixs.executable()
     print(f"AOT {AOT:g}; errors" + " " * 26 + "AOT " + " ".join(f"{band:>8s}" for band in SURFACE))
     for name, air in AIRS.items():
         seen = {band: toa(path, air, band) for band in SURFACE}

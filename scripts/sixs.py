@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,9 @@ def deck(
 
 
 def run(path: Path, text: str) -> str:
-    """Output of one run."""
-    return subprocess.run([str(path)], input=text, capture_output=True, text=True, check=True).stdout
+    """Output of one run. 6S leaves files of its own (`.mie`) where it runs: in a folder that goes with them."""
+    with tempfile.TemporaryDirectory(prefix="sixs-") as folder:
+        return subprocess.run([str(path)], input=text, capture_output=True, text=True, check=True, cwd=folder).stdout
 
 
 def response(sensor: str, band: str) -> tuple[float, float, NDArray[np.float64]]:

