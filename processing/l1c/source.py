@@ -1,0 +1,85 @@
+"""The files of one granule in its package: what the chain needs of them, band by band."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.windows import Window
+
+from processing.bands import BANDS
+from processing.l1c import images
+from processing.l1c.images import Uniform
+from processing.l1c.package import Package
+from processing.l1c.packed import Packed
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one granule."""
+
+    package: Package
+    xml: str
+    images: Mapping[str, str]
+    masks: Mapping[tuple[str, str], str]
+    special: Mapping[str, int]
+    grid: Grid
+    #: Tiles of the masks that were decoded already, and the like of which are not decoded again.
+    uniform: Uniform = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def folder(self) -> str:
+        """The granule's folder in the package."""
+        return str(PurePosixPath(self.xml).parent)
+
+    def observed(
+        self, band: str, rows: slice, saturated: Packed[np.bool_], content: bytes | None
+    ) -> NDArray[np.uint16]:
+        """Some rows of the counts as `Scene.counts` has them; `content` is that of the image's file if it is known."""
+        counts = self._usual(images.read(self.package, self.images[band], rows, content))
+        if saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
+            counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
+        return counts
+
+    def samples(
+        self, band: str, spacing: int, content: bytes | None, window: Window | None = None
+    ) -> NDArray[np.uint16]:
+        """Counts of a thinned scene, or of a window of it."""
+        counts = self._usual(images.samples(self.package, self.images[band], spacing, content, window))
+        if spacing > 1:
+            counts[images.unobserved(counts)] = NO_DATA_COUNTS
+        return counts
+
+    def _usual(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        for name, value in (("SATURATED", SATURATED_COUNTS), ("NODATA", NO_DATA_COUNTS)):
+            if self.special[name] != value:
+                counts[counts == self.special[name]] = value
+        return counts
+
+    def detectors(self, band: str, spacing: int = 1) -> Packed[np.uint8]:
+        """Of every `spacing`-th pixel."""
+        name, resolution = self.masks["MSK_DETFOO", band], BANDS[band].resolution
+        if self._masks_are_images:
+            return images.detector_image(self.package, name, self.grid, resolution, spacing, self.uniform)
+        return Packed.of(images.detector_polygons(self.package, name, self.grid, resolution)[::spacing, ::spacing])
+
+    @property
+    def _masks_are_images(self) -> bool:
+        return any(kind == "MSK_QUALIT" for kind, _ in self.masks)
+
+    def masks_of(self, band: str) -> tuple[Packed[np.bool_], Packed[np.bool_]]:
+        """Defective and saturated pixels."""
+        resolution = BANDS[band].resolution
+        if self._masks_are_images:
+            name = self.masks["MSK_QUALIT", band]
+            return images.quality_image(self.package, name, self.grid, resolution, self.uniform)
+        found = [
+            images.polygons(self.package, self.masks[kind, band], types, self.grid, resolution)
+            for kind, types in images.DEFECTIVE_TYPES.items()
+        ]
+        saturated = images.polygons(self.package, self.masks["MSK_SATURA", band], None, self.grid, resolution)
+        return Packed.of(np.logical_or.reduce(found)), Packed.of(saturated)
