@@ -13,14 +13,15 @@ import panel_material_ui as pmui
 import uvicorn
 from bokeh.embed.bundle import bundle_for_objs_and_resources
 from bokeh.resources import Resources
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from panel.io.fastapi import add_applications
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import assets, exports, frame, routes, stac
+from dashboard import api, assets, frame
+from dashboard.api.headers import FOREVER
 from dashboard.kept import Kept
 from dashboard.pages import compare
 from dashboard.pages.browse import Browse
@@ -30,7 +31,6 @@ from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.validation import Validation
 from dashboard.pages.versions import Versions
-from dashboard.snapshot import Snapshots
 from processing.settings import Settings
 from processing.store import Store
 
@@ -38,6 +38,28 @@ from processing.store import Store
 KEEP_ALIVE = 60
 #: Tiles that are kept in memory. [bytes]
 KEPT = 96 * 2**20
+
+
+#: A swath over a tile.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#0B5C8A"/>'
+    '<path d="M9 4h9l5 24h-9z" fill="#56B4E9"/><rect x="10" y="11" width="11" height="11" fill="none" stroke="#fff" '
+    'stroke-width="2.5"/></svg>'
+)
+
+door = APIRouter(include_in_schema=False)
+
+
+@door.get("/")
+def home() -> Response:
+    """The page that a visit begins with."""
+    return RedirectResponse("/production")
+
+
+@door.get("/favicon.ico")
+def icon() -> Response:
+    """The icon of all pages."""
+    return Response(ICON, media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
 
 
 class Compression(GZipMiddleware):
@@ -55,7 +77,7 @@ class Assets(StaticFiles):
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
         response = super().file_response(*arguments, **options)
-        response.headers["Cache-Control"] = routes.FOREVER
+        response.headers["Cache-Control"] = FOREVER
         return response
 
 
@@ -64,17 +86,17 @@ def create(settings: Settings) -> FastAPI:
     settings.make_folders()
     store = Store(settings.url)
     store.upgrade()
-    snapshots = Snapshots(store)
+    centre = api.Centre(settings, store)
+    snapshots = centre.snapshots
     hv.extension("bokeh")
     pn.extension("tabulator", notifications=False, js_files={"patience": assets.address("patience.js")})
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(Kept, paths=("/tiles/", "/xyz/"), limit=KEPT)  # the outermost: it answers before all else
-    app.include_router(routes.router(settings, store, snapshots))
-    app.include_router(stac.router(settings, store))
-    app.include_router(exports.router(store))
-    app.include_router(compare.router(settings, store, routes.anomalies(store)))
+    app.include_router(door)
+    app.include_router(compare.router)
+    api.serve(app, centre)
     app.mount("/assets", Assets(directory=assets.STATIC))
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:

@@ -14,7 +14,7 @@ import shapely
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from dashboard import pixels, routes, tiles
+from dashboard import api, pixels, tiles
 from dashboard.pages import compare
 from processing.product import save_state
 from processing.quality import reference
@@ -37,7 +37,8 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, Set
     settings = Settings(home=tmp_path_factory.mktemp("home"))
     store = filled(settings, dates=4, size=SIZE)
     app = FastAPI()
-    app.include_router(compare.router(settings, store, routes.anomalies(store)))
+    app.include_router(compare.router)
+    api.serve(app, api.Centre(settings, store))
     yield Http(app), settings
     store.dispose()
 

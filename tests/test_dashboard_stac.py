@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from stac_pydantic import api
 
-from dashboard import routes, stac
-from dashboard.snapshot import Snapshots
+from dashboard import stac
+from dashboard.api import Centre, serve
 from processing import product as products
 from processing.errors import SearchError
 from processing.settings import Settings
@@ -47,8 +47,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
     settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
     store = filled(settings, size=64)
     app = FastAPI()
-    app.include_router(routes.router(settings, store, Snapshots(store)))
-    app.include_router(stac.router(settings, store))
+    serve(app, Centre(settings, store))
     server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

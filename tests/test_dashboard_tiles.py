@@ -20,8 +20,7 @@ from fastapi import FastAPI
 from PIL import Image
 from pyproj import Transformer
 
-from dashboard import routes, theme, tiles
-from dashboard.snapshot import Snapshots
+from dashboard import api, theme, tiles
 from processing.errors import ProductError
 from processing.product import names, save_state
 from processing.quality import reference
@@ -186,7 +185,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, str
     with store.write() as session:
         filled = fill(settings, session, dates=2, size=100)
     app = FastAPI()
-    app.include_router(routes.router(settings, store, Snapshots(store)))
+    api.serve(app, api.Centre(settings, store))
     yield Http(app), filled.identifiers[0], settings
     store.dispose()
 

@@ -17,9 +17,8 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from PIL import Image
 
-from dashboard import routes, tiles
-from dashboard.pages import compare
-from dashboard.snapshot import Snapshots
+from dashboard import api, tiles
+from dashboard.api.centre import THREADS
 from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Anomaly, Granule, Product
@@ -82,8 +81,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
         product.l1c = [granule.name]
         names = product.identifier, other.identifier
     app = FastAPI()
-    app.include_router(routes.router(settings, store, Snapshots(store)))
-    app.include_router(compare.router(settings, store, routes.anomalies(store)))
+    api.serve(app, api.Centre(settings, store))
     yield Centre(Http(app), store, settings, *names, package)
     store.dispose()
 
@@ -160,8 +158,8 @@ def test_decoding_keeps_no_other_layer_waiting(centre: Centre, monkeypatch: pyte
 
     monkeypatch.setattr(tiles, "toa", slow)
     address = f"/tiles/{centre.product}"
-    with ThreadPoolExecutor(routes.THREADS + 2) as readers:
-        waiting = [readers.submit(centre.http.get, f"{address}/toa/5/{x}/0") for x in range(routes.THREADS + 2)]
+    with ThreadPoolExecutor(THREADS + 2) as readers:
+        waiting = [readers.submit(centre.http.get, f"{address}/toa/5/{x}/0") for x in range(THREADS + 2)]
         assert centre.http.get(f"{address}/natural/5/0/0").status_code == 200
         assert not any(one.done() for one in waiting)
         go.set()

@@ -13,7 +13,7 @@ import rasterio
 from bokeh.events import SelectionGeometry
 from fastapi import FastAPI
 
-from dashboard import exports, theme
+from dashboard import api, theme
 from dashboard.pages.products import NO_MASK, Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.quality_keys import REASON_KEYS
@@ -350,10 +350,10 @@ def test_every_word_of_the_store_has_its_own_key_and_text() -> None:
 
 
 def test_exports_over_http(centre: tuple[Settings, Store]) -> None:
-    _, store = centre
+    settings, store = centre
     press(opened(centre), "b")
     app = FastAPI()
-    app.include_router(exports.router(store))
+    api.serve(app, api.Centre(settings, store))
     client = Http(app)
     table = client.get("/api/quality/verdicts.csv")
     assert table.headers["content-type"].startswith("text/csv")

@@ -1,0 +1,18 @@
+"""What the web gives to programs, its own pages' scripts among them: a module a kind of thing, each with its router.
+
+`centre` has what all of them share, `headers` what their answers do. Ids are looked up in the store, never paths.
+"""
+
+from fastapi import FastAPI
+
+from dashboard.api import compare, health, products, quality, stac, tiles
+from dashboard.api.centre import Centre
+
+__all__ = ["Centre", "serve"]
+
+
+def serve(app: FastAPI, centre: Centre) -> None:
+    """Give an application all routes of this package, for one centre."""
+    app.state.centre = centre
+    for module in (health, tiles, products, stac, quality, compare):
+        app.include_router(module.router)

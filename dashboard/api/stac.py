@@ -1,0 +1,180 @@
+"""The routes of the STAC API; what they answer with is made in `dashboard.stac`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from dashboard import stac
+from dashboard.api.centre import Centre, Here
+from dashboard.stac import ALL, CURRENT, GEOJSON, TITLES
+from processing.errors import SearchError
+from processing.store import search, verdicts
+from processing.store.search import Search
+
+P = ParamSpec("P")
+_OPEN = {"Access-Control-Allow-Origin": "*"}
+
+router = APIRouter(prefix="/stac")
+
+
+class _Json(JSONResponse):
+    """JSON that scripts of other pages may read: STAC Browser runs in the reader's browser."""
+
+    def __init__(self, content: Any, status_code: int = 200, media_type: str = "application/json") -> None:
+        super().__init__(content, status_code, headers=_OPEN, media_type=media_type)
+
+
+def _missing(what: str) -> Response:
+    return _Json({"code": "NotFound", "description": f"there is no {what}"}, 404)
+
+
+def _refusing(answer: Callable[P, Response]) -> Callable[P, Response]:
+    """Answers a search that can't be understood with what is wrong with it."""
+
+    @wraps(answer)
+    def answered(*arguments: P.args, **options: P.kwargs) -> Response:
+        try:
+            return answer(*arguments, **options)
+        except SearchError as fault:
+            return _Json({"code": "BadRequest", "description": str(fault)}, 400)
+
+    return answered
+
+
+@router.get("")
+@router.get("/", include_in_schema=False)
+def landing(request: Request) -> Response:
+    """Where the API begins: what it can do, and where."""
+    return _Json(stac.landing(_base(request)))
+
+
+@router.get("/conformance")
+def conformance() -> Response:
+    """The parts of the standards that it follows."""
+    return _Json({"conformsTo": stac.CONFORMS})
+
+
+@router.get("/collections")
+def collections(request: Request, centre: Here) -> Response:
+    """The collections: what users get by default, and everything."""
+    return _Json(
+        {
+            "collections": [_collection(request, centre, name) for name in TITLES],
+            "links": stac.links(_base(request), str(request.url)),
+        }
+    )
+
+
+@router.get("/collections/{name}")
+def one_collection(request: Request, centre: Here, name: str) -> Response:
+    """One collection."""
+    return _Json(_collection(request, centre, name)) if name in TITLES else _missing(f"collection {name}")
+
+
+@router.get("/queryables")
+@router.get("/collections/{name}/queryables")
+def queryables(request: Request, name: str = CURRENT) -> Response:
+    """What a filter may name, in JSON schema."""
+    if name not in TITLES:
+        return _missing(f"collection {name}")
+    return _Json(stac.queryables(name, str(request.url)), media_type="application/schema+json")
+
+
+@router.get("/collections/{name}/items")
+@_refusing
+def all_items(request: Request, centre: Here, name: str) -> Response:
+    """The products of a collection, as a search."""
+    if name not in TITLES:
+        return _missing(f"collection {name}")
+    return _items(request, centre, {**request.query_params, "collections": [name]}, of=name)
+
+
+@router.get("/collections/{name}/items/{product}")
+def one_item(request: Request, centre: Here, name: str, product: str) -> Response:
+    """One product, whatever its version."""
+    if name not in TITLES:
+        return _missing(f"collection {name}")
+    wanted = Search(identifiers=(product,), versions=("all",), withdrawn=True)
+    with centre.store.read() as session:
+        found = search.find(session, wanted, 1).found
+        changed = search.changes(session, [f.product for f in found])
+        verdict = verdicts.worst(verdicts.verdicts_of(session, [product]).get(product, []))
+    if not found or (name == CURRENT and not found[0].shown_by_default):
+        return _missing(f"product {product} in {name}")
+    root = centre.settings.archive / found[0].product.path
+    item = stac.item(_base(request), root, found[0], name, verdict, changed.get(found[0].product.id))
+    return _Json(item, media_type=GEOJSON)
+
+
+@router.get("/search")
+@_refusing
+def get_search(request: Request, centre: Here) -> Response:
+    """Products by the parameters of an item search."""
+    return _items(request, centre, request.query_params)
+
+
+@router.post("/search")
+@_refusing
+def post_search(request: Request, centre: Here, body: dict[str, Any]) -> Response:
+    """Products by the same parameters as JSON."""
+    return _items(request, centre, body, post=True)
+
+
+@router.options("/search", include_in_schema=False)
+def options() -> Response:
+    """That scripts of other pages may search."""
+    allowed = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "content-type"}
+    return Response(status_code=204, headers=_OPEN | allowed)
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _collection(request: Request, centre: Centre, name: str) -> dict[str, Any]:
+    with centre.store.read() as session:
+        boxes, first = search.extent(session)
+    return stac.collection(_base(request), name, boxes, first)
+
+
+def _items(request: Request, centre: Centre, body: Mapping[str, Any], *, post: bool = False, of: str = "") -> Response:
+    """A page of what a search finds, and the address of the next one."""
+    wanted, base = stac.asked(body), _base(request)
+    with centre.store.read() as session:
+        page = search.find(session, wanted.search, wanted.limit, wanted.after)
+        judged = verdicts.verdicts_of(session, [f.product.identifier for f in page.found])
+        changed = search.changes(session, [f.product for f in page.found])
+    features = []
+    for found in page.found:
+        product = found.product
+        own = wanted.collection if wanted.collection != CURRENT or found.shown_by_default else ALL
+        verdict = verdicts.worst(judged.get(product.identifier, []))
+        root = centre.settings.archive / product.path
+        whole = stac.item(base, root, found, own, verdict, changed.get(product.id))
+        features.append(stac.only(whole, wanted.fields))
+    more: list[dict[str, Any]] = []
+    if of:
+        where = f"{base}/stac/collections/{of}"
+        more = [{"rel": rel, "href": where, "type": "application/json"} for rel in ("collection", "parent")]
+    if page.after is not None:
+        more.append(_next(request, page.after, body if post else None))
+    answer = {
+        "type": "FeatureCollection",
+        "features": features,
+        "numberReturned": len(features),
+        "links": stac.links(base, str(request.url), *more),
+    }
+    return _Json(answer, media_type=GEOJSON)
+
+
+def _next(request: Request, after: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Link to the page after this one; `body` is what was posted, if it was."""
+    link = {"rel": "next", "type": GEOJSON}
+    if body is None:
+        return {**link, "href": str(request.url.include_query_params(token=after)), "method": "GET"}
+    return {**link, "href": str(request.url), "method": "POST", "body": {**body, "token": after}}

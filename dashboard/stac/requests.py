@@ -1,0 +1,161 @@
+"""The parameters of an item search, of GET as text, of POST as JSON, as a search of the catalogue."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from shapely import from_geojson
+from shapely.errors import GEOSException
+
+from dashboard.stac.filters import filtered, queried
+from dashboard.stac.items import Fields
+from dashboard.stac.times import interval
+from dashboard.stac.vocabulary import ALL, CURRENT, TITLES
+from processing.errors import SearchError
+from processing.store.search import Search, rectangle
+
+#: Most items of a page; more may be asked for, and are not given.
+MOST = 250
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search as it came over HTTP.
+
+    Attributes
+    ----------
+    search : Search
+    limit : int
+        Most items of a page.
+    after : str, optional
+        Token of the page before.
+    collection : str, optional
+        The one that was asked for.
+    fields : Fields
+    """
+
+    search: Search
+    limit: int
+    after: str | None
+    collection: str | None
+    fields: Fields
+
+
+def asked(body: Mapping[str, Any]) -> Asked:
+    """What the parameters of an item search ask for.
+
+    Raises
+    ------
+    SearchError
+        If they can't be understood.
+    """
+    collections, ids = _list(body.get("collections")), _list(body.get("ids"))
+    search = _narrowed(Search(area=_area(body.get("bbox"), body.get("intersects")), identifiers=tuple(ids)), body)
+    # Who names a product wants that product, whatever its version.
+    if ALL in collections or (not collections and ids):
+        search = replace(search, versions=search.versions or ("all",), withdrawn=True)
+    return Asked(
+        limit=_limit(body.get("limit", 10)),
+        search=replace(search, order=_order(body.get("sortby"))),
+        after=str(body["token"]) if body.get("token") else None,
+        collection=(ALL if ALL in collections else CURRENT) if collections else None,
+        fields=_fields(body.get("fields")),
+    )
+
+
+def _narrowed(search: Search, body: Mapping[str, Any]) -> Search:
+    """A search by the collections, times and filters of a request."""
+    collections = _list(body.get("collections"))
+    if collections and not set(collections) & set(TITLES):
+        search = replace(search, identifiers=("",))  # no product is of these collections
+    if body.get("datetime"):
+        first, last = interval(str(body["datetime"]))
+        search = replace(search, first=first, last=last)
+    search = queried(search, _json(body.get("query"), "query") or {})
+    if body.get("filter"):
+        if body.get("filter-lang", "cql2-json") != "cql2-json":
+            raise SearchError("filters are understood in cql2-json")
+        search = filtered(search, _json(body["filter"], "filter"))
+    return search
+
+
+def _list(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return [part for part in value.split(",") if part] if isinstance(value, str) else [str(part) for part in value]
+
+
+def _json(value: Any, name: str) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise SearchError(f"{name} is no JSON") from None
+
+
+def _limit(value: Any) -> int:
+    try:
+        limit = int(value)
+    except (TypeError, ValueError):
+        raise SearchError(f"limit {value} is no number") from None
+    if limit < 1:
+        raise SearchError(f"limit {limit} is less than 1")
+    return min(limit, MOST)
+
+
+def _area(bbox: Any, intersects: Any) -> Any:
+    """Polygon that is asked for, None for the world."""
+    if bbox and intersects:
+        raise SearchError("give either bbox or intersects")
+    if bbox:
+        return _rectangle(bbox)
+    if intersects:
+        try:
+            area = from_geojson(json.dumps(_json(intersects, "intersects")))
+        except (GEOSException, TypeError, ValueError) as fault:
+            raise SearchError(f"intersects is no GeoJSON geometry: {fault}") from None
+        if area.is_empty:
+            raise SearchError("intersects is empty")
+        return area if area.is_valid else area.buffer(0)
+    return None
+
+
+def _rectangle(bbox: Any) -> Any:
+    try:
+        numbers = [float(n) for n in (bbox.split(",") if isinstance(bbox, str) else bbox)]
+    except (TypeError, ValueError):
+        raise SearchError("bbox has something that is no number") from None
+    if len(numbers) not in (4, 6):
+        raise SearchError(f"bbox has {len(numbers)} numbers instead of 4 or 6")
+    return rectangle(*numbers[:2], *numbers[len(numbers) // 2 :][:2])
+
+
+def _order(sortby: Any) -> str:
+    if not sortby:
+        return "-sensing"
+    if isinstance(sortby, str):
+        keys = [(part.lstrip("+-"), "-" if part.startswith("-") else "") for part in sortby.split(",")]
+    else:
+        try:
+            keys = [(str(k["field"]), "-" if k.get("direction") == "desc" else "") for k in sortby]
+        except (TypeError, KeyError, AttributeError):
+            raise SearchError("sortby is a list of field and direction") from None
+    names = {"datetime": "sensing", "published": "published", "updated": "published", "created": "published"}
+    name = names.get(keys[0][0].removeprefix("properties."))
+    if len(keys) > 1 or name is None:
+        raise SearchError("sorted by one of datetime, published")
+    return keys[0][1] + name
+
+
+def _fields(fields: Any) -> Fields:
+    if isinstance(fields, dict):
+        return Fields(
+            frozenset(map(str, fields.get("include") or ())), frozenset(map(str, fields.get("exclude") or ()))
+        )
+    parts = _list(fields)
+    return Fields(
+        frozenset(part.lstrip("+") for part in parts if not part.startswith("-")),
+        frozenset(part[1:] for part in parts if part.startswith("-")),
+    )
