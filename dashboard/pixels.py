@@ -15,8 +15,9 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from dashboard import inputs, tiles
+from dashboard import inputs, rasters
 from dashboard.inputs import Kept
+from dashboard.product_folder import find, required
 from dashboard.theme import MASKS
 from processing.bands import DISTRIBUTED, GROUPS
 from processing.masks import Cloud
@@ -32,8 +33,8 @@ COVERED = Cloud.ANY | Cloud.HIGH
 
 def _at(path: Path, x: float, y: float) -> NDArray[Any] | None:
     """All bands of a raster at a place of its projection [m]; None outside."""
-    with tiles.reading(path):
-        raster = tiles.opened(path)
+    with rasters.reading(path):
+        raster = rasters.opened(path)
         row, col = raster.index(x, y)
         if not (0 <= row < raster.height and 0 <= col < raster.width):
             return None
@@ -41,9 +42,9 @@ def _at(path: Path, x: float, y: float) -> NDArray[Any] | None:
 
 
 def _reflectance(folder: Path, key: str, x: float, y: float) -> float | None:
-    path = tiles.find(folder, f"{key}.tif")
+    path = find(folder, f"{key}.tif")
     counts = _at(path, x, y) if path else None
-    return None if counts is None or counts[0] <= tiles.NO_DATA else float(counts[0]) / 10000
+    return None if counts is None or counts[0] <= rasters.NO_DATA else float(counts[0]) / 10000
 
 
 def _words(kind: str, value: int) -> list[str]:
@@ -74,20 +75,18 @@ def sample(folder: Path, x: float, y: float) -> dict[str, Any]:
     found: dict[str, Any] = {"aot": None, "water_vapour": None, "masks": {}}
     for kind in ("SRE", "FRE"):
         keys = {band: f"{kind}_{band}" for band in DISTRIBUTED}
-        found[kind] = {
-            b: _reflectance(folder, key, x, y) for b, key in keys.items() if tiles.find(folder, f"{key}.tif")
-        }
-    path = tiles.find(folder, "ATB_R1.tif")
+        found[kind] = {b: _reflectance(folder, key, x, y) for b, key in keys.items() if find(folder, f"{key}.tif")}
+    path = find(folder, "ATB_R1.tif")
     atmosphere = _at(path, x, y) if path else None
     if atmosphere is not None:
         vapour, aot = (int(value) for value in atmosphere)
-        found["aot"] = aot / tiles.AOT_UNIT if aot else None
-        found["water_vapour"] = vapour / tiles.WATER_VAPOUR_UNIT if vapour else None
+        found["aot"] = aot / rasters.AOT_UNIT if aot else None
+        found["water_vapour"] = vapour / rasters.WATER_VAPOUR_UNIT if vapour else None
     for kind in MASKS:
         groups = GROUPS if kind in ("SAT", "DFP") else {"R1": GROUPS["R1"]}  # these two have other bits at 20 m
         values = {}
         for group in groups:
-            path = tiles.find(folder, f"MASKS/{kind}_{group}.tif")
+            path = find(folder, f"MASKS/{kind}_{group}.tif")
             value = _at(path, x, y) if path else None
             if value is not None:
                 values[group] = int(value[0])
@@ -134,7 +133,7 @@ def brief(folder: Path, x: float, y: float) -> dict[str, Any]:
     """One date of a pixel's series: reflectances of `SERIES`, ``ndvi`` [-], ``clear``, and the mask in ``words``."""
     row: dict[str, Any] = {band: _reflectance(folder, f"SRE_{band}", x, y) for band in SERIES}
     row["ndvi"] = _ndvi(row["B8"], row["B4"])
-    path = tiles.find(folder, "MASKS/CLM_R1.tif")
+    path = find(folder, "MASKS/CLM_R1.tif")
     value = _at(path, x, y) if path else None
     bits = 0 if value is None else int(value[0])
     row["words"] = _words("CLM", bits)
@@ -178,8 +177,8 @@ def area(corners: Sequence[tuple[float, float]], extent: shapely.Polygon) -> tup
 
 def _plane(path: Path, shape: shapely.Geometry) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """A raster's values in a rectangle around a shape, and which of them have their centre inside of it."""
-    with tiles.reading(path):
-        raster = tiles.opened(path)
+    with rasters.reading(path):
+        raster = rasters.opened(path)
         west, south, east, north = shape.bounds
         top, left = raster.index(west, north)
         bottom, right = raster.index(east, south)
@@ -220,9 +219,9 @@ def statistics(folder: Path, shape: shapely.Geometry, bands: Iterable[str] = SER
     counts = {}
     inside = np.zeros((0, 0), bool)
     for band in bands:
-        counts[band], inside = _plane(tiles.required(folder, f"SRE_{band}.tif"), shape)
-    observed = inside & np.all([plane > tiles.NO_DATA for plane in counts.values()], axis=0)
-    path = tiles.find(folder, "MASKS/CLM_R1.tif")
+        counts[band], inside = _plane(required(folder, f"SRE_{band}.tif"), shape)
+    observed = inside & np.all([plane > rasters.NO_DATA for plane in counts.values()], axis=0)
+    path = find(folder, "MASKS/CLM_R1.tif")
     clear = observed if path is None else observed & (_plane(path, shape)[0] & COVERED == 0)
     row: dict[str, Any] = {
         "pixels": int(inside.sum()),
@@ -252,9 +251,9 @@ def percentiles(folder: Path, keys: Iterable[str], window: tuple[int, int, int, 
     """
     found = []
     for key in keys:
-        path = tiles.required(folder, f"{key}.tif")
-        with tiles.reading(path):
-            raster = tiles.opened(path)
+        path = required(folder, f"{key}.tif")
+        with rasters.reading(path):
+            raster = rasters.opened(path)
             factor = raster.res[0] / 10
             left, top = (max(0, int(v / factor)) for v in window[:2])
             right, bottom = (int(np.ceil(v / factor)) for v in window[2:])
@@ -263,7 +262,7 @@ def percentiles(folder: Path, keys: Iterable[str], window: tuple[int, int, int, 
                 raise ValueError("the window lies outside of the product")
             shape = (min(256, height), min(256, width))
             values = raster.read(1, window=Window(left, top, width, height), out_shape=shape)
-        found.append(values[values > tiles.NO_DATA])
+        found.append(values[values > rasters.NO_DATA])
     counts = np.concatenate(found)
     if not len(counts):
         raise ValueError("nothing is observed in the window")

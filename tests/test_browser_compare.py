@@ -12,6 +12,7 @@ from playwright import sync_api as playwright
 
 from benchmarks.compare import centre as one_product
 from dashboard import tiles
+from dashboard.product_folder import find
 from processing import explain
 from processing.production import series
 from processing.settings import Settings
@@ -39,10 +40,10 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Sett
     place = {"west": 300000.0, "north": 4900020.0, "crs": "EPSG:32631"}
     folder = next(settings.archive.glob(f"*/*/{CHECKED}"))
     for ending in tiles.LAYERS["natural"].files:
-        path = tiles.find(folder, ending)
+        path = find(folder, ending)
         assert path is not None
         write_raster(path, np.where(odd, 2500, 0).astype(np.int16), **place)
-    path = tiles.find(folder, "MASKS/CLM_R1.tif")
+    path = find(folder, "MASKS/CLM_R1.tif")
     assert path is not None
     write_raster(path, np.where(odd, 32, 0).astype(np.uint8), **place)
     with serving(settings) as address:
@@ -377,7 +378,7 @@ def test_phone_and_damaged_product(browser: playwright.Browser, centre: tuple[st
     watch.check()
     watch.context.close()
     damaged = "SENTINEL2B_20230801-105031-000_L2A_T31TCJ_D_V1-3"
-    path = tiles.find(next(centre[1].archive.glob(f"*/*/{damaged}")), "SRE_B4.tif")
+    path = find(next(centre[1].archive.glob(f"*/*/{damaged}")), "SRE_B4.tif")
     assert path is not None
     path.write_bytes(path.read_bytes()[:5000])
     watch = Watched(browser, DESKTOP)

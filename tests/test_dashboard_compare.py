@@ -14,8 +14,9 @@ import shapely
 import sqlalchemy as sa
 from fastapi import FastAPI
 
-from dashboard import api, pixels, tiles
+from dashboard import api, pixels
 from dashboard.pages import compare
+from dashboard.product_folder import find
 from processing.product import save_state
 from processing.quality import reference
 from processing.scene import day_of
@@ -45,7 +46,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, Set
 
 def raster(settings: Settings, name: str, ending: str) -> np.ndarray:
     folder = next(settings.archive.glob(f"*/*/{name}"))
-    path = tiles.find(folder, ending)
+    path = find(folder, ending)
     assert path is not None
     with rasterio.open(path) as found:
         return found.read()

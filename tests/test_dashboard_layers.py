@@ -12,7 +12,9 @@ from PIL import Image
 from pyproj import Transformer
 
 from dashboard import theme, tiles
+from dashboard.rasters import NO_DATA
 from dashboard.tiles import Pattern, Style
+from dashboard.tiles.colour import table_of
 from processing.product import names
 from tests.dashboard_archive import write_raster
 
@@ -49,18 +51,18 @@ def test_bands_of_both_resolutions_in_the_readers_scale(tmp_path: Path) -> None:
 
 def test_ndvi_is_that_of_its_bands(tmp_path: Path) -> None:
     red, infrared = counts(0.1), counts(0.3)
-    red[:100] = tiles.NO_DATA
+    red[:100] = NO_DATA
     folder = product(tmp_path, AFTER, SRE_B4=red, SRE_B8=infrared)
     image = drawn(folder, "ndvi", tiles.NATIVE, 0, 0, Style(scale=(-0.5, 1.5)))
     assert not image[:100, :, 3].any()
-    middle = tiles._table(theme.NDVI_RAMP, np.array([127 / 255]))[0]
+    middle = table_of(theme.NDVI_RAMP, np.array([127 / 255]))[0]
     np.testing.assert_allclose(image[200, 200], middle, atol=1)
 
 
 def test_difference_has_the_sign_of_second_minus_first(tmp_path: Path) -> None:
     after = counts(0.1)
     after[:, 100:200], after[:, 200:300] = 1300, 700
-    after[:, 300:] = tiles.NO_DATA
+    after[:, 300:] = NO_DATA
     first = product(tmp_path, BEFORE, SRE_B4=counts(0.1))
     second = product(tmp_path, AFTER, SRE_B4=after)
     image = drawn(first, "difference", tiles.NATIVE, 0, 0, Style(scale=(-0.03, 0.03)), second)[0]
@@ -160,7 +162,7 @@ def test_age_is_that_of_the_cell_at_every_level() -> None:
         image = tiles.age(days, 240, 8030, z, 0, 0)
         assert image is not None
         pixels = np.asarray(Image.open(io.BytesIO(image)).convert("RGBA"))
-        young, old = (tiles._table(theme.AGE_RAMP, np.array([age / tiles.AGE_TOP]))[0] for age in (5, 30))
+        young, old = (table_of(theme.AGE_RAMP, np.array([age / tiles.AGE_TOP]))[0] for age in (5, 30))
         np.testing.assert_array_equal(
             pixels[2 * step : 3 * step, 3 * step : 4 * step], np.broadcast_to(young, (step, step, 4))
         )

@@ -21,6 +21,8 @@ from PIL import Image
 from pyproj import Transformer
 
 from dashboard import api, theme, tiles
+from dashboard.product_folder import find
+from dashboard.tiles import colour
 from processing.errors import ProductError
 from processing.product import names, save_state
 from processing.quality import reference
@@ -104,7 +106,7 @@ def test_coarse_raster_lies_on_the_same_lattice(tmp_path: Path, monkeypatch: pyt
     root = tmp_path / NAME
     mask = (np.indices((50, 50)).sum(axis=0) % 2).astype(np.uint8)
     write_raster(root / names.file_path(NAME, "CLM_R2"), mask, resolution=20, **PLACE)
-    monkeypatch.setitem(tiles.LAYERS, "R2", tiles.Layer("", ("MASKS/CLM_R2.tif",), tiles._bits("CLM"), mask=True))
+    monkeypatch.setitem(tiles.LAYERS, "R2", tiles.Layer("", ("MASKS/CLM_R2.tif",), colour.bits("CLM"), mask=True))
     drawn = pixels(tiles.tile(root, "R2", tiles.NATIVE, 0, 0, tiles.Style(bits=1)))[:100, :100, 3] == 255
     np.testing.assert_array_equal(drawn, np.kron(mask, np.ones((2, 2))) == 1)
 
@@ -131,8 +133,8 @@ def test_no_data_is_transparent_in_every_layer(tmp_path: Path) -> None:
     atmosphere = np.full((2, 40, 40), 40, np.uint8)
     atmosphere[:, :10] = 0
     write_raster(root / names.file_path(NAME, "ATB_R1"), atmosphere, **PLACE)
-    assert tiles.layers(root) == ["natural", "band", "aot", "water-vapour"]
-    for layer in tiles.layers(root):
+    assert tiles.offered(root) == ["natural", "band", "aot", "water-vapour"]
+    for layer in tiles.offered(root):
         alpha = pixels(tiles.tile(root, layer, tiles.NATIVE, 0, 0))[:40, :40, 3]
         assert not alpha[:10].any()
         assert (alpha[10:] == 255).all()
@@ -358,7 +360,7 @@ def test_damaged_product_is_named_and_opens_one_anomaly(client: tuple[Http, str,
         assert row is not None
         damaged = row.identifier
         folder = settings.archive / row.path
-    path = tiles.find(folder, "SRE_B8.tif")
+    path = find(folder, "SRE_B8.tif")
     assert path is not None
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 3])

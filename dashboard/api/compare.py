@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from pyproj import Transformer
 from rasterio.errors import RasterioError
 
-from dashboard import pixels, product_folder, queries, tiles
+from dashboard import pixels, product_folder, queries, rasters, tiles
 from dashboard.api.centre import Centre, Here
 from dashboard.api.headers import attachment
 from processing.errors import MuscateError, ProductError, StateError
@@ -158,22 +158,22 @@ def offer(centre: Centre, identifier: str) -> dict[str, Any]:
     with centre.store.read() as session:
         kept = [{"id": mask.id, "title": _title(mask)} for mask in queries.masks(session, identifier)]
     made = centre.lookups.inputs(identifier)
-    layers = tiles.layers(folder)
+    layers = tiles.offered(folder)
     layers += [name for name, there in (("age", made.state), ("toa", made.level1c)) if there]
     faults = product_folder.faults(folder)
     for fault in faults:
         centre.anomalies.note(folder, ProductError(folder, fault))
-    return {"layers": layers, "bands": tiles.bands(folder), "kept": kept, "faults": faults}
+    return {"layers": layers, "bands": product_folder.reflectances(folder), "kept": kept, "faults": faults}
 
 
 def place(folder: Path) -> dict[str, Any] | None:
     """Where a product lies: corner [m], size in pixels of 10 m, projection; None if no raster can be read."""
     for name in ("natural", "CLM", "aot"):
-        path = tiles.find(folder, tiles.LAYERS[name].files[0])
+        path = product_folder.find(folder, tiles.LAYERS[name].files[0])
         if path is None:
             continue
         try:
-            raster = tiles.opened(path)
+            raster = rasters.opened(path)
         except RasterioError:
             continue
         west, south, east, north = raster.bounds

@@ -18,10 +18,8 @@ from pydantic import BaseModel, Field
 from dashboard import inputs, queries, tiles
 from dashboard.api import headers
 from dashboard.api.centre import Centre, Here
+from dashboard.product_folder import find
 from processing.errors import L1CError, ProductError, StateError, StorageError
-
-#: Last level of the Web Mercator lattice.
-MERCATOR_LAST = 18
 
 #: Makes an image; None if nothing of the product lies there.
 Draw = Callable[[], bytes | None]
@@ -188,7 +186,7 @@ async def _found(centre: Centre, look: Look, place: Place, mercator: bool) -> Ti
     mask = await centre.lookups.soon(centre.lookups.mask, products[0], look.mask) if look.mask else ""
     layer = tiles.LAYERS.get(place.layer)
     offered = layer is not None and layer.pair == (len(products) > 1) and (place.layer == "reference") == bool(mask)
-    last = MERCATOR_LAST if mercator else tiles.LAST
+    last = tiles.MERCATOR_LAST if mercator else tiles.LAST
     if not offered or not 0 <= place.z <= last or place.x < 0 or place.y < 0:
         raise HTTPException(404, f"no layer {place.layer}, or no such tile")
     try:
@@ -246,7 +244,7 @@ async def _toa(centre: Centre, tile: Tile) -> Draw:
 def _rasters(roots: list[Path], tile: Tile) -> Draw:
     """Draws the rasters of one product or two, or a kept mask."""
     for root in roots:
-        if any(tiles.find(root, ending) is None for ending in tile.files):
+        if any(find(root, ending) is None for ending in tile.files):
             words = f"{root.name} has no {tile.place.layer}: one of {', '.join(tile.files)} is missing"
             raise HTTPException(404, words)
     layer, z, x, y = tile.place.layer, tile.place.z, tile.place.x, tile.place.y

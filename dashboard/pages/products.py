@@ -157,7 +157,7 @@ class Viewer(pn.viewable.Viewer):
         """Open a product of the archive; else what is wrong with it as HTML, and nothing is shown."""
         path = archive / product.path
         try:
-            offered = tiles.layers(path)
+            offered = tiles.offered(path)
             if not any(name in IMAGES for name in offered):
                 raise ProductError(path, "no image of this product is on disk")
             extent = Extent(*tiles.extent(path, offered[0]))
