@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from dashboard import api, assets, frame
 from dashboard.api.headers import FOREVER
-from dashboard.kept import Kept
+from dashboard.http_cache import HttpCache
 from dashboard.pages import compare
 from dashboard.pages.browse import Browse
 from dashboard.pages.coverage import Coverage
@@ -36,8 +36,8 @@ from processing.store import Store
 
 #: How long a connection that nobody uses stays open. [s]
 KEEP_ALIVE = 60
-#: Tiles that are kept in memory. [bytes]
-KEPT = 96 * 2**20
+#: Tiles that are kept in memory as they were sent. [bytes]
+TILES_KEPT = 96 * 2**20
 
 
 #: A swath over a tile.
@@ -93,7 +93,9 @@ def create(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
-    app.add_middleware(Kept, paths=("/tiles/", "/xyz/"), limit=KEPT)  # the outermost: it answers before all else
+    app.add_middleware(
+        HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT
+    )  # the outermost: it answers before all else
     app.include_router(door)
     app.include_router(compare.router)
     api.serve(app, centre)

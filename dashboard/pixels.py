@@ -15,9 +15,9 @@ from rasterio.features import geometry_mask
 from rasterio.windows import Window
 from rasterio.windows import transform as window_transform
 
-from dashboard import inputs, rasters
-from dashboard.inputs import Kept
+from dashboard import provenance, rasters
 from dashboard.product_folder import find, required
+from dashboard.provenance import Provenance
 from dashboard.theme import MASKS
 from processing.bands import DISTRIBUTED, GROUPS
 from processing.masks import Cloud
@@ -104,12 +104,12 @@ def kept(path: Path, x: float, y: float) -> str | None:
     return None if value is None else next((kind for kind, code in VALUES.items() if code == value[0]), None)
 
 
-def age(made: Kept, east: float, south: float) -> int | None:
+def age(made: Provenance, east: float, south: float) -> int | None:
     """How old the ground was that a date was compared with. [days]
 
     Parameters
     ----------
-    made : Kept
+    made : Provenance
         Of the product.
     east, south : float
         From its north-west corner. [m]
@@ -121,7 +121,7 @@ def age(made: Kept, east: float, south: float) -> int | None:
     """
     if made.state is None:
         return None
-    days, resolution = inputs.days(made.state)
+    days, resolution = provenance.days(made.state)
     place = int(south // resolution), int(east // resolution)
     if not all(0 <= at < length for at, length in zip(place, days.shape, strict=True)):
         return None

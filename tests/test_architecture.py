@@ -25,6 +25,7 @@ CUT = {
     "processing.masks": "the bits of the mask rasters",
     "processing.versions": "the numbers of a version are plain values",
     "processing.scene": "the nouns that all later ones speak of",
+    "processing.timeline": "which dates make a date: plain times and parameters",
     "processing.tiling": "a tile's name is a grid",
     "processing.outlines": "coastlines, for maps",
     "processing.sites": "sites are lists of tiles",

@@ -18,7 +18,7 @@ import pytest
 from cartopy import crs as ccrs
 from sqlalchemy.orm.attributes import set_committed_value
 
-from dashboard import frame, geometry, queries, theme, tiles
+from dashboard import frame, queries, theme, tiles, web_mercator
 from dashboard.pages import browse, coverage, production, products, versions
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
@@ -139,12 +139,12 @@ def test_tiles_lie_on_the_map_where_they_lie_on_the_ground(snapshot: Snapshot) -
     layer = coverage.tile_layer(snapshot.coverage)
     assert len(layer.split()) == len(TILES)
     for polygon in layer.split(datatype="dictionary"):
-        ring = geometry.tile(str(np.ravel(polygon["tile"])[0]))
+        ring = web_mercator.tile(str(np.ravel(polygon["tile"])[0]))
         np.testing.assert_allclose(np.column_stack([polygon["x"], polygon["y"]])[: len(ring)], ring)
     # Toulouse: 1.44 E, 43.60 N
-    x, y = geometry.mercator(np.array([[1.44, 43.60]]))[0]
+    x, y = web_mercator.project(np.array([[1.44, 43.60]]))[0]
     assert x == pytest.approx(160300, abs=200)
-    ring = geometry.tile("31TCJ")
+    ring = web_mercator.tile("31TCJ")
     assert ring[:, 0].min() < x < ring[:, 0].max()
     assert ring[:, 1].min() < y < ring[:, 1].max()
 
@@ -367,7 +367,7 @@ def test_browse_page_says_what_it_does_not_understand(
 def test_click_on_the_map_searches_there(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
     view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
     view.draw()
-    ring = geometry.tile("40KCB")
+    ring = web_mercator.tile("40KCB")
     view._tapped(*ring[:-1].mean(axis=0))
     assert view.tile == "40KCB"
     assert {name.split("_T")[1][:5] for name in found(view)} == {"40KCB"}
@@ -375,8 +375,8 @@ def test_click_on_the_map_searches_there(centre: tuple[Settings, Store], snapsho
     assert view.tile == ""
     view._tapped(0.0, 0.0)  # the sea
     assert view.tile == ""
-    west, south = geometry.mercator(np.array([[54.0, -23.0]]))[0]
-    east, north = geometry.mercator(np.array([[57.0, -19.0]]))[0]
+    west, south = web_mercator.project(np.array([[54.0, -23.0]]))[0]
+    east, north = web_mercator.project(np.array([[57.0, -19.0]]))[0]
     view._boxed((west, south, east, north))
     assert view.bbox == "54.000,-23.000,57.000,-19.000"
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from cachetools import TTLCache
 from fastapi import Depends, HTTPException, Request
 
-from dashboard import inputs, queries
+from dashboard import provenance, queries
+from dashboard.provenance import Provenance
 from dashboard.snapshot import Snapshots
 from processing.errors import InputError, L1CError
 from processing.settings import Settings
@@ -93,9 +94,9 @@ class Lookups:
             found = self._products.get(identifier)
         return found if found is not None else await self.soon(self.product, identifier)
 
-    def inputs(self, identifier: str) -> inputs.Kept:
+    def provenance(self, identifier: str) -> Provenance:
         """What is kept of what a product was made from."""
-        return inputs.kept(self._store, self._settings, identifier)
+        return provenance.of(self._store, self._settings, identifier)
 
     def _mask(self, product: queries.Folder, mask: int) -> str:
         with self._store.read() as session:

@@ -51,7 +51,7 @@ def pixel(centre: Here, products: str, x: float, y: float) -> dict[str, Any]:
     for name, folder in folders.items():
         with centre.store.read() as session:
             masks = queries.masks(session, name)
-        made = centre.lookups.inputs(name)
+        made = centre.lookups.provenance(name)
         try:
             found[name] = {
                 **_read(centre, folder, pixels.sample, x, y),
@@ -157,7 +157,7 @@ def offer(centre: Centre, identifier: str) -> dict[str, Any]:
     folder = centre.folder(identifier)
     with centre.store.read() as session:
         kept = [{"id": mask.id, "title": _title(mask)} for mask in queries.masks(session, identifier)]
-    made = centre.lookups.inputs(identifier)
+    made = centre.lookups.provenance(identifier)
     layers = tiles.offered(folder)
     layers += [name for name, there in (("age", made.state), ("toa", made.level1c)) if there]
     faults = product_folder.faults(folder)

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from dashboard import inputs, queries, tiles
+from dashboard import provenance, queries, tiles
 from dashboard.api import headers
 from dashboard.api.centre import Centre, Here
 from dashboard.product_folder import find
@@ -222,11 +222,11 @@ async def _image(centre: Centre, tile: Tile) -> bytes | None:
 async def _age(centre: Centre, tile: Tile) -> Draw:
     """Draws how old the composite was that the product's date was compared with."""
     name, place = tile.products[0].identifier, tile.place
-    made = await centre.lookups.soon(centre.lookups.inputs, name)
+    made = await centre.lookups.soon(centre.lookups.provenance, name)
     state = made.state
     if tile.mercator or state is None:
         raise HTTPException(404, f"{name}: the state that entered its date is not kept here")
-    return lambda: tiles.age(*inputs.days(state), made.day, place.z, place.x, place.y, tile.style)
+    return lambda: tiles.age(*provenance.days(state), made.day, place.z, place.x, place.y, tile.style)
 
 
 async def _toa(centre: Centre, tile: Tile) -> Draw:
@@ -234,7 +234,7 @@ async def _toa(centre: Centre, tile: Tile) -> Draw:
     if tile.mercator:
         raise HTTPException(404, "the Level-1C is not drawn in Web Mercator")
     name, place = tile.products[0].identifier, tile.place
-    made = await centre.lookups.soon(centre.lookups.inputs, name)
+    made = await centre.lookups.soon(centre.lookups.provenance, name)
     if not made.level1c:
         words = f"{name}: the Level-1C of its date is not kept here: {', '.join(made.gone)}"
         raise HTTPException(404, words.rstrip(": "))

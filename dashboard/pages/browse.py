@@ -19,7 +19,7 @@ import param
 from bokeh.models import HoverTool
 from cartopy import crs as ccrs
 
-from dashboard import geometry, queries, stac, theme
+from dashboard import queries, stac, theme, web_mercator
 from dashboard.frame import View, how_to_begin, html, legend
 from dashboard.pages.coverage import COUNTRIES, TILES, TilePolygons, countries_layer, same_scale
 from processing.errors import SearchError
@@ -257,7 +257,7 @@ class Browse(View):
     def _draw_map(self) -> None:
         count = Counter(found.product.tile for found in self._found)
         faint = [t for t in self.snapshot.coverage["tile"] if t not in count][:FAINT]
-        west, south, east, north = geometry.around(list(count) or faint)
+        west, south, east, north = web_mercator.around(list(count) or faint)
         hover = HoverTool(tooltips=[("Tile", "@tile"), ("Products shown", "@products")], point_policy="follow_mouse")
         tiles = result_layer(count, faint).opts(**{**TILES, "tools": [hover, "tap", "box_select"]})
         self._tap = hv.streams.Tap(source=tiles)
@@ -273,7 +273,7 @@ class Browse(View):
         """A click on a tile of the map searches in it; another one in all."""
         if x is None or y is None:
             return
-        lon, lat = geometry.degrees(x, y)
+        lon, lat = web_mercator.degrees(x, y)
         try:
             place = catalogue.rectangle(lon, lat, lon, lat)
         except SearchError:
@@ -284,7 +284,7 @@ class Browse(View):
 
     def _boxed(self, bounds: tuple[float, float, float, float] | None) -> None:
         if bounds is not None:
-            (west, south), (east, north) = geometry.degrees(*bounds[:2]), geometry.degrees(*bounds[2:])
+            (west, south), (east, north) = web_mercator.degrees(*bounds[:2]), web_mercator.degrees(*bounds[2:])
             self.bbox = f"{max(west, -180):.3f},{max(south, -90):.3f},{min(east, 180):.3f},{min(north, 90):.3f}"
 
     def _draw_calendar(self) -> None:
@@ -314,7 +314,7 @@ def result_layer(count: Counter[str], faint: Iterable[str]) -> TilePolygons:
     """Tiles with results in colour, others as faint outlines."""
     polygons = []
     for tile, products in [*((t, 0) for t in faint), *count.items()]:
-        ring = geometry.tile(tile)
+        ring = web_mercator.tile(tile)
         colour = theme.ACCENT if products else "#A9B1BA"
         polygons.append(
             {"x": ring[:, 0], "y": ring[:, 1], "tile": tile, "products": str(products or "–"), "colour": colour}

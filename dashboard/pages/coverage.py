@@ -15,7 +15,7 @@ from bokeh.models import CustomJS, HoverTool
 from cartopy import crs as ccrs
 from geoviews.plotting.bokeh import GeoPolygonPlot
 
-from dashboard import assets, geometry, theme
+from dashboard import assets, theme, web_mercator
 from dashboard.frame import View, how_to_begin, html, kpis, legend, table
 
 ALL = "All sites"
@@ -45,7 +45,7 @@ def tile_layer(coverage: pd.DataFrame) -> TilePolygons:
     """
     polygons = []
     for row in coverage.itertuples():
-        ring = geometry.tile(row.tile)
+        ring = web_mercator.tile(row.tile)
         polygons.append(
             {
                 "x": ring[:, 0],
@@ -65,7 +65,7 @@ def tile_layer(coverage: pd.DataFrame) -> TilePolygons:
 
 def countries_layer() -> gv.Path:
     """Outlines of the countries as one line with gaps."""
-    return gv.Path([geometry.countries()], ["x", "y"], crs=ccrs.GOOGLE_MERCATOR)
+    return gv.Path([web_mercator.countries()], ["x", "y"], crs=ccrs.GOOGLE_MERCATOR)
 
 
 def _hover() -> Any:
@@ -181,7 +181,7 @@ class Coverage(View):
     @param.depends("site", watch=True)
     def _zoom(self) -> None:
         """Draws the map anew around the site."""
-        west, south, east, north = geometry.around(self._tiles_in_view())
+        west, south, east, north = web_mercator.around(self._tiles_in_view())
         hover = _hover()
         tiles = hv.DynamicMap(lambda data: tile_layer(data).opts(tools=[hover], **TILES), streams=[self._data])
         layers = countries_layer().opts(**COUNTRIES) * tiles

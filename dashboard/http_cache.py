@@ -1,30 +1,42 @@
-"""Answers that are kept in memory as long as they allow it: what a caching proxy before the web would do for it."""
+"""An HTTP cache before the web: answers are kept in memory as long as they allow it, as a caching proxy would."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import TLRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: Of an answer without its body: address, headers, places in tables. [bytes]
+OVERHEAD = 1500
 
 _MAX_AGE = re.compile(rb"max-age=(\d+)")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer."""
+    """One whole answer, and how long it may be kept. [s]"""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
     etag: bytes
-    until: float
+    age: int
 
 
-class Kept:
+def _size(answer: Answer) -> int:
+    return len(answer.body) + OVERHEAD
+
+
+def _until(_: bytes, answer: Answer, now: float) -> float:
+    return now + answer.age
+
+
+class HttpCache:
     """Gives an address below some paths the answer it had before, without asking the application again.
 
     Kept is what was asked for with GET, has an ETag and came whole, for as long as its Cache-Control says. What was
@@ -36,24 +48,27 @@ class Kept:
     paths : tuple of str
         Beginnings of the paths.
     limit : int
-        Of all bodies together. [bytes]
+        Of all answers together. [bytes]
+    clock : callable
+        Time. [s]
     """
 
-    def __init__(self, app: ASGIApp, paths: tuple[str, ...], limit: int) -> None:
-        self._app, self._paths, self._limit = app, paths, limit
-        self._bytes = 0
-        self._answers: OrderedDict[bytes, Answer] = OrderedDict()
+    def __init__(
+        self, app: ASGIApp, paths: tuple[str, ...], limit: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app, self._paths = app, paths
+        self._answers: TLRUCache[bytes, Answer] = TLRUCache(limit, _until, clock, _size)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, from memory or by the application."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(self._paths):
             await self._app(scope, receive, send)
             return
         address = scope["raw_path"] + b"?" + scope["query_string"]
         answer = self._answers.get(address)
-        if answer is None or answer.until < time.monotonic():
+        if answer is None:
             await self._app(scope, receive, self._keeping(address, send))
             return
-        self._answers.move_to_end(address)
         known = next((value for name, value in scope["headers"] if name == b"if-none-match"), b"")
         status, body = (304, b"") if answer.etag in known else (answer.status, answer.body)
         headers = [pair for pair in answer.headers if status != 304 or pair[0] != b"content-length"]
@@ -78,17 +93,6 @@ class Kept:
         whole = status == 204 or named.get(b"content-length") == str(len(body)).encode()
         if age is None or b"etag" not in named or not whole:
             return
-        self._drop(address)
-        self._answers[address] = Answer(status, headers, body, named[b"etag"], time.monotonic() + int(age[1]))
-        self._bytes += len(body) + OVERHEAD
-        while self._bytes > self._limit:
-            self._drop(next(iter(self._answers)))
-
-    def _drop(self, address: bytes) -> None:
-        answer = self._answers.pop(address, None)
-        if answer is not None:
-            self._bytes -= len(answer.body) + OVERHEAD
-
-
-#: Of an answer without its body: address, headers, places in tables. [bytes]
-OVERHEAD = 1500
+        answer = Answer(status, headers, body, named[b"etag"], int(age[1]))
+        if _size(answer) <= self._answers.maxsize:
+            self._answers[address] = answer

@@ -20,8 +20,8 @@ days = lru_cache(maxsize=8)(load_days)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Of one product.
+class Provenance:
+    """Of one product, what is kept here.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Kept:
     gone: tuple[str, ...]
 
 
-def kept(store: Store, settings: Settings, identifier: str) -> Kept:
+def of(store: Store, settings: Settings, identifier: str) -> Provenance:
     """What is kept of a product that the store knows.
 
     Raises
@@ -56,7 +56,7 @@ def kept(store: Store, settings: Settings, identifier: str) -> Kept:
     state = settings.state / made.state if made.state else None
     packages = tuple(settings.l1c / path for path in made.level1c)
     gone = tuple(path.name for path in packages if not path.exists())
-    return Kept(
+    return Provenance(
         tile=made.tile,
         day=day_of(made.sensing),
         state=state if state and state.exists() else None,

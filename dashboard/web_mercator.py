@@ -19,7 +19,7 @@ def _to_mercator() -> Transformer:
     return Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
 
 
-def mercator(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Longitude and latitude [deg] to Web Mercator [m], (n, 2); rows of NaN stay."""
     lat = np.clip(points[:, 1], -_MAX_LATITUDE, _MAX_LATITUDE)
     x, y = _to_mercator().transform(points[:, 0], lat)
@@ -37,7 +37,7 @@ def degrees(x: float, y: float) -> tuple[float, float]:
 @cache
 def countries() -> NDArray[np.float64]:
     """Outlines of the countries as one line with gaps, (n, 2). [m]"""
-    return mercator(outlines.outlines())
+    return project(outlines.outlines())
 
 
 @lru_cache(maxsize=20_000)
@@ -49,7 +49,7 @@ def tile(mgrs: str) -> NDArray[np.float64]:
     ValueError
         If there is no such tile.
     """
-    return mercator(tiling.footprint(mgrs))
+    return project(tiling.footprint(mgrs))
 
 
 def around(tiles: list[str], margin: float = 0.15) -> tuple[float, float, float, float]:
