@@ -21,11 +21,15 @@ from processing.atmosphere import VALID_RANGES, surface_reflectance
 from processing.bands import BANDS
 from processing.cli import app
 from processing.l1c import Granule, granules
-from processing.simulation import SERIES, Weather, geometry, simulate
+from processing.simulation import SERIES, Weather, simulate, sunlight
+from processing.simulation.date import REFERENCE_BAND
 from processing.simulation.ground import Ground
 from processing.simulation.noise import fractal
+from processing.simulation.orbit import View, passes, relative_orbits
 from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, TEMPERATE, Clouds, recipe
+from processing.simulation.series import DEMONSTRATION
 from processing.simulation.sky import KINDS, layers
+from processing.simulation.truth import THIN
 
 HEIGHT = 1500
 ONE_HEIGHT = replace(TEMPERATE, clouds=(Clouds("cumulus", (HEIGHT, HEIGHT), 700),), town=0, aot=(0.15, 0.15))
@@ -144,7 +148,7 @@ def test_shadows_lie_where_the_sun_says(series: list[Path]) -> None:
     shift = (shift + size // 2) % size - size // 2
     angles = _granule(path).angles()
     ways = []
-    for zenith, azimuth in (angles.mean_sun, angles.mean_view[simulation.REFERENCE_BAND]):
+    for zenith, azimuth in (angles.mean_sun, angles.mean_view[REFERENCE_BAND]):
         z, a = math.radians(zenith), math.radians(azimuth)
         ways.append(HEIGHT * math.tan(z) * np.array([math.cos(a), -math.sin(a)]) / 10)  # rows down, columns right
     assert shift == pytest.approx(ways[0] - ways[1], abs=2.5)
@@ -199,7 +203,7 @@ def test_a_zip_holds_the_same_files(tmp_path: Path) -> None:
 
 def test_a_large_image_is_put_together_from_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (whole,) = simulate(tmp_path / "a", tile="31TCJ", dates=1, size=180, cloud_cover=(0.3, 0.3))
-    monkeypatch.setattr(simulation, "PERIOD", 84)
+    monkeypatch.setattr("processing.simulation.place.PERIOD", 84)
     (blocks,) = simulate(tmp_path / "b", tile="31TCJ", dates=1, size=180, cloud_cover=(0.3, 0.3))
     # The ground is another one, the sky is the same but for the rounding of where a block looks.
     clouds = [_truth(p, "clouds_10m.tif")[0] > 0 for p in (whole, blocks)]
@@ -242,7 +246,7 @@ def test_wrong_wishes_are_refused_before_anything_is_written(tmp_path: Path, wro
 def test_the_sun_stands_where_real_products_say() -> None:
     # S2A_MSIL1C_20240120T105341_N0510_R051_T31TCJ: Mean_Sun_Angle and SENSING_TIME
     lon, lat = tiling.footprint("31TCJ")[:-1].mean(axis=0)
-    zenith, azimuth = geometry.sun(datetime(2024, 1, 20, 10, 58, 50, tzinfo=UTC), lon, lat)
+    zenith, azimuth = sunlight.position(datetime(2024, 1, 20, 10, 58, 50, tzinfo=UTC), lon, lat)
     assert zenith == pytest.approx(65.7554, abs=0.05)
     assert azimuth == pytest.approx(162.689, abs=0.05)
 
@@ -260,17 +264,17 @@ def test_passes_are_those_of_real_products(
     tile: str, day: tuple[int, int, int], platform: str, orbit: int, relative: int, clock: str
 ) -> None:
     lon, lat = tiling.footprint(tile)[:-1].mean(axis=0)
-    assert relative in geometry.relative_orbits(lon, lat)
-    (found,) = islice(geometry.passes(datetime(*day, tzinfo=UTC), relative, lon, lat), 1)
+    assert relative in relative_orbits(lon, lat)
+    (found,) = islice(passes(datetime(*day, tzinfo=UTC), relative, lon, lat), 1)
     assert (found.platform, found.orbit, found.sensing.date()) == (platform, orbit, datetime(*day).date())
     assert f"{found.sensing:%H:%M}".startswith(clock)
 
 
 def test_view_angles_reach_from_nadir_to_the_swaths_edge() -> None:
-    assert geometry.View(0, 195, 10, 10).angles("B4", 6, 5, 5)[0] < 1.5
-    assert geometry.View(144, 195, 10, 10).angles("B4", 12, 5, 5)[0] == pytest.approx(11.8, abs=0.5)
+    assert View(0, 195, 10, 10).angles("B4", 6, 5, 5)[0] < 1.5
+    assert View(144, 195, 10, 10).angles("B4", 12, 5, 5)[0] == pytest.approx(11.8, abs=0.5)
     # East of the track the satellite stands in the west.
-    _, azimuth = geometry.View(100, 195, 10, 10).angles("B4", 10, 5, 5)
+    _, azimuth = View(100, 195, 10, 10).angles("B4", 10, 5, 5)
     assert 255 < azimuth < 315
 
 
@@ -317,7 +321,7 @@ def test_the_demonstration_has_five_places_with_five_dates(tmp_path: Path) -> No
     assert len(paths) == 25
     assert set(tiles[:5]) == {"T31TCJ", "T40KCB", "T29RPQ", "T32SNE", "T30PXU"}
     sensed = [_granule(p).sensing for p in paths]
-    assert max(sensed) < simulation.DEMONSTRATION
+    assert max(sensed) < DEMONSTRATION
     assert (max(sensed) - min(sensed)).days <= 25
 
 
@@ -352,7 +356,7 @@ def test_fields_are_ploughed_overnight_and_stay_so(ploughed: list[Path]) -> None
 def test_single_clouds_are_as_many_and_cover_as_much_as_they_shall() -> None:
     wanted = Clouds("cumulus", (1000, 2000), 900, thickness=25, number=3.0)
     made = layers(wanted, 0.2, 1152, 1152, (40.0, 150.0), np.random.default_rng(1))
-    over = np.max([layer.opacity for layer in made], axis=0) >= simulation.THIN
+    over = np.max([layer.opacity for layer in made], axis=0) >= THIN
     assert over.mean() == pytest.approx(0.2, abs=0.06)
     # 400 were thrown on 11.5 km by 11.5 km, some onto others
     assert 150 < cv2.connectedComponents(over.astype(np.uint8))[0] < 800
@@ -371,10 +375,10 @@ def test_a_cloud_returns_and_passes_all_light() -> None:
 
 
 def test_glint_is_brightest_in_the_mirror_and_fades_away_from_it() -> None:
-    mirror, beside, away = (geometry.glint(5.0, (20.0, 120.0), (20.0, a)) for a in (300.0, 210.0, 120.0))
+    mirror, beside, away = (sunlight.glint(5.0, (20.0, 120.0), (20.0, a)) for a in (300.0, 210.0, 120.0))
     assert mirror > 2 * beside > 4 * away
     assert 0.05 < mirror < 0.3
-    assert geometry.glint(12.0, (20.0, 120.0), (20.0, 300.0)) < mirror
+    assert sunlight.glint(12.0, (20.0, 120.0), (20.0, 300.0)) < mirror
 
 
 def test_terrain_hides_the_sun_and_clouds_stand_above_it() -> None:

@@ -17,6 +17,8 @@ from processing.simulation.scenario import SPECTRA, SPECTRAL_BANDS, WATERS, Crop
 _ZONE = 120
 #: Half the side of the square that a zone's fields are cut from. [px]
 _REACH = 400.0
+#: Values of the land cover truth, by the spectrum that prevails.
+LAND_COVER = {number: name for number, name in enumerate(SPECTRA, 1)}
 #: Green plants: where they prevail the blue bands follow from the red one.
 _GREEN = frozenset({"crop", "grass", "forest", "shrub"})
 
@@ -413,3 +415,21 @@ class Ground:
         for band, ratio in zip(("B1", "B2"), self.scenario.blue_red, strict=True):
             out[band] = np.asarray(out[band] * (1 - green) + green * np.float32(ratio) * out["B4"], np.float32)
         return out
+
+
+def land_cover(shares: dict[str, Field]) -> NDArray[np.uint8]:
+    """The spectrum that prevails in each pixel."""
+    most, cover = np.zeros((2, *next(iter(shares.values())).shape), np.float32)
+    for number, name in LAND_COVER.items():
+        if name in shares:
+            cover[shares[name] > most] = number
+            np.maximum(most, shares[name], out=most)
+    return np.asarray(cover, np.uint8)
+
+
+def incidence(slopes: tuple[Field, Field], sun: tuple[float, float]) -> Field:
+    """Direct light on a slope, relative to that on level ground; 0 where it lies turned away. [-]"""
+    zenith, azimuth = (math.radians(a) for a in sun)
+    east, north = slopes
+    towards = 1 - math.tan(zenith) * (east * math.sin(azimuth) + north * math.cos(azimuth))
+    return np.asarray(np.maximum(towards, 0) / np.sqrt(1 + east**2 + north**2), np.float32)

@@ -22,7 +22,8 @@ from rasterio.io import MemoryFile
 from processing.bands import BANDS
 from processing.l1c import SIMULATION_CENTRE
 from processing.scene import Angles, Grid
-from processing.simulation.geometry import STEP, sun_distance_factor
+from processing.simulation import sunlight
+from processing.simulation.angles import STEP
 
 BASELINE = "05.10"
 #: Added to the counts; the metadata carry it with the other sign.
@@ -86,6 +87,7 @@ class Safe:
         self._same: dict[tuple[str, int], bytes] = {}
 
     def add_image(self, band: str, counts: NDArray[np.uint16]) -> None:
+        """Counts of a band, (row, col) uint16."""
         b = BANDS[band]
         self.files[f"{self.granule}/IMG_DATA/{self.stem}_{b.l1c}.jp2"] = jp2(counts, self.grid, b.resolution)
 
@@ -191,7 +193,7 @@ class Safe:
 <QUANTIFICATION_VALUE unit="none">{QUANTIFICATION}</QUANTIFICATION_VALUE>
 <Radiometric_Offset_List>
 {offsets}</Radiometric_Offset_List>
-<Reflectance_Conversion><U>{sun_distance_factor(self.sensing):.12f}</U>
+<Reflectance_Conversion><U>{sunlight.distance_factor(self.sensing):.12f}</U>
 <Solar_Irradiance_List>
 {suns}</Solar_Irradiance_List>
 </Reflectance_Conversion>

@@ -254,4 +254,4 @@ class Haze:
         """Values at `x` eastwards and `y` southwards [km]."""
         kx, ky, phase = self._waves
         wave = np.cos(np.multiply.outer(x, kx) + np.multiply.outer(y, ky) + phase).sum(-1) / math.sqrt(kx.size / 2)
-        return self.mean * (1 + self.spread * np.clip(wave, -2.5, 2.5))
+        return np.asarray(self.mean * (1 + self.spread * np.clip(wave, -2.5, 2.5)))

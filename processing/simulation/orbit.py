@@ -1,4 +1,4 @@
-"""Where the sun and the satellite stand: angles of a simulated acquisition, and the passes that make one."""
+"""Where the satellite flies and how it looks: the passes over a place, and the view of each detector and band."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from processing.bands import BANDS
 
-#: Nodes of the angle grids of a Level-1C and their distance. [m]
-NODES, STEP = 23, 5000.0
 #: Orbits of a cycle of ten days.
 _CYCLE_ORBITS, _CYCLE_DAYS = 143, 10
 #: Westward shift of the track from one orbit to the next. [deg]
@@ -34,70 +32,6 @@ _PASS_R051 = {"S2A": (datetime(2024, 1, 20, tzinfo=UTC), 44807), "S2B": (datetim
 _FOCAL_PLANE = ("B2", "B8", "B3", "B10", "B4", "B5", "B11", "B6", "B7", "B8A", "B12", "B1", "B9")
 #: Along-track view of the first band and of the last. [deg]
 _ALONG_TRACK = (0.4, 1.4)
-
-
-def sun(when: datetime, lon: ArrayLike, lat: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Zenith and azimuth of the sun.
-
-    Parameters
-    ----------
-    when : datetime
-        With its time zone.
-    lon, lat : array
-        [deg]
-
-    Returns
-    -------
-    zenith, azimuth : arrays
-        [deg], azimuth from north over east; good to about 0.02 deg.
-
-    References
-    ----------
-    Astronomical Almanac, low-precision formulas for the Sun (section C), valid 1950-2050.
-    """
-    days = (when.astimezone(UTC) - datetime(2000, 1, 1, 12, tzinfo=UTC)).total_seconds() / 86400
-    anomaly = math.radians(357.528 + 0.9856003 * days)
-    longitude = math.radians(280.460 + 0.9856474 * days + 1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly))
-    obliquity = math.radians(23.439 - 4e-7 * days)
-    ascension = math.atan2(math.cos(obliquity) * math.sin(longitude), math.cos(longitude))
-    declination = math.asin(math.sin(obliquity) * math.sin(longitude))
-    sidereal = 280.46062 + 360.98564737 * days
-    hour = np.radians(sidereal + np.asarray(lon, float)) - ascension
-    phi = np.radians(np.asarray(lat, float))
-    cosine = np.sin(phi) * math.sin(declination) + np.cos(phi) * math.cos(declination) * np.cos(hour)
-    azimuth = np.arctan2(-np.sin(hour), math.tan(declination) * np.cos(phi) - np.sin(phi) * np.cos(hour))
-    return np.degrees(np.arccos(np.clip(cosine, -1, 1))), np.degrees(azimuth) % 360
-
-
-def glint(wind: float, sun: tuple[float, float], view: tuple[float, float]) -> float:
-    """Reflectance of a rough sea in all directions of the wind. [-]
-
-    Parameters
-    ----------
-    wind : float
-        [m s-1]
-    sun, view : (float, float)
-        Zenith and azimuth. [deg]
-
-    References
-    ----------
-    Cox and Munk, "Measurement of the roughness of the sea surface from photographs of the sun's glitter", Journal of
-    the Optical Society of America 44, 1954.
-    """
-    (ts, ps), (tv, pv) = ([math.radians(a) for a in direction] for direction in (sun, view))
-    half = math.acos(math.cos(ts) * math.cos(tv) + math.sin(ts) * math.sin(tv) * math.cos(ps - pv)) / 2
-    tilt = math.acos(min((math.cos(ts) + math.cos(tv)) / (2 * math.cos(half)), 1.0))
-    variance = 0.003 + 0.00512 * wind
-    slopes = math.exp(-(math.tan(tilt) ** 2) / variance) / (math.pi * variance)
-    mirror = 0.02 + 0.98 * (1 - math.cos(half)) ** 5  # of water, refractive index 1.33
-    return math.pi * slopes * mirror / (4 * math.cos(ts) * math.cos(tv) * math.cos(tilt) ** 4)
-
-
-def sun_distance_factor(when: datetime) -> float:
-    """1 / d^2 with the distance d of the sun in astronomical units (U of the Level-1C)."""
-    days = (when.astimezone(UTC) - datetime(2000, 1, 1, 12, tzinfo=UTC)).total_seconds() / 86400
-    g = math.radians(357.528 + 0.9856003 * days)
-    return (1.00014 - 0.01671 * math.cos(g) - 0.00014 * math.cos(2 * g)) ** -2
 
 
 @dataclass(frozen=True)
@@ -194,7 +128,7 @@ class View:
     def detector(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.uint8]:
         """Detector that sees a point, 1 in the west to 12 in the east."""
         strip = np.floor((self.distance(x, y) + _HALF_SWATH) / _STRIP) + 1
-        return np.clip(strip, 1, 12).astype(np.uint8)
+        return np.asarray(np.clip(strip, 1, 12), np.uint8)
 
     def outside(self, x: ArrayLike, y: ArrayLike, detector: int) -> NDArray[np.float64]:
         """Distance of points from the strip of a detector [km], 0 within."""
@@ -234,14 +168,6 @@ def view_of(relative_orbit: int, lon: float, lat: float, width: float, height: f
     heading = 180 + math.degrees(math.asin(-math.cos(_INCLINATION) / math.cos(math.radians(lat))))
     heading += 3.9 * math.cos(math.radians(lat))
     return View(border + 0.15 * width, heading, width, height)
-
-
-def mean_direction(zenith: NDArray[np.float64], azimuth: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean zenith and azimuth of the finite ones of some directions. [deg]"""
-    ok = np.isfinite(zenith)
-    z, a = np.radians(zenith[ok]), np.radians(azimuth[ok])
-    east, north = np.mean(np.tan(z) * np.sin(a)), np.mean(np.tan(z) * np.cos(a))
-    return float(np.degrees(np.mean(z))), float(np.degrees(np.arctan2(east, north)) % 360)
 
 
 assert set(_FOCAL_PLANE) == set(BANDS)
