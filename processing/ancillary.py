@@ -36,6 +36,8 @@ logging.getLogger("rasterio._err").addFilter(lambda record: "local use section" 
 
 #: Files that are taken from a folder of terrain models.
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".hgt", ".bil", ".asc", ".dt0", ".dt1", ".dt2", ".jp2")
+#: Origin of the altitude where there is no model.
+FLAT = "flat 0 m (no terrain model)"
 #: Number of the form of the kept terrain, raised when its making changes.
 CACHE_FORMAT = 1
 #: One Dobson unit, 1e-5 m of ozone at 0 degC and 1 atm. [kg m-2]
@@ -117,20 +119,14 @@ def ancillary(
     Unreachable
         If it is to be fetched and can't be.
     """
-    fine = None
     if dem is None:
-        altitude, altitude_origin = np.zeros(grid.shape(resolution), np.float32), "flat 0 m (no terrain model)"
+        altitude, fine, altitude_origin = np.zeros(grid.shape(resolution), np.float32), None, FLAT
     else:
         altitude, fine, void, name = _terrain(grid, resolution, dem, cache)
         altitude_origin = name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
     ozone, ozone_origin = _forecast_or(default_ozone, "default", _ozone, grid, ecmwf)
     pressure, pressure_origin = _forecast_or(STANDARD_PRESSURE, "standard atmosphere", _pressure, grid, ecmwf)
-    aerosol, aerosol_origin = None, "no CAMS file in the L1C"
-    if cams is not None:
-        try:
-            aerosol, aerosol_origin = _aerosol(grid, cams), "CAMS in the L1C"
-        except ValueError as error:
-            aerosol_origin = str(error)
+    aerosol, aerosol_origin = _composition(grid, cams)
     origin = {
         "altitude": altitude_origin,
         "ozone": ozone_origin,
@@ -138,6 +134,16 @@ def ancillary(
         "aerosol_model": aerosol_origin,
     }
     return Ancillary(altitude, ozone, origin, fine, pressure, aerosol)
+
+
+def _composition(grid: Grid, cams: bytes | None) -> tuple[dict[str, float] | None, str]:
+    """What the aerosol is made of and where that came from, or None and why it is not known."""
+    if cams is None:
+        return None, "no CAMS file in the L1C"
+    try:
+        return _aerosol(grid, cams), "CAMS in the L1C"
+    except ValueError as error:
+        return None, str(error)
 
 
 def _forecast_or(
@@ -226,6 +232,15 @@ def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Ter
                         _fill(target, pixel, grid, source, _pixel(grid, alike[0]))
     except (RasterioError, CRSError) as error:
         raise AncillaryError(reading, f"can't be read as a terrain model ({error})") from error
+    void = _fill_gaps(coarse, fine, resolution)
+    low, high = coarse.min(), coarse.max()
+    if low < ALTITUDE_RANGE[0] or high > ALTITUDE_RANGE[1]:
+        raise AncillaryError(dem, f"altitudes from {low:g} to {high:g} m")
+    return Terrain(coarse, fine, void, dem.name)
+
+
+def _fill_gaps(coarse: NDArray[np.float32], fine: NDArray[np.float32], resolution: int) -> float:
+    """Put the sea where no model has an altitude; the share of such coarse cells."""
     void = np.isnan(coarse)
     coarse[void] = 0
     gaps = np.isnan(fine)
@@ -233,10 +248,7 @@ def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Ter
         side = resolution // TERRAIN_RESOLUTION
         around = np.repeat(np.repeat(coarse, side, axis=0), side, axis=1)[: fine.shape[0], : fine.shape[1]]
         fine[gaps] = around[gaps]
-    low, high = coarse.min(), coarse.max()
-    if low < ALTITUDE_RANGE[0] or high > ALTITUDE_RANGE[1]:
-        raise AncillaryError(dem, f"altitudes from {low:g} to {high:g} m")
-    return Terrain(coarse, fine, float(void.mean()), dem.name)
+    return float(void.mean())
 
 
 def _centres(count: int, resolution: int, length: int) -> NDArray[np.float64]:

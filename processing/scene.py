@@ -114,10 +114,12 @@ class Grid:
 
     @property
     def east(self) -> float:
+        """Outer edge of the last column. [m]"""
         return self.west + self.width
 
     @property
     def south(self) -> float:
+        """Outer edge of the last row. [m]"""
         return self.north - self.height
 
 

@@ -79,7 +79,7 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
 def _serve(client: Client, store: Store, settings: Settings, stop: threading.Event, produce: str) -> None:
     owner = f"{socket.gethostname()}:{os.getpid()}"
     wake = threading.Event()
-    placed: set[Future] = set()
+    placed: set[Future[str]] = set()
     cleaned = -JANITOR_SECONDS
     log.info("dispatching", executor=settings.executor, owner=owner)
     while not stop.is_set():
@@ -120,7 +120,7 @@ def _claim(store: Store, settings: Settings, owner: str) -> lease.Claim | None:
         return lease.claim(session, owner, settings.lease_seconds)
 
 
-def _ended(future: Future) -> bool:
+def _ended(future: Future[str]) -> bool:
     """Whether an attempt is over. One that is lost or broke off leaves its lease to run out; nothing else is needed."""
     if not future.done():
         return False

@@ -48,6 +48,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """To the database: in UTC. A time without zone is refused."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -56,6 +57,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """From the database: in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -75,6 +77,8 @@ def _where(condition: str) -> dict[str, Any]:
 
 
 class Base(DeclarativeBase):
+    """What the tables have in common: names of constraints, and columns of Python's types."""
+
     metadata = sa.MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -356,7 +360,7 @@ class Product(Base):
 
 
 class Quality(Base):
-    """What the chain found in one date, published or not valid. Null where not computed."""
+    """What the chain found in one date, published or not valid: `scene.Figures` by name. Null where not computed."""
 
     __tablename__ = "quality"
 

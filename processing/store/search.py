@@ -262,6 +262,23 @@ def _default() -> sa.ColumnElement[bool]:
 
 
 def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
+    conditions = [
+        *_of_place(session, search),
+        *_of_time(session, search),
+        *_of_versions(session, search),
+        *_of_figures(search),
+    ]
+    if search.simulated is not None:
+        conditions.append(Product.simulated.is_(search.simulated))
+    if not search.withdrawn:
+        conditions.append(Product.valid.is_(True))
+    if not search.replaced:
+        conditions.append(Product.current.is_(True))
+    return conditions
+
+
+def _of_place(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
+    """Which products by name, tile and orbit."""
     conditions: list[sa.ColumnElement[bool]] = []
     if search.identifiers:
         conditions.append(Product.identifier.in_(search.identifiers))
@@ -273,6 +290,11 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
     for name, column in (("platforms", Product.platform), ("orbits", Product.relative_orbit)):
         if values := getattr(search, name):
             conditions.append(column.in_(values))
+    return conditions
+
+
+def _of_time(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
     if search.first is not None:
         conditions.append(Product.sensing >= search.first)
     if search.last is not None:
@@ -287,12 +309,21 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
         conditions.append(Product.published >= search.published_since)
     if search.published_before is not None:
         conditions.append(Product.published < search.published_before)
-    if not search.versions:
-        current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
-        produced = session.scalars(sa.select(Tile.current_version).distinct()).all()
-        conditions += [Product.version.in_(produced), Product.version == current]  # the first is for the index
-    elif search.versions != ("all",):
-        conditions.append(Product.version.in_(search.versions))
+    return conditions
+
+
+def _of_versions(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
+    if search.versions == ("all",):
+        return []
+    if search.versions:
+        return [Product.version.in_(search.versions)]
+    current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
+    produced = session.scalars(sa.select(Tile.current_version).distinct()).all()
+    return [Product.version.in_(produced), Product.version == current]  # the first is for the index
+
+
+def _of_figures(search: Search) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
     measured = ((search.cloud, Quality.cloud_percent), (search.aot, Quality.aot_mean))
     for (least, most), figure in measured:
         if least is not None:
@@ -303,12 +334,6 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
         if flag not in FLAGS.values():
             raise SearchError(f"{flag} is no flag: {', '.join(dict.fromkeys(FLAGS.values()))}")
         conditions.append(Quality.flags[flag].as_boolean())
-    if search.simulated is not None:
-        conditions.append(Product.simulated.is_(search.simulated))
-    if not search.withdrawn:
-        conditions.append(Product.valid.is_(True))
-    if not search.replaced:
-        conditions.append(Product.current.is_(True))
     return conditions
 
 
