@@ -23,7 +23,7 @@ from processing.ancillary import ancillary
 from processing.l1c import Granule, granules
 from processing.masks import Cloud
 from processing.scene import L2A
-from processing.validation.clouds import Comparison, compare_image, overall
+from processing.validation.clouds import Comparison, Treatment, compare_image, overall
 from processing.validation.comparators import COMPARATORS
 from processing.validation.masks import Frame, Mask, classes, of_file
 from processing.versions import parameters
@@ -102,8 +102,11 @@ def main() -> None:
         others = [COMPARATORS[name](granule, frame) for name in options.comparators]
         masks = [grown[image] for grown, _ in versions] + others
         bare = [own[image] for _, own in versions if image in own]
-        sifted = compare_image(image, masks, reference, RESOLUTION, buffer=options.buffer, sieve=options.sieve)
-        for row in compare_image(image, masks, reference, RESOLUTION, buffer=options.buffer, ring=options.buffer):
+        sieved = Treatment(options.buffer, sieve=options.sieve, resolution=RESOLUTION)
+        sifted = compare_image(image, masks, reference, sieved)
+        for row in compare_image(
+            image, masks, reference, Treatment(options.buffer, options.buffer, resolution=RESOLUTION)
+        ):
             grown = f"all grown to {options.buffer:g} m"
             ringed = f"without a ring of {options.buffer:g} m" if row.ring is not None else "as they are"
             ways.setdefault(ringed if row.buffer is None else grown, []).append(row)
@@ -114,11 +117,13 @@ def main() -> None:
         same = [replace(mask, cloud=covered) for mask in masks]
         ways.setdefault("shadows where none has a cloud", []).extend(
             row
-            for row in compare_image(image, same, reference, RESOLUTION, buffer=0.0, ring=options.buffer)
+            for row in compare_image(image, same, reference, Treatment(0.0, options.buffer, resolution=RESOLUTION))
             if row.subject == "shadow" and row.ring is not None
         )
         ways.setdefault("not grown", []).extend(
-            row for row in compare_image(image, bare, reference, RESOLUTION, buffer=0.0) if row.buffer is None
+            row
+            for row in compare_image(image, bare, reference, Treatment(0.0, resolution=RESOLUTION))
+            if row.buffer is None
         )
     for title, some in ways.items():
         table(title, some, options.each)

@@ -135,7 +135,7 @@ def test_harmonising_undoes_the_difference_of_two_buffers() -> None:
     assert clouds.compare(grown, small, 20)["valid"].overall_accuracy != 1
     assert_array_equal(clouds.harmonise(small, 240, 20).cloud, grown.cloud)
     assert clouds.harmonise(grown, 240, 20) is grown
-    both = clouds.compare_image("i", [grown], small, 20, buffer=240)
+    both = clouds.compare_image("i", [grown], small, clouds.Treatment(buffer=240))
     harmonised = [c for c in both if c.buffer == 240]
     assert harmonised
     assert all(c.confusion.overall_accuracy == 1 for c in harmonised)

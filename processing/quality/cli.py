@@ -9,13 +9,11 @@ from typing import Annotated
 
 import typer
 
-from processing.home import centre
+from processing.home import Home, Json, centre
 
 mask = typer.Typer(help="Masks of clouds and shadows made by hand, kept to judge products by.", no_args_is_help=True)
 quality = typer.Typer(help="Verdicts of readers: what to look at next, agreement, export.", no_args_is_help=True)
 
-Home = Annotated[Path | None, typer.Option(help="Folder of the centre; MUSCATE_HOME, else ./var.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Reader = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who reads.", show_default="the login name")]
 Name = Annotated[str, typer.Argument(metavar="PRODUCT", help="Name of a product.")]
 

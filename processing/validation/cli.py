@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from processing.home import centre
+from processing.home import REJECTED, Json, centre
 
 if TYPE_CHECKING:
     from processing.validation.runs import MaskFiles, Run
-
-REJECTED = 3
 
 validate = typer.Typer(help="Hold products against references: numbers, figures, records.", no_args_is_help=True)
 
@@ -26,7 +24,6 @@ Home = Annotated[
     Path | None,
     typer.Option(envvar="MUSCATE_HOME", help="Centre whose store keeps the results for the dashboard; none: not kept."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Kind = Annotated[str, typer.Option(help="SRE, or FRE: corrected for slopes.")]
 
 
@@ -76,33 +73,21 @@ def clouds(
     as_json: Json = False,
 ) -> None:
     """Cloud and shadow masks against a reference or a known truth: as they are, and all grown to one buffer."""
+    from processing.validation import clouds as cloud_masks
     from processing.validation import runs
     from processing.validation import truth as truths
-    from processing.validation.comparators import COMPARATORS
 
-    for wanted in comparator or ():
-        if wanted not in COMPARATORS:
-            raise typer.BadParameter(f"{wanted}: known are {', '.join(COMPARATORS)}", param_hint="--comparator")
+    _check_comparators(comparator or ())
     if (reference is None) == (not truth):
         raise typer.BadParameter("give either --reference or --truth")
-    against: runs.MaskFiles | runs.TruthFiles
-    if truth:
-        against, ring = runs.truth_files(truth), 240.0 if ring is None else ring
-    elif reference == "kept":
-        against = _kept(name or "by hand", home)
-    else:
-        given = str(reference)
-        against = _mask_files(f"{name or _called(classes, given)}={given}@{classes}", "--reference")
+    if truth and ring is None:
+        ring = 240.0
     run = runs.clouds(
         path,
-        against,
+        runs.truth_files(truth) if truth else _reference(str(reference), classes, name, home),
         out,
-        further=[_mask_files(text, "--mask") for text in mask or ()],
-        comparators=comparator or (),
-        buffer=buffer,
-        ring=ring,
-        sieve=sieve,
-        resolution=resolution,
+        others=runs.Others([_mask_files(text, "--mask") for text in mask or ()], comparator or ()),
+        how=cloud_masks.Treatment(buffer, ring, sieve, resolution),
         maps=maps,
     )
     _finish(run, out, home, as_json, table=truths.table if truth else None)
@@ -166,17 +151,8 @@ def reflectance(
         run = runs.noise(path, step=noise_step, kind=kind)
     else:
         files = runs.files(reference, runs.RASTERS)
-        named = bands.split(",") if bands else None
-        run = runs.reflectance(
-            path,
-            files,
-            out,
-            name=name or files[0].stem,
-            bands=named,
-            scale=scale,
-            roughness=roughness,
-            kind=kind,
-        )
+        against = runs.ReflectanceFiles(name or files[0].stem, files, bands.split(",") if bands else None, scale)
+        run = runs.reflectance(path, against, out, roughness=roughness, kind=kind)
     _finish(run, out, home, as_json, "reflectance" if reference else "noise")
 
 
@@ -193,6 +169,21 @@ def versions(
     from processing.validation import runs
 
     _finish(runs.versions(path, new, old), out, home, as_json)
+
+
+def _check_comparators(given: Sequence[str]) -> None:
+    from processing.validation.comparators import COMPARATORS
+
+    for wanted in given:
+        if wanted not in COMPARATORS:
+            raise typer.BadParameter(f"{wanted}: known are {', '.join(COMPARATORS)}", param_hint="--comparator")
+
+
+def _reference(given: str, classes: str, name: str | None, home: Path | None) -> MaskFiles:
+    """The mask files that `--reference` names."""
+    if given == "kept":
+        return _kept(name or "by hand", home)
+    return _mask_files(f"{name or _called(classes, given)}={given}@{classes}", "--reference")
 
 
 def _called(classes: str, reference: str) -> str:

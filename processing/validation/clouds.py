@@ -46,6 +46,32 @@ class Comparison:
     images: int = 1
 
 
+@dataclass(frozen=True)
+class Treatment:
+    """How masks are brought together to be compared.
+
+    Attributes
+    ----------
+    buffer : float
+        Once more with all masks grown to this buffer. [m]
+    ring : float or None
+        Once more without the pixels that lie this near to the reference's masked ones. [m]
+    sieve : float
+        Clouds and shadows smaller than this are dropped before they are grown. [m2]
+    resolution : int
+        Of the comparison. [m]
+    """
+
+    buffer: float = 240.0
+    ring: float | None = None
+    sieve: float = 0.0
+    resolution: int = 20
+
+    def harmonised(self, mask: Mask) -> Mask:
+        """A mask grown to the buffer, see `harmonise`."""
+        return harmonise(mask, self.buffer, self.resolution, self.sieve)
+
+
 def harmonise(mask: Mask, buffer: float, resolution: float, sieve: float = 0.0) -> Mask:
     """Grow clouds and shadows until the mask has a buffer; one that has more stays: growth can't be undone.
 
@@ -111,29 +137,20 @@ def _ring(mask: NDArray[np.bool_], width: float, resolution: float) -> NDArray[n
     return dilate(mask, width, resolution) & ~mask
 
 
-def compare_image(
-    image: str,
-    masks: Sequence[Mask],
-    reference: Mask,
-    resolution: float,
-    *,
-    buffer: float,
-    ring: float | None = None,
-    sieve: float = 0.0,
-) -> list[Comparison]:
-    """All masks of one image against its reference: direct, harmonised, and, if `ring` is given, direct without it."""
-    grown = [harmonise(mask, buffer, resolution, sieve) for mask in masks]
+def compare_image(image: str, masks: Sequence[Mask], reference: Mask, how: Treatment) -> list[Comparison]:
+    """All masks of one image against its reference: direct, harmonised, and, if it has a ring, direct without it."""
+    grown = [how.harmonised(mask) for mask in masks]
     treatments: list[tuple[Sequence[Mask], Mask, float | None, float | None]] = [
         (masks, reference, None, None),
-        (grown, harmonise(reference, buffer, resolution, sieve), buffer, None),
+        (grown, how.harmonised(reference), how.buffer, None),
     ]
-    if ring is not None:
-        treatments.append((masks, reference, None, ring))
+    if how.ring is not None:
+        treatments.append((masks, reference, None, how.ring))
     return [
         Comparison(image, mask.method, mask.version, subject, to, left_out, counts)
         for judged, against, to, left_out in treatments
         for mask in judged
-        for subject, counts in compare(mask, against, resolution, left_out).items()
+        for subject, counts in compare(mask, against, how.resolution, left_out).items()
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -59,31 +59,22 @@ class Run:
         except MuscateError as error:
             self.faults.append(error)
 
-    def add(
-        self,
-        subject: str,
-        method: str,
-        version: str | None,
-        reference: str,
-        image: str | None,
-        metrics: Mapping[str, Any],
-        *,
-        buffer: float | None = None,
-        ring: float | None = None,
+    def add(self, subject: str, version: str, reference: str, image: str | None, metrics: Mapping[str, Any]) -> None:
+        """Note the figures of a version of our own."""
+        treated = {"image": image, "buffer": None, "ring": None}
+        self._note(subject, f"muscate {version}", version, {"reference": reference} | treated, metrics)
+
+    def add_comparison(self, found: cloud_masks.Comparison, reference: str) -> None:
+        """Note the figures of a mask, ours or another's."""
+        treated = {"image": found.image, "buffer": found.buffer, "ring": found.ring}
+        metrics = found.confusion.metrics() | {"images": found.images}
+        self._note(found.subject, found.method, found.version, {"reference": reference} | treated, metrics)
+
+    def _note(
+        self, subject: str, method: str, version: str | None, against: Mapping[str, Any], metrics: Mapping[str, Any]
     ) -> None:
-        self.rows.append(
-            {
-                "kind": self.kind,
-                "subject": subject,
-                "method": method,
-                "version": version,
-                "reference": reference,
-                "image": image,
-                "buffer": buffer,
-                "ring": ring,
-                "metrics": dict(metrics),
-            }
-        )
+        what = {"kind": self.kind, "subject": subject, "method": method, "version": version}
+        self.rows.append(what | dict(against) | {"metrics": dict(metrics)})
 
 
 def sample(reference: Any, found: Any, most: int = 10_000) -> dict[str, list[float]]:
@@ -168,17 +159,28 @@ def of_image(image: Image, found: Sequence[Path], images: Sequence[Image]) -> Pa
     return fitting[0]
 
 
+@dataclass(frozen=True)
+class Others:
+    """Masks of others, to be judged beside those of the products.
+
+    Attributes
+    ----------
+    files : sequence of MaskFiles
+    comparators : sequence of str
+        Names of `comparators.COMPARATORS`, run on the Level-1C.
+    """
+
+    files: Sequence[MaskFiles] = ()
+    comparators: Sequence[str] = ()
+
+
 def clouds(
     paths: Sequence[Path],
     reference: MaskFiles | TruthFiles,
     out: Path,
     *,
-    further: Sequence[MaskFiles] = (),
-    comparators: Sequence[str] = (),
-    buffer: float = 240.0,
-    ring: float | None = None,
-    sieve: float = 0.0,
-    resolution: int = 20,
+    others: Others,
+    how: cloud_masks.Treatment,
     maps: bool = True,
 ) -> Run:
     """Judge cloud and shadow masks.
@@ -191,16 +193,6 @@ def clouds(
         Of the truth the kinds of cloud are judged apart, too (`truth.SUBJECTS`).
     out : Path
         Receives ``clouds_<subject>.png`` and, with `maps`, ``clouds_<image>.png``.
-    further : sequence of MaskFiles
-        Other masks to be judged.
-    comparators : sequence of str
-        Names of `comparators.COMPARATORS`, run on the Level-1C.
-    buffer, ring : float
-        See `clouds.compare_image`. [m]
-    sieve : float
-        See `clouds.harmonise`. [m2]
-    resolution : int
-        Of the comparison. [m]
     """
     run = Run("clouds")
     images, faults = collect(paths)
@@ -208,70 +200,67 @@ def clouds(
     found: list[cloud_masks.Comparison] = []
     for image in images:
         with run.noting():
-            found += _clouds_of(
-                run, image, images, reference, out, further, comparators, buffer, ring, sieve, resolution, maps
-            )
+            frame = Frame(image.grid, how.resolution)
+            against, known = _against(of_image(image, reference.files, images), reference, frame)
+            masks = _masks(run, image, images, others, frame)
+            _note_unknown(run, image, (against, *masks))
+            if not masks:
+                raise InputError(image.identifier, "there is no mask of it to judge")
+            if maps:
+                _draw_agreement(out, image, masks, against, how)
+            compared = cloud_masks.compare_image(image.identifier, masks, against, how)
+            if known is not None:
+                compared += truths.compare(image.identifier, masks, known, how.resolution)
+            found += compared
     rows = [*found, *cloud_masks.overall(found)]
-    for c in rows:
-        metrics = c.confusion.metrics() | {"images": c.images}
-        run.add(c.subject, c.method, c.version, reference.name, c.image, metrics, buffer=c.buffer, ring=c.ring)
+    for row in rows:
+        run.add_comparison(row, reference.name)
     for subject in dict.fromkeys(c.subject for c in found):
         figures.bars(out / f"clouds_{subject.replace(' ', '_')}.png", rows, subject, reference.name)
     return run
 
 
-def _clouds_of(
-    run: Run,
-    image: Image,
-    images: Sequence[Image],
-    reference: MaskFiles | TruthFiles,
-    out: Path,
-    further: Sequence[MaskFiles],
-    comparators: Sequence[str],
-    buffer: float,
-    ring: float | None,
-    sieve: float,
-    resolution: int,
-    maps: bool,
-) -> list[cloud_masks.Comparison]:
-    frame = Frame(image.grid, resolution)
-    path, known = of_image(image, reference.files, images), None
+def _against(path: Path, reference: MaskFiles | TruthFiles, frame: Frame) -> tuple[Mask, truths.Truth | None]:
+    """The mask that those of an image are held against, and all that is known of it where it is a truth."""
     if isinstance(reference, TruthFiles):
         known = truths.read(path, frame)
-        against = known.mask
-    else:
-        against = of_file(path, reference.classes, frame, reference.name)
+        return known.mask, known
+    return of_file(path, reference.classes, frame, reference.name), None
+
+
+def _masks(run: Run, image: Image, images: Sequence[Image], others: Others, frame: Frame) -> list[Mask]:
+    """All masks of an image, its products' first."""
     masks: list[Mask] = []
     for product in image.products:
         with run.noting():
             masks.append(of_product(product, frame))
-    for other in further:
+    for other in others.files:
         with run.noting():
             masks.append(of_file(of_image(image, other.files, images), other.classes, frame, other.name))
-    for name in comparators:
+    for name in others.comparators:
         with run.noting():
             if image.granule is None:
                 raise InputError(image.identifier, f"{name} needs its Level-1C, which was not given")
             masks.append(COMPARATORS[name](image.granule, frame))
-    for one in (against, *masks):
+    return masks
+
+
+def _note_unknown(run: Run, image: Image, masks: Iterable[Mask]) -> None:
+    """Say which classes the mappings do not name."""
+    for one in masks:
         for value, pixels in one.unknown.items():
             what = "taken as clear" if one.unnamed_is_clear else "left out"
             counted = f"{pixels} pixels ({100 * pixels / one.cloud.size:.2g} %), {what}"
             run.notes.append(f"{image.identifier}: {one.method}: class {value} is not in the mapping: {counted}")
-    if not masks:
-        raise InputError(image.identifier, "there is no mask of it to judge")
-    if maps:
-        grown = [cloud_masks.harmonise(m, buffer, resolution, sieve) for m in masks]
-        titles = {
-            "as it is": (masks, against),
-            f"grown to {buffer:g} m": (grown, cloud_masks.harmonise(against, buffer, resolution, sieve)),
-        }
-        quicklook = next((p.files["QKL_ALL"] for p in image.products if "QKL_ALL" in p.files), None)
-        figures.agreement(out / f"clouds_{image.identifier}.png", image.identifier, titles, quicklook)
-    found = cloud_masks.compare_image(
-        image.identifier, masks, against, resolution, buffer=buffer, ring=ring, sieve=sieve
-    )
-    return found + (truths.compare(image.identifier, masks, known, resolution) if known is not None else [])
+
+
+def _draw_agreement(out: Path, image: Image, masks: Sequence[Mask], against: Mask, how: cloud_masks.Treatment) -> None:
+    titles = {
+        "as it is": (masks, against),
+        f"grown to {how.buffer:g} m": ([how.harmonised(m) for m in masks], how.harmonised(against)),
+    }
+    quicklook = next((p.files["QKL_ALL"] for p in image.products if "QKL_ALL" in p.files), None)
+    figures.agreement(out / f"clouds_{image.identifier}.png", image.identifier, titles, quicklook)
 
 
 def _products(run: Run, paths: Sequence[Path]) -> tuple[list[Image], list[tuple[Image, Product]]]:
@@ -308,18 +297,17 @@ def aot_against_stations(paths: Sequence[Path], stations: Sequence[Path], around
         set.intersection(*({(m.site, m.image) for m in group} for group in versions.values())) if pairs else set()
     )
     for version, group in versions.items():
-        method = f"muscate {version}"
         numbers = aerosol.figures([m.found for m in group], [m.reference for m in group])
         panels[version] = group, numbers
         sites = ", ".join(sorted({m.site for m in group}))
-        run.add("aot", method, version, f"AERONET {sites}", None, numbers | asdict(around))
+        run.add("aot", version, f"AERONET {sites}", None, numbers | asdict(around))
         same = [m for m in group if (m.site, m.image) in everywhere]
         if same and any(len(same) < len(other) for other in versions.values()):
             numbers = aerosol.figures([m.found for m in same], [m.reference for m in same]) | asdict(around)
-            run.add("aot", method, version, f"AERONET {sites}, pairs of all versions", None, numbers)
+            run.add("aot", version, f"AERONET {sites}, pairs of all versions", None, numbers)
         for m in group:
             details = {k: v for k, v in asdict(m).items() if k not in ("image", "version", "sensing", "site")}
-            run.add("aot", method, version, f"AERONET {m.site}", m.image, details)
+            run.add("aot", version, f"AERONET {m.site}", m.image, details)
     if panels:
         figures.matches(out / "aot.png", panels)
     return run
@@ -340,14 +328,14 @@ def aot_against_maps(
                 both = np.isfinite(found) & np.isfinite(known)
                 fields.setdefault((subject, product.version), []).append((known[both], found[both]))
                 numbers = aerosol.figures(found, known)
-                run.add(subject, f"muscate {product.version}", product.version, name, image.identifier, numbers)
+                run.add(subject, product.version, name, image.identifier, numbers)
     for subject in aerosol.SUBJECTS:
         panels = {}
         for version in [v for s, v in fields if s == subject]:
             known, found = (np.concatenate(a) for a in zip(*fields[subject, version], strict=True))
             numbers = aerosol.figures(found, known) | {"images": len(fields[subject, version])}
             panels[version] = known, found, numbers
-            run.add(subject, f"muscate {version}", version, name, None, numbers)
+            run.add(subject, version, name, None, numbers)
             run.samples[len(run.rows) - 1] = sample(known, found)
         if panels:
             unit = "AOT at 550 nm" if subject == "aot" else "water vapour [g cm-2]"
@@ -356,14 +344,29 @@ def aot_against_maps(
     return run
 
 
+@dataclass(frozen=True)
+class ReflectanceFiles:
+    """Rasters of surface reflectance of one origin, one an image.
+
+    Attributes
+    ----------
+    bands : sequence of str or None
+        In the order of the rasters; None: as these describe them.
+    scale : float or None
+        Reflectance of one count; None: 0.0001 of integers, 1 of others.
+    """
+
+    name: str
+    files: Sequence[Path]
+    bands: Sequence[str] | None = None
+    scale: float | None = None
+
+
 def reflectance(
     paths: Sequence[Path],
-    references: Sequence[Path],
+    reference: ReflectanceFiles,
     out: Path,
     *,
-    name: str,
-    bands: Sequence[str] | None = None,
-    scale: float | None = None,
     roughness: float | None = None,
     kind: str = "SRE",
 ) -> Run:
@@ -371,31 +374,30 @@ def reflectance(
     run = Run("reflectance")
     images, products = _products(run, paths)
     pooled: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
+    about = {"kind": kind, "roughness": roughness}
     for image, product in products:
         with run.noting():
-            against = surface.reference(of_image(image, references, images), bands, scale)
+            path = of_image(image, reference.files, images)
+            against = surface.reference(path, reference.bands, reference.scale)
             for band, found, known in surface.pairs(product, against, kind, roughness):
                 both = np.isfinite(found) & np.isfinite(known)
                 strange = both & ((known < surface.PLAUSIBLE[0]) | (known > surface.PLAUSIBLE[1]))
                 if strange.any():
-                    count = np.count_nonzero(strange)
-                    run.notes.append(
-                        f"{image.identifier}: {name}: {count} pixels of {band} are no reflectance: left out"
-                    )
+                    what = f"{np.count_nonzero(strange)} pixels of {band} are no reflectance: left out"
+                    run.notes.append(f"{image.identifier}: {reference.name}: {what}")
                 both &= ~strange
                 pooled.setdefault((product.version, band), []).append((found[both], known[both]))
                 table = surface.figures_by_bin(found[both], known[both])
-                metrics = table["all"] | {"bins": table, "kind": kind, "roughness": roughness}
-                run.add(band, f"muscate {product.version}", product.version, name, image.identifier, metrics)
+                metrics = table["all"] | {"bins": table} | about
+                run.add(band, product.version, reference.name, image.identifier, metrics)
     for version in dict.fromkeys(v for v, _ in pooled):
         tables = {}
         for band in (b for b in DISTRIBUTED if (version, b) in pooled):
             found, known = (np.concatenate(a) for a in zip(*pooled[version, band], strict=True))
             tables[band] = surface.figures_by_bin(found, known)
-            about: dict[str, Any] = {"bins": tables[band], "kind": kind, "roughness": roughness}
-            about["images"] = len(pooled[version, band])
-            run.add(band, f"muscate {version}", version, name, None, about | tables[band]["all"])
-        figures.uncertainty(out / f"reflectance_{version}.png", tables, f"{version} against {name}")
+            counted = {"bins": tables[band]} | about | {"images": len(pooled[version, band])}
+            run.add(band, version, reference.name, None, counted | tables[band]["all"])
+        figures.uncertainty(out / f"reflectance_{version}.png", tables, f"{version} against {reference.name}")
     return run
 
 
@@ -413,7 +415,7 @@ def noise(paths: Sequence[Path], *, step: float = 200.0, kind: str = "SRE") -> R
         with run.noting():
             for band, numbers in surface.series_noise(dates, step, kind).items():
                 metrics = numbers | {"images": len(dates), "kind": kind}
-                run.add(band, f"muscate {version}", version, f"T{tile} in time", None, metrics)
+                run.add(band, version, f"T{tile} in time", None, metrics)
     return run
 
 
@@ -430,9 +432,9 @@ def versions(paths: Sequence[Path], new: str, old: str) -> Run:
         with run.noting():
             for subject, metrics in two_versions.compare(held[new], held[old]).items():
                 found.setdefault(subject, []).append(metrics)
-                run.add(subject, f"muscate {new}", new, old, image.identifier, metrics)
+                run.add(subject, new, old, image.identifier, metrics)
     for subject, rows in found.items():
-        run.add(subject, f"muscate {new}", new, old, None, _mean(rows) | {"images": len(rows)})
+        run.add(subject, new, old, None, _mean(rows) | {"images": len(rows)})
     return run
 
 
