@@ -97,31 +97,7 @@ class Browse(View):
         self._found: list[Found] = []
         self._verdicts: dict[str, str] = {}
         self._after: str | None = None
-        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
-        short, middle = {**small, "width": 112}, {**small, "width": 150}
-        self._form = pn.FlexBox(
-            pmui.TextInput.from_param(
-                self.param.words, label="Words", placeholder="toulouse 2023-08 V1_4", **{**small, "width": 268}
-            ),
-            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
-            pmui.Select.from_param(self.param.site, label="Site", **middle),
-            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
-            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
-            pmui.Select.from_param(self.param.version, label="Version", **short),
-            pmui.Select.from_param(self.param.platform, label="Platform", **short),
-            pmui.TextInput.from_param(self.param.orbit, label="Orbit", placeholder="51", **{**small, "width": 76}),
-            pmui.Select.from_param(self.param.flag, label="Flag", **short),
-            pmui.TextInput.from_param(self.param.since, label="Changed since", placeholder="2026-11-20", **middle),
-            pmui.Select.from_param(self.param.order, options=ORDERS, label="Order", **{**small, "width": 196}),
-            pmui.IntSlider.from_param(
-                self.param.cloud, label="Cloud at most [%]", **{**small, "width": 190, "margin": (3, 14, 3, 4)}
-            ),
-            pmui.FloatSlider.from_param(
-                self.param.aot, label="AOT at most", step=0.05, **{**small, "width": 190, "margin": (3, 14, 3, 4)}
-            ),
-            align_items="center",
-            sizing_mode="stretch_width",
-        )
+        self._form = self._fields()
         button: dict[str, Any] = {"size": "small", "variant": "outlined"}
         self._clear = pmui.Button(label="Clear the search", on_click=lambda _: self.clear(), margin=(6, 8), **button)
         self._more = pmui.Button(label="Show more", on_click=lambda _: self._go_on(), margin=(10, 0), **button)
@@ -151,6 +127,34 @@ class Browse(View):
         if pn.state.location:
             pn.state.location.sync(self, {name: name for name in self.ADDRESS})
 
+    def _fields(self) -> pn.FlexBox:
+        """The form."""
+        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
+        short, middle = {**small, "width": 112}, {**small, "width": 150}
+        return pn.FlexBox(
+            pmui.TextInput.from_param(
+                self.param.words, label="Words", placeholder="toulouse 2023-08 V1_4", **{**small, "width": 268}
+            ),
+            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
+            pmui.Select.from_param(self.param.site, label="Site", **middle),
+            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
+            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
+            pmui.Select.from_param(self.param.version, label="Version", **short),
+            pmui.Select.from_param(self.param.platform, label="Platform", **short),
+            pmui.TextInput.from_param(self.param.orbit, label="Orbit", placeholder="51", **{**small, "width": 76}),
+            pmui.Select.from_param(self.param.flag, label="Flag", **short),
+            pmui.TextInput.from_param(self.param.since, label="Changed since", placeholder="2026-11-20", **middle),
+            pmui.Select.from_param(self.param.order, options=ORDERS, label="Order", **{**small, "width": 196}),
+            pmui.IntSlider.from_param(
+                self.param.cloud, label="Cloud at most [%]", **{**small, "width": 190, "margin": (3, 14, 3, 4)}
+            ),
+            pmui.FloatSlider.from_param(
+                self.param.aot, label="AOT at most", step=0.05, **{**small, "width": 190, "margin": (3, 14, 3, 4)}
+            ),
+            align_items="center",
+            sizing_mode="stretch_width",
+        )
+
     def search(self) -> Search:
         """What the form asks for.
 
@@ -159,46 +163,59 @@ class Browse(View):
         SearchError
             If a field can't be understood.
         """
-        search = Search(order=self.order)
         tiles = tuple(word.upper().removeprefix("T") for word in self.tile.replace(",", " ").split())
-        search = replace(search, tiles=tiles)
+        search = Search(order=self.order, tiles=tiles)
         if self.words.strip():
             with self._store.read() as session:
                 search = catalogue.understand(session, self.words, search)
+        return replace(search, **self._kinds(search), **self._times(search), **self._limits())
+
+    def _kinds(self, search: Search) -> dict[str, Any]:
+        """What is chosen from a list, and the orbit, beside what the words say."""
+        asked: dict[str, Any] = {}
         if self.site != ANY:
-            search = replace(search, sites=(*search.sites, self.site))
+            asked["sites"] = (*search.sites, self.site)
         if self.version == EVERY:
-            search = replace(search, versions=search.versions or ("all",))
+            asked["versions"] = search.versions or ("all",)
         elif self.version != CURRENT:
-            search = replace(search, versions=(self.version,))
+            asked["versions"] = (self.version,)
         if self.platform != ANY:
-            search = replace(search, platforms=(self.platform,))
+            asked["platforms"] = (self.platform,)
+        if self.flag != ANY:
+            asked["flags"] = (*search.flags, self.flag)
         if self.orbit.strip():
             if not self.orbit.strip().isdecimal():
                 raise SearchError(f"{self.orbit} is no relative orbit")
-            search = replace(search, orbits=(int(self.orbit),))
+            asked["orbits"] = (int(self.orbit),)
+        return asked
+
+    def _times(self, search: Search) -> dict[str, Any]:
+        """First and last date, no wider than the words say, and since when something changed."""
+        asked: dict[str, Any] = {}
         if self.first.strip():
-            search = replace(search, first=max(filter(None, (search.first, stac.moment(self.first.strip())))))
+            asked["first"] = max(filter(None, (search.first, stac.moment(self.first.strip()))))
         if self.last.strip():
             end = stac.moment(self.last.strip())
             end += timedelta(days=1, microseconds=-1) if len(self.last.strip()) == 10 else timedelta()
-            search = replace(search, last=min(filter(None, (search.last, end))))
-        if self.cloud < 100:
-            search = replace(search, cloud=(None, float(self.cloud)))
-        if self.aot < 1:
-            search = replace(search, aot=(None, float(self.aot)))
-        if self.flag != ANY:
-            search = replace(search, flags=(*search.flags, self.flag))
+            asked["last"] = min(filter(None, (search.last, end)))
         if self.since.strip():
-            changed = stac.moment(self.since.strip())
-            search = replace(search, changed_since=changed, withdrawn=True, replaced=True)
+            asked |= {"changed_since": stac.moment(self.since.strip()), "withdrawn": True, "replaced": True}
+        return asked
+
+    def _limits(self) -> dict[str, Any]:
+        """Most cloud [%] and AOT [-], and the area."""
+        asked: dict[str, Any] = {}
+        if self.cloud < 100:
+            asked["cloud"] = (None, float(self.cloud))
+        if self.aot < 1:
+            asked["aot"] = (None, float(self.aot))
         if self.bbox.strip():
             try:
                 west, south, east, north = (float(part) for part in self.bbox.split(","))
             except ValueError:
                 raise SearchError(f"{self.bbox} is no west,south,east,north") from None
-            search = replace(search, area=catalogue.rectangle(west, south, east, north))
-        return search
+            asked["area"] = catalogue.rectangle(west, south, east, north)
+        return asked
 
     def clear(self) -> None:
         """Ask for nothing in particular."""
@@ -206,6 +223,7 @@ class Browse(View):
 
     @param.depends(*ADDRESS, watch=True)
     def draw(self) -> None:
+        """Search anew, and show what is found."""
         self._empty.object = how_to_begin(self.settings) if self.snapshot.empty else ""
         self._empty.visible, self._full.visible = self.snapshot.empty, not self.snapshot.empty
         if self.snapshot.empty:

@@ -144,6 +144,7 @@ class Coverage(View):
         )
 
     def draw(self) -> None:
+        """Colour the tiles by their latest state; zoom at the start only."""
         snapshot = self.snapshot
         coverage = snapshot.coverage
         self._empty.object = how_to_begin(self.settings) if snapshot.empty else ""

@@ -44,26 +44,7 @@ def stacked(
     """
     width = pd.Timedelta(1, unit=step)
     sums = frame.assign(bar=frame["hour"].dt.floor(step)).groupby(["bar", by])["dates"].sum().unstack(fill_value=0)
-    rows = []
-    for start, row in sums.iterrows():
-        bottom = 0
-        begin = pd.Timestamp(start).tz_localize(None)
-        for value in colours:
-            count = int(row.get(value, 0))
-            if count:
-                rows.append(
-                    (
-                        begin + width * 0.06,
-                        bottom,
-                        begin + width * 0.94,
-                        bottom + count,
-                        f"{begin:%Y-%m-%d}" + (f" {begin:%H}:00" if step == "h" else ""),
-                        words[value],
-                        count,
-                        colours[value],
-                    )
-                )
-                bottom += count
+    rows = [bar for start, row in sums.iterrows() for bar in _bar(pd.Timestamp(start), row, step, colours, words)]
     bars = hv.Rectangles(rows, ["start", "bottom", "end", "top"], ["when", "what", "dates", "colour"])
     first, last = (pd.Timestamp(t).tz_localize(None) for t in (since, until))
     limits = first, last.floor(step) + width
@@ -85,6 +66,21 @@ def stacked(
         gridstyle={"xgrid_line_color": None, "grid_line_alpha": 0.5},
         hooks=[_integers],
     )
+
+
+def _bar(start: pd.Timestamp, row: pd.Series, step: str, colours: dict[str, str], words: dict[str, str]) -> list[Any]:
+    """The parts of one bar, from the bottom up."""
+    width = pd.Timedelta(1, unit=step)
+    begin = start.tz_localize(None)
+    when = f"{begin:%Y-%m-%d %H}:00" if step == "h" else f"{begin:%Y-%m-%d}"
+    parts, bottom = [], 0
+    for value, colour in colours.items():
+        count = int(row.get(value, 0))
+        if count:
+            sides = begin + width * 0.06, bottom, begin + width * 0.94, bottom + count
+            parts.append((*sides, when, words[value], count, colour))
+            bottom += count
+    return parts
 
 
 def _hover() -> Any:
@@ -150,6 +146,7 @@ class Production(View):
 
     @param.depends("period", watch=True)
     def draw(self) -> None:
+        """Draw the charts, figures and lists of the period."""
         snapshot = self.snapshot
         now = datetime.now(UTC)
         days = PERIODS[self.period]

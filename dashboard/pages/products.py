@@ -297,33 +297,8 @@ class Products(View):
         self.param.site.objects = [ANY, *sorted(set(products["site"]) - {""})]
         self.param.version.objects = [ANY, *sorted(set(products["version"]))]
         super().__init__(snapshot, settings, **params)
-        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
-        short = {**small, "width": 118}
-        self._filters = pn.FlexBox(
-            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
-            pmui.Select.from_param(self.param.site, label="Site", **{**small, "width": 166}),
-            pmui.Select.from_param(self.param.version, label="Version", **short),
-            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
-            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
-            pmui.TextInput.from_param(self.param.published, label="Published on", placeholder="2026-11-22", **short),
-            pmui.IntSlider.from_param(self.param.cloud, label="Cloud at most [%]", **{**small, "width": 166}),
-        )
-        self._list = pn.widgets.Tabulator(
-            pd.DataFrame(),
-            show_index=False,
-            disabled=True,
-            selectable=1,
-            pagination="remote",
-            page_size=ROWS,
-            row_height=28,
-            layout="fit_data_stretch",
-            sizing_mode="stretch_width",
-            header_filters=False,
-            text_align={"Cloud": "right"},
-            configuration={"columnDefaults": {"headerSort": True}},
-            formatters={"Origin": {"type": "html"}},
-            stylesheets=[LIST_CSS],
-        )
+        self._filters = self._fields()
+        self._list = _empty_list()
         self._list.on_click(self._clicked)
         self._count, self._head, self._facts, self._empty = html(), html(), html(), html()
         self._viewer = Viewer()
@@ -354,8 +329,23 @@ class Products(View):
         if pn.state.location:
             pn.state.location.sync(self, {name: name for name in self.ADDRESS})
 
+    def _fields(self) -> pn.FlexBox:
+        """The filters."""
+        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
+        short = {**small, "width": 118}
+        return pn.FlexBox(
+            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
+            pmui.Select.from_param(self.param.site, label="Site", **{**small, "width": 166}),
+            pmui.Select.from_param(self.param.version, label="Version", **short),
+            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
+            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
+            pmui.TextInput.from_param(self.param.published, label="Published on", placeholder="2026-11-22", **short),
+            pmui.IntSlider.from_param(self.param.cloud, label="Cloud at most [%]", **{**small, "width": 166}),
+        )
+
     @param.depends("tile", "site", "version", "first", "last", "published", "cloud", watch=True)
     def draw(self) -> None:
+        """List the products that pass the filters; open the first one if none is chosen."""
         products = self.snapshot.products
         self._empty.object = how_to_begin(self.settings) if not len(products) else ""
         self._empty.visible, self._full.visible = not len(products), bool(len(products))
@@ -441,7 +431,28 @@ class Products(View):
         return self._layout
 
 
+def _empty_list() -> Any:
+    """The list of products without rows."""
+    return pn.widgets.Tabulator(
+        pd.DataFrame(),
+        show_index=False,
+        disabled=True,
+        selectable=1,
+        pagination="remote",
+        page_size=ROWS,
+        row_height=28,
+        layout="fit_data_stretch",
+        sizing_mode="stretch_width",
+        header_filters=False,
+        text_align={"Cloud": "right"},
+        configuration={"columnDefaults": {"headerSort": True}},
+        formatters={"Origin": {"type": "html"}},
+        stylesheets=[LIST_CSS],
+    )
+
+
 def headline(detail: queries.Detail) -> str:
+    """A product's tile, time, versions and verdicts, as HTML."""
     product = detail.product
     mark = " " + theme.simulated_mark() if product.simulated else ""
     withdrawn = "" if product.valid else " " + theme.chip("withdrawn", theme.colour("failed"))

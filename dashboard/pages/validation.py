@@ -89,6 +89,7 @@ class Validation(View):
 
     @param.depends(*ADDRESS, watch=True)
     def draw(self) -> None:
+        """Show the newest results of each kind."""
         with self._store.read() as session:
             for kind in ("clouds", "aot", "reflectance", "versions"):
                 self._rows[kind] = validations.results(session, kind)
@@ -287,6 +288,7 @@ def relation(version: str) -> str:
 
 
 def figures_line(numbers: Mapping[str, Any]) -> str:
+    """Pairs, bias, RMSE and what else there is, as one line of text."""
     words = {"pairs": "pairs", "bias": "bias", "rmse": "RMSE", "share_inside": "inside", "correlation": "r"}
     parts = []
     for name, word in words.items():

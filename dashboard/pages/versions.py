@@ -73,6 +73,7 @@ class Versions(View):
         )
 
     def draw(self) -> None:
+        """Show progress, mixed versions, verdicts and notes of the versions."""
         snapshot = self.snapshot
         self._empty.object = how_to_begin(self.settings) if snapshot.empty else ""
         self._empty.visible = snapshot.empty
