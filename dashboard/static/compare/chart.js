@@ -3,13 +3,17 @@
 /** @typedef {[x: number, y: number, hollow: boolean, words: string]} Point */
 /** @typedef {{colour: string, points: Point[]}} Series */
 
-/** A date of a pixel or an area. @typedef {{date: string, clear: boolean, words?: string[], [figure: string]: unknown}} Row */
+/**
+ * A date of a pixel or an area.
+ * @typedef {{date: string, clear: boolean, words?: string[], [figure: string]: unknown}} Row
+ */
 
 const WIDTH = 300
 const HEIGHT = 150
 const LEFT = 34
 const BOTTOM = 20
 const MARGIN = 8
+const CROSS = 'stroke="#9AA5B1" stroke-width="1.5"'
 
 /** What is drawn over time: words, key of a row, colour. */
 const COLUMNS = [
@@ -29,7 +33,7 @@ export function chart(series, { x, y, ticks, label }) {
     HEIGHT - BOTTOM - ((v - y[0]) / (y[1] - y[0] || 1)) * (HEIGHT - BOTTOM - MARGIN)
   const dot = (/** @type {string} */ colour, /** @type {Point} */ [at, value, hollow, words]) =>
     hollow
-      ? `<path d="M${px(at) - 3} ${py(value) - 3}l6 6m0 -6l-6 6" stroke="#9AA5B1" stroke-width="1.5"><title>${words}</title></path>`
+      ? `<path d="M${px(at) - 3} ${py(value) - 3}l6 6m0 -6l-6 6" ${CROSS}><title>${words}</title></path>`
       : `<circle cx="${px(at)}" cy="${py(value)}" r="2.6" fill="${colour}"><title>${words}</title></circle>`
   const lines = series.map(({ colour, points }) => {
     const path = points.filter(([, , hollow]) => !hollow).map(([at, v]) => `${px(at).toFixed(1)},${py(v).toFixed(1)}`)

@@ -14,7 +14,10 @@ import { fetched, forget, known } from "./tiles.js"
 /** Side of a tile. [px] */
 const SIDE = 512
 
-/** @typedef {{canvas: HTMLCanvasElement, box: HTMLElement, svg: SVGElement, context: CanvasRenderingContext2D}} Canvas */
+/**
+ * A canvas in its box, and what is drawn over it.
+ * @typedef {{canvas: HTMLCanvasElement, box: HTMLElement, svg: SVGElement, context: CanvasRenderingContext2D}} Canvas
+ */
 
 /** One a view where they are side by side, else one for all. @type {Canvas[]} */
 export const canvases = []
@@ -45,7 +48,8 @@ class Picture {
     const over = mask(view)
     context.save()
     context.beginPath()
-    context.rect(-ox, -oy, data.cols * scale(), data.rows * scale()) // cells of the composite may reach beyond the tile
+    // Cells of the composite may reach beyond the tile.
+    context.rect(-ox, -oy, data.cols * scale(), data.rows * scale())
     context.clip()
     if (under) this.layer(context, under, faults, left)
     if (over) {

@@ -1,10 +1,11 @@
 // Gestures over a view: wheel, drag, two fingers, click, and the divider.
 
 import { add, finish, isDrawing } from "./area.js"
+import { choose } from "./chosen.js"
 import { clamp, inside } from "./dom.js"
 import { canvases, paint } from "./drawing.js"
 import { pixel, ratio, scale, size, under } from "./ground.js"
-import { choose, coordinates, inspect } from "./inspector.js"
+import { coordinates, inspect } from "./inspector.js"
 import { zoom } from "./move.js"
 import { passing, remember, state } from "./state.js"
 

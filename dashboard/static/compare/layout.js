@@ -24,7 +24,8 @@ export function layout() {
   }
   const width = Math.floor((area.clientWidth - GAP * (columns - 1)) / columns)
   const free = innerHeight - area.getBoundingClientRect().top - scrollY - $("time").offsetHeight - BELOW
-  const least = innerWidth < PHONE ? Math.min(width, Math.floor(innerHeight * 0.42)) : LEAST // a phone shows two at once
+  // A phone shows two at once.
+  const least = innerWidth < PHONE ? Math.min(width, Math.floor(innerHeight * 0.42)) : LEAST
   const height = Math.max(least, Math.floor((free - GAP * (rows - 1)) / rows))
   Object.assign(size, { width: Math.floor(width * ratio), height: Math.floor(height * ratio) })
   area.style.gridTemplateColumns = `repeat(${columns}, ${width}px)`
