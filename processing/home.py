@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,7 @@ Home = Annotated[Path | None, typer.Option(help="Folder of the centre; MUSCATE_H
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def settings_of(home: Path | None, **given: Any) -> Settings:
+def settings_of(home: Path | None, **given: object) -> Settings:
     """Settings with what was given on the command line; exported so that child processes see the same."""
     if home is not None:
         os.environ["MUSCATE_HOME"] = str(home)

@@ -34,8 +34,8 @@ class Dated(Protocol):
         """Sensing time of the tile, UTC."""
 
 
-class Made(Protocol):
-    """A Level-1C package as far as it is told from others of its pass."""
+class Edition(Protocol):
+    """What tells a Level-1C package from others of its pass."""
 
     @property
     def baseline(self) -> str:
@@ -50,7 +50,7 @@ class Made(Protocol):
         """When it was made."""
 
 
-class Package(Dated, Made, Protocol):
+class Delivery(Dated, Edition, Protocol):
     """A Level-1C package and the pass that it is of."""
 
     @property
@@ -63,8 +63,8 @@ class Package(Dated, Made, Protocol):
 
 
 D = TypeVar("D", bound=Dated)
-P = TypeVar("P", bound=Package)
-M = TypeVar("M", bound=Made)
+P = TypeVar("P", bound=Delivery)
+E = TypeVar("E", bound=Edition)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def datatake(start: datetime) -> datetime:
     return start.replace(microsecond=0)
 
 
-def meet(new: Made, old: Made) -> Meeting:
+def meet(new: Edition, old: Edition) -> Meeting:
     """What a package is to another one of its pass that was there before it.
 
     The newest baseline serves; of one datastrip what was made last, and the first of those made at the same time;
@@ -98,9 +98,9 @@ def meet(new: Made, old: Made) -> Meeting:
     return "replaces" if new.generation > old.generation else "yields"
 
 
-def serving(packages: Iterable[M]) -> list[M]:
+def serving(packages: Iterable[E]) -> list[E]:
     """Of the packages of one pass those that serve, whatever their order."""
-    kept: list[M] = []
+    kept: list[E] = []
     for package in packages:
         meetings = [meet(package, other) for other in kept]
         if "yields" not in meetings:
