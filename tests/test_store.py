@@ -797,7 +797,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(day=st.sampled_from([0, 2, 3, 8, 20, 29]), half=st.booleans())
     def arrive(self, day: int, half: bool) -> None:
-        changes = {"name": f"half{day}", "datastrip": FIRST} if half else {}
+        earlier = FIRST + timedelta(days=day, minutes=3, seconds=-7)
+        changes = {"name": f"half{day}", "datastrip": FIRST, "sensing": earlier} if half else {}
         with suppress(InputError):
             add(self.store, day, **changes)
 
