@@ -40,15 +40,15 @@ class Point(NamedTuple):
 
 def of_size(package: Path, dem: Path | None, at: float, folder: Path, version: str, repeat: int) -> list[Point]:
     """The chain, and decoding alone."""
-    terrain = Path(tempfile.mkdtemp(dir=folder))
+    subject = bench.Subject(package, Path(tempfile.mkdtemp(dir=folder)), version, threads=2, dem=dem)
     if dem is not None:
-        bench._terrain(package, dem, terrain, version)
+        bench._terrain(subject)
     runs: dict[str, list[dict[str, Any]]] = {"size": [], "decode": []}
     for _ in range(repeat):
         out = Path(tempfile.mkdtemp(dir=folder)) / "out"
-        runs["size"].append(bench._measured([partial(bench._chain, package, dem, terrain, version, 2, out, False)]))
+        runs["size"].append(bench._measured([partial(bench._chain, subject, out, False)]))
         shutil.rmtree(out)
-        runs["decode"].append(bench._measured([partial(bench._decode, package, 2)]))
+        runs["decode"].append(bench._measured([partial(bench._decode, subject)]))
     return [Point(curve, at, *_least(made)) for curve, made in runs.items()]
 
 
@@ -58,14 +58,15 @@ def _least(runs: list[dict[str, Any]]) -> tuple[float, float]:
 
 def backward(package: Path, dates: int, folder: Path, version: str, repeat: int) -> Point:
     """Later dates run backward, over one nominal date."""
-    work = partial(bench._backward, package, None, folder, version, 2, dates)
+    work = partial(bench._backward, bench.Subject(package, folder, version, threads=2), dates)
     return Point("backward", dates, *_least([bench._measured([work]) for _ in range(repeat)]))
 
 
 def tiles(package: Path, workers: int, folder: Path, version: str) -> Point:
     """Two tiles by some workers, one thread each."""
     outs = [Path(tempfile.mkdtemp(dir=folder)) / "out" for _ in range(2)]
-    work = [partial(bench._chain, package, None, folder, version, 1, out, False) for out in outs]
+    subject = bench.Subject(package, folder, version, threads=1)
+    work = [partial(bench._chain, subject, out, False) for out in outs]
     runs = [bench._measured(work)] if workers == 2 else [bench._measured([one]) for one in work]
     for out in outs:
         shutil.rmtree(out)

@@ -12,8 +12,9 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -34,6 +35,7 @@ class Bar:
     least: bool = False
 
     def met(self, value: float) -> bool:
+        """Whether a value is on the right side."""
         return value >= self.bar if self.least else value <= self.bar
 
 
@@ -73,17 +75,74 @@ MASK_STEPS = (
 )
 
 
+@dataclass(frozen=True)
+class Subject:
+    """One package under one version, to be measured.
+
+    Attributes
+    ----------
+    package : Path
+        A Level-1C package.
+    terrain : Path
+        Folder where the terrain on the tile's grid is kept from its first date on, as a centre does.
+    version : str
+        Whose parameters are taken.
+    threads : int
+        Of the chain.
+    dem : Path or None
+        Terrain model.
+    """
+
+    package: Path
+    terrain: Path
+    version: str
+    threads: int
+    dem: Path | None = None
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is measured besides the chain.
+
+    Attributes
+    ----------
+    cloudy : Path or None
+        A Level-1C package with more than 90 % of cloud, for what it costs to refuse it; simulated with the tile.
+    backward : bool
+        Also start the tile from as many later dates as the version takes: the same image under other dates.
+    pair : bool
+        Also run the tile in a worker of one thread that has one core, and in two such workers that share all cores.
+    comparators : bool
+        Also find the clouds of the same tile with s2cloudless.
+    """
+
+    cloudy: Path | None = None
+    backward: bool = False
+    pair: bool = False
+    comparators: bool = False
+
+
+class _Sheet:
+    """What has been measured by now, each part told of as it ends."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self.parts: dict[str, dict[str, Any]] = {}
+        self._told = told
+
+    def measure(self, name: str, *works: Callable[[], dict[str, float]]) -> dict[str, Any]:
+        """Run some work as `_measured` and note it under the name of its part."""
+        self.parts[name] = _measured(works)
+        self._told(_row(name, self.parts[name]))
+        return self.parts[name]
+
+
 def tile(
     package: Path | None,
     size: int,
     *,
+    extras: Extras,
     dem: Path | None = None,
-    cloudy: Path | None = None,
-    backward: bool = False,
-    pair: bool = False,
-    comparators: bool = False,
     version: str = CURRENT,
-    threads: int | None = None,
     told: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Measure one tile.
@@ -94,106 +153,120 @@ def tile(
         A Level-1C package; None: one is simulated.
     size : int
         Pixels at 10 m of the simulated one.
+    extras : Extras
+        What is measured besides.
     dem : Path, optional
         Terrain model.
-    cloudy : Path, optional
-        A Level-1C package with more than 90 % of cloud, for what it costs to refuse it; simulated with the tile.
-    backward : bool
-        Also start the tile from as many later dates as the version takes: the same image under other dates.
-    pair : bool
-        Also run the tile in a worker of one thread that has one core, and in two such workers that share all cores.
-    comparators : bool
-        Also find the clouds of the same tile with s2cloudless.
     version : str
         Whose parameters are taken.
-    threads : int, optional
-        Of the chain; else one for each core.
     told : callable
         Takes the line of each part as it ends: all of them take ten minutes.
 
     Returns
     -------
     dict
-        ``l1c``, ``threads``, ``load`` (of the machine, before and after); per part (``terrain``, ``decode``,
-        ``uncompiled``, ``warmup``, ``first``, ``deflate``, ``chain``, ``low_memory`` ...) its ``cpu`` and ``wall`` [s],
-        ``peak_mb`` and, for a run of the chain, ``steps`` [s]; ``product_mb``; ``figures``, those of `BARS` that were
-        measured.
+        ``l1c``, ``version``, ``threads``, ``load`` (of the machine, before and after); per part (the keys of `_PARTS`)
+        its ``cpu`` and ``wall`` [s], ``peak_mb`` and, for a run of the chain, ``steps`` [s]; ``product_mb``;
+        ``figures``, those of `BARS` that were measured.
     """
     from processing.production import machine
 
-    threads = threads or machine.threads()
-    folder = Path(tempfile.mkdtemp(prefix="muscate-bench-"))
     load = [_load()]
-    try:
+    with _workplace() as folder:
         if package is None:
-            from processing.simulation import simulate
-
-            package, overcast = simulate(folder / "l1c", tile="31TCJ", dates=2, size=size, overcast=(1,))
-            cloudy = cloudy or overcast
-        terrain = folder / "terrain"  # kept from the tile's first date on, as a centre does
-        terrain.mkdir()
-        parts: dict[str, dict[str, Any]] = {}
-
-        def measure(name: str, *works: Callable[[], dict[str, float]]) -> None:
-            parts[name] = _measured(works)
-            told(_row(name, parts[name]))
-
-        if dem:
-            measure("terrain", partial(_terrain, package, dem, terrain, version))
-        os.environ["NUMBA_CACHE_DIR"] = str(folder / "none")  # of the measured processes: empty at first
-        run = partial(_chain, package, dem, terrain, version, threads)
-        measure("decode", partial(_decode, package, threads))  # and the disk's cache has the images
-        measure("uncompiled", partial(run, folder / "uncompiled", False))
-        os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")
-        measure("warmup", _warmup)
-        measure("first", partial(run, folder / "first", False))
-        measure("deflate", partial(_deflate, folder / "first"))  # and the disk has caught up
-        measure("chain", partial(run, folder / "warm", False))
-        measure("low_memory", partial(run, folder / "low", True))
-        measure("correct", partial(_correct, package, dem, terrain, version, threads, folder / "correct"))
-        warm, steps = parts["chain"], parts["correct"]["steps"]
-        figures = {
-            "cpu_ratio": warm["cpu"] / (parts["decode"]["cpu"] + parts["deflate"]["cpu"]),
-            "wall_ratio": warm["wall"] / (warm["cpu"] / threads),
-            "wall": warm["wall"],
-            "peak_mb": warm["peak_mb"],
-            "low_memory_peak_mb": parts["low_memory"]["peak_mb"],
-            "cold_cpu": parts["first"]["cpu"] - warm["cpu"],
-            "uncompiled_cpu": parts["uncompiled"]["cpu"] - warm["cpu"],
-            "correction": sum(
-                steps[step] for step in ("gaseous_absorption", "scattering", "adjacency", "full resolution")
-            ),
-            "aot": steps["aerosol_optical_thickness"],
-            "masks_cpu": steps["all masks"],
-        }
-        if cloudy is not None:
-            # of whatever place: no terrain model, which a date that is refused does not need
-            refused = partial(_chain, cloudy, None, terrain, version, threads, folder / "cloudy", False)
-            measure("cloudy", refused)
-            figures["cloudy_cpu"] = parts["cloudy"]["cpu"]
-        if backward:
-            measure("backward", partial(_backward, package, dem, terrain, version, threads))
-            figures["backward_cpu"] = parts["backward"]["cpu"]
-        if comparators:
-            measure("s2cloudless", partial(_s2cloudless, package))
-            figures["s2cloudless_gain"] = parts["s2cloudless"]["cpu"] / figures["masks_cpu"]
-        if pair:
-            one = partial(_chain, package, dem, terrain, version, 1)
-            measure("alone", partial(_on_one_core, partial(one, folder / "alone", False)))
-            measure("pair", *(partial(one, folder / name, False) for name in ("one", "two")))
-            figures["pair_gain"] = 2 * parts["alone"]["wall"] / parts["pair"]["wall"]
+            package, overcast = _simulated(folder / "l1c", size)
+            extras = replace(extras, cloudy=extras.cloudy or overcast)
+        subject = Subject(package, folder / "terrain", version, machine.threads(), dem)
+        sheet = _Sheet(told)
+        _measure_chain(sheet, subject, folder)
+        figures = _figures(sheet.parts, subject.threads)
+        figures |= _measure_extras(sheet, subject, extras, folder, figures["masks_cpu"])
         return {
             "l1c": package.name,
             "version": version,
-            "threads": threads,
+            "threads": subject.threads,
             "load": [*load, _load()],
-            **parts,
+            **sheet.parts,
             "product_mb": sum(f.stat().st_size for f in (folder / "warm").rglob("*") if f.is_file()) / 1e6,
             "figures": figures,
         }
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    """A folder for all that is made; at the end it goes, and with it the kernels that were compiled there."""
+    folder = Path(tempfile.mkdtemp(prefix="muscate-bench-"))
+    try:
+        yield folder
     finally:
         os.environ.pop("NUMBA_CACHE_DIR", None)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _simulated(folder: Path, size: int) -> tuple[Path, Path]:
+    """Packages of a date, and of one with more than 90 % of cloud."""
+    from processing.simulation import simulate
+
+    package, overcast = simulate(folder, tile="31TCJ", dates=2, size=size, overcast=(1,))
+    return package, overcast
+
+
+def _measure_chain(sheet: _Sheet, subject: Subject, folder: Path) -> None:
+    """The chain from nothing compiled to warm, and the two yardsticks."""
+    subject.terrain.mkdir()
+    if subject.dem:
+        sheet.measure("terrain", partial(_terrain, subject))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "none")  # of the measured processes: empty at first
+    run = partial(_chain, subject)
+    sheet.measure("decode", partial(_decode, subject))  # and the disk's cache has the images
+    sheet.measure("uncompiled", partial(run, folder / "uncompiled", False))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder / "kernels")
+    sheet.measure("warmup", _warmup)
+    sheet.measure("first", partial(run, folder / "first", False))
+    sheet.measure("deflate", partial(_deflate, folder / "first"))  # and the disk has caught up
+    sheet.measure("chain", partial(run, folder / "warm", False))
+    sheet.measure("low_memory", partial(run, folder / "low", True))
+    sheet.measure("correct", partial(_correct, subject, folder / "correct"))
+
+
+def _figures(parts: dict[str, dict[str, Any]], threads: int) -> dict[str, float]:
+    """Those of `BARS` that the chain alone gives."""
+    warm, steps = parts["chain"], parts["correct"]["steps"]
+    full_resolution = ("gaseous_absorption", "scattering", "adjacency", "full resolution")
+    return {
+        "cpu_ratio": warm["cpu"] / (parts["decode"]["cpu"] + parts["deflate"]["cpu"]),
+        "wall_ratio": warm["wall"] / (warm["cpu"] / threads),
+        "wall": warm["wall"],
+        "peak_mb": warm["peak_mb"],
+        "low_memory_peak_mb": parts["low_memory"]["peak_mb"],
+        "cold_cpu": parts["first"]["cpu"] - warm["cpu"],
+        "uncompiled_cpu": parts["uncompiled"]["cpu"] - warm["cpu"],
+        "correction": sum(steps[step] for step in full_resolution),
+        "aot": steps["aerosol_optical_thickness"],
+        "masks_cpu": steps["all masks"],
+    }
+
+
+def _measure_extras(
+    sheet: _Sheet, subject: Subject, extras: Extras, folder: Path, masks_cpu: float
+) -> dict[str, float]:
+    """What was asked for besides, and its figures."""
+    figures = {}
+    if extras.cloudy is not None:
+        # of whatever place: no terrain model, which a date that is refused does not need
+        refused = replace(subject, package=extras.cloudy, dem=None)
+        figures["cloudy_cpu"] = sheet.measure("cloudy", partial(_chain, refused, folder / "cloudy", False))["cpu"]
+    if extras.backward:
+        figures["backward_cpu"] = sheet.measure("backward", partial(_backward, subject))["cpu"]
+    if extras.comparators:
+        alone = sheet.measure("s2cloudless", partial(_s2cloudless, subject))
+        figures["s2cloudless_gain"] = alone["cpu"] / masks_cpu
+    if extras.pair:
+        one = partial(_chain, replace(subject, threads=1))
+        alone = sheet.measure("alone", partial(_on_one_core, partial(one, folder / "alone", False)))
+        both = sheet.measure("pair", *(partial(one, folder / name, False) for name in ("one", "two")))
+        figures["pair_gain"] = 2 * alone["wall"] / both["wall"]
+    return figures
 
 
 def _load() -> float:
@@ -207,24 +280,24 @@ def _cpu(work: Callable[[], object]) -> float:
     return time.process_time() - before
 
 
-def _decode(package: Path, threads: int) -> dict[str, float]:
+def _decode(subject: Subject) -> dict[str, float]:
     """The first yardstick: every image decoded once, nothing else."""
     from processing.l1c import granules, images
 
-    files = [file for granule in granules(package) for file in granule.image_files()]
-    with ThreadPoolExecutor(threads) as pool:
+    files = [file for granule in granules(subject.package) for file in granule.image_files()]
+    with ThreadPoolExecutor(subject.threads) as pool:
         strips = [(*file, rows) for file in files for rows in images.strips(*file)]
         sum(pool.map(lambda strip: images.read(*strip).nbytes, strips))
     return {}
 
 
-def _terrain(package: Path, dem: Path, cache: Path, version: str) -> dict[str, float]:
+def _terrain(subject: Subject) -> dict[str, float]:
     """The terrain model brought to the tile and kept: what its first date pays, once."""
     from processing.production.processor import ancillary_of, granule
     from processing.versions import parameters
 
-    source, numbers = granule([package], None), parameters(version)
-    return {"cpu": _cpu(lambda: ancillary_of(source, numbers, dem, cache))}
+    source, numbers = granule([subject.package], None), parameters(subject.version)
+    return {"cpu": _cpu(lambda: ancillary_of(source, numbers, subject.dem, subject.terrain))}
 
 
 def _deflate(folder: Path) -> dict[str, float]:
@@ -248,15 +321,15 @@ def _deflate(folder: Path) -> dict[str, float]:
     return {"cpu": seconds}
 
 
-def _chain(
-    package: Path, dem: Path | None, terrain: Path, version: str, threads: int, out: Path, low_memory: bool
-) -> dict[str, float]:
+def _chain(subject: Subject, out: Path, low_memory: bool) -> dict[str, float]:
+    """Package to product, as a worker makes it."""
     from processing.production.processor import granule, produce
     from processing.production.request import Request, Setup
 
     out.mkdir()
-    setup = Setup(dem, terrain, threads, low_memory)
-    return produce(Request([package], granule([package], None).tile, version, out, setup=setup)).seconds
+    tile = granule([subject.package], None).tile
+    setup = Setup(subject.dem, subject.terrain, subject.threads, low_memory)
+    return produce(Request([subject.package], tile, subject.version, out, setup=setup)).seconds
 
 
 def _warmup() -> dict[str, float]:
@@ -272,7 +345,7 @@ def _on_one_core(work: Callable[[], dict[str, float]]) -> dict[str, float]:
     return work()
 
 
-def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threads: int, out: Path) -> dict[str, float]:
+def _correct(subject: Subject, out: Path) -> dict[str, float]:
     """From counts in memory to the surface and flat reflectances in memory, on a date with a past.
 
     Then the same date once more for the processor time of each step, when no image is decoded beside it.
@@ -285,12 +358,12 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
     from processing.versions import parameters
 
     out.mkdir()
-    numbers = parameters(version)
+    numbers = parameters(subject.version)
     before = time.process_time()
-    source = granule([package], None)
-    around = ancillary_of(source, numbers, dem, terrain)
+    source = granule([subject.package], None)
+    around = ancillary_of(source, numbers, subject.dem, subject.terrain)
     read = time.process_time() - before
-    with source.decoded(threads, None) as scene_with:
+    with source.decoded(subject.threads, None) as scene_with:
         scene = scene_with(around)
         scene = replace(scene, counts={band: scene.counts[band] for band in BANDS})
     _, past = chain.correct(scene, None, numbers)
@@ -307,9 +380,9 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
                 sum(rows.size for rows in strips(rasters, group, scene.grid.shape(resolution)[0]))
 
     if found.status != "valid" or left is None:
-        raise InputError(package, f"gives no product to measure: {found.origin.get('reason')}")
+        raise InputError(subject.package, f"gives no product to measure: {found.origin.get('reason')}")
     start = time.perf_counter()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(subject.threads) as pool:
         made = [
             pool.submit(make, rasters, band)
             for rasters in (found.surface_reflectance, found.flat_reflectance)
@@ -320,35 +393,36 @@ def _correct(package: Path, dem: Path | None, terrain: Path, version: str, threa
     Stopwatch.clock = staticmethod(time.process_time)
     each_step = {"read": read} | chain.correct(later, past, numbers)[0].seconds
     masks = _cpu(mask_rasters) + sum(each_step.get(step, 0.0) for step in MASK_STEPS)
-    each_step["write"] = _cpu(partial(product.write, found, scene, out, produced=datetime.now(UTC), threads=threads))
+    each_step["write"] = _cpu(
+        partial(product.write, found, scene, out, produced=datetime.now(UTC), threads=subject.threads)
+    )
     each_step["state"] = _cpu(partial(product.save_state, left, out / "state.npz", found.evidence))
     of_processor = {f"{step}, CPU": seconds for step, seconds in each_step.items()}
     return found.seconds | of_processor | {"full resolution": wall, "all masks": masks}
 
 
-def _s2cloudless(package: Path) -> dict[str, float]:
+def _s2cloudless(subject: Subject) -> dict[str, float]:
     """The mask of s2cloudless alone, at 60 m: no image decoded."""
     from processing.production.processor import granule
     from processing.validation import comparators
 
     find = comparators.s2cloudless_detector()
-    reflectance, _ = comparators.s2cloudless_input(granule([package], None))
+    reflectance, _ = comparators.s2cloudless_input(granule([subject.package], None))
     return {"cpu": _cpu(lambda: find(reflectance))}
 
 
-def _backward(
-    package: Path, dem: Path | None, terrain: Path, version: str, threads: int, dates: int | None = None
-) -> dict[str, float]:
+def _backward(subject: Subject, dates: int | None = None) -> dict[str, float]:
     """What a backward start adds to a date: libraries are loaded already, the first date itself is left out."""
     from processing.production.processor import granule, look_back
     from processing.production.request import Setup
     from processing.versions import parameters
 
-    numbers, first = parameters(version), granule([package], None)
+    numbers, first = parameters(subject.version), granule([subject.package], None)
     days = range(5, 5 + 5 * (dates or numbers.backward_dates), 5)
     later = [partial(replace, first, sensing=first.sensing + timedelta(days=n)) for n in days]
     before = time.process_time()
-    composite, told = look_back(first, later, numbers, Setup(dem, terrain, threads))
+    setup = Setup(subject.dem, subject.terrain, subject.threads)
+    composite, told = look_back(first, later, numbers, setup)
     if composite is None or told["backward"].count(",") + 1 != len(later):
         raise RuntimeError(f"the later dates did not serve: {told}")
     return {"cpu": time.process_time() - before}

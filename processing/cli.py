@@ -168,18 +168,15 @@ def bench_tile(
     as_json: Json = False,
 ) -> None:
     """Level-1C package to product on disk: seconds and peak memory of each step, beside decoding and deflating."""
-    from processing.bench import table, tile
+    from processing.bench import Extras, table, tile
 
     earlier = _earlier(compare)
     parameters_of(version)
     figures = tile(
         l1c,
         size,
+        extras=Extras(cloudy, backward, pair, comparators),
         dem=dem,
-        cloudy=cloudy,
-        backward=backward,
-        pair=pair,
-        comparators=comparators,
         version=version,
         told=lambda line: typer.echo(line, err=True),
     )

@@ -53,10 +53,11 @@ def test_the_chain_costs_little_more_than_decoding_and_deflating(tmp_path: Path)
         steps = work()
         return float(steps.get("cpu", time.process_time() - before))
 
-    run = partial(bench._chain, package, None, tmp_path, "V1_4", 2)
+    subject = bench.Subject(package, tmp_path, "V1_4", threads=2)
+    run = partial(bench._chain, subject)
     run(tmp_path / "first", False)  # compiles
     chain = min(cpu(partial(run, tmp_path / f"chain{n}", False)) for n in range(3))
-    decode = min(cpu(partial(bench._decode, package, 2)) for _ in range(3))
+    decode = min(cpu(partial(bench._decode, subject)) for _ in range(3))
     deflate = min(cpu(partial(bench._deflate, tmp_path / "first")) for _ in range(3))
     assert chain / (decode + deflate) < 2.4, (chain, decode, deflate)
 
