@@ -8,6 +8,7 @@ copy of the inner one. Such loops take their number of turns from an array's sha
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -43,4 +44,5 @@ class _Undisturbed(event.Listener):
             gc.enable()
 
 
-event.register("numba:compile", _Undisturbed())
+_register: Callable[[str, event.Listener], None] = event.register  # which has no types
+_register("numba:compile", _Undisturbed())

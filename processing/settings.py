@@ -41,6 +41,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code goes before the environment, this before the home's ``muscate.toml``."""
         home = Path(os.environ.get("MUSCATE_HOME", "var"))
         file = Path(os.environ.get("MUSCATE_CONFIG", home / "muscate.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
@@ -52,30 +53,37 @@ class Settings(BaseSettings):
 
     @property
     def inbox(self) -> Path:
+        """Drop box for Level-1C packages."""
         return self.home / "inbox"
 
     @property
     def rejected(self) -> Path:
+        """Packages that were set aside, each with its reason."""
         return self.inbox / "rejected"
 
     @property
     def l1c(self) -> Path:
+        """Level-1C packages that were taken in."""
         return self.home / "l1c"
 
     @property
     def archive(self) -> Path:
+        """Products."""
         return self.home / "archive"
 
     @property
     def masks(self) -> Path:
+        """Masks made by hand."""
         return self.home / "masks"
 
     @property
     def state(self) -> Path:
+        """Recurrent states."""
         return self.home / "state"
 
     @property
     def logs(self) -> Path:
+        """Logs of the attempts."""
         return self.home / "logs"
 
     def make_folders(self) -> None:

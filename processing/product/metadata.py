@@ -384,4 +384,5 @@ def _bool(value: bool) -> str:
 
 
 def _bytes(root: etree._Element) -> bytes:
-    return etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True)
+    document: bytes = etree.tostring(root, encoding="utf-8", xml_declaration=True, pretty_print=True)
+    return document

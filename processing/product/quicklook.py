@@ -25,7 +25,8 @@ WIDTH = 1000
 def stretch(counts: NDArray[np.int16], white: float = WHITE) -> NDArray[np.uint8]:
     """Counts of reflectance as grey levels; black below 0 and where not observed."""
     scale = 255.0 / (white * Parameters.reflectance_quantification)
-    return np.clip(counts * scale + 0.5, 0.0, 255.0).astype(np.uint8)
+    grey: NDArray[np.uint8] = np.clip(counts * scale + 0.5, 0.0, 255.0).astype(np.uint8)
+    return grey
 
 
 def render(rasters: Sequence[Path], width: int = WIDTH, white: float = WHITE) -> NDArray[np.uint8]:

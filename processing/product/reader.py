@@ -77,11 +77,13 @@ class Product:
 
     def reflectance(self, band: str, kind: str = "SRE") -> NDArray[np.int16]:
         """Reflectance of a band as counts (row, col) of 1 / 10000, -10000 no data; `kind` is SRE or FRE."""
-        return self._read(f"{kind}_{band}")[0]
+        counts: NDArray[np.int16] = self._read(f"{kind}_{band}")[0]
+        return counts
 
     def mask(self, kind: str, group: str) -> NDArray[np.uint8]:
         """A mask raster (row, col) with the bits of `masks`: CLM, MG2, EDG, SAT, IAB, DFP; group R1 or R2."""
-        return self._read(f"{kind}_{group}")[0]
+        bits: NDArray[np.uint8] = self._read(f"{kind}_{group}")[0]
+        return bits
 
     def atmosphere(self, group: str) -> NDArray[np.uint8]:
         """Water vapour * 20 [g cm-2] and AOT * 200: (2, row, col), 0 no data."""
@@ -123,7 +125,8 @@ class Product:
             raise ProductError(self.path, f"has no {key}")
         try:
             with rasterio.open(self.files[key]) as dataset:
-                return dataset.read()
+                pixels: NDArray[Any] = dataset.read()
+                return pixels
         except RasterioError as error:
             raise ProductError(self.path, f"{self.files[key].name} can't be read: {error}") from error
 
@@ -220,7 +223,7 @@ def _key(name: str) -> str:
 
 
 def _text(root: etree._Element, path: str) -> str:
-    text = root.findtext(path)
+    text: str | None = root.findtext(path)
     if text is None or not text.strip():
         raise _Missing(f"no {path}")
     return text.strip()

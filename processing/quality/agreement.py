@@ -43,6 +43,7 @@ class Agreement:
 
     @property
     def kappa(self) -> float | None:
+        """Agreement beyond chance, see `kappa`. [-]"""
         return kappa(self.table)
 
 

@@ -39,6 +39,7 @@ class Confusion:
 
     @property
     def pixels(self) -> int:
+        """Pixels that were compared."""
         return self.hits + self.false_alarms + self.misses + self.rejections
 
     @property
@@ -58,10 +59,12 @@ class Confusion:
 
     @property
     def precision(self) -> float | None:
+        """Share of the mask's pixels that are right."""
         return _ratio(self.hits, self.hits + self.false_alarms)
 
     @property
     def recall(self) -> float | None:
+        """Share of the reference's pixels that were found."""
         return _ratio(self.hits, self.hits + self.misses)
 
     @property

@@ -113,7 +113,8 @@ def _agreement(mask: Mask, reference: Mask) -> NDArray[np.uint8]:
     palette = np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in AGREEMENT.values()], np.uint8)
     kind = np.select([ours & theirs, ours, theirs], [0, 1, 2], 3)
     kind[~(mask.observed & reference.observed)] = 4
-    return palette[kind]
+    colours: NDArray[np.uint8] = palette[kind]
+    return colours
 
 
 def _thin(picture: NDArray[Any]) -> NDArray[Any]:

@@ -39,10 +39,12 @@ class Image:
 
     @property
     def identifier(self) -> str:
+        """Name of the pass over its tile, as in the names of its products."""
         return series(self.platform, self.sensing, self.tile)
 
     @property
     def date(self) -> str:
+        """Day of the pass, ``20230815``."""
         return f"{self.sensing:%Y%m%d}"
 
 

@@ -44,10 +44,12 @@ class Frame:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
         return self.grid.shape(self.resolution)
 
     @property
     def transform(self) -> Affine:
+        """Column and row to the projection. [m]"""
         return Affine(*self.grid.transform(self.resolution))
 
 
@@ -114,6 +116,7 @@ class Classes:
 
     @property
     def unnamed(self) -> int:
+        """Code of a class that is not named."""
         return _UNKNOWN if "clear" in self.kinds.values() else _CODES["clear"]
 
 

@@ -209,12 +209,13 @@ def _roughness(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def clear(product: Product, group: str) -> NDArray[np.bool_]:
     """Where a product shows the ground as it should: observed, no cloud (also no thin one), no shadow of any kind."""
-    return (
+    ground: NDArray[np.bool_] = (
         (product.mask("CLM", group) == 0)
         & (product.mask("EDG", group) & Edge.NO_DATA == 0)
         & (product.mask("SAT", group) == 0)
         & (product.mask("MG2", group) & int(_UNFIT) == 0)
     )
+    return ground
 
 
 def reflectance(product: Product, band: str, fit: NDArray[np.bool_], kind: str = "SRE") -> NDArray[np.float32]:

@@ -291,6 +291,12 @@ def aot_against_stations(paths: Sequence[Path], stations: Sequence[Path], around
                     run.notes.append(f"{product.identifier}: {found}")
     if products and known and not pairs:
         run.notes.append(f"none of {', '.join(sorted({s.name for s in known}))} matches any of the products")
+    _add_matches(run, pairs, around, out)
+    return run
+
+
+def _add_matches(run: Run, pairs: Sequence[aerosol.Match], around: aerosol.Around, out: Path) -> None:
+    """Figures of the pairs of each version, and of those that all versions have where some have more."""
     panels = {}
     versions = aerosol.by_version(pairs)
     everywhere = (
@@ -310,7 +316,6 @@ def aot_against_stations(paths: Sequence[Path], stations: Sequence[Path], around
             run.add("aot", version, f"AERONET {m.site}", m.image, details)
     if panels:
         figures.matches(out / "aot.png", panels)
-    return run
 
 
 def aot_against_maps(
