@@ -640,3 +640,16 @@ def test_ukis_csmask_as_good_on_its_own_chip_as_its_makers_say() -> None:
         accuracy = confusion(found == kind, labels == label, among).overall_accuracy
         assert accuracy is not None
         assert accuracy > 0.9
+
+
+def test_rows_have_the_same_columns_whoever_they_are_of() -> None:
+    run = runs.Run("clouds")
+    run.add("cloud", "V1_4", "SCL", None, {"pixels": 3})
+    counts = Confusion(1, 0, 2, 0)
+    run.add_comparison(clouds.Comparison("image", "s2cloudless", None, "cloud", 240.0, None, counts), "SCL")
+    ours, other = run.rows
+    columns = ["kind", "subject", "method", "version", "reference", "image", "buffer", "ring", "metrics"]
+    assert list(ours) == list(other) == columns
+    assert list(ours.values()) == ["clouds", "cloud", "muscate V1_4", "V1_4", "SCL", None, None, None, {"pixels": 3}]
+    assert list(other.values())[:-1] == ["clouds", "cloud", "s2cloudless", None, "SCL", "image", 240.0, None]
+    assert other["metrics"]["images"] == 1
