@@ -100,7 +100,7 @@ def aerosol(numbers: Parameters, side: int = TILE) -> Callable[[], object]:
     def seen(rho: Any, aot: float, band: str) -> Any:
         """What the surface would be by the AOT that is taken away, as a polynomial in it."""
         toa = atmosphere.toa_reflectance(rho, "S2A", band, 35.0, 5.0, 60.0, 0.2, aot, 2.0, 0.3)
-        return atmosphere.against_aot(toa, "S2A", band, 35.0, 5.0, 60.0, 0.2, 2.0, 0.3)
+        return atmosphere.against_aot(toa, "S2A", band, atmosphere.LightPath(35.0, 5.0, 60.0, 0.2), 2.0, 0.3)
 
     blue, of_red = seen(0.45 * red, 0.3, "B1"), seen(red, 0.3, "B4")
     everywhere = np.ones(shape, np.bool_)

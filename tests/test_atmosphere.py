@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.atmosphere import MODELS, VALID_RANGES, tables
+from processing.atmosphere import MODELS, VALID_RANGES, LightPath, pressure, request, tables
 from processing.bands import BANDS
 from processing.errors import OutOfRange
 from tests.shared import SHARED
@@ -24,6 +24,7 @@ CASES = Path(__file__).parent / "reference" / "sixs_cases.csv"
 NUMBERS = ("sun_zenith", "view_zenith", "relative_azimuth", "altitude", "aot", "water", "ozone")
 #: A usual state: angles [deg], altitude [km], AOT, water vapour [g cm-2], ozone [cm atm].
 USUAL = (35.0, 5.0, 90.0, 0.0, 0.2, 2.0, 0.3)
+STATE = (LightPath(*USUAL[:4]), *USUAL[4:])
 CORRECTED = tuple(b for b in BANDS if b not in ("B9", "B10"))
 
 inside = {name: st.floats(low, high) for name, (low, high) in VALID_RANGES.items()}
@@ -72,7 +73,7 @@ def test_agrees_with_6s() -> None:
 )
 def test_single_terms_agree_with_6s(band: str, path: float, transmittance: float, albedo: float) -> None:
     """6S itself at one state (S2A, continental, AOT 0.2, no water vapour nor ozone), printed with three decimals."""
-    c = atmosphere.coefficients("S2A", band, 35, 5, 90, 0, 0.2, 0, 0, "continental")
+    c = atmosphere.coefficients("S2A", band, LightPath(35, 5, 90, 0), 0.2, 0, 0, "continental")
     assert_allclose((c.offset, c.transmittance, c.albedo), (path, transmittance, albedo), atol=0.0011)
 
 
@@ -117,8 +118,9 @@ def test_terms_are_physical(
     water_vapour: float,
     ozone: float,
 ) -> None:
-    state = (sun_zenith, view_zenith, azimuth, altitude_km, aot550, water_vapour, ozone, model)
-    c = atmosphere.coefficients("S2A", band, *state)
+    path = LightPath(sun_zenith, view_zenith, azimuth, altitude_km)
+    state = (aot550, water_vapour, ozone, model)
+    c = atmosphere.coefficients("S2A", band, path, *state)
     gas = atmosphere.gas_transmittance("S2A", band, sun_zenith, view_zenith, altitude_km, water_vapour, ozone)
     assert 0 < gas <= 1
     assert_allclose(c.scale * gas, 1)
@@ -126,7 +128,9 @@ def test_terms_are_physical(
     assert 0 <= c.albedo < 0.5
     assert c.offset > 0
     for other in (-azimuth, azimuth + 360, 360 - azimuth):
-        assert_allclose(atmosphere.coefficients("S2A", band, *state[:2], other, *state[3:]), c, atol=1e-6)
+        assert_allclose(
+            atmosphere.coefficients("S2A", band, path._replace(relative_azimuth=other), *state), c, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("band", CORRECTED)
@@ -134,7 +138,7 @@ def test_aerosol_brightens_the_dark(band: str) -> None:
     aot = np.linspace(0, 1.05, 80)
     dark = atmosphere.toa_reflectance(0.0, "S2B", band, 40, 6, 120, 0.4, aot, 1.5, 0.3)
     assert (np.diff(dark) > 0).all()
-    transmittance = atmosphere.coefficients("S2B", band, 40, 6, 120, 0.4, aot, 1.5, 0.3).transmittance
+    transmittance = atmosphere.coefficients("S2B", band, LightPath(40, 6, 120, 0.4), aot, 1.5, 0.3).transmittance
     assert (np.diff(transmittance) < 0).all()
 
 
@@ -147,21 +151,21 @@ def test_without_aerosol_only_molecules_are_left(band: str) -> None:
     phase = 0.75 * (1 + us**2)
     single = weights @ ((1 - np.exp(-depth * (1 / us + 1 / uv))) * phase / (4 * (us + uv)))
     for model in MODELS:
-        c = atmosphere.coefficients("S2A", band, 50, 0, 0, 0, 0, 0, 0, model)
+        c = atmosphere.coefficients("S2A", band, LightPath(50, 0, 0, 0), 0, 0, 0, model)
         assert single < c.offset < single * (1.05 + weights @ depth * 2)
-    two = [atmosphere.coefficients("S2A", band, 50, 0, 0, 0, 0, 0, 0, m) for m in ("continental", "soot")]
+    two = [atmosphere.coefficients("S2A", band, LightPath(50, 0, 0, 0), 0, 0, 0, m) for m in ("continental", "soot")]
     assert_allclose(two[0], two[1], atol=2e-4)
 
 
 def test_molecules_thin_with_altitude() -> None:
-    path = atmosphere.coefficients("S2A", "B2", 40, 3, 60, np.array([0.0, 1.5, 3.0]), 0, 0, 0).offset
-    assert_allclose(path / path[0], tables.relative_pressure(np.array([0.0, 1.5, 3.0])), atol=0.02)
+    path = atmosphere.coefficients("S2A", "B2", LightPath(40, 3, 60, np.array([0.0, 1.5, 3.0])), 0, 0, 0).offset
+    assert_allclose(path / path[0], pressure.relative_pressure(np.array([0.0, 1.5, 3.0])), atol=0.02)
 
 
 def test_below_the_sea_there_is_more_air() -> None:
     km = np.array([0.0, -0.43])
-    path = atmosphere.coefficients("S2A", "B2", 40, 3, 60, km, 0, 0, 0).offset
-    assert_allclose(path / path[0], tables.relative_pressure(km), rtol=0.01)
+    path = atmosphere.coefficients("S2A", "B2", LightPath(40, 3, 60, km), 0, 0, 0).offset
+    assert_allclose(path / path[0], pressure.relative_pressure(km), rtol=0.01)
 
 
 @pytest.mark.parametrize("name", VALID_RANGES)
@@ -179,28 +183,28 @@ def test_outside_the_ranges_is_no_data(name: str) -> None:
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(OutOfRange, match="no band 'B13'"):
-        atmosphere.coefficients("S2A", "B13", *USUAL)
+        atmosphere.coefficients("S2A", "B13", *STATE)
     with pytest.raises(OutOfRange, match="'S3A'"):
         atmosphere.gas_transmittance("S3A", "B4", 30, 3, 0, 2, 0.3)
     with pytest.raises(OutOfRange, match="'smoke'"):
-        atmosphere.coefficients("S2A", "B4", *USUAL, "smoke")
+        atmosphere.coefficients("S2A", "B4", *STATE, "smoke")
     with pytest.raises(OutOfRange, match="sum to 1"):
-        atmosphere.coefficients("S2A", "B4", *USUAL, {"dust": 0.5, "soot": 0.4})
+        atmosphere.coefficients("S2A", "B4", *STATE, {"dust": 0.5, "soot": 0.4})
 
 
 def test_mixture_lies_between_its_components() -> None:
-    pure = [atmosphere.coefficients("S2A", "B2", *USUAL, m) for m in ("dust", "soot")]
-    mixed = atmosphere.coefficients("S2A", "B2", *USUAL, {"dust": 0.7, "soot": 0.3})
+    pure = [atmosphere.coefficients("S2A", "B2", *STATE, m) for m in ("dust", "soot")]
+    mixed = atmosphere.coefficients("S2A", "B2", *STATE, {"dust": 0.7, "soot": 0.3})
     assert_allclose(mixed.offset, 0.7 * pure[0].offset + 0.3 * pure[1].offset, rtol=1e-4)
     assert pure[1].transmittance < mixed.transmittance < pure[0].transmittance
-    assert_array_equal(atmosphere.coefficients("S2A", "B2", *USUAL, {"soot": 1.0}), pure[1])
+    assert_array_equal(atmosphere.coefficients("S2A", "B2", *STATE, {"soot": 1.0}), pure[1])
 
 
 def test_s2c_says_whose_responses_it_uses(caplog: pytest.LogCaptureFixture) -> None:
-    atmosphere._responses.cache_clear()
+    request.responses.cache_clear()
     with caplog.at_level(logging.WARNING):
-        c = atmosphere.coefficients("S2C", "B4", *USUAL)
-    assert_array_equal(c, atmosphere.coefficients("S2A", "B4", *USUAL))
+        c = atmosphere.coefficients("S2C", "B4", *STATE)
+    assert_array_equal(c, atmosphere.coefficients("S2A", "B4", *STATE))
     assert atmosphere.sensor_note("S2C") == "spectral responses of S2A stand in for those of S2C"
     assert atmosphere.sensor_note("S2C") in caplog.text
     assert atmosphere.sensor_note("S2A") is atmosphere.sensor_note("S2B") is None
@@ -341,5 +345,5 @@ def test_an_altitude_that_has_the_pressure(altitude: float, pressure: float) -> 
     at = np.array([altitude], np.float32)
     assert_allclose(atmosphere.pressure_altitude(at, 1013.25), at / 1000, atol=1e-4)
     found = atmosphere.pressure_altitude(at, pressure)
-    expected = tables.relative_pressure(altitude / 1000) * pressure / 1013.25
-    assert_allclose(tables.relative_pressure(found), expected, rtol=1e-5)
+    expected = pressure.relative_pressure(altitude / 1000) * pressure / 1013.25
+    assert_allclose(pressure.relative_pressure(found), expected, rtol=1e-5)

@@ -45,7 +45,7 @@ def corrected(scene: Scene, band: str, toa: NDArray[np.floating], clouds: NDArra
 def seen(surface: NDArray[np.floating], band: str, around: NDArray[np.floating]) -> NDArray[np.float64]:
     """Top-of-atmosphere reflectance of a surface among its surroundings (6S user guide, part 1)."""
     sun, view, azimuth = 35.0, 6.0, 45.0
-    c = atmosphere.coefficients("S2A", band, sun, view, azimuth, 0.2, AOT, WATER_VAPOUR, 0.3)
+    c = atmosphere.coefficients("S2A", band, atmosphere.LightPath(sun, view, azimuth, 0.2), AOT, WATER_VAPOUR, 0.3)
     _, up = atmosphere.direct_shares("S2A", band, sun, view, 0.2, AOT)
     y = c.transmittance * (up * surface + (1 - up) * around) / (1 - c.albedo * around)
     return np.asarray((y + c.offset) / c.scale)

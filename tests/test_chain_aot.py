@@ -54,15 +54,16 @@ def filled(product: L2A) -> np.ndarray:
 def test_the_polynomial_in_aot_is_that_of_the_tables(
     rho: float, aot: float, sun: float, view: float, altitude: float, band: str
 ) -> None:
-    place = (sun, view, 60.0, altitude)
-    toa = atmosphere.toa_reflectance(rho, "S2A", band, *place, aot, 2.0, 0.3)
-    terms = atmosphere.against_aot(toa, "S2A", band, *place, 2.0, 0.3)
+    path = atmosphere.LightPath(sun, view, 60.0, altitude)
+    toa = atmosphere.toa_reflectance(rho, "S2A", band, *path, aot, 2.0, 0.3)
+    terms = atmosphere.against_aot(toa, "S2A", band, path, 2.0, 0.3)
     assert terms.shape == (atmosphere.AOT_DEGREE + 1,)
     assert np.polynomial.polynomial.polyval(aot, terms) == pytest.approx(rho, abs=2.5e-4)
 
 
 def test_the_polynomial_is_no_number_outside_the_tables() -> None:
-    terms = atmosphere.against_aot(np.array([0.1, np.nan, 0.1]), "S2A", "B1", [35, 35, 80], 5.0, 60.0, 0.2, 2.0, 0.3)
+    path = atmosphere.LightPath([35, 35, 80], 5.0, 60.0, 0.2)
+    terms = atmosphere.against_aot(np.array([0.1, np.nan, 0.1]), "S2A", "B1", path, 2.0, 0.3)
     assert_array_equal(np.isfinite(terms).all(axis=-1), [True, False, False])
 
 
@@ -210,7 +211,7 @@ def samples_of(
 
     def seen(rho: np.ndarray, aot: float, band: str = "B1") -> np.ndarray:
         toa = atmosphere.toa_reflectance(rho, "S2A", band, 35.0, 5.0, 60.0, 0.2, aot, 2.0, 0.3)
-        return atmosphere.against_aot(toa, "S2A", band, 35.0, 5.0, 60.0, 0.2, 2.0, 0.3)
+        return atmosphere.against_aot(toa, "S2A", band, atmosphere.LightPath(35.0, 5.0, 60.0, 0.2), 2.0, 0.3)
 
     red = random.uniform(0.03, 0.15, shape)
     blue = seen(ratio * red, true)

@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.atmosphere.request import Array, Cells
 from processing.atmosphere.tables import Gases
 from processing.kernels import kernel, kernel_part
 
-Array = NDArray[np.float64]
+
+class _Air(NamedTuple):
+    """What absorption needs to know of each cell, (cell,): air mass of both ways, relative pressure, valid or not."""
+
+    mass: Array
+    pressure: Array
+    valid: NDArray[np.bool_]
+
+
+class _Weights(NamedTuple):
+    """Of the nodes around a cell: of pressure, air mass, and the amount of gas."""
+
+    pressure: Array
+    airmass: Array
+    amount: Array
+
+
+class _Absorption(NamedTuple):
+    """What the water vapour does to the ratio of two bands.
+
+    Attributes
+    ----------
+    logarithm : (altitude x air mass, air mass x water vapour) float64
+        Of the ratio of their transmittances.
+    log_water, pressure, airmass, airmass_scale
+        As of `Gases`.
+    largest : float
+        Column beyond which none is sought. [g cm-2]
+    """
+
+    logarithm: Array
+    log_water: Array
+    pressure: Array
+    airmass: Array
+    airmass_scale: Array
+    largest: float
 
 
 @kernel_part
@@ -38,11 +75,6 @@ def _cubic(at: float, nodes: int, out: Array) -> int:
     return first
 
 
-def _airmass_scales(nodes: Array) -> Array:
-    """What `_airmass_weights` need of the nodes, once for all cells: a division costs as much as ten products."""
-    return np.asarray(1 / (nodes[:, None] - nodes + np.eye(nodes.size)).prod(axis=1))
-
-
 @kernel_part
 def _airmass_weights(m: float, nodes: Array, scales: Array, out: Array) -> None:
     """Weights of Lagrange's cubic through the four nodes of the air mass."""
@@ -55,11 +87,12 @@ def _airmass_weights(m: float, nodes: Array, scales: Array, out: Array) -> None:
 
 
 @kernel_part
-def _water_log(x: float, log_x: float, wp: Array, wm: Array, table: Array, log_water: Array, w: Array) -> float:
+def _water_log(x: float, log_x: float, table: Gases, weights: _Weights) -> float:
     """Logarithm of the transmittance of air mass x water vapour `x` [g cm-2], whose logarithm is `log_x`.
 
     Below the first node absorption is taken as proportional to the column: the weak limit, exact at 0.
     """
+    log_water, w = table.log_water, weights.amount
     part, at = 1.0, 0.0
     if x > 0:
         at = (log_x - log_water[0]) / (log_water[1] - log_water[0])
@@ -71,14 +104,15 @@ def _water_log(x: float, log_x: float, wp: Array, wm: Array, table: Array, log_w
         for i in range(4):
             value = 0.0
             for j in range(4):
-                value += w[j] * table[k, i, first + j]
-            total += wp[k] * wm[i] * value
+                value += w[j] * table.water[k, i, first + j]
+            total += weights.pressure[k] * weights.airmass[i] * value
     return (0.0 if total > 0 else total) * part
 
 
 @kernel_part
-def _dry_log(x: float, wp: Array, wm: Array, ozone: Array, other: Array, nodes: Array, w: Array) -> float:
+def _dry_log(x: float, table: Gases, weights: _Weights) -> float:
     """Logarithm of the transmittance of air mass x ozone `x` [cm atm] and the other gases but water vapour."""
+    nodes, w = table.air_mass_ozone, weights.amount
     part, at = 1.0, (x - nodes[0]) / (nodes[1] - nodes[0])
     if at < 0:
         part, at = x / nodes[0], 0.0
@@ -87,54 +121,46 @@ def _dry_log(x: float, wp: Array, wm: Array, ozone: Array, other: Array, nodes: 
     for k in range(3):
         value = 0.0
         for j in range(4):
-            value += w[j] * ozone[k, first + j] * part
+            value += w[j] * table.ozone[k, first + j] * part
         for i in range(4):
-            value += wm[i] * other[k, i]
-        total += wp[k] * value
+            value += weights.airmass[i] * table.other[k, i]
+        total += weights.pressure[k] * value
     return 0.0 if total > 0 else total
 
 
 @kernel()
-def _transmittances(
-    airmass: Array, pressure: Array, water: Array, ozone: Array, valid: NDArray[np.bool_], table: Gases, scales: Array,
-    wp: Array, wm: Array, w: Array, out: Array,
-) -> None:  # fmt: skip
+def _transmittances(air: _Air, water: Array, ozone: Array, table: Gases, weights: _Weights, out: Array) -> None:
     log_2 = math.log(2.0)
-    for i in range(airmass.size):
-        if not valid[i]:
+    for i in range(water.size):
+        if not air.valid[i]:
             out[0, i] = out[1, i] = out[2, i] = np.nan
             continue
-        m = airmass[i]
-        pressure_weights(pressure[i], table.pressure, wp)
-        _airmass_weights(m, table.airmass, scales, wm)
-        out[0, i] = math.exp(_dry_log(m * ozone[i], wp, wm, table.ozone, table.other, table.air_mass_ozone, w))
+        m = air.mass[i]
+        pressure_weights(air.pressure[i], table.pressure, weights.pressure)
+        _airmass_weights(m, table.airmass, table.airmass_scale, weights.airmass)
+        out[0, i] = math.exp(_dry_log(m * ozone[i], table, weights))
         x = m * water[i]
         log_x = math.log(x) if x > 0 else 0.0
         for k in range(2):  # all of it, half of it
-            out[1 + k, i] = math.exp(_water_log(x, log_x, wp, wm, table.water, table.log_water, w))
+            out[1 + k, i] = math.exp(_water_log(x, log_x, table, weights))
             x, log_x = x / 2, log_x - log_2
 
 
-def _airmass(sun: Array, view: Array) -> Array:
-    """Of both ways, also where the angles mean nothing."""
+def _air(cells: Cells) -> _Air:
+    """With the air mass also where the angles mean nothing."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(1 / np.cos(np.radians(sun)) + 1 / np.cos(np.radians(view)))
+        mass = 1 / np.cos(np.radians(cells.sun_zenith)) + 1 / np.cos(np.radians(cells.view_zenith))
+    return _Air(mass, cells.pressure, cells.valid)
 
 
-def transmittances(
-    sun: Array, view: Array, pressure: Array, water: Array, ozone: Array, valid: NDArray[np.bool_], table: Gases
-) -> Array:
-    """Transmittance of all gases but water vapour, of water vapour, and of half of it; NaN where not `valid`.
+def transmittances(cells: Cells, water: Array, ozone: Array, table: Gases) -> Array:
+    """Transmittance of all gases but water vapour, of water vapour, and of half of it; NaN where not valid.
 
     Parameters
     ----------
-    sun, view : (cell,) float64
-        Zenith angles. [deg]
-    pressure : (cell,) float64
-        Relative to that at sea level. [-]
+    cells : Cells
     water, ozone : (cell,) float64
         Columns above the target. [g cm-2], [cm atm]
-    valid : (cell,) bool
     table : Gases
         Of the band.
 
@@ -143,74 +169,77 @@ def transmittances(
     (3, cell) float64
         [-]
     """
-    out = np.empty((3, valid.size))
-    scales, (wp, wm, w) = _airmass_scales(table.airmass), np.empty((3, 4))
-    _transmittances(_airmass(sun, view), pressure, water, ozone, valid, table, scales, wp, wm, w, out)
+    out = np.empty((3, water.size))
+    _transmittances(_air(cells), water, ozone, table, _Weights(*np.empty((3, 4))), out)
     return out
+
+
+@kernel_part
+def _curve(absorption: _Absorption, weights: _Weights, out: Array) -> None:
+    """A pixel's own curve of ln(ratio) over ln(air mass x column): it falls all the way."""
+    for j in range(out.size):
+        out[j] = 0.0
+    for node in range(absorption.logarithm.shape[0]):
+        both = weights.pressure[node // 4] * weights.airmass[node % 4]
+        for j in range(out.size):
+            out[j] += both * absorption.logarithm[node, j]
+
+
+@kernel_part
+def _twice_where(curve: Array, wanted: float, w: Array) -> float:
+    """Twice the place, counted in nodes, at which a falling curve has a value; NaN beyond its end."""
+    above = 0
+    while above + 1 < curve.size and curve[above + 1] > wanted:
+        above += 1
+    if above + 1 == curve.size:
+        return math.nan
+    low, high = float(above), float(above + 1)
+    for _ in range(24):
+        middle = (low + high) / 2
+        first = _cubic(middle, curve.size, w)
+        value = 0.0
+        for k in range(4):
+            value += w[k] * curve[first + k]
+        if value > wanted:
+            low = middle
+        else:
+            high = middle
+    return low + high
 
 
 @kernel()
 def _columns(
-    ratio: Array, airmass: Array, pressure: Array, largest: float, valid: NDArray[np.bool_], dry: Array,
-    absorption: Array, log_water: Array, altitudes: Array, airmasses: Array, scales: Array,
-    wp: Array, wm: Array, w: Array, curve: Array, out: Array,
-) -> None:  # fmt: skip
-    n = log_water.size
+    ratio: Array, dry: Array, air: _Air, absorption: _Absorption, weights: _Weights, curve: Array, out: Array
+) -> None:
+    log_water = absorption.log_water
     step = log_water[1] - log_water[0]
     least = math.exp(log_water[0])
     for i in range(ratio.size):
         out[i] = np.nan
-        if not valid[i] or not ratio[i] > 0:
+        if not air.valid[i] or not ratio[i] > 0:
             continue
-        m = airmass[i]
-        pressure_weights(pressure[i], altitudes, wp)
-        _airmass_weights(m, airmasses, scales, wm)
+        m = air.mass[i]
+        pressure_weights(air.pressure[i], absorption.pressure, weights.pressure)
+        _airmass_weights(m, absorption.airmass, absorption.airmass_scale, weights.airmass)
         wanted = math.log(ratio[i]) - dry[i]
         if wanted > 0:
             continue
-
-        # The pixel's own curve of ln(ratio) over ln(air mass x column): it falls all the way
-        for j in range(n):
-            curve[j] = 0.0
-        for node in range(absorption.shape[0]):
-            both = wp[node // 4] * wm[node % 4]
-            for j in range(n):
-                curve[j] += both * absorption[node, j]
+        _curve(absorption, weights, curve)
         if wanted >= curve[0]:
             out[i] = least / m * wanted / curve[0]
             continue
-        above = 0
-        while above + 1 < n and curve[above + 1] > wanted:
-            above += 1
-        if above + 1 == n:
-            continue
-        low, high = float(above), float(above + 1)
-        for _ in range(24):
-            middle = (low + high) / 2
-            first = _cubic(middle, n, w)
-            value = 0.0
-            for k in range(4):
-                value += w[k] * curve[first + k]
-            if value > wanted:
-                low = middle
-            else:
-                high = middle
-        column = math.exp(log_water[0] + step * (low + high) / 2) / m
-        if column <= largest:
+        column = math.exp(log_water[0] + step * _twice_where(curve, wanted, weights.amount) / 2) / m
+        if column <= absorption.largest:  # not where there is none
             out[i] = column
 
 
-def columns(
-    ratio: Array, sun: Array, view: Array, pressure: Array, largest: float, valid: NDArray[np.bool_],
-    absorbing: Gases, window: Gases,
-) -> Array:  # fmt: skip
+def columns(ratio: Array, cells: Cells, largest: float, absorbing: Gases, window: Gases) -> Array:
     """Water vapour whose transmittances in two bands have the given ratio.
 
     Parameters
     ----------
     ratio : (cell,) float64
-    sun, view, pressure, valid
-        As of `transmittances`.
+    cells : Cells
     largest : float
         [g cm-2]
     absorbing, window : Gases
@@ -221,13 +250,16 @@ def columns(
     (cell,) float64
         NaN where there is none. [g cm-2]
     """
-    none, out = np.zeros(valid.size), np.empty(valid.size)
-    dry = [np.log(transmittances(sun, view, pressure, none, none, valid, band)[0]) for band in (absorbing, window)]
-    (wp, wm, w), curve = np.empty((3, 4)), np.empty(absorbing.log_water.size)
-    _columns(
-        ratio, _airmass(sun, view), pressure, largest, valid, dry[0] - dry[1],
-        (absorbing.water - window.water).reshape(12, -1),
-        absorbing.log_water, absorbing.pressure, absorbing.airmass, _airmass_scales(absorbing.airmass),
-        wp, wm, w, curve, out,
-    )  # fmt: skip
+    none, out = np.zeros(ratio.size), np.empty(ratio.size)
+    dry = [np.log(transmittances(cells, none, none, band)[0]) for band in (absorbing, window)]
+    absorption = _Absorption(
+        logarithm=(absorbing.water - window.water).reshape(12, -1),
+        log_water=absorbing.log_water,
+        pressure=absorbing.pressure,
+        airmass=absorbing.airmass,
+        airmass_scale=absorbing.airmass_scale,
+        largest=largest,
+    )
+    weights, curve = _Weights(*np.empty((3, 4))), np.empty(absorbing.log_water.size)
+    _columns(ratio, dry[0] - dry[1], _air(cells), absorption, weights, curve, out)
     return out

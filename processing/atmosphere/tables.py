@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from processing.atmosphere.pressure import relative_pressure
 from processing.errors import OutOfRange
 from processing.resources import DATA
 
@@ -26,11 +27,24 @@ AZIMUTH_STEP = 2.5  # [deg]
 AIRMASS_STEP = 0.01  # in 1 / cos(zenith) [-]
 AOT_STEP = 0.005  # [-]
 
+#: Degree of the polynomials in AOT: within 0.0001 of the tables' reflectance.
+AOT_DEGREE = 5
+
 #: Surface reflectance for which the band's spherical albedo is exact; it matters for bright surfaces only. [-]
 BRIGHT = 0.6
 
 Mixture = tuple[tuple[str, float], ...]
 Array = NDArray[np.float64]
+
+
+class Steps(NamedTuple):
+    """Of the refined grids: where the sun zenith begins, and the distances of the nodes; see the constants above."""
+
+    sun_first: float = SUN_FIRST
+    sun: float = SUN_STEP
+    azimuth: float = AZIMUTH_STEP
+    airmass: float = AIRMASS_STEP
+    aot: float = AOT_STEP
 
 
 class Scattering(NamedTuple):
@@ -50,10 +64,11 @@ class Scattering(NamedTuple):
         Nodes. [deg]
     aot : (AOT, node of AOT) float64
         Weight of each node of the AOT, every `AOT_STEP`. [-]
-    aot_nodes : (node of AOT,) float64
-        [-]
+    polynomial : (AOT_DEGREE + 1, node of AOT) float64
+        Weight of each node of the AOT in the coefficients of the nearest polynomial in AOT, constant term first.
     pressure : (altitude,) float64
         Relative pressure at the nodes of altitude. [-]
+    steps : Steps
     """
 
     path: NDArray[np.float32]
@@ -62,8 +77,9 @@ class Scattering(NamedTuple):
     albedo: NDArray[np.float32]
     view_nodes: Array
     aot: Array
-    aot_nodes: Array
+    polynomial: Array
     pressure: Array
+    steps: Steps
 
 
 class Gases(NamedTuple):
@@ -77,6 +93,8 @@ class Gases(NamedTuple):
         Oxygen, carbon dioxide, methane, nitrous oxide, carbon monoxide.
     pressure, airmass, log_water, air_mass_ozone : (n,) float64
         Nodes; `log_water` [ln g cm-2] and `air_mass_ozone` [cm atm] are evenly spaced.
+    airmass_scale : (air mass,) float64
+        1 / the product of a node's distances from the others: a division costs as much as ten products.
     """
 
     water: Array
@@ -86,16 +104,7 @@ class Gases(NamedTuple):
     airmass: Array
     log_water: Array
     air_mass_ozone: Array
-
-
-def relative_pressure(altitude: Any) -> Any:
-    """Pressure over that at sea level, standard atmosphere (US 1962/1976 below 11 km); altitude in km."""
-    return (1.0 - altitude * (6.5 / 288.15)) ** 5.25588
-
-
-def altitude_of(pressure: Any) -> Any:
-    """The inverse of `relative_pressure`. [km]"""
-    return (1.0 - pressure ** (1 / 5.25588)) * (288.15 / 6.5)
+    airmass_scale: Array
 
 
 @lru_cache(maxsize=1)
@@ -131,7 +140,7 @@ def _spectrum(values: Array, axis: int, nodes: Array, wavelength: Array) -> Arra
     x = np.log(nodes)
     left = np.clip(np.searchsorted(x, at) - 1, 0, len(x) - 2)
     part = (at - x[left]) / (x[left + 1] - x[left])
-    return np.exp(logs[..., left] * (1 - part) + logs[..., left + 1] * part)
+    return np.asarray(np.exp(logs[..., left] * (1 - part) + logs[..., left + 1] * part))
 
 
 def _spline(nodes: Array, at: Array) -> Array:
@@ -181,8 +190,9 @@ def scattering(sensor: str, band: str, mixture: Mixture) -> Scattering:
         albedo=albedo.reshape(-1).astype(np.float32),
         view_nodes=table["vza"],
         aot=_spline(aot, np.arange(0, aot[-1] + AOT_STEP, AOT_STEP)),
-        aot_nodes=aot,
+        polynomial=np.ascontiguousarray(np.linalg.pinv(np.vander(aot, AOT_DEGREE + 1, increasing=True)), np.float64),
         pressure=relative_pressure(table["alt"]),
+        steps=Steps(),
     )
 
 
@@ -194,7 +204,7 @@ def _azimuth_weights(nodes: Array) -> Array:
 
 
 @lru_cache(maxsize=1)
-def _gas_file() -> dict[str, NDArray]:
+def _gas_file() -> dict[str, NDArray[Any]]:
     with np.load(LUT / "gas_tables.npz") as file:
         return {name: file[name] for name in file.files}
 
@@ -204,12 +214,14 @@ def gases(sensor: str, band: str) -> Gases:
     """Gas tables of one band of S2A or S2B."""
     file = _gas_file()
     at = list(file["sensor"]).index(sensor), list(file["band"]).index(band)
+    airmass = file["airmass"]
     return Gases(
         water=file["water"][at].astype(float),
         ozone=file["ozone"][at].astype(float),
         other=file["other"][at].astype(float),
         pressure=relative_pressure(file["altitude"]),
-        airmass=file["airmass"],
+        airmass=airmass,
         log_water=np.log(file["air_mass_water"]),
         air_mass_ozone=file["air_mass_ozone"],
+        airmass_scale=np.asarray(1 / (airmass[:, None] - airmass + np.eye(airmass.size)).prod(axis=1)),
     )

@@ -141,14 +141,14 @@ def _against_aot(
     water_vapour: NDArray[np.float32],
     parameters: Parameters,
 ) -> NDArray[np.float32]:
+    altitude = air_model.altitude(scene, parameters)
     return atmosphere.against_aot(
         image.toa[band],
         scene.platform,
         band,
-        geometry.sun_zenith,
-        geometry.view_zenith[band],
-        geometry.relative_azimuth(band),
-        air_model.altitude(scene, parameters),
+        atmosphere.LightPath(
+            geometry.sun_zenith, geometry.view_zenith[band], geometry.relative_azimuth(band), altitude
+        ),
         water_vapour,
         scene.ancillary.ozone,
         air_model.aerosol_model(scene, parameters),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.atmosphere import Coefficients
+from processing.atmosphere import Coefficients, LightPath
 from processing.chain import air_model
 from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread, for_each
@@ -44,10 +44,7 @@ def coefficients(
         made = atmosphere.coefficients(
             scene.platform,
             band,
-            geometry.sun_zenith,
-            geometry.view_zenith[band],
-            geometry.relative_azimuth(band),
-            altitude,
+            LightPath(geometry.sun_zenith, geometry.view_zenith[band], geometry.relative_azimuth(band), altitude),
             aot,
             water_vapour,
             scene.ancillary.ozone,

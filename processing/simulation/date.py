@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.atmosphere import coefficients, gas_transmittance
+from processing.atmosphere import LightPath, coefficients, gas_transmittance
 from processing.bands import BANDS
 from processing.simulation import angles, ground, orbit, safe, sunlight
 from processing.simulation.noise import Field, block_mean
@@ -29,12 +29,9 @@ REFERENCE_BAND = "B3"
 
 
 class _Nodes(NamedTuple):
-    """Angles [deg] and what lies above the ground at nodes over a block."""
+    """The way of the light and what lies above the ground, at nodes over a block."""
 
-    sun_zenith: NDArray[np.float64]
-    view_zenith: NDArray[np.float64]
-    relative_azimuth: NDArray[np.float64]
-    altitude_km: NDArray[np.float64]
+    path: LightPath
     aot: NDArray[np.float64]
     water_vapour: NDArray[np.float64]
     #: Weights (row, node) and (col, node) that bring them to the block's pixels at the band's resolution.
@@ -169,10 +166,9 @@ class Date:
             for v, nodes in zip(block, at, strict=True)
         )
         return _Nodes(
-            sun_zenith=sun_zenith,
-            view_zenith=view_zenith,
-            relative_azimuth=sun_azimuth - view_azimuth,
-            altitude_km=(self.scenario.altitude + above) / 1000,
+            path=LightPath(
+                sun_zenith, view_zenith, sun_azimuth - view_azimuth, (self.scenario.altitude + above) / 1000
+            ),
             aot=self.aot.at(x, y) * np.exp(-above / AEROSOL_HEIGHT),
             water_vapour=self.water_vapour.at(x, y) * np.exp(-above / WATER_HEIGHT),
             down=down,
@@ -181,7 +177,7 @@ class Date:
 
     def _lit(self, band: str, nodes: _Nodes, block: Block, shade: Field) -> Field:
         """Light on the ground relative to that on level ground under a clear sky. [-]"""
-        sun_zenith = float(nodes.sun_zenith.mean())
+        sun_zenith = float(np.asarray(nodes.path.sun_zenith).mean())
         direct = 1 - sunlight.diffuse_share(BANDS[band].centre, self.weather.aot, sun_zenith)
         beam = 1 - CLOUD_SHADE * shade
         if self.incidence is not None:
@@ -191,25 +187,27 @@ class Date:
     def _clear(self, band: str, nodes: _Nodes, surface: Field, lit: Field) -> Field:
         """Top-of-atmosphere reflectance of the ground. [-]"""
         platform, s = self.acquisition.platform, self.scenario
-        sun, view, relative, km, aot, water, *_ = nodes
         if band == "B10":
-            gas = gas_transmittance(platform, band, sun, view, km, water, s.ozone)
+            sun, view, _, km = nodes.path
+            gas = gas_transmittance(platform, band, sun, view, km, nodes.water_vapour, s.ozone)
             return np.asarray(B10_PATH + nodes.spread(gas) * surface * lit)
-        a = coefficients(platform, band, sun, view, relative, km, aot, water, s.ozone, s.aerosol_model)
+        a = coefficients(platform, band, nodes.path, nodes.aot, nodes.water_vapour, s.ozone, s.aerosol_model)
         reflected = nodes.spread(a.transmittance) * surface * lit / (1 - nodes.spread(a.albedo) * surface)
         return np.asarray((reflected + nodes.spread(a.offset)) / nodes.spread(a.scale))
 
     def _cloud(self, band: str, nodes: _Nodes, layer: Layer, opacity: Field, light: Field) -> Field:
         """Top-of-atmosphere reflectance of a layer's clouds x their opacity. [-]"""
         platform, s = self.acquisition.platform, self.scenario
-        sun, view, relative = (float(v.mean()) for v in nodes[:3])
-        top = min((s.altitude + layer.height) / 1000, 3.0)
+        sun, view, relative = (float(np.asarray(v).mean()) for v in nodes.path[:3])
+        path = LightPath(sun, view, relative, min((s.altitude + layer.height) / 1000, 3.0))
         water = self.weather.water_vapour * math.exp(-layer.height / WATER_HEIGHT)
         rho = light * np.float32(layer.reflectance_factor(band))  # weighted with the opacity
         if band == "B10":
-            return np.asarray(float(gas_transmittance(platform, band, sun, view, top, water, s.ozone)) * rho)
+            return np.asarray(
+                float(gas_transmittance(platform, band, sun, view, path.altitude_km, water, s.ozone)) * rho
+            )
         aot = self.weather.aot * math.exp(-layer.height / AEROSOL_HEIGHT)
-        a = coefficients(platform, band, sun, view, relative, top, aot, water, s.ozone, s.aerosol_model)
+        a = coefficients(platform, band, path, aot, water, s.ozone, s.aerosol_model)
         return np.asarray((a.transmittance * rho / (1 - a.albedo * rho) + a.offset * opacity) / a.scale)
 
     # Of the whole image
