@@ -14,7 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.atmosphere import MODELS, VALID_RANGES, LightPath, pressure, request, tables
+from processing.atmosphere import MODELS, VALID_RANGES, LightPath, request, tables
+from processing.atmosphere.pressure import relative_pressure
 from processing.bands import BANDS
 from processing.errors import OutOfRange
 from tests.shared import SHARED
@@ -159,13 +160,13 @@ def test_without_aerosol_only_molecules_are_left(band: str) -> None:
 
 def test_molecules_thin_with_altitude() -> None:
     path = atmosphere.coefficients("S2A", "B2", LightPath(40, 3, 60, np.array([0.0, 1.5, 3.0])), 0, 0, 0).offset
-    assert_allclose(path / path[0], pressure.relative_pressure(np.array([0.0, 1.5, 3.0])), atol=0.02)
+    assert_allclose(path / path[0], relative_pressure(np.array([0.0, 1.5, 3.0])), atol=0.02)
 
 
 def test_below_the_sea_there_is_more_air() -> None:
     km = np.array([0.0, -0.43])
     path = atmosphere.coefficients("S2A", "B2", LightPath(40, 3, 60, km), 0, 0, 0).offset
-    assert_allclose(path / path[0], pressure.relative_pressure(km), rtol=0.01)
+    assert_allclose(path / path[0], relative_pressure(km), rtol=0.01)
 
 
 @pytest.mark.parametrize("name", VALID_RANGES)
@@ -345,5 +346,5 @@ def test_an_altitude_that_has_the_pressure(altitude: float, pressure: float) -> 
     at = np.array([altitude], np.float32)
     assert_allclose(atmosphere.pressure_altitude(at, 1013.25), at / 1000, atol=1e-4)
     found = atmosphere.pressure_altitude(at, pressure)
-    expected = pressure.relative_pressure(altitude / 1000) * pressure / 1013.25
-    assert_allclose(pressure.relative_pressure(found), expected, rtol=1e-5)
+    expected = relative_pressure(altitude / 1000) * pressure / 1013.25
+    assert_allclose(relative_pressure(found), expected, rtol=1e-5)

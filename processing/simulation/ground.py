@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,19 +38,21 @@ def _unit(h: np.uint64) -> float:
     return float(h >> np.uint64(11)) / 9007199254740992.0
 
 
+class _Zones(NamedTuple):
+    """Land whose parcels share a direction: middle (zone, 2) [px], direction [rad], area of a parcel [px2]."""
+
+    centre: NDArray[np.float64]
+    angle: NDArray[np.float64]
+    area: float
+    reach: float
+    seed: np.uint64
+
+
 @kernel()
 def _parcels(
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    zone: NDArray[np.int32],
-    centre: NDArray[np.float64],
-    angle: NDArray[np.float64],
-    area: float,
-    reach: float,
-    seed: np.uint64,
-    parcel: NDArray[np.uint64],
-    border: NDArray[np.float32],
+    x: Field, y: Field, zone: NDArray[np.int32], zones: _Zones, parcel: NDArray[np.uint64], border: Field
 ) -> None:
+    centre, angle, area, reach = zones.centre, zones.angle, zones.area, zones.reach
     for row in range(x.shape[0]):
         for col in range(x.shape[1]):
             z = zone[row, col]
@@ -57,7 +60,7 @@ def _parcels(
             c, s = math.cos(angle[z]), math.sin(angle[z])
             u, v = c * dx + s * dy, c * dy - s * dx
             u0, u1, v0, v1 = -reach, reach, -reach, reach
-            h = _mix(seed + np.uint64(z))
+            h = _mix(zones.seed + np.uint64(z))
             while (u1 - u0) * (v1 - v0) > area * (0.6 + 1.6 * _unit(_mix(h ^ np.uint64(1)))):
                 share = 0.33 + 0.34 * _unit(h)
                 if (u1 - u0) > (v1 - v0) * (0.7 + 0.9 * _unit(_mix(h ^ np.uint64(2)))):
@@ -106,7 +109,7 @@ def parcels(
         Distance to the parcel's border. [px]
     """
     parcel, border = np.empty(x.shape, np.uint64), np.empty(x.shape, np.float32)
-    _parcels(x, y, zone, centre, angle, area, _REACH, np.uint64(seed), parcel, border)
+    _parcels(x, y, zone, _Zones(centre, angle, area, _REACH, np.uint64(seed)), parcel, border)
     return parcel, border
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -29,22 +30,36 @@ _BACKSCATTER = {"cumulus": 0.075, "stratus": 0.075, "veil": 0.075, "cirrus": 0.1
 AEROSOL_HEIGHT, WATER_HEIGHT = 2000.0, 2000.0
 
 
+class _Look(NamedTuple):
+    """Pixels of the ground, and the way of their look for each metre of height, in rows and columns [px/m]."""
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    down: NDArray[np.float64]
+    right: NDArray[np.float64]
+
+
+class _Plane(NamedTuple):
+    """A layer's clouds, (n, n), and their height [m]."""
+
+    opacity: Field
+    brightness: Field
+    height: float
+
+
 @kernel()
-def _sample(
-    opacity: Field, brightness: Field, height: float, rows: NDArray[np.int64], cols: NDArray[np.int64],
-    down: NDArray[np.float64], right: NDArray[np.float64], altitude: Field, f: int, mean_opacity: Field,
-    mean_light: Field,
-) -> None:  # fmt: skip
+def _sample(plane: _Plane, look: _Look, altitude: Field, f: int, opacity: Field, light: Field) -> None:
     part = np.float32(1 / f**2)
-    n = len(opacity)
-    for i in range(len(rows)):
-        for j in range(len(cols)):
-            above = height - altitude[i, j]
+    n = len(plane.opacity)
+    for i in range(len(look.rows)):
+        for j in range(len(look.cols)):
+            above = plane.height - altitude[i, j]
             if above > 0:
-                row, col = round(rows[i] + above * down[i]) % n, round(cols[j] + above * right[j]) % n
-                o = opacity[row, col] * part
-                mean_opacity[i // f, j // f] += o
-                mean_light[i // f, j // f] += o * brightness[row, col]
+                row = round(look.rows[i] + above * look.down[i]) % n
+                col = round(look.cols[j] + above * look.right[j]) % n
+                o = plane.opacity[row, col] * part
+                opacity[i // f, j // f] += o
+                light[i // f, j // f] += o * plane.brightness[row, col]
 
 
 @kernel()
@@ -110,7 +125,8 @@ class Layer:
         """
         opacity, light = np.zeros((2, len(rows) // f, len(cols) // f), np.float32)
         y, x = (np.broadcast_to(np.asarray(way, float), len(v)) for way, v in ((down, rows), (right, cols)))
-        _sample(self.opacity, self.brightness, self.height, rows, cols, y, x, altitude, f, opacity, light)
+        plane = _Plane(self.opacity, self.brightness, self.height)
+        _sample(plane, _Look(rows, cols, y, x), altitude, f, opacity, light)
         return opacity, light
 
     def reflectance_factor(self, band: str) -> float:
