@@ -481,4 +481,4 @@ def detector_polygons(package: Package, name: str, grid: Grid, resolution: int) 
 def polygons(package: Package, name: str, kinds: set[str] | None, grid: Grid, resolution: int) -> NDArray[np.bool_]:
     """Pixels of `grid` in the polygons of some types (None: of all) of a mask before baseline 04.00."""
     chosen = [(f, 1) for f in features(package, name) if kinds is None or f.kind in kinds]
-    return _burn(chosen, grid, resolution) != 0
+    return np.asarray(_burn(chosen, grid, resolution) != 0)
