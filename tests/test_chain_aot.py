@@ -255,7 +255,7 @@ def test_the_inversion_is_the_same_compiled_and_finds_the_truth(
 def test_a_slope_of_another_place_is_found_with_the_aot() -> None:
     random = np.random.default_rng(5)
     samples = samples_of(random, False, ratio=0.50, seek=True)
-    as_thought = replace(samples, red=samples.red[..., :0])
+    as_thought = samples._replace(red=samples.red[..., :0])
     assert np.nanmean(aerosol_inversion.invert(as_thought, V1_4)) > 0.34
     # the samples know it well enough: the prior hardly matters
     found = aerosol_inversion.invert(samples, replace(V1_4, aot_slope_spread=1000.0))
@@ -268,19 +268,19 @@ def test_a_slope_of_another_place_is_found_with_the_aot() -> None:
 def test_above_the_dark_bound_is_pulled_back() -> None:
     samples = samples_of(np.random.default_rng(5), False)
     free = np.nanmean(aerosol_inversion.invert(samples, V1_4))
-    bound = np.nanmean(aerosol_inversion.invert(replace(samples, dark=0.1), V1_4))
+    bound = np.nanmean(aerosol_inversion.invert(samples._replace(dark=0.1), V1_4))
     assert 0.1 < bound < free - 0.01
 
 
 def test_uniform_swir_or_too_few_samples_bar_a_method() -> None:
     samples = samples_of(np.random.default_rng(5), True)
-    no_colour = replace(samples, spectral=np.zeros_like(samples.spectral))
+    no_colour = samples._replace(spectral=np.zeros_like(samples.spectral))
     assert np.isfinite(aerosol_inversion.invert(no_colour, V1_4)[2:-2, 2:-2]).all()
-    uniform = replace(no_colour, swir=np.full_like(samples.swir, 0.1))
+    uniform = no_colour._replace(swir=np.full_like(samples.swir, 0.1))
     assert np.isnan(aerosol_inversion.invert(uniform, V1_4)).all()
     few = np.zeros_like(samples.spectral)
     few[::6, ::6] = True
-    assert np.isnan(aerosol_inversion.invert(replace(uniform, spectral=few), V1_4)).all()
+    assert np.isnan(aerosol_inversion.invert(uniform._replace(spectral=few), V1_4)).all()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,103 @@ from processing.versions import Parameters
 #: Levenberg-Marquardt stops when a step is smaller than this [-], or after so many steps.
 _TOLERANCE, _STEPS = 1e-5, 500
 
+Array = NDArray[np.float64]
+
+
+class Around(NamedTuple):
+    """The samples around a node, as of `Samples`; or room for the most that there may be.
+
+    Attributes
+    ----------
+    colour, red : (sample, term) float64
+        Of those that tell the air by their colour.
+    blue, before : (sample, term) float64
+        Of those that tell it against the past.
+    settled : (sample,) float64
+        Of the same.
+    """
+
+    colour: Array
+    red: Array
+    blue: Array
+    before: Array
+    settled: Array
+
+
+class Room(NamedTuple):
+    """What the search of one node is written into.
+
+    Attributes
+    ----------
+    around : Around
+    places : (3, sample) int64
+        Row, column and days since the composite's date of the samples against the past.
+    equations : (2, 5) float64
+        As of `_normal`: those of the best AOT, and of the one that is tried.
+    """
+
+    around: Around
+    places: NDArray[np.int64]
+    equations: Array
+
+
+class Neighbourhood(NamedTuple):
+    """Where the samples of a node are looked for.
+
+    Attributes
+    ----------
+    step : int
+        Coarse cells from a node to the next.
+    window : (half, first, last) int
+        Samples to each side of a node, and their least and greatest distance from one to the next. [cells]
+    enough : int
+        Samples that a method needs.
+    least_variance : float
+        That the B12 of the samples against the past exceeds. [-]
+    """
+
+    step: int
+    window: tuple[int, int, int]
+    enough: int
+    least_variance: float
+
+
+class Fading(NamedTuple):
+    """How much the past counts: the version's `aot_time_factor`, `aot_rise_scale` and `aot_composite_weight`. [-]"""
+
+    time_factor: tuple[float, float]
+    rise_scale: tuple[float, float]
+    composite_weight: float
+
+
+class Prior(NamedTuple):
+    """What is known of the date without the samples.
+
+    Attributes
+    ----------
+    doubt : float
+        1 / variance of the colours' slope; of no use where the slope is known.
+    dark, dark_weight : float
+        AOT that the air can hardly exceed, and the weight of the square of what exceeds it. [-]
+    """
+
+    doubt: float
+    dark: float
+    dark_weight: float
+
+
+class Bounds(NamedTuple):
+    """AOT where the search begins, the least and the greatest one [-]; the `_TOLERANCE` and the `_STEPS`."""
+
+    start: float
+    low: float
+    high: float
+    tolerance: float
+    steps: int
+
 
 @kernel_part
-def _value(terms: Any, x: float) -> tuple[float, float]:
+def _value(terms: Array, x: float) -> tuple[float, float]:
     """A polynomial and its derivative."""
     value = slope = 0.0
     for k in range(terms.size - 1, -1, -1):
@@ -26,15 +120,16 @@ def _value(terms: Any, x: float) -> tuple[float, float]:
 
 
 @kernel_part
-def _normal(
-    colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any, w1: float, w2: float,
-    dark: float, dark_weight: float, now: float, then: float, out: Any,
-) -> float:  # fmt: skip
+def _normal(around: Around, prior: Prior, weights: tuple[float, float], now: float, then: float, out: Array) -> float:
     """Sum of the squared residuals; `out` becomes the normal equations: a11, a12, a22, b1, b2.
 
-    The colours' slope is `doubt`ed by 1 / its variance. It is linear, and kept at its best for each AOT (variable
-    projection: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413-432, 1973, in Kaufman's form).
+    The first of the two `weights` is of the differences to the date before, the other of those to the composite.
+
+    The colours' slope is doubted. It is linear, and kept at its best for each AOT (variable projection: Golub and
+    Pereyra, SIAM J. Numer. Anal. 10, 413-432, 1973, in Kaufman's form).
     """
+    colour, red, blue, before, settled = around
+    w1, w2 = weights
     cost = rs = ss = ds = er = es = de = ee = 0.0
     for k in range(out.size):
         out[k] = 0.0
@@ -53,10 +148,10 @@ def _normal(
             de += d * e
             ee += e * e
     if red.shape[1] and ss > 0:
-        steeper = rs / (ss + doubt)
+        steeper = rs / (ss + prior.doubt)
         cost -= steeper * rs
         across = ds - steeper * es
-        out[0] += steeper * (steeper * ee - 2 * de) - across * across / (ss + doubt)
+        out[0] += steeper * (steeper * ee - 2 * de) - across * across / (ss + prior.doubt)
         out[3] += steeper * (er + ds - steeper * es)
     for i in range(blue.shape[0]):
         value, d = _value(blue[i], now)
@@ -68,9 +163,9 @@ def _normal(
         out[2] += w1 * w1 * d_other * d_other
         out[3] -= (w1 * r1 + w2 * r2) * d
         out[4] += w1 * r1 * d_other
-    if now > dark:
-        d = 2 * dark_weight * (now - dark)
-        r = d * (now - dark) / 2
+    if now > prior.dark:
+        d = 2 * prior.dark_weight * (now - prior.dark)
+        r = d * (now - prior.dark) / 2
         cost += r * r
         out[0] += d * d
         out[3] -= d * r
@@ -78,18 +173,13 @@ def _normal(
 
 
 @kernel_part
-def _minimise(
-    colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any, w1: float, w2: float,
-    dark: float, dark_weight: float, start: float, low: float, high: float, tolerance: float, steps: int,
-    a: Any, trial: Any,
-) -> float:  # fmt: skip
+def _minimise(around: Around, prior: Prior, weights: tuple[float, float], bounds: Bounds, equations: Array) -> float:
     """The AOT of this date at the least sum of squares; that of the date before is a second unknown, kept to itself."""
-    now = then = next_now = next_then = start
+    a, trial = equations[0], equations[1]
+    now = then = next_now = next_then = bounds.start
     cost, damping, moved = np.inf, 1e-2, np.inf
-    for turn in range(steps + 1):
-        better = _normal(
-            colour, red, doubt, blue, before, settled, w1, w2, dark, dark_weight, next_now, next_then, trial
-        )
+    for turn in range(bounds.steps + 1):
+        better = _normal(around, prior, weights, next_now, next_then, trial)
         if better <= cost or turn == 0:
             now, then, cost = next_now, next_then, better
             for k in range(a.size):
@@ -97,7 +187,7 @@ def _minimise(
             damping = max(damping / 10, 1e-12)
         else:
             damping *= 10
-        if moved < tolerance:
+        if moved < bounds.tolerance:
             break
         a11, a12, a22 = a[0] * (1 + damping), a[1], a[2] * (1 + damping)
         determinant = a11 * a22 - a12 * a12
@@ -105,86 +195,100 @@ def _minimise(
             first, second = (a22 * a[3] - a12 * a[4]) / determinant, (a11 * a[4] - a12 * a[3]) / determinant
         else:  # no previous image, or it tells nothing
             first, second = a[3] / max(a11, 1e-30), 0.0
-        next_now, next_then = min(max(now + first, low), high), min(max(then + second, low), high)
+        next_now = min(max(now + first, bounds.low), bounds.high)
+        next_then = min(max(then + second, bounds.low), bounds.high)
         moved = max(abs(next_now - now), abs(next_then - then))
     return now
 
 
+@kernel_part
+def _gather(samples: Samples, row0: int, col0: int, spacing: int, half: int, room: Room) -> tuple[int, int]:
+    """Write the colours around a cell, and the places of the samples against the past; how many there are of both."""
+    rows, cols = samples.spectral.shape
+    colour, red, places = room.around.colour, room.around.red, room.places
+    n = found = 0
+    for p in range(-half, half + 1):
+        for q in range(-half, half + 1):
+            row, col = row0 + p * spacing, col0 + q * spacing
+            if row < 0 or row >= rows or col < 0 or col >= cols:
+                continue
+            if samples.spectral[row, col]:
+                for k in range(colour.shape[1]):
+                    colour[n, k] = samples.colour[row, col, k]
+                for k in range(red.shape[1]):
+                    red[n, k] = samples.red[row, col, k]
+                n += 1
+            if samples.temporal[row, col]:
+                places[0, found], places[1, found], places[2, found] = row, col, samples.lag[row, col]
+                found += 1
+    return n, found
+
+
+@kernel_part
+def _compare(samples: Samples, found: int, enough: int, least_variance: float, room: Room) -> tuple[int, int, float]:
+    """Write the samples against the past: how many, 0 on uniform ground, the days since then, and their mean rise.
+
+    Of the dates in the composite only the most frequent one, of equals the latest: its air is one.
+    """
+    blue, before, settled, places = room.around.blue, room.around.before, room.around.settled, room.places
+    times = age = m = 0
+    for k in range(found):
+        count = 0
+        for o in range(found):
+            count += places[2, o] == places[2, k]
+        if count > times or (count == times and abs(places[2, k]) < abs(age)):
+            times, age = count, places[2, k]
+    rise = sums = squares = 0.0
+    if times < enough:
+        return 0, age, rise
+    for k in range(found):
+        if places[2, k] == age:
+            row, col = places[0, k], places[1, k]
+            settled[m] = samples.settled[row, col]
+            for o in range(blue.shape[1]):
+                blue[m, o], before[m, o] = samples.blue[row, col, o], samples.before[row, col, o]
+            rise += samples.rise[row, col]
+            swir = samples.swir[row, col]
+            sums += swir
+            squares += swir * swir
+            m += 1
+    uniform = squares / m - (sums / m) * (sums / m) <= least_variance
+    return 0 if uniform else m, age, rise / m
+
+
 @kernel()
 def _invert(
-    spectral: Any, temporal: Any, colour: Any, red: Any, doubt: float, blue: Any, before: Any, settled: Any,
-    rise: Any, swir: Any, lag: Any, dark: float, step: int, window: Any, enough: int,
-    least_variance: float, time_factor: Any, rise_scale: Any, composite_weight: float, dark_weight: float,
-    start: float, low: float, high: float, tolerance: float, steps: int,
-    reds: Any, terms: Any, settleds: Any, places: Any, equations: Any, out: Any,
-) -> None:  # fmt: skip
-    rows, cols = spectral.shape
-    half, first, last = window
-    colours, blues, befores = terms[0], terms[1], terms[2]
+    samples: Samples,
+    where: Neighbourhood,
+    fading: Fading,
+    prior: Prior,
+    bounds: Bounds,
+    room: Room,
+    out: NDArray[np.float32],
+) -> None:
+    rows, cols = samples.spectral.shape
+    step, (half, first, last) = where.step, where.window
     growth = (last - first) // 2 + 1
-    at_row, at_col, days = places[0], places[1], places[2]
+    colour, red, blue, before, settled = room.around
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
-            row0, col0 = min(i * step + step // 2, rows - 1), min(j * step + step // 2, cols - 1)
-            n = m = 0
-            mean_rise = 0.0
-            age = 0
+            row, col = min(i * step + step // 2, rows - 1), min(j * step + step // 2, cols - 1)
+            n = m = age = 0
+            rise = 0.0
             for turn in range(2 * growth):
                 spacing = first + 2 * (turn if turn < growth else 2 * growth - 1 - turn)
-                n = m = found = 0
-                for p in range(-half, half + 1):
-                    for q in range(-half, half + 1):
-                        row, col = row0 + p * spacing, col0 + q * spacing
-                        if row < 0 or row >= rows or col < 0 or col >= cols:
-                            continue
-                        if spectral[row, col]:
-                            for k in range(colours.shape[1]):
-                                colours[n, k] = colour[row, col, k]
-                            for k in range(red.shape[2]):
-                                reds[n, k] = red[row, col, k]
-                            n += 1
-                        if temporal[row, col]:
-                            at_row[found], at_col[found], days[found] = row, col, lag[row, col]
-                            found += 1
-
-                # Of the dates in the composite only the most frequent one: its air is one
-                times = 0
-                for k in range(found):
-                    count = 0
-                    for o in range(found):
-                        count += days[o] == days[k]
-                    if count > times or (count == times and abs(days[k]) < abs(age)):
-                        times, age = count, days[k]
-                if times >= enough:
-                    sums = squares = mean_rise = 0.0
-                    for k in range(found):
-                        if days[k] != age:
-                            continue
-                        row, col = at_row[k], at_col[k]
-                        settleds[m] = settled[row, col]
-                        for o in range(blues.shape[1]):
-                            blues[m, o], befores[m, o] = blue[row, col, o], before[row, col, o]
-                        mean_rise += rise[row, col]
-                        sample = swir[row, col]
-                        sums += sample
-                        squares += sample * sample
-                        m += 1
-                    mean_rise /= m
-                    if squares / m - (sums / m) * (sums / m) <= least_variance:
-                        m = 0
-                n = n if n >= enough else 0
-                if (n and (m or before.shape[2] == 0)) or (turn >= growth and (n or m)):
+                n, found = _gather(samples, row, col, spacing, half, room)
+                n = n if n >= where.enough else 0
+                m, age, rise = _compare(samples, found, where.enough, where.least_variance, room)
+                if (n and (m or samples.before.shape[2] == 0)) or (turn >= growth and (n or m)):
                     break
             if n == 0 and m == 0:
                 continue
-            fading = time_factor[0] / (age * age + time_factor[1])
-            w1 = min(abs(mean_rise) / rise_scale[0], rise_scale[1]) * fading
-            aot = _minimise(
-                colours[:n], reds[:n], doubt, blues[:m], befores[:m], settleds[:m], w1, composite_weight * fading,
-                dark, dark_weight, start, low, high, tolerance, steps,
-                equations[0], equations[1],
-            )  # fmt: skip
-            out[i, j] = aot if aot < high else np.inf  # at the end of the tables nothing was found
+            faded = fading.time_factor[0] / (age * age + fading.time_factor[1])
+            w1 = min(abs(rise) / fading.rise_scale[0], fading.rise_scale[1]) * faded
+            around = Around(colour[:n], red[:n], blue[:m], before[:m], settled[:m])
+            aot = _minimise(around, prior, (w1, fading.composite_weight * faded), bounds, room.equations)
+            out[i, j] = aot if aot < bounds.high else np.inf  # at the end of the tables nothing was found
 
 
 def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
@@ -200,16 +304,26 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
     """
     step = parameters.aot_step
     rows, cols = samples.spectral.shape
-    doubt = 1 / parameters.aot_slope_spread**2 if parameters.aot_slope_spread else 0.0
-    most = (2 * parameters.aot_window[0] + 1) ** 2
     nodes = np.full((-(-rows // step), -(-cols // step)), np.nan, np.float32)
     _invert(
-        samples.spectral, samples.temporal, samples.colour, samples.red, doubt, samples.blue, samples.before,
-        samples.settled, samples.rise, samples.swir, samples.lag, samples.dark, step,
-        parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation**2,
-        parameters.aot_time_factor, parameters.aot_rise_scale, parameters.aot_composite_weight,
-        parameters.aot_dark_weight, parameters.aot_default, parameters.aot_min, parameters.aot_max,
-        _TOLERANCE, _STEPS, np.empty((most, samples.red.shape[2])), np.empty((3, most, samples.colour.shape[2])),
-        np.empty(most), np.empty((3, most), np.int64), np.empty((2, 5)), nodes,
-    )  # fmt: skip
+        samples,
+        Neighbourhood(step, parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation**2),
+        Fading(parameters.aot_time_factor, parameters.aot_rise_scale, parameters.aot_composite_weight),
+        Prior(
+            1 / parameters.aot_slope_spread**2 if parameters.aot_slope_spread else 0.0,
+            samples.dark,
+            parameters.aot_dark_weight,
+        ),
+        Bounds(parameters.aot_default, parameters.aot_min, parameters.aot_max, _TOLERANCE, _STEPS),
+        _room(samples, (2 * parameters.aot_window[0] + 1) ** 2),
+        nodes,
+    )
     return nodes
+
+
+def _room(samples: Samples, most: int) -> Room:
+    """Room for so many samples."""
+    terms = most, samples.colour.shape[2]
+    colour, blue, before = np.empty(terms), np.empty(terms), np.empty(terms)
+    around = Around(colour, np.empty((most, samples.red.shape[2])), blue, before, np.empty(most))
+    return Room(around, np.empty((3, most), np.int64), np.empty((2, 5)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from processing.scene import Composite
 from processing.versions import Parameters
 
 
-@dataclass(frozen=True)
-class Samples:
+class Samples(NamedTuple):
     """What the inversion looks at, on the coarse grid. Polynomials are in AOT, constant term first.
 
     Attributes
