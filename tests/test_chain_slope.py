@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
-from processing.chain import correct, geometry, slope_correction, terrain_shadow
+from processing.chain import adjacency, correct, geometry, resampling, slope_correction, terrain_shadow
 from processing.chain.adjacency import Environment
 from processing.masks import Geophysical
 from processing.scene import Scene
@@ -251,19 +250,18 @@ def test_the_kernels_equal_their_python_source() -> None:
     counts = rng.integers(0, 9000, (20, 24)).astype(np.uint16)
     fields = rng.uniform(0.3, 0.9, (10, 1, 1)).astype(np.float32)
     fields[0] = 1e-4
-    axes: tuple[Any, ...] = (*slope_correction._axes(counts.shape, (1, 1), 24, 0), terrain)
-    axes += (*slope_correction._axes(counts.shape, terrain.shape, 2, 0), np.float32(1 / 20))
+    ground = slope_correction._ground(terrain, counts.shape, 24, V1_4, 0)
     floors = (np.float32(0.2), np.float32(0.1))
     flat = np.empty((2, *counts.shape), np.int16)
-    arguments: list[Any] = [counts, fields, *axes, floors, np.float32(10000), np.float32(-10000), np.uint16(0)]
-    arguments += slope_correction._work(24, 24, terrain)
-    slope_correction._flatten(*[*arguments, flat[0]])
-    slope_correction._flatten.py_func(*[*arguments, flat[1]])
+    coding = adjacency.Coding(np.float32(10000), np.float32(-10000), np.uint16(0))
+    of_bands = (counts, resampling.coarse(fields, counts.shape, 24), ground, floors, coding)
+    slope_correction._flatten(*of_bands, slope_correction._room(10, 24, terrain), flat[0])
+    slope_correction._flatten.py_func(*of_bands, slope_correction._room(10, 24, terrain), flat[1])
     assert np.abs(flat[0].astype(int) - flat[1]).max() <= 1
     bits = np.empty((2, *counts.shape), np.uint8)
-    arguments = [fields[4:7], *axes, np.float32(0.4), np.float32(0.5), *slope_correction._work(10, 24, terrain)]
-    arguments += [np.empty((3, 1), np.float32), np.empty(1, np.bool_)]
-    slope_correction._shade(*[*arguments, bits[0]])
-    slope_correction._shade.py_func(*[*arguments, bits[1]])
+    of_sun = (resampling.coarse(fields[4:7], counts.shape, 24), ground, (np.float32(0.4), np.float32(0.5)))
+    stretches = slope_correction.Stretches(np.empty((3, 1), np.float32), np.empty(1, np.bool_))
+    slope_correction._shade(*of_sun, slope_correction._room(3, 24, terrain), stretches, bits[0])
+    slope_correction._shade.py_func(*of_sun, slope_correction._room(3, 24, terrain), stretches, bits[1])
     assert bits.any()
     assert (bits[0] != bits[1]).mean() < 0.01

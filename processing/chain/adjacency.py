@@ -23,7 +23,7 @@ from processing import atmosphere
 from processing.atmosphere import Coefficients
 from processing.chain import air_model
 from processing.chain.geometry import Geometry
-from processing.chain.resampling import axis, lines
+from processing.chain.resampling import Coarse, coarse, lines
 from processing.chain.spread import Spread, for_each
 from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, Scene
@@ -202,11 +202,35 @@ def correct(coefficients: Mapping[str, Coefficients], around: Mapping[str, Envir
     return found
 
 
+class Coding(NamedTuple):
+    """How reflectance is written, and what it is made from.
+
+    Attributes
+    ----------
+    quantification, no_data : float32
+        Of the product: counts of a reflectance of 1, and the count that says there is none.
+    unobserved : uint16
+        The count of the Level-1C that says so.
+    """
+
+    quantification: np.float32
+    no_data: np.float32
+    unobserved: np.uint16
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Coding:
+        """That of a version's products."""
+        return cls(
+            np.float32(parameters.reflectance_quantification),
+            np.float32(parameters.no_data),
+            np.uint16(NO_DATA_COUNTS),
+        )
+
+
 @kernel()
-def _correct(
-    counts: Any, fields: Any, rows: Any, cols: Any, quantification: Any, no_data: Any, unobserved: Any, line: Any,
-    out: Any,
-) -> None:  # fmt: skip
+def _correct(counts: NDArray[np.uint16], fields: Coarse, coding: Coding, line: Field, out: NDArray[np.int16]) -> None:
+    values, rows, cols = fields
+    quantification, no_data, unobserved = coding
     width = counts.shape[1]
     start, step = line[:2], line[2:]
     a0, b0, da, db = start[0], start[1], step[0], step[1]
@@ -215,7 +239,7 @@ def _correct(
     for row in range(counts.shape[0]):
         if rows.low[row] != top or rows.high[row] != bottom:
             top, bottom = rows.low[row], rows.high[row]
-            lines(fields, top, bottom, cols, start, step)
+            lines(values, top, bottom, cols, start, step)
         down = rows.weight[row]
         source, target = counts[row], out[row]
         for col in range(width):
@@ -252,15 +276,6 @@ def surface_reflectance(
         one of the four cells around has no coefficients.
     """
     out = np.empty(counts.shape, np.int16)
-    _correct(
-        counts,
-        line,
-        axis(counts.shape[0], line.shape[1], factor, first_row),
-        axis(counts.shape[1], line.shape[2], factor),
-        np.float32(parameters.reflectance_quantification),
-        np.float32(parameters.no_data),
-        np.uint16(NO_DATA_COUNTS),
-        np.empty((4, counts.shape[1]), np.float32),
-        out,
-    )
+    fields = coarse(line, counts.shape, factor, first_row)
+    _correct(counts, fields, Coding.of(parameters), np.empty((4, counts.shape[1]), np.float32), out)
     return out

@@ -5,12 +5,14 @@ Beyond the outermost centres the outermost values hold. Nothing here makes a ful
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from processing.kernels import kernel, kernel_part
+
+Field = NDArray[np.float32]
 
 
 class Axis(NamedTuple):
@@ -28,8 +30,29 @@ def axis(pixels: int, cells: int, factor: int, first: int = 0) -> Axis:
     return Axis(low, np.minimum(low + 1, cells - 1).astype(np.int32), (position - low).astype(np.float32))
 
 
+class Coarse(NamedTuple):
+    """Fields of the coarse grid, and where the pixels of an image or of a strip of it lie among its cells.
+
+    Attributes
+    ----------
+    values : (field, row, col) float32
+    rows, cols : Axis
+        Of the pixels' rows and columns.
+    """
+
+    values: NDArray[np.float32]
+    rows: Axis
+    cols: Axis
+
+
+def coarse(values: NDArray[np.float32], shape: tuple[int, ...], factor: int, first_row: int = 0) -> Coarse:
+    """Fields (field, row, col) under an image of that shape, or under a strip of it from `first_row`."""
+    rows, cols = values.shape[1:]
+    return Coarse(values, axis(shape[0], rows, factor, first_row), axis(shape[1], cols, factor))
+
+
 @kernel_part
-def _segment(cols: Any, first: int, last: int) -> int:
+def _segment(cols: Axis, first: int, last: int) -> int:
     """Where the pixels end that lie between the same two cells as pixel `first`, at most at `last`."""
     before, end = cols.low[first], first + 1
     while end < last and cols.low[end] == before:
@@ -38,7 +61,9 @@ def _segment(cols: Any, first: int, last: int) -> int:
 
 
 @kernel_part
-def _line(above: Any, rise: Any, below: Any, fall: Any, weight: Any, start: Any, step: Any) -> None:
+def _line(
+    above: np.float32, rise: np.float32, below: np.float32, fall: np.float32, weight: Field, start: Field, step: Field
+) -> None:
     for n in range(weight.size):  # nothing but arithmetic: many pixels at a time
         value = above + rise * weight[n]
         start[n] = value
@@ -46,7 +71,7 @@ def _line(above: Any, rise: Any, below: Any, fall: Any, weight: Any, start: Any,
 
 
 @kernel_part
-def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) -> None:
+def lines(fields: Field, top: int, bottom: int, cols: Axis, start: Field, step: Field) -> None:
     """Coarse fields (field, row, col) at the pixels of a line: their values on row `top`, and the change to `bottom`.
 
     A pixel's value is then start + step * weight: for kernels that walk down the rows of an image.
@@ -63,24 +88,37 @@ def lines(fields: Any, top: int, bottom: int, cols: Any, start: Any, step: Any) 
 
 
 @kernel_part
-def _reaches(corners: int, right: Any, down: Any, threshold: Any) -> bool:
+def _reaches(corners: int, right: np.float32, down: np.float32, threshold: np.float32) -> bool:
     """Whether a bit that holds at some of the corners (NW, NE, SW, SE: 1, 2, 4, 8) reaches the threshold in between."""
     north = (corners & 1) * (1 - right) + (corners >> 1 & 1) * right
     south = (corners >> 2 & 1) * (1 - right) + (corners >> 3 & 1) * right
     return bool(north + (south - north) * down >= threshold)
 
 
+@kernel_part
+def _reach(weight: Field, down: np.float32, threshold: np.float32, reached: NDArray[np.uint8]) -> None:
+    """For each set of corners, the pixels between two columns of cells that it reaches: 255, or 0."""
+    if reached.shape[1] <= weight.size:
+        for corners in range(reached.shape[0]):
+            for k in range(reached.shape[1]):
+                reached[corners, k] = 255 * _reaches(corners, weight[k], down, threshold)
+
+
 @kernel()
-def _expand_bits(code: Any, rows: Any, cols: Any, threshold: Any, reached: Any, out: Any) -> None:
+def _expand_bits(
+    code: NDArray[np.uint8],
+    rows: Axis,
+    cols: Axis,
+    threshold: np.float32,
+    reached: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+) -> None:
     width, factor = out.shape[1], reached.shape[1]
     inner = factor // 2  # first pixel between two columns of cells
     for row in range(out.shape[0]):
         top, bottom, down = code[rows.low[row]], code[rows.high[row]], rows.weight[row]
         line = out[row]
-        if inner + factor <= width:
-            for corners in range(reached.shape[0]):
-                for k in range(factor):
-                    reached[corners, k] = 255 * _reaches(corners, cols.weight[inner + k], down, threshold)
+        _reach(cols.weight[inner:], down, threshold, reached)
         first = 0
         while first < width:
             before, after = cols.low[first], cols.high[first]
@@ -132,7 +170,7 @@ def expand_bits(
 
 
 @kernel_part
-def _scaled(left: Any, change: Any, weight: Any, out: Any) -> None:
+def _scaled(left: np.float32, change: np.float32, weight: Field, out: NDArray[np.uint8]) -> None:
     half, most, one = np.float32(0.5), np.float32(255), np.float32(1)
     for n in range(weight.size):
         value = left + change * weight[n] + half
@@ -141,7 +179,7 @@ def _scaled(left: Any, change: Any, weight: Any, out: Any) -> None:
 
 
 @kernel()
-def _expand_scaled(values: Any, rows: Any, cols: Any, line: Any, out: Any) -> None:
+def _expand_scaled(values: Field, rows: Axis, cols: Axis, line: Field, out: NDArray[np.uint8]) -> None:
     width = out.shape[1]
     for row in range(out.shape[0]):
         top, bottom, down = values[rows.low[row]], values[rows.high[row]], rows.weight[row]

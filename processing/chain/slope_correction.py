@@ -11,16 +11,16 @@ direct share of the light that comes down, and sky = (1 + cos slope) / 2 (Kondra
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.chain.adjacency import Environment
-from processing.chain.resampling import Axis, axis, lines
+from processing.chain.adjacency import Coding, Environment
+from processing.chain.resampling import Axis, Coarse, axis, coarse, lines
 from processing.kernels import kernel, kernel_part
 from processing.masks import Geophysical
-from processing.scene import NO_DATA_COUNTS, TERRAIN_RESOLUTION
+from processing.scene import TERRAIN_RESOLUTION
 from processing.versions import Parameters
 
 Field = NDArray[np.float32]
@@ -30,32 +30,78 @@ _STRETCH, _ROUNDING = 128, np.float32(1e-5)
 _LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT_SUN)
 
 
+class Ground(NamedTuple):
+    """The terrain, and where the pixels of an image lie on it.
+
+    Attributes
+    ----------
+    altitude : (row, col) float32
+        [m]
+    rows, cols : Axis
+        Of the pixels' rows and columns among the altitudes.
+    per_metre : float32
+        1 / distance from one altitude to the next. [m-1]
+    """
+
+    altitude: Field
+    rows: Axis
+    cols: Axis
+    per_metre: np.float32
+
+
+class Room(NamedTuple):
+    """What a row of pixels is made in.
+
+    Attributes
+    ----------
+    line : (n, col) float32
+        At the pixels: the values of each coarse field and their changes to the next cells, then the same of the
+        gradient to the east and to the north.
+    gradient : (2, 2, col) float32
+        Along two rows of altitudes, to the east and to the north. [-]
+    """
+
+    line: Field
+    gradient: Field
+
+
+class Stretches(NamedTuple):
+    """What is known of each stretch of pixels between two rows of cells.
+
+    Attributes
+    ----------
+    extremes : (3, stretch) float32
+        As of `_extremes`. [-]
+    safe : (stretch,) bool
+        Whether the sun grazes no slope.
+    """
+
+    extremes: Field
+    safe: NDArray[np.bool_]
+
+
 @kernel_part
-def _differences(right: Any, left: Any, along: Any, above: Any, below: Any, across: Any, east: Any, north: Any) -> None:
+def _difference(after: Field, before: Field, scale: np.float32, out: Field) -> None:
     """Of slices, here and below: where an index might count from the end, pixels are not done many at a time."""
-    for k in range(east.size):
-        east[k] = (right[k] - left[k]) * along
-        north[k] = (above[k] - below[k]) * across
+    for k in range(out.size):
+        out[k] = (after[k] - before[k]) * scale
 
 
 @kernel_part
-def _rises(altitude: Any, row: Any, per_metre: Any, east: Any, north: Any) -> None:
+def _rises(altitude: Field, row: int, per_metre: np.float32, east: Field, north: Field) -> None:
     """Gradient along one row of altitudes: central differences, one-sided at the border."""
     bottom, last = altitude.shape[0] - 1, altitude.shape[1] - 1
     before, after = row - (row > 0), row + (row < bottom)
-    above, line, below = altitude[before], altitude[row], altitude[after]
-    across = per_metre / np.float32(after - before if bottom else 1)
-    inner, next_ = slice(1, last), 1 if last else 0
-    _differences(
-        line[2:], line[: last - next_], per_metre / np.float32(2), above[inner], below[inner], across,
-        east[inner], north[inner],
-    )  # fmt: skip
-    east[0], north[0] = (line[next_] - line[0]) * per_metre, (above[0] - below[0]) * across
-    east[last], north[last] = (line[last] - line[last - next_]) * per_metre, (above[last] - below[last]) * across
+    line = altitude[row]
+    next_ = 1 if last else 0
+    _difference(line[2:], line[: last - next_], per_metre / np.float32(2), east[1:last])
+    _difference(altitude[before], altitude[after], per_metre / np.float32(after - before if bottom else 1), north)
+    east[0] = (line[next_] - line[0]) * per_metre
+    east[last] = (line[last] - line[last - next_]) * per_metre
 
 
 @kernel_part
-def _between(altitude: Any, low: Any, high: Any, known: Any, per_metre: Any, gradient: Any) -> None:
+def _between(altitude: Field, low: int, high: int, known: int, per_metre: np.float32, gradient: Field) -> None:
     """Gradient (row, east or north, col) along two rows of altitudes; the second one held that of row `known`."""
     for k in range(gradient.shape[0]):
         row, target = high if k else low, gradient[k]
@@ -69,14 +115,14 @@ def _between(altitude: Any, low: Any, high: Any, known: Any, per_metre: Any, gra
 
 
 @kernel_part
-def _slopes(gradient: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
+def _slopes(gradient: Field, cols: Axis, first: int, last: int, start: Field, step: Field) -> None:
     """Gradient (east, north) at the pixels from `first` to `last` of a row of altitudes, and the change to the next."""
     for k in range(start.shape[0]):
         _slope(gradient[0, k], gradient[1, k], cols, first, last, start[k], step[k])
 
 
 @kernel_part
-def _slope(above: Any, below: Any, cols: Any, first: int, last: int, start: Any, step: Any) -> None:
+def _slope(above: Field, below: Field, cols: Axis, first: int, last: int, start: Field, step: Field) -> None:
     """A look-up for each pixel costs more than all that is made of it: one or two pixels a cell are done by cells."""
     low, high, weight = cols.low, cols.high, cols.weight
     col = first
@@ -103,14 +149,14 @@ def _slope(above: Any, below: Any, cols: Any, first: int, last: int, start: Any,
 
 
 @kernel_part
-def _each(above: Any, below: Any, start: Any, step: Any) -> None:
+def _each(above: Field, below: Field, start: Field, step: Field) -> None:
     for j in range(start.size):
         start[j] = above[j]
         step[j] = below[j] - above[j]
 
 
 @kernel_part
-def _pairs(above: Any, below: Any, w0: Any, w1: Any, start: Any, step: Any) -> None:
+def _pairs(above: Field, below: Field, w0: np.float32, w1: np.float32, start: Field, step: Field) -> None:
     above_next, below_next = above[1:], below[1:]
     for j in range(start.size // 2):
         top, bottom = above[j], below[j]
@@ -122,22 +168,31 @@ def _pairs(above: Any, below: Any, w0: Any, w1: Any, start: Any, step: Any) -> N
 
 @kernel()
 def _flatten(
-    counts: Any, fields: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
-    floors: Any, quantification: Any, no_data: Any, unobserved: Any, line: Any, gradient: Any, out: Any,
-) -> None:  # fmt: skip
+    counts: NDArray[np.uint16],
+    fields: Coarse,
+    ground: Ground,
+    floors: tuple[np.float32, np.float32],
+    coding: Coding,
+    room: Room,
+    out: NDArray[np.int16],
+) -> None:
+    values, rows, cols = fields
+    altitude, ground_rows, ground_cols, per_metre = ground
+    quantification, no_data, unobserved = coding
+    line, gradient = room
     width = counts.shape[1]
     start, step, slope, change = line[:10], line[10:20], line[20:22], line[22:]
     lowest, highest = no_data + np.float32(1), np.float32(32767)
     half, one = np.float32(0.5), np.float32(1)
     least_i, least_e = floors
-    top, bottom, ground, known = -1, -1, -1, -1
+    top, bottom, upper, known = -1, -1, -1, -1
     for row in range(counts.shape[0]):
         if rows.low[row] != top or rows.high[row] != bottom:
             top, bottom = rows.low[row], rows.high[row]
-            lines(fields, top, bottom, cols, start, step)
-        if ground_rows.low[row] != ground:
-            ground = ground_rows.low[row]
-            _between(altitude, ground, ground_rows.high[row], known, per_metre, gradient)
+            lines(values, top, bottom, cols, start, step)
+        if ground_rows.low[row] != upper:
+            upper = ground_rows.low[row]
+            _between(altitude, upper, ground_rows.high[row], known, per_metre, gradient)
             known = ground_rows.high[row]
             _slopes(gradient, ground_cols, 0, width, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
@@ -166,7 +221,7 @@ def _flatten(
 
 
 @kernel_part
-def _extremes(sun: Any, step: Any, out: Any) -> None:
+def _extremes(sun: Field, step: Field, out: Field) -> None:
     """Of each stretch between two rows of cells: least and greatest cosine of the sun, greatest square of its sine.
 
     Between the rows all is straight lines: squares of lengths are greatest at an end.
@@ -183,8 +238,11 @@ def _extremes(sun: Any, step: Any, out: Any) -> None:
 
 
 @kernel_part
-def _well_lit(extremes: Any, k: int, gradient: Any, low: int, high: int, least_i: Any, least_ratio: Any) -> bool:
+def _well_lit(
+    extremes: Field, k: int, gradient: Field, low: int, high: int, least: tuple[np.float32, np.float32]
+) -> bool:
     """Whether the sun grazes no slope of stretch `k`, whose gradients are those of the columns from `low` to `high`."""
+    least_i, least_ratio = least
     steep2 = np.float32(0)
     for row in range(gradient.shape[0]):
         along, up = gradient[row, 0], gradient[row, 1]
@@ -196,28 +254,37 @@ def _well_lit(extremes: Any, k: int, gradient: Any, low: int, high: int, least_i
 
 @kernel()
 def _shade(
-    sun: Any, rows: Any, cols: Any, altitude: Any, ground_rows: Any, ground_cols: Any, per_metre: Any,
-    least_i: Any, least_ratio: Any, line: Any, gradient: Any, extremes: Any, safe: Any, out: Any,
-) -> None:  # fmt: skip
+    sun: Coarse,
+    ground: Ground,
+    least: tuple[np.float32, np.float32],
+    room: Room,
+    stretch: Stretches,
+    out: NDArray[np.uint8],
+) -> None:
+    values, rows, cols = sun
+    altitude, ground_rows, ground_cols, per_metre = ground
+    least_i, least_ratio = least
+    line, gradient = room
+    extremes, safe = stretch
     width, stretches = out.shape[1], safe.size
     start, step, slope, change = line[:3], line[3:6], line[6:8], line[8:]
     one, none = np.float32(1), np.uint8(0)
-    top, bottom, ground, known = -1, -1, -1, -1
+    top, bottom, upper, known = -1, -1, -1, -1
     for row in range(out.shape[0]):
         anew = False
         if rows.low[row] != top or rows.high[row] != bottom:
             top, bottom, anew = rows.low[row], rows.high[row], True
-            lines(sun, top, bottom, cols, start, step)
+            lines(values, top, bottom, cols, start, step)
             _extremes(start, step, extremes)
-        if ground_rows.low[row] != ground:
-            ground, anew = ground_rows.low[row], True
-            _between(altitude, ground, ground_rows.high[row], known, per_metre, gradient)
+        if ground_rows.low[row] != upper:
+            upper, anew = ground_rows.low[row], True
+            _between(altitude, upper, ground_rows.high[row], known, per_metre, gradient)
             known = ground_rows.high[row]
         if anew:
             for k in range(stretches):
                 first, last = k * _STRETCH, min((k + 1) * _STRETCH, width)
                 low, high = ground_cols.low[first], ground_cols.high[last - 1] + 1
-                safe[k] = _well_lit(extremes, k, gradient, low, high, least_i, least_ratio)
+                safe[k] = _well_lit(extremes, k, gradient, low, high, least)
                 if not safe[k]:
                     _slopes(gradient, ground_cols, first, last, slope, change)
         down, ground_down = rows.weight[row], ground_rows.weight[row]
@@ -237,13 +304,21 @@ def _shade(
                 target[col] = low | (_TANGENT if i < least_ratio * up else none)
 
 
-def _axes(pixels: tuple[int, ...], cells: tuple[int, ...], factor: int, first_row: int) -> tuple[Axis, Axis]:
-    return axis(pixels[0], cells[0], factor, first_row), axis(pixels[1], cells[1], factor)
+def _ground(terrain: Field, shape: tuple[int, ...], factor: int, parameters: Parameters, first_row: int) -> Ground:
+    """The terrain under an image of that shape, or under a strip of it."""
+    pixels = TERRAIN_RESOLUTION * factor // parameters.coarse_resolution
+    rows, cols = terrain.shape
+    return Ground(
+        terrain,
+        axis(shape[0], rows, pixels, first_row),
+        axis(shape[1], cols, pixels),
+        np.float32(1 / TERRAIN_RESOLUTION),
+    )
 
 
-def _work(lines: int, width: int, terrain: Field) -> tuple[Field, Field]:
-    """Room for lines of pixels, and for the gradient along two rows of altitudes."""
-    return np.empty((lines, width), np.float32), np.empty((2, 2, terrain.shape[1]), np.float32)
+def _room(fields: int, width: int, terrain: Field) -> Room:
+    """Room for so many coarse fields and the gradient, at a row of pixels."""
+    return Room(np.empty((2 * fields + 4, width), np.float32), np.empty((2, 2, terrain.shape[1]), np.float32))
 
 
 def low_sun(
@@ -266,17 +341,13 @@ def low_sun(
         `slope_min_ratio`. (MAJA tests the ratio of the bounded cosine: with its numbers that bit is never set.)
     """
     out = np.empty(shape, np.uint8)
+    stretches = -(-shape[1] // _STRETCH)
     _shade(
-        sun,
-        *_axes(shape, sun.shape[1:], factor, first_row),
-        terrain,
-        *_axes(shape, terrain.shape, TERRAIN_RESOLUTION * factor // parameters.coarse_resolution, first_row),
-        np.float32(1 / TERRAIN_RESOLUTION),
-        np.float32(parameters.slope_min_cos_incidence),
-        np.float32(parameters.slope_min_ratio),
-        *_work(10, shape[1], terrain),
-        np.empty((3, -(-shape[1] // _STRETCH)), np.float32),
-        np.empty(-(-shape[1] // _STRETCH), np.bool_),
+        coarse(sun, shape, factor, first_row),
+        _ground(terrain, shape, factor, parameters, first_row),
+        (np.float32(parameters.slope_min_cos_incidence), np.float32(parameters.slope_min_ratio)),
+        _room(3, shape[1], terrain),
+        Stretches(np.empty((3, stretches), np.float32), np.empty(stretches, np.bool_)),
         out,
     )
     return out
@@ -321,16 +392,11 @@ def flat_reflectance(
     out = np.empty(counts.shape, np.int16)
     _flatten(
         counts,
-        fields,
-        *_axes(counts.shape, fields.shape[1:], factor, first_row),
-        terrain,
-        *_axes(counts.shape, terrain.shape, TERRAIN_RESOLUTION * factor // parameters.coarse_resolution, first_row),
-        np.float32(1 / TERRAIN_RESOLUTION),
+        coarse(fields, counts.shape, factor, first_row),
+        _ground(terrain, counts.shape, factor, parameters, first_row),
         (np.float32(parameters.slope_min_cos_incidence), np.float32(parameters.slope_min_cos_view)),
-        np.float32(parameters.reflectance_quantification),
-        np.float32(parameters.no_data),
-        np.uint16(NO_DATA_COUNTS),
-        *_work(24, counts.shape[1], terrain),
+        Coding.of(parameters),
+        _room(10, counts.shape[1], terrain),
         out,
     )
     return out
