@@ -158,11 +158,11 @@ def test_a_shadow_on_higher_ground_falls_short() -> None:
 
 def test_the_fall_is_the_same_compiled_or_not() -> None:
     angles = geometry((9, 9), (40.0, 200.0), (8.0, 290.0))
-    sun, view = shadow_mask.rays(angles, CELL)
     altitude = np.random.default_rng(3).uniform(0, 300, (9, 9))
+    along = shadow_mask.Rays(*shadow_mask.rays(angles, CELL), altitude)
     compiled = njit(shadow_mask._fall)
     for height in range(0, 2000, 100):
-        given_ = (5, 4, float(height), sun, view, altitude)
+        given_ = (5, 4, float(height), along)
         assert shadow_mask._fall(*given_) == compiled(*given_)
 
 

@@ -6,7 +6,7 @@ The height of a cloud is not known: its shadow is sought below every height it m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +73,69 @@ def rays(angles: Geometry, resolution: float) -> tuple[NDArray[np.float64], NDAr
     )
 
 
+class Clouds(NamedTuple):
+    """The clouds of an image, cell by cell, each with the heights that it may have.
+
+    Attributes
+    ----------
+    rows, cols : (cell,) int64
+        Cell after cell of the first cloud, then those of the next one.
+    starts : (cloud + 1,) int64
+        The first cell of each cloud, and the number of all.
+    heights : (height,) float64
+        Over the ground below, of any cloud. [m]
+    levels : (cloud,) int64
+        How many of these, from the first, each cloud may have.
+    """
+
+    rows: NDArray[np.int64]
+    cols: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    heights: NDArray[np.float64]
+    levels: NDArray[np.int64]
+
+    @property
+    def cells(self) -> NDArray[np.int64]:
+        """Number of each cloud's cells."""
+        return np.diff(self.starts)
+
+
+class Rays(NamedTuple):
+    """How the light comes down to the ground and from there to the satellite: `rays`, and the altitude.
+
+    Attributes
+    ----------
+    sun, view : (2, row, col) float64
+        [m-1]
+    altitude : (row, col) float64
+        [m]
+    """
+
+    sun: NDArray[np.float64]
+    view: NDArray[np.float64]
+    altitude: NDArray[np.float64]
+
+
+class Room(NamedTuple):
+    """What the search below a cloud is written into.
+
+    Attributes
+    ----------
+    seen : (row, col) int32
+        The mark of the last search that came to a cell.
+    found : (row x col,) int32
+        Flat indices of dark cells.
+    """
+
+    seen: NDArray[np.int32]
+    found: NDArray[np.int32]
+
+
 @kernel_part
-def _fall(row: int, col: int, height: float, sun: Any, view: Any, altitude: Any) -> tuple[int, int]:
+def _fall(row: int, col: int, height: float, along: Rays) -> tuple[int, int]:
     """Cell of the shadow of a cloud seen at a cell, -1 outside the image."""
     # The cloud stands on the line of sight; from there the sun's ray goes down to the ground it meets.
+    sun, view, altitude = along
     cloud_row = row + height * view[0, row, col]
     cloud_col = col + height * view[1, row, col]
     top = altitude[row, col] + height
@@ -95,23 +154,13 @@ def _fall(row: int, col: int, height: float, sun: Any, view: Any, altitude: Any)
 
 
 @kernel()
-def _gather(
-    rows: Any,
-    cols: Any,
-    heights: Any,
-    sun: Any,
-    view: Any,
-    altitude: Any,
-    dark: Any,
-    seen: Any,
-    mark: int,
-    found: Any,
-) -> int:
-    """Dark cells below one cloud; each once, as flat indices in `found`. Returns their number."""
+def _gather(clouds: Clouds, cloud: int, along: Rays, dark: NDArray[np.bool_], room: Room, mark: int) -> int:
+    """Dark cells below one cloud; each once, as flat indices in `room.found`. Returns their number."""
+    seen, found = room
     n = 0
-    for pixel in range(rows.size):
-        for height in heights:
-            r, c = _fall(rows[pixel], cols[pixel], height, sun, view, altitude)
+    for cell in range(clouds.starts[cloud], clouds.starts[cloud + 1]):
+        for level in range(clouds.levels[cloud]):
+            r, c = _fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
             if r >= 0 and seen[r, c] != mark:
                 seen[r, c] = mark
                 if dark[r, c]:
@@ -122,45 +171,34 @@ def _gather(
 
 @kernel()
 def _select(
-    rows: Any,
-    cols: Any,
-    starts: Any,
-    heights: Any,
-    levels: Any,
-    sun: Any,
-    view: Any,
-    altitude: Any,
-    dark: Any,
-    most: Any,
-    seen: Any,
-    found: Any,
-    rejected: Any,
-    out: Any,
+    clouds: Clouds,
+    along: Rays,
+    dark: NDArray[np.bool_],
+    most: NDArray[np.float64],
+    room: Room,
+    rejected: NDArray[np.bool_],
+    out: NDArray[np.bool_],
 ) -> None:
     """All dark cells below the clouds that have at most so many, flat in `out`; the other clouds are `rejected`."""
-    for k in range(most.size):
-        a, b = starts[k], starts[k + 1]
-        below = heights[: levels[k]]
-        n = _gather(rows[a:b], cols[a:b], below, sun, view, altitude, dark, seen, k + 1, found)
-        rejected[k] = n > most[k]
-        if not rejected[k]:
+    for cloud in range(most.size):
+        n = _gather(clouds, cloud, along, dark, room, cloud + 1)
+        rejected[cloud] = n > most[cloud]
+        if not rejected[cloud]:
             for i in range(n):
-                out[found[i]] = True
+                out[room.found[i]] = True
 
 
 @kernel()
-def _caster(
-    rows: Any, cols: Any, row: int, col: int, heights: Any, levels: Any, sun: Any, view: Any, altitude: Any
-) -> tuple[int, int]:
-    """Numbers of the lowest height and of a cloud's cell that would throw its shadow on a cell, -1 without any.
-
-    `levels` are those of the cells: how many of the heights their cloud may have.
-    """
-    for k in range(heights.size):
-        for pixel in range(rows.size):
-            if k < levels[pixel] and _fall(rows[pixel], cols[pixel], heights[k], sun, view, altitude) == (row, col):
-                return k, pixel
-    return -1, -1
+def _caster(row: int, col: int, clouds: Clouds, along: Rays) -> tuple[int, int, int]:
+    """Numbers of the lowest height, of the cloud and of its cell that would throw its shadow on a cell; -1 if none."""
+    for level in range(clouds.heights.size):
+        for cloud in range(clouds.levels.size):
+            if level < clouds.levels[cloud]:
+                for cell in range(clouds.starts[cloud], clouds.starts[cloud + 1]):
+                    at = _fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
+                    if at == (row, col):
+                        return level, cloud, cell
+    return -1, -1, -1
 
 
 def least_darkened(parameters: Parameters) -> str:
@@ -214,75 +252,112 @@ def detect(
     (row, col) bool
         Not dilated.
     """
-    out = np.zeros(clouds.shape, np.bool_)
     with np.errstate(invalid="ignore"):
         limit = threshold(ratio, clouds, valid, parameters)
         dark = recorder.test(
             "shadow", f"{least_darkened(parameters)} over the composite's", ratio, "<", limit, np.isfinite(ratio)
         )
     if not clouds.any() or not dark.any():
-        return out
+        return np.zeros(clouds.shape, np.bool_)
+    along = Rays(*rays(angles, parameters.coarse_resolution), altitude.astype(np.float64))
+    casting = _casting(clouds, along, parameters)
+    most = _most(casting, parameters)
+    out = _below(casting, along, ratio, dark, most, parameters)
+    patches, _ = ndimage.label(out, _EIGHT_NEIGHBOURS)
+    cells = np.bincount(patches.ravel())
+    out &= cells[patches] >= parameters.shadow_min_cells
+
+    def at(row: int, col: int) -> list[Answer]:
+        answers, patch = _why_below(row, col, casting, along, dark, most, parameters), int(patches[row, col])
+        return answers + _why_patch(patch, cells, parameters) if answers[0].passed else answers
+
+    recorder.ask(at)
+    recorder.value("shadow", "shadow by these tests", out)
+    return out
+
+
+def _casting(clouds: NDArray[np.bool_], along: Rays, parameters: Parameters) -> Clouds:
+    """The clouds and the heights they may have; one where their buffers touch."""
     resolution = parameters.coarse_resolution
     labels, count = ndimage.label(dilate(clouds, parameters.cloud_dilation, resolution), _EIGHT_NEIGHBOURS)
     rows, cols = np.nonzero(clouds)
     label = labels[rows, cols]
     order = np.argsort(label, kind="stable")
     starts = np.searchsorted(label[order], np.arange(1, count + 2))
-    sun, view = rays(angles, resolution)
     lowest, highest, step = parameters.shadow_heights
     # Under a low sun the version's step of height would jump over cells.
-    finest = max(1 / step, float(np.hypot(*(view - sun)).max()))
+    finest = max(1 / step, float(np.hypot(*(along.view - along.sun)).max()))
     heights = np.linspace(lowest, highest, int(np.ceil((highest - lowest) * finest - 1e-9)) + 1)
     lowest_top, growth = parameters.shadow_tops
-    cloud_cells = np.diff(starts)
-    tops = lowest_top + growth * np.sqrt(cloud_cells) * resolution
-    levels = np.searchsorted(heights, tops, side="right")
-    shares = parameters.shadow_ratio if parameters.shadow_selection == "three_pass" else (np.inf, np.inf)
-    places, terrain = (rows[order], cols[order]), altitude.astype(np.float64)
-    most = np.where(cloud_cells < parameters.shadow_small_cloud, *shares) * cloud_cells
-    seen, found = np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32)
-    flat, rejected = out.reshape(-1), np.empty(count, np.bool_)
-    _select(*places, starts, heights, levels, sun, view, terrain, dark, most, seen, found, rejected, flat)
+    tops = lowest_top + growth * np.sqrt(np.diff(starts)) * resolution
+    return Clouds(rows[order], cols[order], starts, heights, np.searchsorted(heights, tops, side="right"))
 
-    def of_cloud(k: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        here = slice(starts[k], starts[k + 1])
-        return places[0][here], places[1][here], heights[: levels[k]]
 
-    not_taken = dark & ~out
-    for k in np.flatnonzero(rejected).tolist():
-        n = _gather(*of_cloud(k), sun, view, terrain, not_taken, seen, count + k + 1, found)
-        below, allowed = found[:n], shares[1] * cloud_cells[k]
+def _shares(parameters: Parameters) -> tuple[float, float]:
+    """Dark cells that a small and a larger cloud may have, over its own."""
+    return parameters.shadow_ratio if parameters.shadow_selection == "three_pass" else (np.inf, np.inf)
+
+
+def _most(clouds: Clouds, parameters: Parameters) -> NDArray[np.float64]:
+    """How many dark cells each cloud may have and keep them all."""
+    small = clouds.cells < parameters.shadow_small_cloud
+    return np.asarray(np.where(small, *_shares(parameters)) * clouds.cells)
+
+
+def _below(
+    clouds: Clouds,
+    along: Rays,
+    ratio: NDArray[np.float32],
+    dark: NDArray[np.bool_],
+    most: NDArray[np.float64],
+    parameters: Parameters,
+) -> NDArray[np.bool_]:
+    """Dark cells below the clouds: all below some; below the others what is left, or the darkest of it."""
+    out, rejected = np.zeros(dark.shape, np.bool_), np.empty(most.size, np.bool_)
+    flat, room = out.reshape(-1), Room(np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32))
+    _select(clouds, along, dark, most, room, rejected, flat)
+    not_taken, cells = dark & ~out, clouds.cells
+    for cloud in np.flatnonzero(rejected).tolist():
+        n = _gather(clouds, cloud, along, not_taken, room, most.size + cloud + 1)
+        below, allowed = room.found[:n], _shares(parameters)[1] * cells[cloud]
         if n > allowed:
             darkness = ratio.reshape(-1)[below]
             darkest = int(np.ceil(allowed)) - 1
             below = below[darkness <= np.partition(darkness, darkest)[darkest]]
         flat[below] = True
-    patches, _ = ndimage.label(out, _EIGHT_NEIGHBOURS)
-    patch_cells = np.bincount(patches.ravel())
-    out &= patch_cells[patches] >= parameters.shadow_min_cells
-
-    def at(row: int, col: int) -> list[Answer]:
-        of_cells = np.repeat(levels, cloud_cells)
-        level, source = _caster(*places, row, col, heights, of_cells, sun, view, terrain)
-        if level < 0:
-            return [Answer("shadow", "a cloud of the image can throw its shadow here", False, passed=False)]
-        height = heights[level]
-        cloud = int(np.searchsorted(starts, source, side="right")) - 1
-        away = float(np.hypot(places[0][source] - row, places[1][source] - col)) * resolution
-        cells = int(cloud_cells[cloud])
-        work = np.zeros(dark.shape, np.int32), 1, np.empty(dark.size, np.int32)
-        share = _gather(*of_cloud(cloud), sun, view, terrain, dark, *work) / cells
-        note = f"of {cells} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
-        answers = [Answer("shadow", "a cloud of the image can throw its shadow here", True, passed=True, note=note)]
-        if parameters.shadow_selection == "three_pass":
-            limit = float(most[cloud] / cells)
-            text = "dark cells below this cloud, over its own; beyond the limit only the darkest stay"
-            answers.append(Answer("shadow", text, share, "<=", limit, share <= limit))
-        if patches[row, col] and (least := parameters.shadow_min_cells) > 1:
-            cells = int(patch_cells[patches[row, col]])
-            answers.append(Answer("shadow", "cells of the patch of shadow", cells, ">=", least, cells >= least))
-        return answers
-
-    recorder.ask(at)
-    recorder.value("shadow", "shadow by these tests", out)
     return out
+
+
+def _why_below(
+    row: int,
+    col: int,
+    clouds: Clouds,
+    along: Rays,
+    dark: NDArray[np.bool_],
+    most: NDArray[np.float64],
+    parameters: Parameters,
+) -> list[Answer]:
+    """Whether a cloud can throw its shadow on a cell, and whether it has more dark cells than it may."""
+    text = "a cloud of the image can throw its shadow here"
+    level, cloud, cell = _caster(row, col, clouds, along)
+    if level < 0:
+        return [Answer("shadow", text, False, passed=False)]
+    away = float(np.hypot(clouds.rows[cell] - row, clouds.cols[cell] - col)) * parameters.coarse_resolution
+    cells, height = int(clouds.cells[cloud]), clouds.heights[level]
+    note = f"of {cells} cells, the lowest of those that can: {away:.0f} m away, {height:.0f} m above the ground"
+    answers = [Answer("shadow", text, True, passed=True, note=note)]
+    if parameters.shadow_selection == "three_pass":
+        room = Room(np.zeros(dark.shape, np.int32), np.empty(dark.size, np.int32))
+        share, limit = _gather(clouds, cloud, along, dark, room, 1) / cells, float(most[cloud] / cells)
+        text = "dark cells below this cloud, over its own; beyond the limit only the darkest stay"
+        answers.append(Answer("shadow", text, share, "<=", limit, share <= limit))
+    return answers
+
+
+def _why_patch(patch: int, cells: NDArray[np.int64], parameters: Parameters) -> list[Answer]:
+    """Whether a patch of shadow, 0 for none, is large enough."""
+    least = parameters.shadow_min_cells
+    if not patch or least <= 1:
+        return []
+    size = int(cells[patch])
+    return [Answer("shadow", "cells of the patch of shadow", size, ">=", least, size >= least)]
