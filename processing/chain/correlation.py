@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,9 @@ from processing.versions import Parameters
 
 
 @kernel()
-def _coefficient(a: Any, b: Any, row: int, col: int, radius: int, least: int) -> float:
+def _coefficient(
+    a: NDArray[np.floating], b: NDArray[np.floating], row: int, col: int, radius: int, least: int
+) -> float:
     """Pearson correlation of the pixels of a window that both images have, NaN with fewer than `least`."""
     top, bottom = max(row - radius, 0), min(row + radius + 1, a.shape[0])
     left, right = max(col - radius, 0), min(col + radius + 1, a.shape[1])
@@ -38,11 +39,19 @@ def _coefficient(a: Any, b: Any, row: int, col: int, radius: int, least: int) ->
                 aa += da * da
                 bb += db * db
                 ab += da * db
-    return ab / np.sqrt(aa * bb)
+    return float(ab / np.sqrt(aa * bb))
 
 
 @kernel()
-def _alike(image: Any, past: Any, tested: Any, radius: int, least: int, limit: float, out: Any) -> None:
+def _alike(
+    image: NDArray[np.float32],
+    past: NDArray[np.float32],
+    tested: NDArray[np.bool_],
+    radius: int,
+    least: int,
+    limit: float,
+    out: NDArray[np.bool_],
+) -> None:
     for row in range(image.shape[0]):
         for col in range(image.shape[1]):
             if tested[row, col]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,14 @@ class Relief:
 
 
 @kernel()
-def _behind(altitude: Any, highest: float, toward: Any, resolution: float, nearest: float, out: Any) -> None:
+def _behind(
+    altitude: NDArray[np.float64],
+    highest: float,
+    toward: NDArray[np.float64],
+    resolution: float,
+    nearest: float,
+    out: NDArray[np.bool_],
+) -> None:
     """A ray leaves each cell for the light and goes on, a cell at a time, until it is above all ground."""
     rows, cols = altitude.shape
     for row in range(rows):
