@@ -80,6 +80,39 @@ def select(
     with np.errstate(invalid="ignore", divide="ignore"):
         ndvi = (toa["B8A"] - toa["B4"]) / (toa["B8A"] + toa["B4"])
         spectral = usable & (toa["B4"] <= parameters.aot_max_red) & (ndvi >= parameters.aot_min_ndvi)
+    colour, weighted_red = _colours(blue, red, ndvi, parameters)
+    temporal = np.zeros_like(usable)
+    before, settled, rise = np.empty((*usable.shape, 0), np.float32), toa[band], toa[band]
+    lag = np.zeros(usable.shape, np.int32)
+    if past is not None:
+        before = np.ascontiguousarray(np.moveaxis(past.blue, 0, -1))
+        settled, rise = past.surface[band], toa[band] - past.toa[band]
+        lag = day - past.day.astype(np.int32)
+        recent = (past.day >= 0) & (np.abs(lag) < parameters.aot_max_age)
+        temporal = usable & recent & _comparable(toa["B8A"], past.toa["B8A"], blue, parameters)
+        temporal &= np.isfinite(settled + rise + before.sum(axis=-1))
+    return Samples(
+        spectral,
+        temporal,
+        colour,
+        weighted_red,
+        blue,
+        before,
+        settled,
+        rise,
+        toa["B12"],
+        lag,
+        _dark(toa[band], blue, usable, parameters),
+    )
+
+
+def _colours(
+    blue: NDArray[np.float32], red: NDArray[np.float32], ndvi: NDArray[np.float32], parameters: Parameters
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The blue less what the red tells of it, and the red where their slope is sought, as far as they are believed.
+
+    They are by the version's `aot_colour_noise`; without it, as in Hagolle et al. (2015), the more the greener.
+    """
     colour = blue - np.float32(parameters.aot_slope) * red
     colour[..., 0] -= np.float32(parameters.aot_intercept)
     if parameters.aot_colour_noise is None:
@@ -90,35 +123,18 @@ def select(
         weight = 1 / (relative * np.maximum(_at(red, parameters.aot_default), 0) + noise)
     weight = (parameters.aot_spectral_weight * weight)[..., None].astype(np.float32)
     colour *= weight
-    weighted_red = red * weight if parameters.aot_slope_spread else red[..., :0]
+    return colour, np.ascontiguousarray(red * weight if parameters.aot_slope_spread else red[..., :0])
 
-    temporal = np.zeros_like(usable)
-    before, settled, rise = np.empty((*usable.shape, 0), np.float32), toa[band], toa[band]
-    lag = np.zeros(usable.shape, np.int32)
-    if past is not None:
-        before = np.ascontiguousarray(np.moveaxis(past.blue, 0, -1))
-        settled, rise = past.surface[band], toa[band] - past.toa[band]
-        lag = day - past.day.astype(np.int32)
-        nir, known = toa["B8A"], past.toa["B8A"]
-        aot, least_change = parameters.aot_insensitive
-        with np.errstate(invalid="ignore", divide="ignore"):
-            alike = np.abs(nir - known) / (nir + known) <= parameters.aot_max_nir_change
-            sensitive = np.abs(_at(blue, aot) - _at(blue, 0.0)) >= least_change
-        recent = (past.day >= 0) & (np.abs(lag) < parameters.aot_max_age)
-        temporal = usable & recent & alike & sensitive & np.isfinite(settled + rise + before.sum(axis=-1))
-    return Samples(
-        spectral,
-        temporal,
-        colour,
-        np.ascontiguousarray(weighted_red),
-        blue,
-        before,
-        settled,
-        rise,
-        toa["B12"],
-        lag,
-        _dark(toa[band], blue, usable, parameters),
-    )
+
+def _comparable(
+    nir: NDArray[np.float32], past_nir: NDArray[np.float32], blue: NDArray[np.float32], parameters: Parameters
+) -> NDArray[np.bool_]:
+    """Ground that hardly changed in the near infrared, and whose blue an AOT changes enough to be told."""
+    aot, least_change = parameters.aot_insensitive
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alike = np.abs(nir - past_nir) / (nir + past_nir) <= parameters.aot_max_nir_change
+        sensitive = np.abs(_at(blue, aot) - _at(blue, 0.0)) >= least_change
+    return np.asarray(alike & sensitive)
 
 
 def _at(polynomial: NDArray[np.float32], aot: float) -> NDArray[np.float32]:

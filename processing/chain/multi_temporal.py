@@ -7,7 +7,6 @@ The ground seldom brightens fast in the blue without changing colour; a cloud th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,8 @@ _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 def threshold(lag: NDArray[np.integer], parameters: Parameters) -> NDArray[np.float32]:
     """Rise of the blue that makes a cloud, after `lag` days without a clear look: the ground may have changed. [-]"""
     least, most = parameters.cloud_blue_rise
-    return np.minimum(most, least * (1 + np.abs(lag) / parameters.cloud_forgetting)).astype(np.float32)
+    grown = least * (1 + np.abs(lag) / parameters.cloud_forgetting)
+    return np.asarray(np.minimum(most, grown), np.float32)
 
 
 def _lag(composite: Composite, day: int) -> NDArray[np.int32]:
@@ -67,49 +67,18 @@ def detect(
     """
     past = composite.rayleigh_corrected
     tested = valid & ~snow & ~composite.water & (composite.day >= 0)
-    blue, past_blue = reflectance[parameters.cloud_blue_band], past[parameters.cloud_blue_band]
-    nir, past_nir = reflectance["B8A"], past["B8A"]
-    rise, red_rise = blue - past_blue, reflectance["B4"] - past["B4"]
+    name, band = "multi_temporal", parameters.cloud_blue_band
+    rise = reflectance[band] - past[band]
     lag = _lag(composite, day)
     least = threshold(lag, parameters)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        nir_rise = (nir - past_nir) / (nir + past_nir)
-        nir_limit = parameters.cloud_nir_blue_factor * (blue - past_blue) / (blue + past_blue)
-    name, band = "multi_temporal", parameters.cloud_blue_band
     recorder.value(name, "age of the composite here", lag, "d")
-    recorder.value(name, f"{band} of the composite", past_blue)
+    recorder.value(name, f"{band} of the composite", past[band])
     shown, local = f"rise of {band}", rise
     if parameters.cloud_max_haze:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            melting = (past["B3"] - past["B11"]) / (past["B3"] + past["B11"]) > 0
-        local = rise - haze(rise[tested & ~melting], parameters)
+        local = rise - haze(rise[tested & ~_melting(past)], parameters)
         shown += " less that of the haze all over"
-    white = recorder.test(
-        name, f"relative rise of B8A, against that of {band}", nir_rise, "<", nir_limit, tested
-    ) & recorder.test(
-        name,
-        f"rise of B4, against that of {band}",
-        red_rise,
-        "<",
-        parameters.cloud_red_blue_factor * rise,
-        tested,
-    )
-    least_white, cover = parameters.cloud_veil
-    if least_white:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            veil = red_rise / (cover - past["B4"]), rise / (cover - past_blue)
-        white &= recorder.test(
-            name, f"cover in B4, against that in {band}: grey, not haze", veil[0], ">", least_white * veil[1], tested
-        )
-    if parameters.cloud_nir_fall:
-        least_nir = past_nir - parameters.cloud_nir_fall * rise
-        white &= recorder.test(name, "B8A: a field laid bare loses more", nir, ">", least_nir, tested)
-    if parameters.cloud_snow_distance:
-        close = tested & dilate(snow, parameters.cloud_snow_distance, parameters.coarse_resolution)
-        brighter = recorder.test(
-            name, "B11 close to snow: fresh snow darkens it", reflectance["B11"], ">", past["B11"], close
-        )
-        white &= brighter | ~close
+    white = _white(reflectance, past, tested, parameters, recorder)
+    white &= _no_ground(reflectance, past, tested, snow, parameters, recorder)
     clouds = tested & white & recorder.test(name, f"{shown}, the limit grown with the age", local, ">", least, tested)
     lower = least - np.float32(parameters.cloud_extension_delta)
     candidates = tested & white & recorder.test(name, f"{shown}, for the thinnest clouds", local, ">", lower, tested)
@@ -117,7 +86,64 @@ def detect(
     return clouds, candidates
 
 
-def rise(reflectance: Mapping[str, NDArray[np.float32]], composite: Composite, parameters: Parameters) -> Any:
+def _melting(past: Mapping[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
+    """Snow in the composite, by the sign of its NDSI: where it melts, the blue falls."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((past["B3"] - past["B11"]) / (past["B3"] + past["B11"]) > 0)
+
+
+def _white(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    past: Mapping[str, NDArray[np.float32]],
+    tested: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder,
+) -> NDArray[np.bool_]:
+    """What rose in all colours alike, as a cloud does; and, with a `cloud_veil`, as much as its cover would have it."""
+    name, band = "multi_temporal", parameters.cloud_blue_band
+    blue, past_blue = reflectance[band], past[band]
+    nir, past_nir = reflectance["B8A"], past["B8A"]
+    rise, red_rise = blue - past_blue, reflectance["B4"] - past["B4"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        nir_rise = (nir - past_nir) / (nir + past_nir)
+        nir_limit = parameters.cloud_nir_blue_factor * (blue - past_blue) / (blue + past_blue)
+    text = f"relative rise of B8A, against that of {band}"
+    white = recorder.test(name, text, nir_rise, "<", nir_limit, tested)
+    text = f"rise of B4, against that of {band}"
+    white = white & recorder.test(name, text, red_rise, "<", parameters.cloud_red_blue_factor * rise, tested)
+    least, cover = parameters.cloud_veil
+    if least:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            veil = red_rise / (cover - past["B4"]), rise / (cover - past_blue)
+        text = f"cover in B4, against that in {band}: grey, not haze"
+        white &= recorder.test(name, text, veil[0], ">", least * veil[1], tested)
+    return white
+
+
+def _no_ground(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    past: Mapping[str, NDArray[np.float32]],
+    tested: NDArray[np.bool_],
+    snow: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder,
+) -> NDArray[np.bool_]:
+    """What is neither a field laid bare nor fresh snow, in versions that look for these."""
+    name, band = "multi_temporal", parameters.cloud_blue_band
+    found = np.ones_like(tested)
+    if parameters.cloud_nir_fall:
+        least = past["B8A"] - parameters.cloud_nir_fall * (reflectance[band] - past[band])
+        found &= recorder.test(name, "B8A: a field laid bare loses more", reflectance["B8A"], ">", least, tested)
+    if parameters.cloud_snow_distance:
+        close = tested & dilate(snow, parameters.cloud_snow_distance, parameters.coarse_resolution)
+        text = "B11 close to snow: fresh snow darkens it"
+        found &= recorder.test(name, text, reflectance["B11"], ">", past["B11"], close) | ~close
+    return found
+
+
+def rise(
+    reflectance: Mapping[str, NDArray[np.float32]], composite: Composite, parameters: Parameters
+) -> NDArray[np.float32]:
     """Rise of the version's blue band since the composite, (row, col) float32, NaN where it knows nothing. [-]"""
     band = parameters.cloud_blue_band
     return np.where(composite.day >= 0, reflectance[band] - composite.rayleigh_corrected[band], np.float32(np.nan))
@@ -149,7 +175,7 @@ def accompanied(
     lone = clouds & (neighbours == 0)
     limit = np.float32(parameters.cloud_lone_rise) * threshold(lag, parameters)
     text = f"rise of {parameters.cloud_blue_band} of a cell without a neighbour"
-    return clouds & (~lone | recorder.test("multi_temporal", text, risen, ">", limit, lone))
+    return np.asarray(clouds & (~lone | recorder.test("multi_temporal", text, risen, ">", limit, lone)))
 
 
 def extend(
