@@ -72,20 +72,27 @@ def detect(
         shown = f"{least_darkened(parameters)} over the composite's, as dark as the shadows inside"
         dark = recorder.test(name, shown, ratio, "<", limit, reached)
         found = dark & reached
+    found &= _fresh(found, composite, parameters, recorder)
+    found &= ~correlation.alike(b2, composite, found.copy(), parameters, recorder, name)
+    recorder.value(name, "shadow by these tests", found)
+    return found
+
+
+def _fresh(
+    found: NDArray[np.bool_], composite: Composite, parameters: Parameters, recorder: Recorder
+) -> NDArray[np.bool_]:
+    """Cells of patches (8 neighbours) of which little was shadow on the date before."""
     labels, count = ndimage.label(found, _EIGHT_NEIGHBOURS)
     size = np.bincount(labels.ravel(), minlength=count + 1)
     before = np.bincount(labels.ravel(), composite.shadow.ravel(), minlength=count + 1)
-    fresh = before < parameters.shadow_outside_composite_ratio * size
-    found &= fresh[labels]
+    limit = parameters.shadow_outside_composite_ratio
 
     def at(row: int, col: int) -> list[Answer]:
         patch = labels[row, col]
         if not patch:
             return []
-        share, limit = float(before[patch] / size[patch]), parameters.shadow_outside_composite_ratio
-        return [Answer(name, "share of the patch that was shadow on the date before", share, "<", limit, share < limit)]
+        share, text = float(before[patch] / size[patch]), "share of the patch that was shadow on the date before"
+        return [Answer("shadow_outside", text, share, "<", limit, share < limit)]
 
     recorder.ask(at)
-    found &= ~correlation.alike(b2, composite, found.copy(), parameters, recorder, name)
-    recorder.value(name, "shadow by these tests", found)
-    return found
+    return np.asarray((before < limit * size)[labels])
