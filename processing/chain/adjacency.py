@@ -25,6 +25,7 @@ from processing.chain import air_model
 from processing.chain.geometry import Geometry
 from processing.chain.resampling import Coarse, coarse, lines
 from processing.chain.spread import Spread, for_each
+from processing.chain.steps import step
 from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, Scene
 from processing.versions import Parameters
@@ -67,6 +68,7 @@ class Line(NamedTuple):
         return np.stack([gain, gain * scene.offset[band] + self.offset]).astype(np.float32)
 
 
+@step
 def surroundings(
     surface: Mapping[str, Field],
     clouds: NDArray[np.bool_],
@@ -186,6 +188,7 @@ def of_molecules(up: Any, clean: Any) -> Any:
     return (1 - clean) / (1 - clean + 1 - up / clean)
 
 
+@step
 def correct(coefficients: Mapping[str, Coefficients], around: Mapping[str, Environment]) -> dict[str, Line]:
     """Put the surroundings into each band's correction.
 

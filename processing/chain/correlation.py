@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.chain.steps import step
 from processing.kernels import kernel
 from processing.scene import EPOCH, Composite
 from processing.versions import Parameters
@@ -61,6 +62,7 @@ def _alike(
                         break
 
 
+@step
 def alike(
     image: NDArray[np.float32],
     composite: Composite,

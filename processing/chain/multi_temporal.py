@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from processing.chain.dilation import dilate
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.chain.steps import step
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -39,6 +40,7 @@ def haze(rise: NDArray[np.float32], parameters: Parameters) -> np.float32:
     return np.float32(np.clip(least, 0, parameters.cloud_max_haze))
 
 
+@step
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
     day: int,
@@ -141,6 +143,7 @@ def _no_ground(
     return found
 
 
+@step
 def rise(
     reflectance: Mapping[str, NDArray[np.float32]], composite: Composite, parameters: Parameters
 ) -> NDArray[np.float32]:
@@ -149,6 +152,7 @@ def rise(
     return np.where(composite.day >= 0, reflectance[band] - composite.rayleigh_corrected[band], np.float32(np.nan))
 
 
+@step
 def accompanied(
     clouds: NDArray[np.bool_],
     others: NDArray[np.bool_],
@@ -178,6 +182,7 @@ def accompanied(
     return np.asarray(clouds & (~lone | recorder.test("multi_temporal", text, risen, ">", limit, lone)))
 
 
+@step
 def extend(
     candidates: NDArray[np.bool_],
     clouds: NDArray[np.bool_],

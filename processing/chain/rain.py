@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.steps import step
 from processing.scene import Composite
 from processing.versions import Parameters
 
 
+@step
 def detect(
     b12: NDArray[np.float32], clear_land: NDArray[np.bool_], composite: Composite, parameters: Parameters
 ) -> bool:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from processing.chain.dilation import dilate
 from processing.chain.geometry import REFERENCE_BAND, Geometry
 from processing.chain.recorder import SILENT, Answer, Recorder
+from processing.chain.steps import step
 from processing.kernels import kernel, kernel_part
 from processing.scene import Composite
 from processing.versions import Parameters
@@ -22,6 +23,7 @@ from processing.versions import Parameters
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 
 
+@step
 def darkening(
     reflectance: Mapping[str, NDArray[np.float32]],
     composite: Composite,
@@ -219,6 +221,7 @@ def threshold(
     return min(float(np.quantile(tested, share)), parameters.shadow_max_darkening)
 
 
+@step
 def detect(
     ratio: NDArray[np.float32],
     clouds: NDArray[np.bool_],

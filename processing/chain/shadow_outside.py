@@ -10,6 +10,7 @@ from processing.chain import correlation
 from processing.chain.geometry import Geometry
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.shadow_mask import least_darkened, rays
+from processing.chain.steps import step
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -31,6 +32,7 @@ def reach(valid: NDArray[np.bool_], angles: Geometry, parameters: Parameters) ->
     return np.asarray(valid & ~inside)
 
 
+@step
 def detect(
     ratio: NDArray[np.float32],
     shadow: NDArray[np.bool_],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.chain.geometry import TERRAIN_BAND, Geometry, direction
+from processing.chain.steps import step
 from processing.kernels import kernel
 from processing.versions import Parameters
 
@@ -93,6 +94,7 @@ def behind(altitude: Field, toward: Field, parameters: Parameters) -> NDArray[np
     return out
 
 
+@step
 def detect(altitude: Field, terrain: bool, angles: Geometry, parameters: Parameters) -> Relief:
     """Slopes, cast shadows and hidden ground of a scene.
 
