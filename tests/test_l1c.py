@@ -23,7 +23,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from processing.ancillary import ancillary
 from processing.bands import BANDS
 from processing.errors import L1CError
-from processing.l1c import SIMULATION_CENTRE, Granule, granules, images, merge
+from processing.l1c import SIMULATION_CENTRE, Granule, codestream, granules, images, merge
 from processing.l1c.package import Package
 from processing.scene import Grid, Scene
 from tests.l1c_products import (
@@ -461,7 +461,7 @@ def test_damaged_structures_are_refused_or_walked_through(offset_package: Path, 
         content[where] = data.draw(st.integers(0, 255))
     content = content[: data.draw(st.integers(0, len(content)))]
     with contextlib.suppress(L1CError):
-        images.codestream(Package(offset_package), path.name, io.BytesIO(content))
+        codestream.read(Package(offset_package), path.name, io.BytesIO(content))
 
 
 def test_other_formats_are_not_opened(package: Path, tmp_path: Path) -> None:

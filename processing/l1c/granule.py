@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError
-from processing.l1c import decoding, images, metadata
+from processing.l1c import codestream, decoding, images, metadata
 from processing.l1c.angles import merge_angles
 from processing.l1c.package import Package
 from processing.l1c.rasters import Rasters
@@ -228,7 +228,7 @@ class Granule:
                     images.features(package, name)
                 else:
                     with package.open(name) as file:
-                        images.codestream(package, name, file)
+                        codestream.read(package, name, file)
 
     def toa(self, band: str, spacing: int, rows: slice, cols: slice) -> NDArray[np.float32]:
         """Reflectance at the top of the atmosphere as it is in the images, for looking at them.

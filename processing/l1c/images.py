@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from itertools import pairwise
 from typing import IO, Any
 
 import numpy as np
@@ -23,6 +21,7 @@ from rasterio.windows import Window
 from scipy import ndimage
 
 from processing.errors import L1CError
+from processing.l1c import codestream
 from processing.l1c.package import Package
 from processing.l1c.packed import Packed
 from processing.scene import Grid
@@ -43,7 +42,6 @@ LAST_DETECTOR = 12
 #: observed several 100,000. [bytes]
 BLANK = 1024
 
-_JP2_SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _GML = "{http://www.opengis.net/gml/3.2}"
 _EOP = "{http://www.opengis.net/eop/2.0}"
 
@@ -91,7 +89,7 @@ def _opened(
             yield stack.enter_context(rasterio.open(source, driver="JP2OpenJPEG", **options))
     except RasterioError as error:
         with package.open(name) as file:  # a file that is missing or damaged in its zip says so better
-            _check_signature(package, name, file.read(len(_JP2_SIGNATURE)))
+            codestream.check_signature(package, name, file.read(len(codestream.SIGNATURE)))
         raise package.fault(name, f"JPEG 2000 that can't be decoded{where} ({_cause(error)})") from error
 
 
@@ -100,116 +98,6 @@ def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def _check_signature(package: Package, name: str, start: bytes) -> None:
-    if not start:
-        raise package.fault(name, "empty (0 bytes)")
-    if start != _JP2_SIGNATURE:
-        raise package.fault(name, "not a JPEG 2000 file")
-
-
-# The structure of a JPEG 2000 file: ISO/IEC 15444-1, annexes A (codestream) and I (boxes)
-
-
-@dataclass(frozen=True)
-class Codestream:
-    """The tiles of a JPEG 2000 codestream.
-
-    Attributes
-    ----------
-    columns, rows : tuple of int
-        Edges of the tiles, in pixels.
-    header : (start, end)
-        Where the main header lies in the file: how all tiles are coded. [bytes]
-    parts : dict of int to list of (start, end)
-        Where the parts of each tile, without their SOT segment, lie in the file. [bytes]
-    """
-
-    columns: tuple[int, ...]
-    rows: tuple[int, ...]
-    header: tuple[int, int]
-    parts: Mapping[int, list[tuple[int, int]]]
-
-    def tiles(self) -> Iterator[tuple[int, slice, slice]]:
-        """Number, rows and columns of each tile."""
-        number = 0
-        for top, bottom in pairwise(self.rows):
-            for left, right in pairwise(self.columns):
-                yield number, slice(top, bottom), slice(left, right)
-                number += 1
-
-
-def codestream(package: Package, name: str, file: IO[bytes]) -> Codestream:
-    """Walk through a JPEG 2000 file without decoding it.
-
-    Raises
-    ------
-    L1CError
-        If the file is truncated, lacks a tile, or is not built as a JPEG 2000 file.
-    """
-    size = file.seek(0, 2)
-    file.seek(0)
-    _check_signature(package, name, file.read(len(_JP2_SIGNATURE)))
-
-    def take(form: str) -> tuple[Any, ...]:
-        data = file.read(struct.calcsize(form))
-        if len(data) < struct.calcsize(form):
-            raise package.fault(name, f"truncated: ends at byte {size} in the middle of its structure")
-        return struct.unpack(form, data)
-
-    start, kind, end = 0, b"", 0
-    while kind != b"jp2c":
-        start = end
-        file.seek(start)
-        length, kind = take(">I4s")
-        if length == 1:
-            (length,) = take(">Q")
-        end = size if length == 0 else start + length
-        if length != 0 and end - file.tell() < 0:
-            raise package.fault(name, f"not a JPEG 2000 file: a box of {length} bytes at byte {start}")
-        if end > size:
-            raise package.fault(name, f"truncated: {size} bytes of at least {end}")
-    if take(">H") != (0xFF4F,):
-        raise package.fault(name, "not a JPEG 2000 file: no codestream in its box")
-
-    header = (file.tell(), 0)
-    edges: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    parts: dict[int, list[tuple[int, int]]] = {}
-    while True:
-        here = file.tell()
-        (marker,) = take(">H")
-        if marker == 0xFFD9:  # end of codestream
-            break
-        (length,) = take(">H")
-        if marker == 0xFF51:  # image and tile size
-            _, x1, y1, x0, y0, dx, dy, tx0, ty0 = take(">H8I")
-            if not (dx and dy and x1 > x0 and y1 > y0):
-                raise package.fault(name, "not a JPEG 2000 file: an image without pixels")
-            edges = _edges(x0, x1, tx0, dx), _edges(y0, y1, ty0, dy)
-        elif marker == 0xFF90:  # start of a tile part
-            tile, part_length, _, _ = take(">HIBB")
-            part_end = here + part_length if part_length else end - 2
-            if part_end > size or part_end < file.tell():
-                raise package.fault(name, f"truncated: {size} bytes of at least {part_end + 2}")
-            header = (header[0], header[1] or here)
-            parts.setdefault(tile, []).append((file.tell(), part_end))
-            file.seek(part_end)
-            continue
-        elif marker < 0xFF30:
-            raise package.fault(name, f"damaged JPEG 2000: no marker at byte {here}")
-        file.seek(here + 2 + length)
-    if edges is None:
-        raise package.fault(name, "damaged JPEG 2000: no image size")
-    expected = (len(edges[0]) - 1) * (len(edges[1]) - 1)
-    if set(parts) != set(range(expected)):
-        raise package.fault(name, f"damaged JPEG 2000: {len(parts)} of {expected} tiles")
-    return Codestream(edges[0], edges[1], header, parts)
-
-
-def _edges(start: int, stop: int, origin: int, step: int) -> tuple[int, ...]:
-    inner = range(origin + step, stop, step)
-    return (0, *(e - start for e in inner if e > start), stop - start)
 
 
 # Pixels
@@ -266,7 +154,7 @@ def _pieces(package: Package, name: str, rows: slice, content: bytes | None) -> 
     found: list[tuple[slice, slice, bytes]] = []
     try:
         with package.open(name) if content is None else BytesIO(content) as file:
-            stream = codestream(package, name, file)
+            stream = codestream.read(package, name, file)
             for number, down, across in stream.tiles():
                 down = slice(max(down.start, rows.start), min(down.stop, rows.stop))
                 if down.start >= down.stop:
@@ -382,7 +270,7 @@ def _tiles(
     next one.
     """
     with package.open(name) as file, _opened(package, name) as image:
-        stream = codestream(package, name, file)
+        stream = codestream.read(package, name, file)
         header = _bytes(file, [stream.header])
         for number, rows, cols in stream.tiles():
             top, bottom = max(rows.start, window.row_off), min(rows.stop, window.row_off + window.height)
