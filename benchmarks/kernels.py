@@ -61,7 +61,7 @@ def strip(size: int, numbers: Parameters) -> dict[str, Callable[[], object]]:
     return {
         "counts to SRE": lambda: adjacency.surface_reflectance(counts, line, factor, numbers),
         "counts to FRE": lambda: slope_correction.flat_reflectance(
-            counts, line, around, sun, view, terrain, factor, numbers
+            counts, line, around, slope_correction.Slopes(terrain, sun, view), factor, numbers
         ),
         "block sums": lambda: sums.add(0, counts),
         "mask bits to 10 m": lambda: resampling.expand_bits(

@@ -307,6 +307,7 @@ class Version:
 
     @property
     def produced(self) -> bool:
+        """Whether products can be made with it here."""
         return self.parameters is not None
 
 

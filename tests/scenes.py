@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from processing import atmosphere
 from processing.bands import BANDS
-from processing.scene import Ancillary, Angles, Grid, Scene
+from processing.chain.geometry import Geometry
+from processing.chain.observation import Observation
+from processing.chain.terrain_shadow import Relief
+from processing.scene import Ancillary, Angles, Composite, Grid, Scene
 from processing.versions import Parameters
 
 CELL = 240  # [m]
@@ -164,3 +167,28 @@ def onto(made: Scene, numbers: Parameters) -> Scene:
     factor = CELL // numbers.coarse_resolution
     altitude = np.kron(made.ancillary.altitude, np.ones((factor, factor), np.float32))
     return replace(made, ancillary=replace(made.ancillary, altitude=altitude))
+
+
+def observation(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    past: Composite | None,
+    tested: NDArray[np.bool_],
+    angles: Geometry,
+    saturated: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Observation:
+    """What the mask tests look at, on level ground without a terrain model."""
+    level = np.zeros(tested.shape, np.float32)
+    return Observation(
+        day=0,
+        past=past,
+        reflectance=reflectance,
+        high=level,
+        water_vapour=level,
+        saturated=saturated or {},
+        observed=tested,
+        tested=tested,
+        angles=angles,
+        altitude=level,
+        terrain=False,
+        relief=Relief(level, level + 1, level > 0, level > 0),
+    )

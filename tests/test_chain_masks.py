@@ -55,20 +55,8 @@ def seen(
 ) -> Observation:
     """What the mask tests look at, over what the composite knows as `water` and where the sun glints."""
     level = np.zeros(tested.shape, np.float32)
-    return Observation(
-        day=0,
-        past=past({"B2": level}, 0, water),
-        reflectance=reflectance,
-        high=level,
-        water_vapour=level,
-        saturated=saturated,
-        observed=tested,
-        tested=tested,
-        angles=geometry.Geometry(level, level, {}, {}, glint, np.zeros_like(glint), frozenset()),
-        altitude=level,
-        terrain=False,
-        relief=terrain_shadow.Relief(level, level + 1, level > 0, level > 0),
-    )
+    angles = geometry.Geometry(level, level, {}, {}, glint, np.zeros_like(glint), frozenset())
+    return scenes.observation(reflectance, past({"B2": level}, 0, water), tested, angles, saturated)
 
 
 def past(reflectance: dict[str, np.ndarray], day: int | np.ndarray, water: np.ndarray | None = None) -> Composite:

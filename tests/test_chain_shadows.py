@@ -345,7 +345,8 @@ def outside(ratio: Ratio, inside: Mask, composite: Composite, b2: Ratio | None =
     other = past(inside.shape, seed=5).rayleigh_corrected["B2"]
     valid = np.ones(inside.shape, np.bool_)
     image = other if b2 is None else b2
-    return shadow_outside.detect(ratio, inside, image, valid, geometry(inside.shape), composite, V1_4)
+    seen = scenes.observation({"B2": image}, composite, valid, geometry(inside.shape))
+    return shadow_outside.detect(ratio, inside, seen, composite, V1_4)
 
 
 def test_shadows_of_clouds_outside_are_sought_where_none_inside_can_throw_them() -> None:

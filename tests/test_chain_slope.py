@@ -80,7 +80,7 @@ def test_a_tilted_plane_comes_back_flat(
     counts = np.full((6 * factor, 6 * factor), round(seen * 1e4), np.uint16)
     env = Environment(*uniform(around, direct, 0.8))
     found = slope_correction.flat_reflectance(
-        counts, line, env, toward(*sun), toward(*view), plane(slope, aspect), factor, V1_4
+        counts, line, env, slope_correction.Slopes(plane(slope, aspect), toward(*sun), toward(*view)), factor, V1_4
     )
     assert_allclose(found, expected * 1e4, rtol=1 / counts[0, 0] + 1e-3, atol=1)
 
@@ -159,7 +159,7 @@ def test_strips_are_parts_of_the_whole_and_kernels_equal_their_source() -> None:
         counts = rng.integers(0, 9000, (6 * factor - 5, 6 * factor)).astype(np.uint16)
         env, line = Environment(*uniform(0.1, 0.8, 0.9)), uniform(1e-4, -0.1)
         line += rng.uniform(0, 1e-5, line.shape).astype(np.float32)
-        rest = (line, env, toward(40, 100), toward(5, 200), terrain, factor, V1_4)
+        rest = (line, env, slope_correction.Slopes(terrain, toward(40, 100), toward(5, 200)), factor, V1_4)
         whole = slope_correction.flat_reflectance(counts, *rest)
         bits = slope_correction.low_sun(counts.shape, toward(70, 100), terrain, factor, V1_4)
         for first in (0, 1, 31):

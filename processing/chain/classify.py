@@ -124,7 +124,7 @@ def _against_the_past(
     casting = mono | multi | high
     ratio = shadow_mask.darkening(seen.reflectance, past, casting, seen.tested, parameters)
     inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
-    outside = shadow_outside.detect(ratio, inside, b2, seen.tested, seen.angles, past, parameters, recorder)
+    outside = shadow_outside.detect(ratio, inside, seen, past, parameters, recorder)
     return Clouds(mono, high, multi, thinnest, inside, outside)
 
 

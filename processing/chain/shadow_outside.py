@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from processing.chain import correlation
 from processing.chain.geometry import Geometry
+from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.shadow_mask import least_darkened, rays
 from processing.chain.steps import step
@@ -36,9 +37,7 @@ def reach(valid: NDArray[np.bool_], angles: Geometry, parameters: Parameters) ->
 def detect(
     ratio: NDArray[np.float32],
     shadow: NDArray[np.bool_],
-    b2: NDArray[np.float32],
-    valid: NDArray[np.bool_],
-    angles: Geometry,
+    seen: Observation,
     composite: Composite,
     parameters: Parameters,
     recorder: Recorder = SILENT,
@@ -54,10 +53,9 @@ def detect(
         As of `shadow_mask.darkening`. [-]
     shadow : (row, col) bool
         Shadows of the clouds inside the image, without a buffer.
-    b2 : (row, col) float32
-        Rayleigh-corrected. [-]
-    valid : (row, col) bool
+    seen : Observation
     composite : Composite
+        Its past.
 
     Returns
     -------
@@ -69,13 +67,13 @@ def detect(
         return np.zeros(shadow.shape, np.bool_)
     limit = min(float(np.quantile(ratio[shadow], parameters.shadow_outside_quantile)), parameters.shadow_outside_max)
     with np.errstate(invalid="ignore"):
-        name, reached = "shadow_outside", reach(valid, angles, parameters)
+        name, reached = "shadow_outside", reach(seen.tested, seen.angles, parameters)
         recorder.value(name, "a cloud outside the image could throw its shadow here", reached)
         shown = f"{least_darkened(parameters)} over the composite's, as dark as the shadows inside"
         dark = recorder.test(name, shown, ratio, "<", limit, reached)
         found = dark & reached
     found &= _fresh(found, composite, parameters, recorder)
-    found &= ~correlation.alike(b2, composite, found.copy(), parameters, recorder, name)
+    found &= ~correlation.alike(seen.reflectance["B2"], composite, found.copy(), parameters, recorder, name)
     recorder.value(name, "shadow by these tests", found)
     return found
 

@@ -321,6 +321,22 @@ def _room(fields: int, width: int, terrain: Field) -> Room:
     return Room(np.empty((2 * fields + 4, width), np.float32), np.empty((2, 2, terrain.shape[1]), np.float32))
 
 
+class Slopes(NamedTuple):
+    """The ground of a tile, and where the light on it comes from and goes to.
+
+    Attributes
+    ----------
+    terrain : (row, col) float32
+        Altitude of the whole tile every `TERRAIN_RESOLUTION`. [m]
+    sun, view : (3, row, col) float32
+        `geometry.direction` on the coarse grid; the view is that of a band.
+    """
+
+    terrain: Field
+    sun: Field
+    view: Field
+
+
 def low_sun(
     shape: tuple[int, int], sun: Field, terrain: Field, factor: int, parameters: Parameters, first_row: int = 0
 ) -> NDArray[np.uint8]:
@@ -330,8 +346,10 @@ def low_sun(
     ----------
     shape : (rows, columns) of the result
         The whole image, or a strip of its rows from `first_row`.
-    sun, terrain, factor
-        As of `flat_reflectance`.
+    sun, terrain
+        As of `Slopes`.
+    factor : int
+        Pixels along the side of a coarse cell.
 
     Returns
     -------
@@ -357,9 +375,7 @@ def flat_reflectance(
     counts: NDArray[np.uint16],
     line: Field,
     around: Environment,
-    sun: Field,
-    view: Field,
-    terrain: Field,
+    slopes: Slopes,
     factor: int,
     parameters: Parameters,
     first_row: int = 0,
@@ -374,10 +390,7 @@ def flat_reflectance(
         Of the band and its counts, on the coarse grid: `adjacency.Line.of_counts`.
     around : Environment
         Of the band.
-    sun, view : (3, row, col) float32
-        `geometry.direction` on the coarse grid.
-    terrain : (row, col) float32
-        Altitude of the whole tile every `TERRAIN_RESOLUTION`. [m]
+    slopes : Slopes
     factor : int
         Pixels of the band along the side of a coarse cell.
     first_row : int
@@ -388,15 +401,17 @@ def flat_reflectance(
     (row, col) int16
         Scaled, and no data, as `adjacency.surface_reflectance`.
     """
-    fields = np.concatenate([line, [around.direct_down, around.reflectance], sun, view]).astype(np.float32)
+    fields = np.concatenate([line, [around.direct_down, around.reflectance], slopes.sun, slopes.view]).astype(
+        np.float32
+    )
     out = np.empty(counts.shape, np.int16)
     _flatten(
         counts,
         coarse(fields, counts.shape, factor, first_row),
-        _ground(terrain, counts.shape, factor, parameters, first_row),
+        _ground(slopes.terrain, counts.shape, factor, parameters, first_row),
         (np.float32(parameters.slope_min_cos_incidence), np.float32(parameters.slope_min_cos_view)),
         Coding.of(parameters),
-        _room(10, counts.shape[1], terrain),
+        _room(10, counts.shape[1], slopes.terrain),
         out,
     )
     return out
