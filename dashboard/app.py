@@ -38,8 +38,6 @@ from processing.store import Store
 KEEP_ALIVE = 60
 #: Tiles that are kept in memory as they were sent. [bytes]
 TILES_KEPT = 96 * 2**20
-
-
 #: A swath over a tile.
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="6" fill="#0B5C8A"/>'
@@ -66,6 +64,7 @@ class Compression(GZipMiddleware):
     """Pages and scripts are sent compressed; images and rasters are so already."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
         if scope["type"] == "http" and scope["path"].startswith(("/tiles/", "/xyz/", "/products/")):
             await self.app(scope, receive, send)
         else:
@@ -76,6 +75,7 @@ class Assets(StaticFiles):
     """Our own scripts and styles: their addresses hold their digest."""
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """A file, to be kept for ever."""
         response = super().file_response(*arguments, **options)
         response.headers["Cache-Control"] = FOREVER
         return response
@@ -87,19 +87,24 @@ def create(settings: Settings) -> FastAPI:
     store = Store(settings.url)
     store.upgrade()
     centre = api.Centre(settings, store)
-    snapshots = centre.snapshots
-    hv.extension("bokeh")
-    pn.extension("tabulator", notifications=False, js_files={"patience": assets.address("patience.js")})
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
-    app.add_middleware(
-        HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT
-    )  # the outermost: it answers before all else
+    # The outermost: it answers before all else.
+    app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
     app.include_router(door)
     app.include_router(compare.router)
-    api.serve(app, centre)
+    api.include(app, centre)
     app.mount("/assets", Assets(directory=assets.STATIC))
+    _mount_pages(app, centre)
+    return app
+
+
+def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
+    """The pages that Panel makes, each below its name."""
+    settings, store, snapshots = centre.settings, centre.store, centre.snapshots
+    hv.extension("bokeh")
+    pn.extension("tabulator", notifications=False, js_files={"patience": assets.address("patience.js")})
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:
@@ -126,7 +131,6 @@ def create(settings: Settings) -> FastAPI:
         location=True,
         websocket_origin=[f"{host}:{settings.port}" for host in sorted(hosts)],
     )
-    return app
 
 
 def serve(settings: Settings) -> None:

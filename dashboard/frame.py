@@ -128,6 +128,7 @@ class View(pn.viewable.Viewer):
         super().__init__(**params)
 
     def draw(self) -> None:
+        """Show the snapshot."""
         raise NotImplementedError
 
 

@@ -39,7 +39,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, Set
     store = filled(settings, dates=4, size=SIZE)
     app = FastAPI()
     app.include_router(compare.router)
-    api.serve(app, api.Centre(settings, store))
+    api.include(app, api.Centre(settings, store))
     yield Http(app), settings
     store.dispose()
 

@@ -29,7 +29,7 @@ from PIL import Image
 from stac_pydantic import api
 
 from dashboard import stac
-from dashboard.api import Centre, serve
+from dashboard.api import Centre, include
 from processing import product as products
 from processing.errors import SearchError
 from processing.settings import Settings
@@ -47,7 +47,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
     settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
     store = filled(settings, size=64)
     app = FastAPI()
-    serve(app, Centre(settings, store))
+    include(app, Centre(settings, store))
     server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -187,7 +187,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Http, str
     with store.write() as session:
         filled = fill(settings, session, dates=2, size=100)
     app = FastAPI()
-    api.serve(app, api.Centre(settings, store))
+    api.include(app, api.Centre(settings, store))
     yield Http(app), filled.identifiers[0], settings
     store.dispose()
 

@@ -81,7 +81,7 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Centre]:
         product.l1c = [granule.name]
         names = product.identifier, other.identifier
     app = FastAPI()
-    api.serve(app, api.Centre(settings, store))
+    api.include(app, api.Centre(settings, store))
     yield Centre(Http(app), store, settings, *names, package)
     store.dispose()
 

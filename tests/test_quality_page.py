@@ -353,7 +353,7 @@ def test_exports_over_http(centre: tuple[Settings, Store]) -> None:
     settings, store = centre
     press(opened(centre), "b")
     app = FastAPI()
-    api.serve(app, api.Centre(settings, store))
+    api.include(app, api.Centre(settings, store))
     client = Http(app)
     table = client.get("/api/quality/verdicts.csv")
     assert table.headers["content-type"].startswith("text/csv")

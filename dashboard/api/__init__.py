@@ -8,10 +8,10 @@ from fastapi import FastAPI
 from dashboard.api import compare, health, products, quality, stac, tiles
 from dashboard.api.centre import Centre
 
-__all__ = ["Centre", "serve"]
+__all__ = ["Centre", "include"]
 
 
-def serve(app: FastAPI, centre: Centre) -> None:
+def include(app: FastAPI, centre: Centre) -> None:
     """Give an application all routes of this package, for one centre."""
     app.state.centre = centre
     for module in (health, tiles, products, stac, quality, compare):
