@@ -2,6 +2,7 @@
 # make test   run every test, browser tests included
 # make lint   ruff and mypy; biome and tsc for the JavaScript (needs Node 20 or newer with npm)
 # make bench  the benchmarks
+# make docs   the documentation as a site, in build/site
 # make lock   resolve constraints.txt anew (needs uv)
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench lock clean system-packages
+.PHONY: run test lint bench docs lock clean system-packages
 
 run: $(VENV)/.runtime
 	$(BIN)/muscate up --open
@@ -27,6 +28,10 @@ lint: $(VENV)/.test node_modules/.package-lock.json
 bench: $(VENV)/.test
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-timer=time.thread_time
 	$(BIN)/muscate bench tile
+
+docs: $(VENV)/.test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
