@@ -11,8 +11,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import yaml
 
-from processing import masks
+from processing import __version__, masks
 from processing.bands import GROUPS
 
 ROOT = Path(__file__).parent.parent
@@ -90,3 +91,15 @@ def test_the_site_is_built_and_asks_no_other_host(tmp_path: Path) -> None:
         assert re.search(foreign, page.read_text()) is None, page.name
     for sheet in (tmp_path / "site").rglob("*.css"):
         assert re.search(r"url\([\"']?(?:https?:)?//", sheet.read_text()) is None, sheet.name
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    """In the software, in its citation, and as a section of the changelog."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["version"] == __version__
+    assert f"\n## {__version__}\n" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_packages_say_that_they_have_types() -> None:
+    assert all((ROOT / package / "py.typed").exists() for package in ("processing", "dashboard"))
