@@ -3,6 +3,7 @@
 # make lint   ruff and mypy; biome and tsc for the JavaScript (needs Node 20 or newer with npm)
 # make bench  the benchmarks
 # make docs   the documentation as a site, in build/site
+# make structure  the figures of the code's structure against their bars
 # make lock   resolve constraints.txt anew (needs uv)
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench docs lock clean system-packages
+.PHONY: run test lint bench docs structure lock clean system-packages
 
 run: $(VENV)/.runtime
 	$(BIN)/muscate up --open
@@ -32,6 +33,9 @@ bench: $(VENV)/.test
 docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
+
+structure:
+	$(PYTHON) -m scripts.structure
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
