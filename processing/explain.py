@@ -114,7 +114,7 @@ class Why:
         return asdict(self)
 
 
-def explain(
+def explain(  # noqa: PLR0913 - a scientist's door: all but the place are options, given by name
     folder: Path,
     lon: float,
     lat: float,

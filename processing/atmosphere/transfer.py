@@ -120,7 +120,7 @@ def direct_shares(
     return asked.answer(down), asked.answer(up)
 
 
-def surface_reflectance(
+def surface_reflectance(  # noqa: PLR0913 - the quantities of the physics, each by its name
     toa: ArrayLike,
     sensor: str,
     band: str,
@@ -171,7 +171,7 @@ def against_aot(
     return np.asarray(found.reshape(*asked.shape, -1), np.float32)
 
 
-def toa_reflectance(
+def toa_reflectance(  # noqa: PLR0913 - the quantities of the physics, each by its name
     surface: ArrayLike,
     sensor: str,
     band: str,
