@@ -5,7 +5,8 @@
     python -m scripts.structure --since 1559c32          # subjects of the commits after it too
 
 A length is that of the lines after the first of `def`, less the docstring. Aside stand migrations, kernels
-(``@kernel...``, ``@njit``) and the functions of the command line.
+(``@kernel...``, ``@njit``) and the functions of the command line. What may import what is said, and held, by
+`tests/test_architecture.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests import test_architecture as cut
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("processing", "dashboard")
 #: At most, or at least (negative sign) so much.
@@ -30,6 +33,9 @@ BARS = {
     "functions over 7 arguments": 5,
     "test lines / code lines": -0.51,
     "public functions with docstring [%]": -98,
+    "circles of imports": 0,
+    "packages that import each other": 0,
+    "imports up the cut": 0,
     "commit subjects over 60 characters": 0,
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -87,6 +93,7 @@ def figures(root: Path) -> tuple[dict[str, float], list[str]]:
     long = [f for f in plain if f.lines > 55]
     wide = [f for f in plain if f.arguments > 7]
     public = [f for f in found if f.public]
+    imports = cut.graph(cut.modules(root))
     told = sum(ast.get_docstring(f.node) is not None for f in public)
     code = sum(_lines(root / package) for package in PACKAGES)
     values = {
@@ -95,6 +102,9 @@ def figures(root: Path) -> tuple[dict[str, float], list[str]]:
         "functions over 7 arguments": len(wide),
         "test lines / code lines": _lines(root / "tests") / code,
         "public functions with docstring [%]": 100 * told / len(public),
+        "circles of imports": int(bool(cut.circle(imports))),
+        "packages that import each other": len(cut.mutual(imports)),
+        "imports up the cut": len(cut.upwards(imports)),
     }
     named = [f"{f.lines:4d} lines      {f.where}" for f in sorted(long, key=lambda f: -f.lines)]
     return values, named + [f"{f.arguments:4d} arguments  {f.where}" for f in sorted(wide, key=lambda f: -f.arguments)]
