@@ -34,8 +34,8 @@ docs: $(VENV)/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Open build/site/index.html"
 
-structure:
-	$(PYTHON) -m scripts.structure
+structure: $(VENV)/.test
+	$(BIN)/python -m scripts.structure
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
