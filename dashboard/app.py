@@ -20,7 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import api, assets, frame
+from dashboard import api, assets, door, frame
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
 from dashboard.pages import compare
@@ -45,16 +45,16 @@ ICON = (
     'stroke-width="2.5"/></svg>'
 )
 
-door = APIRouter(include_in_schema=False)
+entrance = APIRouter(include_in_schema=False)
 
 
-@door.get("/")
+@entrance.get("/")
 def home() -> Response:
     """The page that a visit begins with."""
     return RedirectResponse("/production")
 
 
-@door.get("/favicon.ico")
+@entrance.get("/favicon.ico")
 def icon() -> Response:
     """The icon of all pages."""
     return Response(ICON, media_type="image/svg+xml", headers={"Cache-Control": "public, max-age=86400"})
@@ -90,9 +90,10 @@ def create(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
-    # The outermost: it answers before all else.
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
-    app.include_router(door)
+    # The outermost: nothing is answered before it.
+    app.add_middleware(door.Door, names=door.names(settings.host, settings.hosts), origins=door.origins())
+    app.include_router(entrance)
     app.include_router(compare.router)
     api.include(app, centre)
     app.mount("/assets", Assets(directory=assets.STATIC))
@@ -123,13 +124,13 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     }
     # Makes the folders of GeoViews' and the others' scripts known: only those known by now are served.
     bundle_for_objs_and_resources(None, Resources("server"))
-    # A browser may open a session from a page of ours only. Behind a proxy: BOKEH_ALLOW_WS_ORIGIN.
-    hosts = {"localhost", "127.0.0.1", settings.host} if settings.host not in ("0.0.0.0", "::") else {"*"}
     add_applications(
         {f"/{name}": opener(name, make) for name, make in views.items()},
         app=app,
         location=True,
-        websocket_origin=[f"{host}:{settings.port}" for host in sorted(hosts)],
+        websocket_origin=["*"],  # the door has looked at it: bokeh-fastapi does not
+        secret_key=door.secret(settings.home),
+        sign_sessions=True,
     )
 
 

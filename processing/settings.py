@@ -19,6 +19,9 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home.")
     executor: str = Field("local", description="`local`, or the address of a dask scheduler (tcp://host:port).")
     host: str = Field("127.0.0.1", description="Address the web listens on.")
+    hosts: list[str] = Field(
+        default_factory=list, description="Further names under which the web may be spoken to, as behind a proxy."
+    )
     port: int = Field(5006, description="Port of the web.")
     workers: int = Field(1, ge=1, description="Tiles processed at once on this host.")
     versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")

@@ -1,0 +1,136 @@
+"""Nobody speaks for a reader but the reader: origins, names, sessions and their tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from bokeh.protocol.exceptions import ProtocolError
+from bokeh.util.token import get_session_id
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from dashboard import app as web
+from dashboard import door
+from processing.settings import Settings
+
+HERE = "localhost:5006"
+SOCKET = f"ws://{HERE}/production/ws"
+
+
+@contextmanager
+def visitor(home: Path) -> Iterator[TestClient]:
+    """Of the whole web of a centre, by the address that the README names."""
+    with TestClient(web.create(Settings(home=home)), base_url=f"http://{HERE}") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with visitor(tmp_path_factory.mktemp("centre")) as client:
+        yield client
+
+
+def token_of(client: TestClient, address: str = "/production", **headers: str) -> str:
+    page = client.get(address, headers=headers)
+    assert page.status_code == 200
+    found = re.search(r'"token":\s*"([^"]+)"', page.text) or re.search(
+        r"&quot;token&quot;:&quot;([^&]+)&quot;", page.text
+    )
+    assert found
+    return found[1]
+
+
+def opened(client: TestClient, token: str, origin: str | None) -> bool:
+    """Whether a socket for the session is taken."""
+    headers = {} if origin is None else {"origin": origin}
+    try:
+        with client.websocket_connect(SOCKET, subprotocols=["bokeh", token], headers=headers) as socket:
+            return "msgid" in socket.receive_text()  # the server greets
+    except (WebSocketDisconnect, ProtocolError):  # by the door, or by bokeh
+        return False
+
+
+@pytest.mark.parametrize("origin", [f"http://{HERE}", f"https://{HERE}", None])
+def test_a_page_of_ours_opens_its_session(client: TestClient, origin: str | None) -> None:
+    assert opened(client, token_of(client), origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "http://localhost:5007",
+        "http://localhost",
+        f"http://evil@{HERE}.example",
+        "null",
+        "",
+        "%",
+    ],
+)
+def test_a_page_of_a_stranger_opens_none(client: TestClient, origin: str) -> None:
+    token = token_of(client)
+    assert not opened(client, token, origin)
+    with pytest.raises(WebSocketDisconnect) as refused, client.websocket_connect(SOCKET, headers={"origin": origin}):
+        pass
+    assert (refused.value.code, refused.value.reason) == (
+        door.POLICY_VIOLATION,
+        "a page of another host may not open a session here",
+    )
+
+
+def test_behind_a_proxy_its_pages_are_named(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOKEH_ALLOW_WS_ORIGIN", "l2a.example.org, other.example:8443")
+    assert door.origins() == {"l2a.example.org", "other.example:8443"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:5006", "localhost.evil.example", "", "[", "a b"])
+def test_a_name_that_a_stranger_leads_here_is_refused(client: TestClient, host: str) -> None:
+    answer = client.get("/health", headers={"host": host})
+    assert answer.status_code == 421
+    assert len(answer.text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:9", "[::1]:5006", "LOCALHOST:1"])
+def test_this_machine_may_always_be_asked(client: TestClient, host: str) -> None:
+    assert client.get("/health", headers={"host": host}).status_code == 200
+
+
+def test_names_are_those_that_were_given() -> None:
+    assert door.names("0.0.0.0", []) is None
+    assert door.names("0.0.0.0", ["L2A.example.org:443"]) == door.LOOPBACK | {"l2a.example.org", "0.0.0.0"}
+    assert door.names("10.1.2.3", []) == door.LOOPBACK | {"10.1.2.3"}
+    assert "::1" in (door.names("::1", []) or ())
+
+
+@pytest.mark.parametrize("name", ["bokeh_session_id", "bokeh-session-id", "Bokeh_Session_Id"])
+def test_a_session_that_a_visitor_brings_is_put_aside(client: TestClient, name: str) -> None:
+    chosen = "chosen-by-a-stranger"
+    for given in (chosen, ""):
+        token = token_of(client, f"/production?{urlencode({name: given, 'days': 7})}", **{"Bokeh-Session-Id": chosen})
+        assert get_session_id(token) not in (chosen, "")
+
+
+def test_a_forged_or_foreign_token_opens_nothing(client: TestClient, tmp_path: Path) -> None:
+    token = token_of(client)
+    payload, _, signature = token.rpartition(".")
+    assert payload
+    assert opened(client, token, f"http://{HERE}")
+    assert not opened(client, f"{payload}.{signature[:-2]}xx", f"http://{HERE}")
+    with visitor(tmp_path) as other:
+        foreign = token_of(other)
+    assert not opened(client, foreign, f"http://{HERE}")
+
+
+def test_the_secret_is_made_once_and_is_its_owners(tmp_path: Path) -> None:
+    made = door.secret(tmp_path)
+    assert len(made) == 64
+    assert door.secret(tmp_path) == made
+    assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "secret").write_bytes(b"short")
+    with pytest.raises(ValueError, match="cut short"):
+        door.secret(tmp_path)
