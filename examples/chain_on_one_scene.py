@@ -39,7 +39,8 @@ def main() -> None:
     """Print what was found of each date, and the median reflectance of its clear pixels."""
     with tempfile.TemporaryDirectory() as folder:
         for l2a in corrected(Path(folder)):
-            print(f"{l2a.status}, {l2a.mode} mode: {l2a.cloud_percent:.1f} % of cloud, AOT {l2a.aot_mean:.3f}")
+            clouds, aot = l2a.figures.cloud_percent, l2a.figures.aot_mean
+            print(f"{l2a.status}, {l2a.mode} mode: {clouds:.1f} % of cloud, AOT {aot:.3f}")
             if l2a.status != "valid":
                 continue
             clear = (l2a.cloud["R1"] & Cloud.ANY) == 0

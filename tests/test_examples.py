@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -53,3 +56,19 @@ def test_the_chain_runs_date_after_date(tmp_path: Path) -> None:
     assert (first.mode, second.mode) == ("init", "nominal")
     assert first.surface_reflectance["B4"].shape == (120, 120)
     assert 0 < float(np.median(first.surface_reflectance["B4"])) / 10000 < 0.2
+
+
+def test_each_example_prints_its_figures(product: Path) -> None:
+    """As a program, from another folder than the project's."""
+    root = Path(__file__).parents[1]
+    for script, given in ((chain_on_one_scene, []), (product_to_xarray, [product])):
+        done = subprocess.run(
+            [sys.executable, script.__file__, *given],
+            cwd=product,
+            env={**os.environ, "PYTHONPATH": str(root)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "%" in done.stdout
