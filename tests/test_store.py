@@ -498,6 +498,30 @@ def test_a_rejected_package_may_be_delivered_again(store: Store) -> None:
     publish(store, again)
 
 
+def test_a_package_that_one_version_found_bad_is_rejected_in_the_others_too(store: Store) -> None:
+    """It was claimed there without any package, and failed as a fault of the chain."""
+    with store.write() as session:
+        sites.open_campaigns(session, ["V1_3", "V1_4"])
+    add(store, 0)
+    add(store, 5)
+    first = claim(store)
+    assert first is not None
+    with store.write() as session:
+        outcomes.rejected(session, first, "input", "B02: truncated", first.names[0])
+    done = []
+    for _ in range(6):  # a claim that finds nothing to run leaves its chain alone for this time
+        if (claimed := claim(store)) is not None:
+            publish(store, claimed)
+            done.append(claimed)
+    assert [(c.version, days([c])) for c in sorted(done, key=lambda c: c.version)] == [("V1_3", [5]), ("V1_4", [5])]
+    with store.read() as session:
+        jobs = session.scalars(sa.select(Job).where(Job.sensing == first.sensing)).all()
+        assert {(job.state, job.reason, job.reason_class) for job in jobs} == {("rejected", "B02: truncated", "input")}
+        assert len(session.scalars(sa.select(Event).where(Event.kind == "rejected")).all()) == 2
+    add(store, 0)  # delivered again, it runs in both
+    assert len(run_all(store)) == 2
+
+
 # Late dates, halves, baselines
 
 

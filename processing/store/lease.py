@@ -134,7 +134,35 @@ def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = M
         # The date was given up just now, or an older one that is not due came while it ran.
         chain.lease_owner = chain.lease_until = None
         return None
-    return _open(session, chain, session.get_one(Job, chain.next_job_id), time)
+    job = session.get_one(Job, chain.next_job_id)
+    packages = _usable(session, job)
+    if not packages:
+        _reject_without_package(session, chain, job, time)
+        return None
+    return _open(session, chain, job, packages, time)
+
+
+def _usable(session: Session, job: Job) -> Sequence[Granule]:
+    """The packages that a date is made from."""
+    usable = sa.select(Granule).where(Granule.acquisition_id == job.acquisition_id, Granule.state == "usable")
+    return session.scalars(usable.order_by(Granule.name)).all()
+
+
+def _reject_without_package(session: Session, chain: Chain, job: Job, time: datetime) -> None:
+    """Close a date whose packages another version has found bad: they are so for this one too."""
+    reason = session.scalar(
+        sa.select(Granule.reason)
+        .where(Granule.acquisition_id == job.acquisition_id, Granule.state == "rejected")
+        .order_by(Granule.seen.desc())
+        .limit(1)
+    )
+    job.state, job.reason, job.reason_class, job.closed = "rejected", reason or "no usable package", "input", time
+    chain.lease_owner = chain.lease_until = None
+    version = session.get_one(Campaign, chain.campaign_id).version
+    data = {"date": job.sensing.isoformat(), "reason": job.reason}
+    place = {"tile": chain.tile, "version": version, "job_id": job.id}
+    events.record(session, time, "rejected", severity="warning", data=data, **place)
+    advance(session, chain.id)
 
 
 def _take(session: Session, owner: str, time: datetime, seconds: float) -> Chain | None:
@@ -151,17 +179,12 @@ def _take(session: Session, owner: str, time: datetime, seconds: float) -> Chain
     return None if taken is None else lock(session, taken)
 
 
-def _open(session: Session, chain: Chain, job: Job, time: datetime) -> Claim:
+def _open(session: Session, chain: Chain, job: Job, granules: Sequence[Granule], time: datetime) -> Claim:
     """Open an attempt of a date under the lease that its chain has."""
     owner = chain.lease_owner
     assert owner is not None
     version = session.get_one(Campaign, chain.campaign_id).version
     acquisition = session.get_one(Acquisition, job.acquisition_id)
-    granules = session.scalars(
-        sa.select(Granule)
-        .where(Granule.acquisition_id == acquisition.id, Granule.state == "usable")
-        .order_by(Granule.name)
-    ).all()
     job.state, job.reason, job.reason_class = "running", None, None
     job.late = newest_published(session, chain.tile, version, job) is not None
     before = previous(session, chain.tile, version, job)
