@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,13 @@ log = logging.getLogger(__name__)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Names of a parameter and a header by which bokeh takes a session's id from a visitor.
 SESSION_ID = frozenset({"bokeh_session_id", "bokeh-session-id"})
+#: With every answer: no page of another host may frame one of ours, a file is what it says it is, and where a reader
+#: comes from is told to nobody else. Panel's pages make scripts of their own, so that these can't be shut out.
+HEADERS = (
+    (b"content-security-policy", b"frame-ancestors 'self'; base-uri 'self'; object-src 'none'; form-action 'self'"),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+)
 #: Code with which a socket is closed that breaks a rule: RFC 6455, 7.4.1.
 POLICY_VIOLATION = 1008
 
@@ -51,14 +58,14 @@ class Door:
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         fault = self._fault(headers, socket=scope["type"] == "websocket")
         if fault is None:
-            await self._app(_without_session(scope), receive, send)
+            await self._app(_without_session(scope), receive, _with_headers(send))
             return
         log.warning("refused %s of %s: %s", scope["path"], (scope.get("client") or ["?"])[0], fault)
         if scope["type"] == "websocket":
             await receive()  # the connection is asked for before it can be refused
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": fault[:100]})
         else:
-            await PlainTextResponse(fault, status_code=421)(scope, receive, send)
+            await PlainTextResponse(fault, status_code=421)(scope, receive, _with_headers(send))
 
     def _fault(self, headers: dict[bytes, str], *, socket: bool) -> str | None:
         host = headers.get(b"host", "").lower()
@@ -79,6 +86,15 @@ def _name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *HEADERS]
+        await send(message)
+
+    return sending
 
 
 def _without_session(scope: Scope) -> Scope:

@@ -21,6 +21,7 @@ CUT = {
     "processing.errors": "failures known by name, for all to raise",
     "processing.kernels": "how loops are compiled",
     "processing.deflate": "bytes in, bytes out",
+    "processing.spreadsheet": "rows in, CSV out",
     "processing.bands": "the satellites' bands",
     "processing.masks": "the bits of the mask rasters",
     "processing.versions": "the numbers of a version are plain values",

@@ -100,6 +100,15 @@ def test_this_machine_may_always_be_asked(client: TestClient, host: str) -> None
     assert client.get("/health", headers={"host": host}).status_code == 200
 
 
+@pytest.mark.parametrize("address", ["/production", "/compare", "/health", "/stac", "/assets/compare.css", "/nothing"])
+def test_every_answer_says_who_may_frame_it(client: TestClient, address: str) -> None:
+    for host in (HERE, "evil.example"):
+        answer = client.get(address, headers={"host": host})
+        assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+
+
 def test_names_are_those_that_were_given() -> None:
     assert door.names("0.0.0.0", []) is None
     assert door.names("0.0.0.0", ["L2A.example.org:443"]) == door.LOOPBACK | {"l2a.example.org", "0.0.0.0"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +17,7 @@ from rasterio.errors import RasterioError
 from dashboard import pixels, product_folder, queries, rasters, tiles
 from dashboard.api.centre import Centre, Here
 from dashboard.api.headers import attachment
+from processing import spreadsheet
 from processing.errors import MuscateError, ProductError, StateError
 from processing.explain import explain_stored
 
@@ -220,10 +219,4 @@ def _to_degrees(crs: str) -> Transformer:
 
 def _csv(rows: Iterable[dict[str, Any]], name: str) -> Response:
     """Rows as CSV; a missing value is an empty cell."""
-    rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return Response(stream.getvalue(), media_type="text/csv; charset=utf-8", headers=attachment(name))
+    return Response(spreadsheet.as_csv(list(rows)), media_type="text/csv; charset=utf-8", headers=attachment(name))

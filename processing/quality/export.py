@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +14,7 @@ from shapely.geometry import box, mapping
 from shapely.geometry.polygon import orient
 from sqlalchemy.orm import Session, joinedload
 
-from processing import tiling
+from processing import spreadsheet, tiling
 from processing.store.models import Verdict
 
 COLUMNS = (
@@ -54,14 +52,8 @@ def rows(session: Session) -> list[tuple[dict[str, Any], Verdict]]:
 
 def as_csv(session: Session) -> str:
     """Every verdict ever given, one a line; reasons are parted by blanks."""
-    out = io.StringIO()
-    table = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    for row, _ in rows(session):
-        # a comment that begins as a formula does must not become one in a spreadsheet
-        comment = "'" + row["comment"] if row["comment"].startswith(("=", "+", "-", "@")) else row["comment"]
-        table.writerow(row | {"reasons": " ".join(row["reasons"]), "comment": comment})
-    return out.getvalue()
+    told = [row | {"reasons": " ".join(row["reasons"])} for row, _ in rows(session)]
+    return spreadsheet.as_csv(told, COLUMNS)
 
 
 def as_geojson(session: Session) -> str:

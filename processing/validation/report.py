@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from processing import spreadsheet
 from processing.errors import StorageError
 
 
@@ -23,15 +22,10 @@ def write(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], about: Map
         If the folder can't be written.
     """
     flat = [{**{k: v for k, v in row.items() if k not in ("metrics", "command")}, **row["metrics"]} for row in rows]
-    columns = list(dict.fromkeys(key for row in flat for key in row))
-    table = io.StringIO()
-    writer = csv.DictWriter(table, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
     document = {**about, "results": [{k: v for k, v in row.items() if k != "command"} for row in rows]}
     paths = [folder / f"{name}.json", folder / f"{name}.csv"]
     for path, text in zip(
-        paths, (json.dumps(document, indent=2, allow_nan=False) + "\n", table.getvalue()), strict=True
+        paths, (json.dumps(document, indent=2, allow_nan=False) + "\n", spreadsheet.as_csv(flat)), strict=True
     ):
         put(path, text.encode())
     return paths
