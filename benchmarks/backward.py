@@ -88,11 +88,16 @@ def _figures(product: L2A, folder: Path, first: Path) -> Figures:
     _, before, _ = _truth(first)
     far = ~dilate(true_cloud | ~lit, RING, 20)
     return Figures(
-        float(shadow[true_shadow].mean()),
-        float(cloud[far].mean()),
-        float(shadow[far].mean()),
-        float((cloud | shadow)[far & before].mean()),
+        _share(shadow, true_shadow),
+        _share(cloud, far),
+        _share(shadow, far),
+        _share(cloud | shadow, far & before),
     )
+
+
+def _share(mask: np.ndarray, of: np.ndarray) -> float:
+    """Of the pixels of `of` those that `mask` holds; NaN where there are none, as of a first date before itself."""
+    return float(mask[of].mean()) if of.any() else float("nan")
 
 
 def _truth(folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
