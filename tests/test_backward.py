@@ -216,6 +216,12 @@ def test_real_images_thinned_are_the_means_of_their_pixels(t33twm_small: Path, v
 # Too much cloud, found before decoding
 
 
+def test_a_thinned_scene_is_not_corrected() -> None:
+    """It has no pixels: it serves to look, not to make a product."""
+    with pytest.raises(ValueError, match="a thinned scene serves"):
+        correct(thinned(scenes.scene(scenes.ground(CELLS), CELLS), 2), None, V1_4)
+
+
 @settings(deadline=None, max_examples=10)
 @given(columns=st.integers(0, 24), rows=st.integers(0, 3), past=st.booleans())
 def test_only_what_the_whole_scene_refuses_is_refused_early(columns: int, rows: int, past: bool) -> None:

@@ -68,7 +68,11 @@ def correct(
         If the composite is not this scene's past.
     AncillaryError
         If the altitude is not on the coarse grid.
+    ValueError
+        If the scene is a thinned one: it has no pixels to correct.
     """
+    if scene.spacing:
+        raise ValueError(f"{scene.identifier}: a thinned scene serves `overcast` and `look_back` alone")
     with Stopwatch() as watch:
         try:
             date = observe(scene, composite, parameters, spread)
