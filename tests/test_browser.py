@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -478,13 +479,21 @@ def test_an_open_page_is_patient_with_a_web_that_is_down(
     """Bokeh by itself asks for a tile that failed again every millisecond; when the web is back the tiles come."""
     watch = Watched(browser, DESKTOP)
     asked: list[str] = []
-    watch.page.on("request", lambda request: asked.append(request.url) if "/tiles/" in request.url else None)
+    begun: list[float] = []
+
+    def note(request: playwright.Request) -> None:
+        if "/tiles/" in request.url:
+            begun.append(time.monotonic())
+            asked.append(request.url)
+
+    watch.page.on("request", note)
     watch.page.route("**/tiles/**", lambda route: route.abort())
     page = watch.open(f"{centre[0]}/products")
     page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
     page.wait_for_timeout(5000)
     assert asked
-    assert max(asked.count(url) for url in asked) <= 4
+    # after 1, 3, 7, 15 s: a slow machine sees more of them
+    assert max(asked.count(url) for url in asked) <= 2 + math.log2(1 + time.monotonic() - begun[0])
     page.unroute("**/tiles/**")
     page.wait_for_function(TILES_THERE, timeout=WAIT)
     watch.context.close()
