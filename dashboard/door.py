@@ -74,7 +74,7 @@ class Door:
             return "this web is not known under that name: see MUSCATE_HOSTS"
         origin = headers.get(b"origin")
         if socket and origin is not None:
-            there = urlsplit(origin).netloc.lower() if origin.isascii() else ""
+            there = origin.lower().partition("://")[2]  # an origin is no more than a scheme and ``host:port``
             if there not in (host, *self._origins):
                 return "a page of another host may not open a session here"
         return None
@@ -100,11 +100,10 @@ def _with_headers(send: Send) -> Send:
 def _without_session(scope: Scope) -> Scope:
     """The same request, without an id that the visitor gives to his session."""
     query = scope["query_string"].decode("latin-1")
-    kept = scope["headers"]
-    if any(name in query.lower() for name in SESSION_ID):
-        pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = parse_qsl(query, keep_blank_values=True)  # names may be written in percents
+    if any(key.lower() in SESSION_ID for key, _ in pairs):
         query = urlencode([(key, value) for key, value in pairs if key.lower() not in SESSION_ID])
-    headers = [(key, value) for key, value in kept if key.lower().decode("latin-1") not in SESSION_ID]
+    headers = [(key, value) for key, value in scope["headers"] if key.lower().decode("latin-1") not in SESSION_ID]
     return {**scope, "query_string": query.encode("latin-1"), "headers": headers}
 
 
