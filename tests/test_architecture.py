@@ -19,6 +19,7 @@ CUT = {
     "processing.resources": "where the data lie that ship with it",
     "processing.settings": "what a centre is told; it knows nobody",
     "processing.errors": "failures known by name, for all to raise",
+    "processing.people": "who may do what: plain values",
     "processing.kernels": "how loops are compiled",
     "processing.deflate": "bytes in, bytes out",
     "processing.spreadsheet": "rows in, CSV out",
