@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from dashboard.theme import OUTCOMES
 from processing.bands import PLATFORMS
 from processing.product import names
+from processing.store.events import DOOR
 from processing.store.inputs import inputs
 from processing.store.models import (
     OPEN_STATES,
@@ -54,7 +55,7 @@ def _hour(time: Any) -> Any:
 def fingerprint(session: Session) -> tuple[Any, ...]:
     """Changes whenever something that the pages show has changed; cheap."""
     return (
-        session.scalar(sa.select(sa.func.max(Event.id))),
+        session.scalar(sa.select(sa.func.max(Event.id)).where(Event.kind.not_in(DOOR))),
         session.scalar(sa.select(sa.func.count(Product.id))),
         session.scalar(sa.select(sa.func.count(SiteTile.tile))),
         session.scalar(sa.select(sa.func.max(Verdict.id))),
@@ -186,6 +187,7 @@ def events(session: Session, limit: int = 200) -> pd.DataFrame:
             Product.identifier.label("product"),
         )
         .outerjoin(Product, Product.id == Event.product_id)
+        .where(Event.kind.not_in(DOOR))
         .order_by(Event.id.desc())
         .limit(limit)
     )

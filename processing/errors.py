@@ -84,9 +84,19 @@ class OutsideTile(MuscateError):
 
 
 class NotAllowed(MuscateError):
-    """The centre's settings don't let this reader do this."""
+    """Somebody's role, or the centre's settings, don't let him do this.
+
+    Attributes
+    ----------
+    permission : str
+        What he lacks; empty where it is not a permission.
+    """
 
     reason_class = "input"
+
+    def __init__(self, words: str, permission: str = "") -> None:
+        self.permission = permission
+        super().__init__(words)
 
 
 class StorageError(MuscateError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,4 +66,20 @@ class Actor:
             If the role does not reach.
         """
         if not self.may(permission):
-            raise NotAllowed(f"{permission} needs the role {PERMISSIONS[permission]}; {self.name} is {self.role}")
+            needed = PERMISSIONS[permission]
+            who = "sign in first" if self.role is Role.PUBLIC else f"{self.name} is {self.role}"
+            raise NotAllowed(f"{permission.replace('_', ' ')} needs the role {needed}: {who}", permission)
+
+
+def command_line(speaking_for: str | None = None) -> Actor:
+    """Whoever gives commands on the centre's own machine: he has its files, so that nothing is kept from him.
+
+    Parameters
+    ----------
+    speaking_for : str, optional
+        Somebody else in whose name he gives the command; it stands in the events beside his own.
+    """
+    login = getpass.getuser()
+    if speaking_for is None or speaking_for == login:
+        return Actor(login, Role.ADMIN, "command line")
+    return Actor(speaking_for, Role.ADMIN, f"command line of {login}")

@@ -24,6 +24,7 @@ from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Product
 from tests.dashboard_archive import filled
+from tests.people import ANNA
 from tests.product_scenes import composite
 from tests.test_dashboard_tiles import Http
 
@@ -111,7 +112,7 @@ def test_pixel_has_the_class_of_kept_masks_and_the_age_of_the_composite(centre: 
     corners = [(WEST + x, NORTH - y) for x, y in ((100, 200), (300, 200), (300, 400), (100, 400), (100, 200))]
     store = Store(settings.url)
     drawn = {"type": "Polygon", "coordinates": [corners]}
-    reference.keep_drawn(store, settings, RIGHT, [(drawn, "cloud")], "anna")
+    reference.keep_drawn(store, settings, RIGHT, [(drawn, "cloud")], ANNA)
     past = composite()
     with store.write() as session:
         product = session.scalars(sa.select(Product).where(Product.identifier == LEFT)).one()

@@ -30,6 +30,7 @@ from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Anomaly, Product
 from tests.dashboard_archive import fill, write_raster
+from tests.people import ANNA
 from tests.product_scenes import composite
 
 NAME = "SENTINEL2A_20230801-105031-000_L2A_T31TCJ_D_V1-4"
@@ -306,7 +307,7 @@ def test_kept_mask_lies_where_it_was_drawn_on_every_version_of_its_image(client:
     corners = [(west + x, north - y) for x, y in ((100, 200), (300, 200), (300, 400), (100, 400), (100, 200))]
     store = Store(settings.url)
     drawn = {"type": "Polygon", "coordinates": [corners]}
-    mask = reference.keep_drawn(store, settings, older, [(drawn, "cloud")], "anna")
+    mask = reference.keep_drawn(store, settings, older, [(drawn, "cloud")], ANNA)
     store.dispose()
     for name in (older, newer):
         answer = http.get(f"/tiles/{name}/reference/5/0/0", params={"mask": mask.id})

@@ -32,6 +32,7 @@ from processing.store import Store, catalogue, lease, orders
 from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
 from processing.store.models import Attempt, Chain, Job, Product, Quality
+from tests.people import OPERATOR
 from tests.production_fake import NAME
 from tests.store_databases import postgres, url  # noqa: F401
 
@@ -190,7 +191,11 @@ def test_a_failure_is_recorded_in_one_line_and_leaves_nothing(
         assert "Traceback" in log
         assert "production_fake.py" in log
     centre.change(name, "valid")
-    assert operations.release(centre.store, name) if state == "held" else operations.retry(centre.store, name)
+    assert (
+        operations.release(centre.store, name, OPERATOR)
+        if state == "held"
+        else operations.retry(centre.store, name, OPERATOR)
+    )
     assert centre.run() == "published"
     assert centre.run() == "published"
 
@@ -200,7 +205,7 @@ def test_a_chain_that_cannot_be_loaded_burns_no_dates(centre: Centre) -> None:
     centre.add(5)
     assert run_attempt(centre.claim(), centre.settings, "tests.production_fake:nothing") == "held"
     assert "can't be loaded" in (centre.job(name).reason or "")
-    operations.release(centre.store, name)
+    operations.release(centre.store, name, OPERATOR)
     assert [centre.run(), centre.run()] == ["published", "published"]
 
 
@@ -226,7 +231,7 @@ def test_a_worker_that_lost_its_lease_while_the_chain_runs_kills_the_chain(centr
     thread = threading.Thread(target=lambda: results.append(run_attempt(centre.claim(), settings, NAME)))
     thread.start()
     wait_for(lambda: any(centre.settings.logs.glob("attempts/*/*.log")))
-    assert operations.hold(centre.store, name) == "V1_4 held"
+    assert operations.hold(centre.store, name, OPERATOR) == "V1_4 held"
     thread.join(10)
     assert results == ["fenced"]
     assert centre.job(name).state == "held"
@@ -285,7 +290,7 @@ def test_a_missing_state_is_never_a_silent_new_start(centre: Centre) -> None:
     assert "recurrent state of the previous date is missing" in (centre.job(name).reason or "")
     assert any("without its recurrent state" in line for line in centre.audit())
     state.with_suffix(".gone").rename(state)
-    operations.retry(centre.store, name)
+    operations.retry(centre.store, name, OPERATOR)
     assert centre.run() == "published"
 
 

@@ -28,6 +28,7 @@ from processing.settings import Settings
 from processing.store import Store, validations, verdicts
 from processing.store.models import Product
 from tests.dashboard_archive import filled
+from tests.people import scientist
 
 FIRST = datetime(2023, 8, 1, 10, 50, 31, tzinfo=UTC)
 
@@ -131,7 +132,7 @@ def centre(tmp_path: Path) -> Iterator[tuple[Settings, Store]]:
 
 def judge(store: Store, name: str, verdict: str, reader: str = "anna", **more: object) -> None:
     with store.write() as session:
-        verdicts.keep(session, verdicts.product(session, name), verdict, reader, **more)  # type: ignore[arg-type]
+        verdicts.keep(session, verdicts.product(session, name), verdict, scientist(reader), **more)  # type: ignore[arg-type]
 
 
 def test_a_queue_holds_the_products_published_last_and_then_older_ones(

@@ -13,18 +13,20 @@ import rasterio
 from bokeh.events import SelectionGeometry
 from fastapi import FastAPI
 
-from dashboard import api, theme
+from dashboard import api, people, theme
 from dashboard.pages.products import NO_MASK, Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.quality_keys import REASON_KEYS
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
+from processing.people import Actor, Role
 from processing.quality import queue
 from processing.settings import Settings
 from processing.store import Store, verdicts
 from processing.store.models import REASONS, VERDICTS, Event, Product, ReferenceMask, Verdict
 from processing.validation import reference_masks
 from tests.dashboard_archive import filled
+from tests.people import ANNA, BEN, scientist
 from tests.test_dashboard_tiles import Http
 
 
@@ -41,11 +43,12 @@ def centre(tmp_path: Path) -> Iterator[tuple[Settings, Store]]:
     store.dispose()
 
 
-def opened(centre: tuple[Settings, Store], **params: object) -> Quality:
+def opened(centre: tuple[Settings, Store], by: Actor = ANNA, **params: object) -> Quality:
     settings, store = centre
     snapshot = Snapshots(store).latest()
-    view = Quality(store, snapshot=snapshot, settings=settings, **{"reader": "anna", **params})
-    view.draw()
+    with people.acting(by):
+        view = Quality(store, snapshot=snapshot, settings=settings, **params)
+        view.draw()
     return view
 
 
@@ -58,9 +61,10 @@ def kept(store: Store) -> list[Verdict]:
         return session.query(Verdict).order_by(Verdict.id).all()
 
 
-def press(view: Quality, *keys: str) -> None:
-    for key in keys:
-        view.press(key, view.product)
+def press(view: Quality, *keys: str, by: Actor = ANNA) -> None:
+    with people.acting(by):
+        for key in keys:
+            view.press(key, view.product)
 
 
 def test_one_key_keeps_a_verdict_and_leads_to_the_next_product(centre: tuple[Settings, Store]) -> None:
@@ -197,7 +201,8 @@ def given(view: Quality, files: dict[str, bytes], classes: str) -> str:
     """What the page says of a mask that is imported."""
     view.files.param.update(filename=list(files), value=list(files.values()))
     view.classes.value = classes
-    view._import()
+    with people.acting(ANNA):
+        view._import()
     return str(view._notice.object)
 
 
@@ -231,7 +236,7 @@ def test_a_mask_is_imported_on_the_page(centre: tuple[Settings, Store]) -> None:
 def test_a_mask_that_cannot_be_imported_says_why(
     centre: tuple[Settings, Store], files: dict[str, bytes], classes: str, reader: str, words: str
 ) -> None:
-    view = opened(centre, reader=reader)
+    view = opened(centre, scientist(reader))
     said = given(view, files, classes)
     assert "Not kept" in said
     assert words in said
@@ -273,24 +278,25 @@ def test_later_puts_a_product_at_the_end(centre: tuple[Settings, Store]) -> None
     assert view._proposals[-1].identifier == first
 
 
-def test_without_a_name_nothing_is_kept(centre: tuple[Settings, Store]) -> None:
-    view = opened(centre, reader=" ")
-    press(view, "g")
-    assert "Write your name" in shown(view)
+@pytest.mark.parametrize("by", [Actor("visitor", Role.PUBLIC, "test"), scientist(" ")])
+def test_without_a_name_nothing_is_kept(centre: tuple[Settings, Store], by: Actor) -> None:
+    view = opened(centre, by)
+    press(view, "g", by=by)
+    assert "Not kept:" in shown(view)
     assert kept(centre[1]) == []
 
 
 def test_two_readers_at_the_queue_do_not_get_the_same_product(centre: tuple[Settings, Store]) -> None:
-    anna, ben = opened(centre), opened(centre, reader="ben")
+    anna, ben = opened(centre), opened(centre, BEN)
     assert anna.product == ben.product
     press(anna, "g")
-    press(ben, "b")  # both are kept
+    press(ben, "b", by=BEN)  # both are kept
     assert [(v.reader, v.verdict) for v in kept(centre[1])] == [("anna", "good"), ("ben", "bad")]
     assert ben.product == anna.product
     press(anna, "g")
     ben._next()
     assert ben.product == anna.product
-    view = opened(centre, reader="carl", queue=True)
+    view = opened(centre, scientist("carl"), queue=True)
     assert len(view._proposals) == 2
     assert "Agreement of readers" in shown(view)
 
@@ -331,8 +337,8 @@ def test_verdicts_are_shown_on_the_other_pages(centre: tuple[Settings, Store]) -
     settings, store = centre
     with store.write() as session:
         name = session.query(Product).filter(Product.version == "V1_4").first().identifier
-        verdicts.keep(session, verdicts.product(session, name), "good", "anna")
-        verdicts.keep(session, verdicts.product(session, name), "bad", "ben")
+        verdicts.keep(session, verdicts.product(session, name), "good", ANNA)
+        verdicts.keep(session, verdicts.product(session, name), "bad", BEN)
     snapshot = Snapshots(store).latest()
     page = Products(store, snapshot=snapshot, settings=settings, product=name)
     page.draw()

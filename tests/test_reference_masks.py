@@ -29,6 +29,7 @@ from processing.validation import reference_masks
 from processing.validation.masks import Frame, classes, of_file
 from tests import validation_products as made
 from tests.dashboard_archive import filled, write_raster
+from tests.people import ANNA
 
 SIZE = 64
 HAND = "cloud=cloud shadow=dark"
@@ -72,7 +73,7 @@ def geojson(path: Path, shapes: list[tuple[list[tuple[float, float]], str]], crs
 
 def keep(centre: tuple[Settings, Store, Product], path: Path, meaning: str = HAND) -> ReferenceMask:
     settings, store, product = centre
-    return reference.import_file(store, settings, product.identifier, path, classes(meaning), "anna")
+    return reference.import_file(store, settings, product.identifier, path, classes(meaning), ANNA)
 
 
 def values(settings: Settings, mask: ReferenceMask) -> np.ndarray:
@@ -186,7 +187,7 @@ def test_drawn_polygons_are_kept_and_faulty_ones_refused(centre: tuple[Settings,
 
     def draw(*shapes: tuple[list[tuple[float, float]], str], name: str = product.identifier) -> ReferenceMask:
         polygons = [({"type": "Polygon", "coordinates": [corners]}, kind) for corners, kind in shapes]
-        return reference.keep_drawn(store, settings, name, polygons, "anna")
+        return reference.keep_drawn(store, settings, name, polygons, ANNA)
 
     for faulty, said in (
         (square(-500, 0, 100), "outside of the tile"),
@@ -229,7 +230,7 @@ def test_masks_grown_by_different_widths_are_not_mixed(centre: tuple[Settings, S
         other = session.query(Product).filter(Product.tile == "31TCJ", Product.sensing > product.sensing).first()
     path = geojson(tmp_path / "hand.geojson", [(square(0, 0, 60), "cloud")])
     keep(centre, path, HAND + " buffer=100")
-    reference.import_file(store, settings, other.identifier, path, classes(HAND), "anna")
+    reference.import_file(store, settings, other.identifier, path, classes(HAND), ANNA)
     with store.read() as session, pytest.raises(InputError, match="grown by 0, 100 m"):
         reference_masks.kept(session, settings)
 
@@ -267,7 +268,7 @@ def test_validate_clouds_judges_by_the_kept_masks(centre: tuple[Settings, Store,
     half = np.full(made.GRID.shape(20), 2, np.uint8)
     half[20:40, 30:40] = 1
     path = made.raster(tmp_path / "hand.tif", half)
-    reference.import_file(store, settings, folder.name, path, classes("cloud=1 shadow=3 clear=2"), "anna")
+    reference.import_file(store, settings, folder.name, path, classes("cloud=1 shadow=3 clear=2"), ANNA)
     result = CliRunner().invoke(
         app,
         ["validate", "clouds", str(folder), "--reference", "kept", "--home", str(settings.home), "--json"]

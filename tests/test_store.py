@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from processing import timeline
 from processing.errors import Fenced, InputError, StoreError, UnknownName
+from processing.people import Actor
 from processing.scene import Figures
 from processing.sites import Site as KnownSite
 from processing.store import MIGRATIONS, Store, catalogue, checks, lease, orders, outcomes, sites, upkeep
@@ -43,6 +44,7 @@ from processing.store.models import (
 )
 from processing.store.outcomes import Failure, Made
 from processing.versions import parameters
+from tests.people import OPERATOR
 from tests.store_databases import postgres, url  # noqa: F401
 
 # ruff: noqa: F811
@@ -244,13 +246,13 @@ def test_every_version_gets_every_date_and_paused_ones_wait(store: Store) -> Non
         sites.open_campaigns(session, ["V1_3", "V1_4"])
     assert len(add(store, 0)) == 2
     with store.write() as session:
-        sites.set_campaign(session, "V1_4", "paused")
+        sites.set_campaign(session, "V1_4", "paused", OPERATOR)
     assert [c.version for c in run_all(store)] == ["V1_3"]
     add(store, 5)
     assert [c.version for c in run_all(store)] == ["V1_3"]
     with store.write() as session:
         assert session.get_one(Tile, "33TWM").current_version == "V1_4"
-        sites.set_campaign(session, "V1_4", "active")
+        sites.set_campaign(session, "V1_4", "active", OPERATOR)
     done = run_all(store)
     assert [c.version for c in done] == ["V1_4", "V1_4"]
     assert days(done) == [0, 5]
@@ -580,15 +582,15 @@ def test_replay_makes_a_date_and_what_goes_back_to_it_again(store: Store) -> Non
     with store.write() as session:
         (flagged,) = session.scalars(sa.select(Product).where(Product.previous_not_latest))
         (job,) = orders.find_jobs(session, flagged.identifier)
-        assert orders.replay(session, job) == "2 queued"
-        assert orders.replay(session, job) == "0 queued"
+        assert orders.replay(session, job, OPERATOR) == "2 queued"
+        assert orders.replay(session, job, OPERATOR) == "0 queued"
     assert days(run_all(store)) == [10, 20]
     assert revisions(store)[10] == (1, 5, False)
     assert revisions(store)[20] == (1, 10, False)
     add(store, 50)
     with store.write() as session:
         (job,) = orders.find_jobs(session, arrival(50).name)
-        assert orders.replay(session, job) == "is ready, without a product: nothing to replay"
+        assert orders.replay(session, job, OPERATOR) == "is ready, without a product: nothing to replay"
 
 
 def known_before(store: Store, claimed: Claim) -> tuple[list[datetime], list[tuple[str, ...]]]:
@@ -726,10 +728,10 @@ def job_state(store: Store, name: str) -> str:
         return orders.find_jobs(session, name)[0].state
 
 
-def order(store: Store, verb: Callable[[sa.orm.Session, Job], str], name: str) -> str:
+def order(store: Store, verb: Callable[[sa.orm.Session, Job, Actor], str], name: str) -> str:
     with store.write() as session:
         (job,) = orders.find_jobs(session, name)
-        return verb(session, job)
+        return verb(session, job, OPERATOR)
 
 
 def test_hold_blocks_the_chain_release_and_reject_let_it_go_on(store: Store) -> None:
@@ -779,7 +781,7 @@ def test_explain_names_the_rule(store: Store) -> None:
     assert "not before" in why(0)
     assert "disk full" in why(0)
     with store.write() as session:
-        sites.set_campaign(session, "V1_4", "paused")
+        sites.set_campaign(session, "V1_4", "paused", OPERATOR)
     assert "paused" in why(5)
 
 
@@ -861,16 +863,16 @@ class Life(RuleBasedStateMachine):
                 outcomes.failed(session, ended, failure)
 
     @rule(index=st.integers(0, 20), verb=st.sampled_from([orders.retry, orders.hold, orders.release, orders.reject]))
-    def interfere(self, index: int, verb: Callable[[sa.orm.Session, Job], str]) -> None:
+    def interfere(self, index: int, verb: Callable[[sa.orm.Session, Job, Actor], str]) -> None:
         with self.store.write() as session:
             jobs = session.scalars(sa.select(Job).order_by(Job.id)).all()
             if jobs:
-                verb(session, jobs[index % len(jobs)])
+                verb(session, jobs[index % len(jobs)], OPERATOR)
 
     @rule(status=st.sampled_from(["active", "active", "paused"]))
     def campaign(self, status: str) -> None:
         with self.store.write() as session:
-            sites.set_campaign(session, "V1_4", status)
+            sites.set_campaign(session, "V1_4", status, OPERATOR)
 
     @rule()
     def tidy(self) -> None:
@@ -892,7 +894,7 @@ def test_paused_campaign_keeps_offering_the_date_that_runs(store: Store) -> None
     with store.write() as session:
         claimed = lease.claim(session, "a", 60)
         assert claimed is not None
-        sites.set_campaign(session, "V1_4", "paused")
+        sites.set_campaign(session, "V1_4", "paused", OPERATOR)
     add(store, 0)
     with store.read() as session:
         assert session.query(Chain).one().next_job_id == claimed.job_id
@@ -914,19 +916,22 @@ def test_a_withdrawn_product_is_no_beginning_and_its_return_is_said(store: Store
     run_all(store)
     with store.write() as session:
         bad = session.scalars(sa.select(Product).order_by(Product.sensing.desc()).limit(1)).one()
-        assert orders.withdraw(session, bad, "reader", "false cloud") == "withdrawn"
-        assert orders.withdraw(session, bad, "reader") == "is withdrawn already"
+        assert orders.withdraw(session, bad, OPERATOR, "false cloud") == "withdrawn"
+        assert orders.withdraw(session, bad, OPERATOR) == "is withdrawn already"
     add(store, 10)
     after = run_all(store)
     assert after[0].previous is not None
     assert after[0].previous.product_id != bad.id
     with store.write() as session:
-        assert orders.reinstate(session, session.get_one(Product, bad.id), "operator") == "reinstated"
+        assert orders.reinstate(session, session.get_one(Product, bad.id), OPERATOR) == "reinstated"
     with store.read() as session:
         newest = session.scalars(sa.select(Product).order_by(Product.sensing.desc()).limit(1)).one()
         assert newest.previous_not_latest
-        said = [(e.kind, e.actor, e.data) for e in session.scalars(sa.select(Event).where(Event.product_id == bad.id))]
-    assert said[-2:] == [("withdrawn", "reader", {"reason": "false cloud"}), ("reinstated", "operator", {})]
+        said = [
+            (e.kind, e.actor, e.origin, e.data.get("reason"))
+            for e in session.scalars(sa.select(Event).where(Event.product_id == bad.id))
+        ]
+    assert said[-2:] == [("withdrawn", "olga", "test", "false cloud"), ("reinstated", "olga", "test", None)]
 
 
 def test_a_bad_product_holds_the_date_that_would_begin_from_it(store: Store) -> None:
@@ -934,10 +939,10 @@ def test_a_bad_product_holds_the_date_that_would_begin_from_it(store: Store) -> 
     run_all(store)
     with store.write() as session:
         product = session.scalars(sa.select(Product)).one()
-        assert orders.hold_after(session, product, "reader") == "no later date waits: nothing to hold"
+        assert orders.hold_after(session, product, OPERATOR) == "no later date waits: nothing to hold"
     add(store, 5)
     with store.write() as session:
-        assert orders.hold_after(session, product, "reader") == "2023-08-15 held"
+        assert orders.hold_after(session, product, OPERATOR) == "2023-08-15 held"
     assert claim(store) is None
 
 

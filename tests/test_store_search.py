@@ -16,6 +16,7 @@ from processing.store import Store, orders, search
 from processing.store.models import Product, Quality, Tile
 from processing.store.search import Search
 from tests.dashboard_archive import fill
+from tests.people import OPERATOR
 from tests.store_databases import empty, postgres  # noqa: F401
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -93,7 +94,7 @@ def test_what_was_withdrawn_since_has_changed(session: Session) -> None:
     since = replace(EVERYTHING, changed_since=datetime.now(UTC) - timedelta(minutes=1))
     session.flush()
     assert product.identifier not in names(session, since)
-    orders.withdraw(session, session.get_one(Product, product.id), "anna")
+    orders.withdraw(session, session.get_one(Product, product.id), OPERATOR)
     session.flush()
     assert product.identifier in names(session, since)
     assert search.count(session, since) == len(names(session, since))

@@ -14,6 +14,7 @@ from processing import tiling
 from processing.errors import BadArea, UnknownName
 from processing.store import Store, sites, verdicts
 from processing.store.models import REASONS, Product, Verdict
+from tests.people import ANNA, BEN, scientist
 from tests.store_databases import postgres, url  # noqa: F401
 from tests.test_store import add, run_all
 
@@ -50,7 +51,7 @@ def names(store: Store) -> list[str]:
 
 def judge(store: Store, name: str, verdict: str, reader: str = "anna", **more: object) -> Verdict:
     with store.write() as session:
-        return verdicts.keep(session, verdicts.product(session, name), verdict, reader, **more)  # type: ignore[arg-type]
+        return verdicts.keep(session, verdicts.product(session, name), verdict, scientist(reader), **more)  # type: ignore[arg-type]
 
 
 def held(store: Store, *identifiers: str) -> dict[str, list[tuple[str, str]]]:
@@ -86,7 +87,7 @@ def test_taking_back_lets_what_was_said_before_hold_again(store: Store) -> None:
     judge(store, name, "good", comment="clear")
     judge(store, name, "bad", reasons=["aot"])
     with store.write() as session:
-        again = verdicts.take_back(session, verdicts.product(session, name), "anna")
+        again = verdicts.take_back(session, verdicts.product(session, name), ANNA)
         assert again is not None
         assert (again.verdict, again.comment, again.reasons) == ("good", "clear", [])
     assert held(store) == {name: [("anna", "good")]}
@@ -99,9 +100,9 @@ def test_taking_back_the_only_verdict_leaves_none(store: Store) -> None:
     judge(store, name, "good")
     with store.write() as session:
         product = verdicts.product(session, name)
-        assert verdicts.take_back(session, product, "ben") is None
-        assert verdicts.take_back(session, product, "anna") is not None
-        assert verdicts.take_back(session, product, "anna") is None
+        assert verdicts.take_back(session, product, BEN) is None
+        assert verdicts.take_back(session, product, ANNA) is not None
+        assert verdicts.take_back(session, product, ANNA) is None
     assert held(store) == {}
 
 
@@ -137,7 +138,7 @@ def test_words_that_make_no_verdict_are_refused(
     store: Store, verdict: str, reader: str, more: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        judge(store, names(store)[0], verdict, reader, **more)
+        judge(store, names(store)[0], verdict, scientist(reader), **more)
     assert held(store) == {}
     with pytest.raises(UnknownName, match="SENTINEL2X: no product"):
         judge(store, "SENTINEL2X", "good")

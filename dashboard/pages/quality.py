@@ -11,12 +11,13 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 
-from dashboard import queries, theme
+from dashboard import people, queries, theme
 from dashboard.frame import View, how_to_begin, html, table
 from dashboard.pages.products import NO_MASK, Viewer, headline
 from dashboard.pages.quality_areas import Areas
 from dashboard.pages.quality_keys import BUTTON_KEYS, COMMENT, LAYER_KEYS, REASON_KEYS, VERDICT_KEYS, Keys
 from processing.errors import MuscateError
+from processing.people import Role
 from processing.quality import queue, reference
 from processing.quality.agreement import agreements
 from processing.quality.judging import Judgement, judge, undo
@@ -91,6 +92,9 @@ class Quality(View):
         self._layout = pn.Column(self.keys, self._empty, self._full, sizing_mode="stretch_width")
         if pn.state.location:
             pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+        who = people.actor()
+        if who.role is not Role.PUBLIC:  # a verdict is kept under the name that he signed in with
+            self.reader = who.name
 
     def _importing(self) -> pn.FlexBox:
         """The line that takes a mask from a file."""
@@ -110,7 +114,7 @@ class Quality(View):
         """Who reads, and which queue."""
         text, select, of = pmui.TextInput.from_param, pmui.Select.from_param, self.param
         return [
-            text(of.reader, label="Reader", placeholder="Your name", width=150, **SMALL),
+            text(of.reader, label="Reader", placeholder="Sign in to judge", width=150, disabled=True, **SMALL),
             select(of.queue, label="Queue", width=190, **SMALL),
             text(of.tile, label="Tile", placeholder="31TCJ", width=100, **SMALL),
         ]
@@ -201,13 +205,10 @@ class Quality(View):
             self._keep_mask()
 
     def _judge(self, verdict: str) -> None:
-        if not self.reader.strip():
-            self._note("Write your name into the field Reader first: a verdict is kept with it.")
-            return
         try:
             said = Judgement(
                 verdict,
-                self.reader,
+                people.actor(),
                 reasons=self._chosen(),
                 comment=self.comment.value_input or self.comment.value,
                 areas=[
@@ -227,7 +228,7 @@ class Quality(View):
         """Keep the drawn clouds and shadows as the reference of this image."""
         shapes = [(shape, kind) for shape, kind, _ in self.areas.shapes() if kind != "area"]
         try:
-            kept = reference.keep_drawn(self._store, self.settings, self.product, shapes, self.reader)
+            kept = reference.keep_drawn(self._store, self.settings, self.product, shapes, people.actor())
         except (MuscateError, ValueError) as fault:
             self._note(f"Not kept: {fault}")
             return
@@ -251,7 +252,9 @@ class Quality(View):
                 if self.classes.value.strip().endswith(".toml"):
                     raise ValueError("a TOML file of classes is for the command `muscate mask import`")
                 meaning = masks.classes(self.classes.value.strip())
-                kept = reference.import_file(self._store, self.settings, self.product, whole[0], meaning, self.reader)
+                kept = reference.import_file(
+                    self._store, self.settings, self.product, whole[0], meaning, people.actor()
+                )
             except (MuscateError, ValueError) as fault:
                 self._note(f"Not kept: {str(fault).replace(folder, '').lstrip('/')}")
                 return
@@ -261,8 +264,14 @@ class Quality(View):
         if not self._done:
             self._note("Nothing to undo in this session.")
             return
-        product, done = self._done.pop()
-        self._note(f"{product}: {undo(self._store, product, self.reader, done)}")
+        product, done = self._done[-1]
+        try:
+            answer = undo(self._store, product, people.actor(), done)
+        except MuscateError as fault:
+            self._note(f"Not taken back: {fault}")
+            return
+        self._done.pop()
+        self._note(f"{product}: {answer}")
         self._proposals = [p for p in self._proposals if p.identifier != product]
         self._proposals.insert(0, queue.Proposal(0, product, 0.0, ()))
         self.product = product

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from processing.home import REJECTED, Home, Json, parameters_of, settings_of, store_of
+from processing.people import command_line
 from processing.settings import Settings
 
 campaign = typer.Typer(help="Production of a version over all tiles.", no_args_is_help=True)
@@ -150,7 +151,7 @@ def _operation(verb: str, names: list[str], home: Path | None) -> None:
 
     store = store_of(settings_of(home))
     for name in names:
-        typer.echo(f"{name}: {getattr(operations, verb)(store, name)}")
+        typer.echo(f"{name}: {getattr(operations, verb)(store, name, command_line())}")
 
 
 def retry(names: Names, home: Home = None) -> None:
@@ -189,9 +190,9 @@ def _set_campaign(version: str, status: str | None, home: Path | None) -> None:
     with store_of(settings_of(home)).write() as session:
         try:
             if status is None:
-                sites.open_campaigns(session, [version])
+                sites.new_campaign(session, version, command_line())
             else:
-                sites.set_campaign(session, version, status)
+                sites.set_campaign(session, version, status, command_line())
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="VERSION") from None
 

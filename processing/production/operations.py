@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing.people import Actor
 from processing.production.janitor import product_folders
 from processing.production.publish import MANIFEST
 from processing.settings import Settings
@@ -100,35 +101,36 @@ def audit(store: Store, settings: Settings) -> list[str]:
     return findings
 
 
-def retry(store: Store, name: str) -> str:
+def retry(store: Store, name: str, actor: Actor) -> str:
     """Queue a failed or rejected date again, in all its versions; what was done, in words."""
-    return _order(store, name, orders.retry)
+    return _order(store, name, actor, orders.retry)
 
 
-def replay(store: Store, name: str) -> str:
+def replay(store: Store, name: str, actor: Actor) -> str:
     """Make a date and the later ones that go back to it again, each as its next revision."""
-    return _order(store, name, orders.replay)
+    return _order(store, name, actor, orders.replay)
 
 
-def hold(store: Store, name: str) -> str:
+def hold(store: Store, name: str, actor: Actor) -> str:
     """Keep a date, and the later ones of its tile, from being processed."""
-    return _order(store, name, orders.hold)
+    return _order(store, name, actor, orders.hold)
 
 
-def release(store: Store, name: str) -> str:
+def release(store: Store, name: str, actor: Actor) -> str:
     """Let a held date go on."""
-    return _order(store, name, orders.release)
+    return _order(store, name, actor, orders.release)
 
 
-def reject(store: Store, name: str) -> str:
+def reject(store: Store, name: str, actor: Actor) -> str:
     """Give a date up, so that its tile goes on without it."""
-    return _order(store, name, orders.reject)
+    return _order(store, name, actor, orders.reject)
 
 
-def _order(store: Store, name: str, verb: Callable[[Session, Job], str]) -> str:
+def _order(store: Store, name: str, actor: Actor, verb: Callable[[Session, Job, Actor], str]) -> str:
+    actor.require("order")
     with store.write() as session:
         answers = {}
         for job in orders.find_jobs(session, name):
             version = session.get_one(Campaign, session.get_one(Chain, job.chain_id).campaign_id).version
-            answers[version] = verb(session, job)
+            answers[version] = verb(session, job, actor)
         return ", ".join(f"{version} {answer}" for version, answer in answers.items())

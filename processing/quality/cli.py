@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from processing.home import Home, Json, centre
+from processing.people import command_line
 
 mask = typer.Typer(help="Masks of clouds and shadows made by hand, kept to judge products by.", no_args_is_help=True)
 quality = typer.Typer(help="Verdicts of readers: what to look at next, agreement, export.", no_args_is_help=True)
@@ -54,7 +55,7 @@ def judge(
     with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
         try:
-            verdicts.keep(session, found, verdict, reader, reasons=reason or (), comment=comment)
+            verdicts.keep(session, found, verdict, command_line(reader), reasons=reason or (), comment=comment)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
 
@@ -114,7 +115,7 @@ def withdraw(
 
     with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
-        typer.echo(f"{product}: {orders.withdraw(session, found, reader, reason)}")
+        typer.echo(f"{product}: {orders.withdraw(session, found, command_line(reader), reason)}")
 
 
 @quality.command()
@@ -124,7 +125,7 @@ def reinstate(product: Name, reader: Reader, home: Home = None) -> None:
 
     with centre(home)[1].write() as session:
         found = verdicts.product(session, product)
-        typer.echo(f"{product}: {orders.reinstate(session, found, reader)}")
+        typer.echo(f"{product}: {orders.reinstate(session, found, command_line(reader))}")
 
 
 @mask.command("import")
@@ -147,7 +148,7 @@ def import_(
         raise typer.BadParameter(str(error), param_hint="--classes") from None
     settings, store = centre(home)
     try:
-        kept = reference.import_file(store, settings, product, file, meaning, reader)
+        kept = reference.import_file(store, settings, product, file, meaning, command_line(reader))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--reader") from None
     for note in reference.remarks(kept):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from processing.errors import NotAllowed
+from processing.people import Actor, Role
 from processing.settings import Settings
 from processing.store import Store, orders, verdicts
 
@@ -26,7 +27,7 @@ class Judgement:
     """
 
     verdict: str
-    reader: str
+    reader: Actor
     reasons: Sequence[str] = ()
     comment: str = ""
     areas: Sequence[Mapping[str, Any]] = ()
@@ -44,7 +45,8 @@ def judge(store: Store, settings: Settings, identifier: str, said: Judgement) ->
         If it would act and this centre's readers may not.
     """
     act = said.action if said.verdict == "bad" else "note"
-    if act != "note" and not settings.readers_act:
+    acting = _lent(said.reader) if settings.readers_act else said.reader
+    if act != "note" and not acting.may("withdraw"):
         raise NotAllowed("readers may only judge here: MUSCATE_READERS_ACT lets them withdraw products and hold dates")
     with store.write() as session:
         product = verdicts.product(session, identifier)
@@ -58,13 +60,13 @@ def judge(store: Store, settings: Settings, identifier: str, said: Judgement) ->
             areas=said.areas,
         )
         if act == "withdraw":
-            return orders.withdraw(session, product, said.reader, ", ".join(said.reasons) or said.comment)
+            return orders.withdraw(session, product, acting, ", ".join(said.reasons) or said.comment)
         if act == "hold":
-            return orders.hold_after(session, product, said.reader)
+            return orders.hold_after(session, product, acting)
     return ""
 
 
-def undo(store: Store, identifier: str, reader: str, done: str = "") -> str:
+def undo(store: Store, identifier: str, reader: Actor, done: str = "") -> str:
     """Take a reader's last verdict of a product back, and give the product back to the users if `done`, the answer of
     `judge`, was its withdrawal. What was done, in words; a date that was held stays so until it is released.
     """
@@ -73,5 +75,10 @@ def undo(store: Store, identifier: str, reader: str, done: str = "") -> str:
         if verdicts.take_back(session, product, reader) is None:
             return "nothing to take back"
         if done == "withdrawn":
-            return f"taken back, {orders.reinstate(session, product, reader)}"
+            return f"taken back, {orders.reinstate(session, product, _lent(reader))}"
     return "taken back" + (f"; but {done}" if done else "")
+
+
+def _lent(reader: Actor) -> Actor:
+    """A reader with the role of an operator, which settings lend him for what follows from his verdict."""
+    return replace(reader, role=Role.OPERATOR) if reader.role is Role.SCIENTIST else reader

@@ -14,10 +14,11 @@ from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 
 from processing.errors import BadArea, InputError, ProductError
+from processing.people import Actor
 from processing.product import names
 from processing.scene import Grid
 from processing.settings import Settings
-from processing.store import Store, verdicts
+from processing.store import Store, events, verdicts
 from processing.store.dialect import now
 from processing.store.models import Product, ReferenceMask
 from processing.validation.masks import Classes, Frame, of_file
@@ -46,7 +47,7 @@ def frame(settings: Settings, product: Product) -> Frame:
 
 
 def import_file(
-    store: Store, settings: Settings, identifier: str, path: Path, meaning: Classes, reader: str
+    store: Store, settings: Settings, identifier: str, path: Path, meaning: Classes, actor: Actor
 ) -> ReferenceMask:
     """Keep a raster or polygons, in any projection, as the reference of a product's image.
 
@@ -58,7 +59,10 @@ def import_file(
         If the file can't be read, lies elsewhere, is empty, or holds no class that the mapping knows.
     ValueError
         If nobody says so.
+    NotAllowed
+        If he may not.
     """
+    actor.require("import_masks")
     with store.read() as session:
         product = verdicts.product(session, identifier)
     onto = frame(settings, product)
@@ -81,7 +85,7 @@ def import_file(
         buffer=meaning.buffer,
         unknown=found.unknown,
         notes=list(found.notes),
-        reader=reader,
+        actor=actor,
     )
 
 
@@ -90,7 +94,7 @@ def keep_drawn(
     settings: Settings,
     identifier: str,
     shapes: Sequence[tuple[dict[str, Any], str]],
-    reader: str,
+    actor: Actor,
 ) -> ReferenceMask:
     """Keep polygons drawn on a product as the reference of its image; where none lies it is clear.
 
@@ -108,7 +112,10 @@ def keep_drawn(
         If there are none, or one is no polygon, is empty, crosses itself or lies outside of the image.
     ValueError
         If nobody says so.
+    NotAllowed
+        If he may not.
     """
+    actor.require("import_masks")
     with store.read() as session:
         product = verdicts.product(session, identifier)
     onto = frame(settings, product)
@@ -132,18 +139,25 @@ def keep_drawn(
         buffer=0.0,
         unknown={},
         notes=[],
-        reader=reader,
+        actor=actor,
     )
 
 
 def _keep(
-    store: Store, settings: Settings, product: Product, coded: NDArray[np.uint8], onto: Frame, **columns: Any
+    store: Store,
+    settings: Settings,
+    product: Product,
+    coded: NDArray[np.uint8],
+    onto: Frame,
+    *,
+    actor: Actor,
+    **columns: Any,
 ) -> ReferenceMask:
     """Write the raster, then its row: a raster that no row names is no mask, a row always has its raster."""
-    if not columns["reader"].strip():
+    if not actor.name.strip():
         raise ValueError("a mask needs the name of its reader")
     image = names.series(product.platform, product.sensing, product.tile)
-    digest = hashlib.sha256(repr((onto, columns["reader"])).encode() + coded.tobytes()).hexdigest()
+    digest = hashlib.sha256(repr((onto, actor.name)).encode() + coded.tobytes()).hexdigest()
     name = f"{product.tile}/{image}_{digest[:12]}.tif"
     path = settings.masks / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,8 +179,13 @@ def _keep(
     partial.rename(path)
     pixels = {kind: int((coded == value).sum()) for kind, value in VALUES.items()}
     with store.write() as session:
-        row = ReferenceMask(product_id=product.id, image=image, path=name, pixels=pixels, time=now(session), **columns)
+        time = now(session)
+        row = ReferenceMask(
+            product_id=product.id, image=image, path=name, pixels=pixels, time=time, reader=actor.name, **columns
+        )
         session.add(row)
+        place = {"tile": product.tile, "version": product.version, "product_id": product.id}
+        events.audit(session, time, "mask_imported", actor, data={"image": image, "origin": row.origin}, **place)
     return row
 
 

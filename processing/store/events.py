@@ -8,16 +8,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing.people import Actor
 from processing.store.dialect import insert
 from processing.store.models import Anomaly, Event
 
+#: What people did at the door. Operators don't see it among what happened to dates, and no page is drawn again for it.
+DOOR = ("signed_in", "signed_out", "sign_in_refused", "request_refused", "sessions_revoked")
 #: An anomaly without a new case for this long is over.
 ANOMALY_LIFE = timedelta(days=1)
 
 
 def record(session: Session, time: datetime, kind: str, **fields: Any) -> None:
-    """Append an event. `fields`: severity, tile, version, job_id, product_id, actor, and `data`, a dict for JSON."""
+    """Append an event. `fields`: severity, tile, version, job_id, product_id, actor, origin, `data` (for JSON)."""
     session.add(Event(time=time, kind=kind, **fields))
+
+
+def audit(session: Session, time: datetime, kind: str, actor: Actor, **fields: Any) -> None:
+    """Append an event of what somebody did: who, as what, from where, besides what `record` takes."""
+    data = {**fields.pop("data", {}), "role": str(actor.role)}
+    record(session, time, kind, actor=actor.name, origin=actor.origin, data=data, **fields)
 
 
 def note_anomaly(session: Session, time: datetime, reason_class: str, signature: str, line: str) -> None:

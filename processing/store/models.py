@@ -32,6 +32,8 @@ MODES = ("init", "nominal", "backward")
 SEVERITIES = ("info", "warning", "error")
 #: What `muscate validate` judges.
 VALIDATIONS = ("clouds", "aot", "reflectance", "versions")
+#: Of people: `processing.people.Role`.
+ROLES = ("public", "scientist", "operator", "admin")
 #: What a reader says of a product, the best first; ``none``: takes back what was said.
 VERDICTS = ("good", "suspect", "bad", "none")
 #: Why a product is not good.
@@ -419,8 +421,10 @@ class Event(Base):
     version: Mapped[str | None]
     job_id: Mapped[int | None] = mapped_column(Key)
     product_id: Mapped[int | None] = mapped_column(Key)
-    #: Who: a worker, ``watcher``, ``operator``.
+    #: Who: a worker, ``watcher``, the name of a person.
     actor: Mapped[str | None]
+    #: From where a person did it: ``command line``, or the address of a browser; null of the parts of the centre.
+    origin: Mapped[str | None]
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
@@ -515,3 +519,70 @@ class ReferenceMask(Base):
     time: Mapped[datetime]
 
     product: Mapped[Product] = relationship()
+
+
+class Person(Base):
+    """Somebody who may sign in."""
+
+    __tablename__ = "person"
+    __table_args__ = (
+        sa.CheckConstraint(_among("role", ROLES), name="role"),
+        sa.UniqueConstraint("issuer", "subject"),
+    )
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    #: As it stands in the events.
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    #: Its argon2 hash; null where another house vouches for the person, or a link did.
+    password: Mapped[str | None]
+    #: The house that vouches (OpenID Connect), and what the person is called there.
+    issuer: Mapped[str | None]
+    subject: Mapped[str | None]
+    created: Mapped[datetime]
+
+
+class SignIn(Base):
+    """A person's session in one browser. Only the digest of what the browser shows is kept."""
+
+    __tablename__ = "sign_in"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    #: sha256 of the token in the cookie.
+    token_sha: Mapped[str] = mapped_column(unique=True)
+    person_id: Mapped[int] = mapped_column(sa.ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    created: Mapped[datetime]
+    #: The last request, to some minutes.
+    seen: Mapped[datetime]
+    expires: Mapped[datetime]
+    #: When it was ended before its time.
+    revoked: Mapped[datetime | None]
+    #: Address of the browser, and what it calls itself.
+    origin: Mapped[str]
+    browser: Mapped[str]
+
+    person: Mapped[Person] = relationship()
+
+
+class SignInLink(Base):
+    """A link that signs a person in once, soon."""
+
+    __tablename__ = "sign_in_link"
+
+    #: sha256 of the token in the link.
+    token_sha: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(sa.ForeignKey("person.id", ondelete="CASCADE"), index=True)
+    expires: Mapped[datetime]
+
+
+class SignInFailure(Base):
+    """A name and password that did not fit, kept as long as it counts against the next try."""
+
+    __tablename__ = "sign_in_failure"
+    __table_args__ = (sa.Index(None, "time"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    time: Mapped[datetime]
+    #: sha256 of the name: what is typed there may be a password.
+    name_sha: Mapped[str]
+    address: Mapped[str]

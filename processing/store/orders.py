@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.errors import UnknownName
+from processing.people import Actor
 from processing.store import events, lease, replays
 from processing.store.dialect import now
 from processing.store.models import Acquisition, Campaign, Chain, Granule, Job, Product
@@ -47,42 +48,44 @@ def find_jobs(session: Session, name: str) -> Sequence[Job]:
     return found
 
 
-def retry(session: Session, job: Job, actor: str = "operator") -> str:
+def retry(session: Session, job: Job, actor: Actor) -> str:
     """Queue a date that failed, was rejected, or waits for its retry; at once."""
     return _order(session, job, actor, "retry", ("failed", "rejected", "retry"), "ready")
 
 
-def replay(session: Session, job: Job, actor: str = "operator") -> str:
+def replay(session: Session, job: Job, actor: Actor) -> str:
     """Make a date's product again, as its next revision, and after it those of the later dates that go back to it."""
+    actor.require("order")
     lease.lock(session, job.chain_id)
     product = session.scalar(
         sa.select(Product)
         .join(Job, Job.id == Product.job_id)
         .where(Job.chain_id == job.chain_id, Job.acquisition_id == job.acquisition_id, Product.current)
     )
+    _audit(session, "replay", actor, tile=job.acquisition.tile, job_id=job.id)
     if product is None:
         return f"is {job.state}, without a product: nothing to replay"
-    queued = sum(replays.again(session, p, actor) for p in (product, *replays.dependent(session, product)))
+    queued = sum(replays.again(session, p, actor.name) for p in (product, *replays.dependent(session, product)))
     return f"{queued} queued"
 
 
-def hold(session: Session, job: Job, actor: str = "operator") -> str:
+def hold(session: Session, job: Job, actor: Actor) -> str:
     """Keep a date, and with it the later ones of its chain, from being processed; one that runs is stopped."""
     return _order(session, job, actor, "hold", ("ready", "retry", "running"), "held", "held by the operator")
 
 
-def release(session: Session, job: Job, actor: str = "operator") -> str:
+def release(session: Session, job: Job, actor: Actor) -> str:
     """Let a held date go on."""
     return _order(session, job, actor, "release", ("held",), "ready")
 
 
-def reject(session: Session, job: Job, actor: str = "operator") -> str:
+def reject(session: Session, job: Job, actor: Actor) -> str:
     """Give a date up so that its chain goes on without it; one that runs is stopped."""
     states = ("ready", "retry", "running", "held", "failed")
     return _order(session, job, actor, "reject", states, "rejected", "given up by the operator")
 
 
-def hold_after(session: Session, product: Product, actor: str) -> str:
+def hold_after(session: Session, product: Product, actor: Actor) -> str:
     """Keep the next date of a product's chain from being processed: it would begin from what this one left."""
     following = session.scalar(
         sa.select(Job)
@@ -102,8 +105,9 @@ def hold_after(session: Session, product: Product, actor: str) -> str:
     return f"{following.sensing:%Y-%m-%d} {hold(session, following, actor)}"
 
 
-def withdraw(session: Session, product: Product, actor: str, reason: str = "") -> str:
+def withdraw(session: Session, product: Product, actor: Actor, reason: str = "") -> str:
     """Take a product back from the users: it stays on disk, no later date begins from what it left."""
+    actor.require("withdraw")
     if not product.valid:
         return "is withdrawn already"
     product.valid = False
@@ -111,8 +115,9 @@ def withdraw(session: Session, product: Product, actor: str, reason: str = "") -
     return "withdrawn"
 
 
-def reinstate(session: Session, product: Product, actor: str) -> str:
+def reinstate(session: Session, product: Product, actor: Actor) -> str:
     """Give a withdrawn product to the users again; one that was made without it meanwhile says so."""
+    actor.require("withdraw")
     if product.valid:
         return "is not withdrawn"
     product.valid = True
@@ -133,14 +138,19 @@ def reinstate(session: Session, product: Product, actor: str) -> str:
     return "reinstated"
 
 
-def _note(session: Session, product: Product, kind: str, actor: str, **fields: Any) -> None:
+def _note(session: Session, product: Product, kind: str, actor: Actor, **fields: Any) -> None:
     place = {"tile": product.tile, "version": product.version, "job_id": product.job_id, "product_id": product.id}
-    events.record(session, now(session), kind, actor=actor, **place, **fields)
+    _audit(session, kind, actor, **place, **fields)
+
+
+def _audit(session: Session, kind: str, actor: Actor, **fields: Any) -> None:
+    events.audit(session, now(session), kind, actor, **fields)
 
 
 def _order(
-    session: Session, job: Job, actor: str, verb: str, states: tuple[str, ...], state: str, reason: str | None = None
+    session: Session, job: Job, actor: Actor, verb: str, states: tuple[str, ...], state: str, reason: str | None = None
 ) -> str:
+    actor.require("order")
     chain = lease.lock(session, job.chain_id)
     session.refresh(job)
     if job.state not in states:
@@ -156,7 +166,7 @@ def _order(
         session.execute(usable.values(state="usable", reason=None))
     lease.advance(session, chain.id)
     version = session.get_one(Campaign, chain.campaign_id).version
-    events.record(session, time, verb, tile=chain.tile, version=version, job_id=job.id, actor=actor)
+    events.audit(session, time, verb, actor, tile=chain.tile, version=version, job_id=job.id)
     return {"ready": "queued", "held": "held", "rejected": "given up"}[state]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing.people import Actor
 from processing.sites import Site as KnownSite
 from processing.store import events, lease
 from processing.store.dialect import insert, now
@@ -65,14 +66,32 @@ def open_campaigns(session: Session, versions: Sequence[str]) -> None:
             events.record(session, time, "campaign_opened", version=version)
 
 
-def set_campaign(session: Session, version: str, status: str, actor: str = "operator") -> None:
+def new_campaign(session: Session, version: str, actor: Actor) -> None:
+    """Open the campaign of a version because somebody asks for it.
+
+    Raises
+    ------
+    ValueError
+        If the version is unknown or not produced.
+    NotAllowed
+        If who asks may not.
+    """
+    actor.require("campaign")
+    open_campaigns(session, [version])
+    events.audit(session, now(session), "campaign_asked_for", actor, version=version)
+
+
+def set_campaign(session: Session, version: str, status: str, actor: Actor) -> None:
     """Pause, resume (``active``) or close a campaign. Dates that run now finish; no other one starts.
 
     Raises
     ------
     ValueError
         If there is no campaign of this version.
+    NotAllowed
+        If who asks may not.
     """
+    actor.require("campaign")
     campaign = session.scalar(sa.select(Campaign).where(Campaign.version == version))
     if campaign is None:
         raise ValueError(f"no campaign of version {version}")
@@ -80,7 +99,7 @@ def set_campaign(session: Session, version: str, status: str, actor: str = "oper
     session.flush()
     for chain_id in session.scalars(sa.select(Chain.id).where(Chain.campaign_id == campaign.id).order_by(Chain.id)):
         lease.advance(session, chain_id)
-    events.record(session, now(session), "campaign_" + status, version=version, actor=actor)
+    events.audit(session, now(session), "campaign_" + status, actor, version=version)
 
 
 def chains(session: Session, tile: str) -> list[Chain]:

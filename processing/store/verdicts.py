@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session, contains_eager
 
 from processing import tiling
 from processing.errors import BadArea, UnknownName
+from processing.people import Actor
+from processing.store import events
 from processing.store.dialect import now
 from processing.store.models import REASONS, VERDICTS, Product, Verdict
 
@@ -37,7 +39,7 @@ def keep(
     session: Session,
     product: Product,
     verdict: str,
-    reader: str,
+    actor: Actor,
     *,
     reasons: Iterable[str] = (),
     comment: str = "",
@@ -49,8 +51,8 @@ def keep(
     ----------
     verdict : str
         Of `VERDICTS`.
-    reader : str
-        Who says so.
+    actor : Actor
+        Who says so: the reader.
     reasons : iterable of str
         Of `REASONS`.
     areas : iterable of mapping
@@ -62,8 +64,11 @@ def keep(
         If verdict or reason is not one of those, or nobody says so.
     BadArea
         If an area is no polygon, is empty, crosses itself or lies outside of the tile.
+    NotAllowed
+        If the reader may not judge.
     """
-    reasons, reader = list(dict.fromkeys(reasons)), reader.strip()
+    actor.require("judge")
+    reasons, reader = list(dict.fromkeys(reasons)), actor.name.strip()
     if verdict not in VERDICTS:
         raise ValueError(f"{verdict!r} is not one of {', '.join(VERDICTS)}")
     if not reader:
@@ -85,12 +90,14 @@ def keep(
     )
     session.add(row)
     session.flush()
+    place = {"tile": product.tile, "version": product.version, "product_id": product.id}
+    events.audit(session, row.time, "judged", actor, data={"verdict": verdict}, **place)
     return row
 
 
-def take_back(session: Session, product: Product, reader: str) -> Verdict | None:
+def take_back(session: Session, product: Product, actor: Actor) -> Verdict | None:
     """Undo a reader's last verdict: what the reader had said before holds again. None if there is nothing to undo."""
-    said = sa.select(Verdict).where(Verdict.product_id == product.id, Verdict.reader == reader.strip())
+    said = sa.select(Verdict).where(Verdict.product_id == product.id, Verdict.reader == actor.name.strip())
     rows = session.scalars(said.order_by(Verdict.id.desc()).limit(2)).all()
     if not rows or rows[0].verdict == "none":
         return None
@@ -98,7 +105,7 @@ def take_back(session: Session, product: Product, reader: str) -> Verdict | None
     again: dict[str, Any] = {}
     if before is not None:
         again = {"reasons": before.reasons, "comment": before.comment, "areas": before.areas}
-    return keep(session, product, before.verdict if before else "none", reader, **again)
+    return keep(session, product, before.verdict if before else "none", actor, **again)
 
 
 def verdicts_of(session: Session, identifiers: Iterable[str] | None = None) -> dict[str, list[Verdict]]:
