@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import holoviews as hv
 import panel as pn
@@ -20,7 +21,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import api, assets, door, frame
+from dashboard import api, assets, door, faults, frame, guard, people
+from dashboard.api import metrics
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
 from dashboard.pages import compare
@@ -31,6 +33,7 @@ from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.validation import Validation
 from dashboard.pages.versions import Versions
+from dashboard.public import sign_in
 from processing.settings import Settings
 from processing.store import Store
 
@@ -88,12 +91,22 @@ def create(settings: Settings) -> FastAPI:
     store.upgrade()
     centre = api.Centre(settings, store)
 
+    public = urlsplit(settings.public_url)
+    origins = door.origins() | {public.netloc.lower()} - {""}
+    guards = guard.Guards(settings, store, door.secret(settings.home), origins)
+
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
+    app.state.guards = guards
+    faults.install(app)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
+    app.add_middleware(guard.Guard, guards=guards)
+    app.add_middleware(metrics.Counted)
     # The outermost: nothing is answered before it.
-    app.add_middleware(door.Door, names=door.names(settings.host, settings.hosts), origins=door.origins())
+    names = door.names(settings.host, [*settings.hosts, *([public.netloc] if public.netloc else [])])
+    app.add_middleware(door.Door, names=names, origins=origins, https=public.scheme == "https")
     app.include_router(entrance)
+    app.include_router(sign_in.router)
     app.include_router(compare.router)
     api.include(app, centre)
     app.mount("/assets", Assets(directory=assets.STATIC))
@@ -109,7 +122,8 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:
-            return frame.page(name, make(snapshot=snapshots.latest(), settings=settings), snapshots)
+            word = people.keep_open()
+            return frame.page(name, make(snapshot=snapshots.latest(), settings=settings), snapshots, word)
 
         return open_page
 

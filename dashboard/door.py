@@ -17,19 +17,34 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import access, faults
+
 log = logging.getLogger(__name__)
 
 #: Names that lead to this machine alone.
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 #: Names of a parameter and a header by which bokeh takes a session's id from a visitor.
 SESSION_ID = frozenset({"bokeh_session_id", "bokeh-session-id"})
-#: With every answer: no page of another host may frame one of ours, a file is what it says it is, and where a reader
-#: comes from is told to nobody else. Panel's pages make scripts of their own, so that these can't be shut out.
+#: With every answer: a file is what it says it is, where a reader comes from is told to nobody else, and no page asks
+#: for his camera or place.
 HEADERS = (
-    (b"content-security-policy", b"frame-ancestors 'self'; base-uri 'self'; object-src 'none'; form-action 'self'"),
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
+#: Of pages that need no script of their own: nothing but files of this web.
+STRICT = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+#: Of Panel's pages, whose libraries write scripts and styles into the page and compile text: as strict as they work.
+PANEL = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
+    b"object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+#: A year. [s]
+LONG = 365 * 24 * 3600
 #: Code with which a socket is closed that breaks a rule: RFC 6455, 7.4.1.
 POLICY_VIOLATION = 1008
 
@@ -45,10 +60,16 @@ class Door:
         and nobody has said its names. Those of `LOOPBACK` may always.
     origins : collection of str
         Further ``host:port`` whose pages may open a socket, as behind a proxy that changes the name.
+    https : bool
+        Whether browsers are to come by https alone.
     """
 
-    def __init__(self, app: ASGIApp, names: Collection[str] | None, origins: Collection[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, names: Collection[str] | None, origins: Collection[str] = (), *, https: bool = False
+    ) -> None:
         self._app, self._names, self._origins = app, names, origins
+        lasting = ((b"strict-transport-security", f"max-age={LONG}".encode()),) if https else ()
+        self._headers = (*HEADERS, *lasting)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -57,15 +78,33 @@ class Door:
             return
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         fault = self._fault(headers, socket=scope["type"] == "websocket")
+        send = _with_headers(send, (*self._headers, (b"content-security-policy", policy(scope["path"]))))
         if fault is None:
-            await self._app(_without_session(scope), receive, _with_headers(send))
+            await self._let_in(_without_session(scope), receive, send)
             return
         log.warning("refused %s of %s: %s", scope["path"], (scope.get("client") or ["?"])[0], fault)
         if scope["type"] == "websocket":
             await receive()  # the connection is asked for before it can be refused
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": fault[:100]})
         else:
-            await PlainTextResponse(fault, status_code=421)(scope, receive, _with_headers(send))
+            await PlainTextResponse(fault, status_code=421)(scope, receive, send)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request on; a fault of ours that nobody took is a page too."""
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception:
+            if scope["type"] == "websocket" or begun:
+                raise
+            log.exception("%s %s", scope["method"], scope["path"])
+            await faults.answer(scope, 500, "a fault of the centre")(scope, receive, send)
 
     def _fault(self, headers: dict[bytes, str], *, socket: bool) -> str | None:
         host = headers.get(b"host", "").lower()
@@ -88,10 +127,15 @@ def _name(host: str) -> str:
         return ""
 
 
-def _with_headers(send: Send) -> Send:
+def policy(path: str) -> bytes:
+    """What the browser may load for a page."""
+    return PANEL if path.strip("/").split("/")[0] in access.SCRIPTED else STRICT
+
+
+def _with_headers(send: Send, headers: Collection[tuple[bytes, bytes]]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *HEADERS]
+            message["headers"] = [*message.get("headers", ()), *headers]
         await send(message)
 
     return sending

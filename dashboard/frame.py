@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard import theme
+from dashboard import people, theme
 from dashboard.snapshot import SECONDS, Snapshot, Snapshots
+from processing.errors import StoreError
+from processing.people import VISITOR, Actor
 from processing.settings import Settings
 
 PAGES = {
@@ -132,14 +135,50 @@ class View(pn.viewable.Viewer):
         raise NotImplementedError
 
 
-def page(name: str, view: View, snapshots: Snapshots) -> pmui.Page:
-    """The whole page around a view; looks for a newer snapshot every few seconds while it is open."""
+def navigation(here: str, settings: Settings, actor: Actor) -> str:
+    """Links to the pages that somebody may open, to the public ones, and to his account, as HTML."""
+    table = settings.table
     links = "".join(
-        f'<a href="/{key}"{" aria-current=page" if key == name else ""}>{title}</a>' for key, title in PAGES.items()
+        f'<a href="/{key}"{" aria-current=page" if key == here else ""}>{title}</a>'
+        for key, title in PAGES.items()
+        if key not in table or actor.role.reaches(table[key])
     )
-    nav = pn.pane.HTML(f"<nav>{links}</nav>", stylesheets=[NAV_CSS], margin=0)
+    if actor.name == VISITOR:
+        account = f'<a class="account" href="/sign-in?next=/{here}">Sign in</a>'
+    else:
+        account = f'<a class="account" href="/account" title="{escape(actor.role)}">{escape(actor.name)}</a>'
+    return f'<nav aria-label="Pages"><a href="/">Status</a>{links}{account}</nav>'
+
+
+def ended(word: str) -> str:
+    """That a session is over while a page is open, and how to go on, as HTML."""
+    address = f"/sign-in?{urlencode({'renew': word})}"
+    return (
+        f'<div class="note" role="alert" style="--c:{theme.colour("failed")}" data-session="ended">'
+        "<b>Your session has ended.</b> What you typed stays here, and nothing more is kept until you "
+        f'<a href="{escape(address)}" target="_blank" rel="opener">sign in again in a new tab</a>; '
+        "then go on in this one.</div>"
+    )
+
+
+def _over(document: Any) -> bool:
+    """Whether the session of whoever opened a page is over; not while the store can't say it."""
+    try:
+        return people.visit(document).over
+    except (LookupError, StoreError):
+        return False
+
+
+def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Page:
+    """The whole page around a view; looks for a newer snapshot every few seconds while it is open.
+
+    `word` is that of the page's reader (`people.keep_open`).
+    """
+    nav = pn.pane.HTML(navigation(name, view.settings, people.actor()), stylesheets=[NAV_CSS], margin=0)
     age = html(margin=0)
     banner = html()
+    session = html(visible=False)
+    document = pn.state.curdoc
 
     def refresh() -> None:
         snapshot = view.snapshot
@@ -159,6 +198,11 @@ def page(name: str, view: View, snapshots: Snapshots) -> pmui.Page:
         banner.visible = bool(banner.object)
 
     async def pull() -> None:
+        over = await asyncio.to_thread(_over, document)
+        if over != session.visible:
+            session.object, session.visible = (ended(word) if over else ""), over
+        if over:
+            return  # nothing new is told to him, and nothing that he typed is drawn again
         snapshot = await asyncio.to_thread(snapshots.latest)
         changed = snapshot.version != view.snapshot.version
         view.snapshot = snapshot
@@ -174,7 +218,7 @@ def page(name: str, view: View, snapshots: Snapshots) -> pmui.Page:
         title="muscate",
         meta_title=f"{PAGES[name]} · muscate",
         header=[nav],
-        main=[pn.Column(age, banner, view, sizing_mode="stretch_width", margin=(4, 16))],
+        main=[pn.Column(age, session, banner, view, sizing_mode="stretch_width", margin=(4, 16))],
         theme_config={
             "light": {"palette": {"primary": {"main": theme.ACCENT}}},
             "dark": {

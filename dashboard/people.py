@@ -7,23 +7,23 @@ session still holds: one that was revoked is over at once.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import panel as pn
 from fastapi import Depends
 
-from processing.people import Actor, Role
+from processing.people import VISITOR, Actor, Role
+from processing.store import people as kept
 
 if TYPE_CHECKING:
     from processing.store import Store
-
-#: Who is there while nobody has signed in.
-NOBODY = "visitor"
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Visit:
         Digest of what the cookie holds; empty where there is none.
     address : str
         Of the browser.
+    form_token : str
+        What his forms have to bring along.
+    visitor : str
+        What a browser without a session is known by, so that its forms can be told from a stranger's.
     fixed : Actor or None
         Somebody who needs no session.
     """
@@ -45,18 +49,43 @@ class Visit:
     store: Store | None
     token_sha: str
     address: str
+    form_token: str = ""
+    visitor: str = ""
     fixed: Actor | None = None
+
+    @property
+    def nobody(self) -> Actor:
+        """Who acts where nobody has signed in."""
+        return Actor(VISITOR, Role.PUBLIC, self.address)
 
     def actor(self) -> Actor:
         """As whom he may act now; the store is asked."""
-        if self.fixed is not None:
-            return self.fixed
-        return Actor(NOBODY, Role.PUBLIC, self.address)
+        return self.fixed or self.signed() or self.nobody
+
+    def signed(self) -> Actor | None:
+        """Who has signed in, if his session holds; the store is asked."""
+        if self.store is None or not self.token_sha:
+            return None
+        with self.store.read() as session:
+            found = kept.held(session, self.token_sha)
+        if found is None:
+            return None
+        if datetime.now(UTC) - found.seen > kept.SEEN:
+            with self.store.write() as session:
+                kept.note_seen(session, self.token_sha)
+        return Actor(found.person.name, Role(found.person.role), self.address)
+
+    @property
+    def over(self) -> bool:
+        """Whether he had signed in, and his session is over."""
+        return bool(self.token_sha) and self.fixed is None and self.signed() is None
 
 
 _visit: ContextVar[Visit] = ContextVar("visit")
 #: Visits by the documents of Panel's pages.
 _open: WeakKeyDictionary[Any, Visit] = WeakKeyDictionary()
+#: Documents by a word that only their page knows.
+_words: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 def actor() -> Actor:
@@ -70,9 +99,9 @@ def actor() -> Actor:
     return visit().actor()
 
 
-def visit() -> Visit:
-    """The visit that this is done in; as `actor`."""
-    document = pn.state.curdoc
+def visit(document: Any = None) -> Visit:
+    """The visit that this is done in, or that a document belongs to; as `actor`."""
+    document = document if document is not None else pn.state.curdoc
     found = _open.get(document) if document is not None else None
     return found if found is not None else _visit.get()
 
@@ -90,19 +119,43 @@ def visiting(visit: Visit) -> Iterator[None]:
 @contextmanager
 def acting(someone: Actor) -> Iterator[None]:
     """What is done meanwhile is done by somebody who needs no session: a program that uses the pages' code."""
-    with visiting(Visit(None, "", someone.origin, someone)):
+    with visiting(Visit(None, "", someone.origin, fixed=someone)):
         yield
 
 
-def keep_open() -> None:
-    """The page that is being made belongs to the visit that asks for it, as long as it is open."""
-    if pn.state.curdoc is not None and (here := _visit.get(None)) is not None:
-        _open[pn.state.curdoc] = here
+def keep_open() -> str:
+    """The page that is being made belongs to the visit that asks for it, as long as it is open.
+
+    Gives the word by which its reader, once his session is over, goes on with another one (`go_on`).
+    """
+    document, here = pn.state.curdoc, _visit.get(None)
+    if document is None or here is None:
+        return ""
+    _open[document] = here
+    word = secrets.token_urlsafe(16)
+    _words[word] = document
+    return word
 
 
-async def _signed() -> Actor:
+def go_on(word: str, new: Visit) -> bool:
+    """Let a page that is open go on in another session of the same person; whether it does.
+
+    Only of the same: else whoever sends somebody a link with his own page's word would have that page act for him.
+    """
+    document = _words.get(word)
+    old = _open.get(document) if document is not None else None
+    if old is None or old.store is None or not old.token_sha:
+        return False
+    with old.store.read() as session:
+        same = kept.person_of(session, old.token_sha) == kept.person_of(session, new.token_sha)
+    if same:
+        _open[document] = new
+    return same
+
+
+def _actor() -> Actor:
     return actor()
 
 
 #: Whoever sends a request, as a parameter of a route; the function he calls checks what he may.
-Signed = Annotated[Actor, Depends(_signed)]
+Signed = Annotated[Actor, Depends(_actor)]

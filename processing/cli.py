@@ -20,6 +20,7 @@ from processing import __version__
 from processing.errors import MuscateError
 from processing.home import Home, Json, parameters_of, settings_of, store_of
 from processing.production import cli as production
+from processing.production.users import user
 from processing.quality.cli import mask, quality
 from processing.validation.cli import validate
 
@@ -204,6 +205,7 @@ for _command in COMMANDS:
     app.command()(_command)
 app.add_typer(production.campaign, name="campaign")
 app.add_typer(production.database, name="db")
+app.add_typer(user, name="user")
 app.add_typer(validate, name="validate")
 app.add_typer(quality, name="quality")
 app.add_typer(mask, name="mask")

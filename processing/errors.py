@@ -99,6 +99,24 @@ class NotAllowed(MuscateError):
         super().__init__(words)
 
 
+class WrongPassword(MuscateError):
+    """A name and a password that don't fit each other."""
+
+    reason_class = "input"
+
+
+class TooManyTries(MuscateError):
+    """Somebody has tried passwords too often."""
+
+    reason_class = "input"
+
+
+class BadPerson(MuscateError):
+    """A name, password or account that can't be taken."""
+
+    reason_class = "input"
+
+
 class StorageError(MuscateError):
     """The disk is full or can't be written."""
 

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from processing.errors import NotAllowed
 
+#: Who acts where nobody has signed in; no person has this name.
+VISITOR = "visitor"
+
 
 class Role(StrEnum):
     """What somebody is to the centre; each may do what those before it may."""

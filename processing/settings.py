@@ -6,8 +6,28 @@ import os
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from processing.people import Role
+
+#: What each part of the web asks of whoever opens it: pages, sockets, files, tiles and programs' routes alike.
+ACCESS = {
+    "status": Role.PUBLIC,  # the public page, its figures, why a date is missing
+    "news": Role.PUBLIC,
+    "help": Role.PUBLIC,
+    "browse": Role.PUBLIC,
+    "compare": Role.PUBLIC,
+    "products": Role.PUBLIC,  # the page, files, tiles and STAC
+    "health": Role.PUBLIC,
+    "metrics": Role.PUBLIC,
+    "coverage": Role.SCIENTIST,
+    "versions": Role.SCIENTIST,
+    "quality": Role.SCIENTIST,
+    "validation": Role.SCIENTIST,
+    "production": Role.OPERATOR,
+    "people": Role.ADMIN,
+}
 
 
 class Settings(BaseSettings):
@@ -23,6 +43,22 @@ class Settings(BaseSettings):
         default_factory=list, description="Further names under which the web may be spoken to, as behind a proxy."
     )
     port: int = Field(5006, description="Port of the web.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s]+)?$",
+        description="Address that users know the web by; https makes cookies safe.",
+    )
+    access: dict[str, Role] = Field(
+        default_factory=dict, description="Least role for each part of the web, where it differs from `ACCESS`."
+    )
+    oidc_issuer: str = Field("", description="OpenID Connect: address of the provider; empty: passwords only.")
+    oidc_client_id: str = Field("", description="OpenID Connect: how the provider knows this web.")
+    oidc_client_secret: str = Field("", repr=False, description="OpenID Connect: what this web proves itself with.")
+    oidc_name_claim: str = Field("preferred_username", description="OpenID Connect: claim with a person's name.")
+    oidc_role_claim: str = Field("groups", description="OpenID Connect: claim that says what a person may.")
+    oidc_roles: dict[str, Role] = Field(
+        default_factory=dict, description="OpenID Connect: role for each value of that claim; the highest counts."
+    )
     workers: int = Field(1, ge=1, description="Tiles processed at once on this host.")
     versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")
     dem: Path | None = Field(None, description="Terrain model: a raster or a folder of them, any projection; glo30.")
@@ -48,6 +84,18 @@ class Settings(BaseSettings):
         home = Path(os.environ.get("MUSCATE_HOME", "var"))
         file = Path(os.environ.get("MUSCATE_CONFIG", home / "muscate.toml"))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+
+    @field_validator("access")
+    @classmethod
+    def _known_parts(cls, given: dict[str, Role]) -> dict[str, Role]:
+        if strange := set(given) - set(ACCESS):
+            raise ValueError(f"{', '.join(sorted(strange))}: parts of the web are {', '.join(ACCESS)}")
+        return given
+
+    @property
+    def table(self) -> dict[str, Role]:
+        """The least role for each part of the web."""
+        return ACCESS | self.access
 
     @cached_property
     def url(self) -> str:

@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 CUT = {
     "processing": "its number, which all may tell",
     "processing.resources": "where the data lie that ship with it",
-    "processing.settings": "what a centre is told; it knows nobody",
     "processing.errors": "failures known by name, for all to raise",
     "processing.people": "who may do what: plain values",
+    "processing.settings": "what a centre is told, and whom it lets in",
     "processing.kernels": "how loops are compiled",
     "processing.deflate": "bytes in, bytes out",
     "processing.spreadsheet": "rows in, CSV out",

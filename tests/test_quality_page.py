@@ -247,8 +247,9 @@ def test_a_mask_that_cannot_be_imported_says_why(
 def test_a_key_meant_for_the_product_before_is_dropped(centre: tuple[Settings, Store]) -> None:
     view = opened(centre)
     first = view.product
-    view.press("g", first)
-    view.press("b", first)
+    with people.acting(ANNA):
+        view.press("g", first)
+        view.press("b", first)
     assert [v.verdict for v in kept(centre[1])] == ["good"]
 
 

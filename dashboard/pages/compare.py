@@ -15,8 +15,8 @@ import pandas as pd
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from dashboard import assets, frame, queries, theme, tiles
-from dashboard.api.centre import Here
+from dashboard import assets, frame, people, queries, theme, tiles
+from dashboard.api.centre import Centre, Here
 from dashboard.api.compare import offer, place, series
 from processing.bands import BANDS, DISTRIBUTED
 
@@ -34,23 +34,26 @@ def compare(
         details = [queries.detail(session, name) for name in asked]
     unknown = [name for name, detail in zip(asked, details, strict=True) if detail is None]
     if unknown:
-        return _page(f'<div class="note"><b>{escape(", ".join(unknown))}</b>: no such product here.</div>', 404)
+        return _page(centre, f'<div class="note"><b>{escape(", ".join(unknown))}</b>: no such product here.</div>', 404)
     if not every:
-        return _page(frame.how_to_begin(centre.settings))
+        return _page(centre, frame.how_to_begin(centre.settings))
     owned = {detail.product.tile for detail in details if detail}
     if len(owned) > 1:
         names = " and ".join(sorted(owned))
-        return _page(f'<div class="note">Tiles {names} don\'t lie on one grid: choose products of one tile.</div>', 400)
+        return _page(
+            centre, f'<div class="note">Tiles {names} don\'t lie on one grid: choose products of one tile.</div>', 400
+        )
     tile = owned.pop() if owned else tile or every[0]
     if tile not in every:
-        return _page(f'<div class="note">No product of tile <b>{escape(tile)}</b> here.</div>', 404)
+        return _page(centre, f'<div class="note">No product of tile <b>{escape(tile)}</b> here.</div>', 404)
     listed = series(centre, tile)
     chosen = asked or [_first(listed)]
     chosen = chosen if len(chosen) > 1 else chosen * 2
     extent = next(filter(None, (place(centre.settings.archive / path) for path in _order(listed, chosen))), None)
     if extent is None:
-        return _page(f'<div class="note">No product of tile <b>{escape(tile)}</b> can be read.</div>', 500)
+        return _page(centre, f'<div class="note">No product of tile <b>{escape(tile)}</b> can be read.</div>', 500)
     return _page(
+        centre,
         _body(every, tile),
         data={
             "tile": tile,
@@ -117,11 +120,8 @@ def _styles() -> dict[str, Any]:
     }
 
 
-def _page(body: str, status: int = 200, data: dict[str, Any] | None = None) -> HTMLResponse:
-    links = "".join(
-        f'<a href="/{key}"{" aria-current=page" if key == "compare" else ""}>{title}</a>'
-        for key, title in frame.PAGES.items()
-    )
+def _page(centre: Centre, body: str, status: int = 200, data: dict[str, Any] | None = None) -> HTMLResponse:
+    links = frame.navigation("compare", centre.settings, people.actor())
     script = ""
     if data is not None:
         text = json.dumps(data).replace("<", "\\u003c")
@@ -130,7 +130,7 @@ def _page(body: str, status: int = 200, data: dict[str, Any] | None = None) -> H
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Compare · muscate</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="stylesheet" href="{assets.address("compare.css")}"></head>'
-        f"<body><header><b>muscate</b><nav>{links}</nav></header>{body}{script}</body></html>",
+        f"<body><header><b>muscate</b>{links}</header>{body}{script}</body></html>",
         status,
     )
 

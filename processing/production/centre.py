@@ -14,8 +14,9 @@ import webbrowser
 from honcho.manager import Manager
 from sqlalchemy import select
 
+from processing.people import command_line
 from processing.settings import Settings
-from processing.store import Store
+from processing.store import Store, people
 from processing.store.models import Granule
 
 
@@ -36,6 +37,7 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     store.upgrade()
     with store.read() as session:
         empty = session.scalar(select(Granule.id).limit(1)) is None
+    way_in = _way_in(settings, store)
     store.dispose()
     environment = dict(os.environ, MUSCATE_HOME=str(settings.home), PYTHONUNBUFFERED="1")
     manager = Manager()
@@ -44,11 +46,15 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
         manager.add_process(part, f"{muscate} {part}", env=environment)
     url = f"http://localhost:{settings.port}"
     print(f"muscate: dashboard on {url} · drop Level-1C products into {settings.inbox.resolve()}", flush=True)
+    if way_in.startswith("/"):
+        print(f"muscate: sign in as admin, once, within half an hour: {url}{way_in}", flush=True)
+    elif way_in:
+        print(f"muscate: {way_in}", flush=True)
     if empty and settings.demonstration and not any(p for p in settings.inbox.iterdir() if p != settings.rejected):
         print("muscate: the home is empty: filling it with a simulated demonstration archive", flush=True)
         threading.Thread(target=_demonstrate, args=(settings, environment), daemon=True).start()
     if open_browser and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        threading.Thread(target=_open, args=(url,), daemon=True).start()
+        threading.Thread(target=_open, args=(url, way_in), daemon=True).start()
     manager.loop()
     return manager.returncode or 0
 
@@ -61,12 +67,22 @@ def _demonstrate(settings: Settings, environment: dict[str, str]) -> None:
         print(f"muscate: the demonstration archive could not be made (exit code {done.returncode})", flush=True)
 
 
-def _open(url: str) -> None:
+def _way_in(settings: Settings, store: Store) -> str:
+    """How somebody signs in to a centre that knows nobody: the path of a demonstration's link, or what to do."""
+    with store.write() as session:
+        if settings.demonstration and people.is_demonstration(session):
+            return f"/sign-in/link/{people.demonstration_link(session, command_line())}"
+        if not settings.oidc_issuer and not people.everybody(session):
+            return "nobody can sign in yet: muscate user add NAME --role admin"
+    return ""
+
+
+def _open(url: str, way_in: str) -> None:
     for _ in range(120):
         try:
             urllib.request.urlopen(f"{url}/health", timeout=2).close()
         except (urllib.error.URLError, OSError):
             time.sleep(1)
         else:
-            webbrowser.open(url)
+            webbrowser.open(url + way_in if way_in.startswith("/") else url)
             return

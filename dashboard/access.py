@@ -1,0 +1,71 @@
+"""Which part of the web an address belongs to; what each part asks of a visitor is the table of the settings."""
+
+from __future__ import annotations
+
+from dashboard.languages import LANGUAGES
+
+#: Open to all, whatever the table says: without them nobody could sign in, or read why he may not.
+ALWAYS = "door"
+#: The part by the first words of an address; the longest that fits counts.
+PARTS = {
+    "": "status",
+    "status": "status",
+    "status.json": "status",
+    "why": "status",
+    "why.json": "status",
+    "news": "news",
+    "news.json": "news",
+    "feed": "news",
+    "feed.atom": "news",
+    "incidents": "news",
+    "maintenance": "news",
+    "maintenance.ics": "news",
+    "help": "help",
+    "browse": "browse",
+    "compare": "compare",
+    "api/compare": "compare",
+    "products": "products",
+    "tiles": "products",
+    "xyz": "products",
+    "stac": "products",
+    "api/products": "products",
+    "openapi.json": "products",
+    "health": "health",
+    "metrics": "metrics",
+    "production": "production",
+    "failures": "production",
+    "api/production": "production",
+    "api/summary": "status",
+    "coverage": "coverage",
+    "api/coverage": "coverage",
+    "versions": "versions",
+    "api/versions": "versions",
+    "quality": "quality",
+    "api/quality": "quality",
+    "validation": "validation",
+    "people": "people",
+    "sign-in": ALWAYS,
+    "sign-out": ALWAYS,
+    "account": ALWAYS,
+    "assets": ALWAYS,
+    "static": ALWAYS,
+    "favicon.ico": ALWAYS,
+    "robots.txt": ALWAYS,
+}
+#: Requests by POST that change nothing, and that programs of other houses send.
+READING = frozenset({"/stac/search"})
+#: Pages whose scripts and styles stand in the page itself: Panel's, and those drawn by scripts of ours.
+SCRIPTED = frozenset(
+    {"production", "failures", "versions", "browse", "products", "quality", "validation", "coverage", "compare"}
+)
+
+
+def part(path: str) -> str | None:
+    """The part of the web that a path belongs to; None where no part has it."""
+    words = [word for word in path.split("/") if word]
+    if words and words[0] in LANGUAGES:
+        words = words[1:]
+    for length in (2, 1):
+        if (found := PARTS.get("/".join(words[:length]))) is not None and len(words) >= length:
+            return found
+    return PARTS[""] if not words else None

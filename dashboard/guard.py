@@ -1,0 +1,286 @@
+"""The guard behind the door: who sends a request, whether he may open what he asks for, and whether it is he.
+
+What each part of the web asks of a visitor is the table of the settings (`Settings.table`); pages, sockets, files,
+tiles and programs' routes are held against it here and nowhere else. A request that changes something must come from a
+page of this web and bring along the token of that page's forms. What is refused of those stands in the events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import secrets
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from cachetools import TTLCache
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Match
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard import access, faults, forms, languages
+from dashboard.door import POLICY_VIOLATION
+from dashboard.people import Visit, visiting
+from processing.errors import StoreError
+from processing.people import Actor, Role
+from processing.settings import Settings
+from processing.store import Store, events
+from processing.store.dialect import now
+from processing.store.people import LIFE, digest
+
+log = logging.getLogger(__name__)
+
+#: Methods that change nothing: RFC 9110, 9.2.1.
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+#: How a request of a script of ours brings its token along, and a form.
+TOKEN_HEADER, TOKEN_FIELD = "x-muscate-token", "token"
+#: How long a session is believed without asking the store again, where nothing is changed. [s]
+BELIEVED = 2.0
+#: How far into a form of several parts its token is looked for. [bytes]
+TOKEN_WITHIN = 64 * 2**10
+#: Refused requests that are kept in an hour; a flood is told by its first ones.
+KEPT_AN_HOUR = 1000
+
+
+@dataclass
+class Guards:
+    """What the guard knows of its web.
+
+    Attributes
+    ----------
+    settings : Settings
+    store : Store
+    secret : bytes
+        The home's.
+    origins : collection of str
+        Further ``host:port`` whose pages are ours.
+    """
+
+    settings: Settings
+    store: Store
+    secret: bytes
+    origins: Collection[str] = ()
+    _believed: TTLCache[str, Actor | None] = field(default_factory=lambda: TTLCache(4096, BELIEVED))
+    _kept: list[float] = field(default_factory=list)
+
+    def secure(self, scope: Scope) -> bool:
+        """Whether browsers speak to this web by https: its cookies are then for https alone."""
+        return self.settings.public_url.startswith("https:") or scope["scheme"] in ("https", "wss")
+
+    def cookie(self, scope: Scope) -> str:
+        """Name of the cookie with a session's token. Cookies know no ports: two centres of one machine differ in it."""
+        return "__Host-muscate" if self.secure(scope) else f"muscate-{self.settings.port}"
+
+    def visit(self, scope: Scope, cookies: Mapping[str, str]) -> Visit:
+        """Who sends a request, by its cookies."""
+        name = self.cookie(scope)
+        token = cookies.get(name, "")
+        visitor = cookies.get(f"{name}-form", "") or secrets.token_urlsafe(16)
+        address = (scope.get("client") or ["?"])[0]
+        sha = digest(token) if token else ""
+        return Visit(self.store, sha, address, self.form_token(sha or visitor), visitor)
+
+    def form_token(self, of: str) -> str:
+        """What the forms of a session, or of a browser without one, have to bring along."""
+        return hmac.new(self.secret, b"form " + of.encode(), sha256).hexdigest()
+
+    async def signed(self, visit: Visit, *, fresh: bool) -> Actor | None:
+        """Who has signed in; `fresh`: the store is asked in any case."""
+        if not visit.token_sha:
+            return None
+        if fresh or visit.token_sha not in self._believed:
+            self._believed[visit.token_sha] = await asyncio.to_thread(visit.signed)
+        return self._believed.get(visit.token_sha)
+
+    def keep_session(self, response: Response, scope: Scope, token: str) -> None:
+        """Give a browser the token of its session."""
+        self.keep(response, scope, "", token, int(LIFE.total_seconds()))
+
+    def keep(self, response: Response, scope: Scope, ending: str, value: str, seconds: int | None = None) -> None:
+        """Give a browser a cookie that no script reads, and that other pages' forms don't bring along."""
+        name = self.cookie(scope) + ending
+        response.set_cookie(
+            name, value, max_age=seconds, path="/", secure=self.secure(scope), httponly=True, samesite="lax"
+        )
+
+    def ours(self, headers: Headers) -> bool:
+        """Whether a request comes from a page of this web, as far as its browser says so."""
+        here = {headers.get("host", "").lower(), urlsplit(self.settings.public_url).netloc.lower(), *self.origins}
+        origin = headers.get("origin")
+        if origin is not None:
+            return urlsplit(origin.lower()).netloc in here - {""}
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return False
+        referer = headers.get("referer")
+        return referer is None or urlsplit(referer.lower()).netloc in here
+
+    async def refused(self, who: Actor, method: str, path: str, why: str) -> None:
+        """Keep in the events that a request was refused which would have changed something."""
+        log.warning("refused %s %s of %s (%s): %s", method, path, who.name, who.origin, why)
+        self._kept = [at for at in self._kept if at > time.monotonic() - 3600]
+        if len(self._kept) >= KEPT_AN_HOUR:
+            return
+        self._kept.append(time.monotonic())
+        await asyncio.to_thread(self._refused, who, {"method": method, "path": path[:200], "why": why})
+
+    def _refused(self, who: Actor, data: dict[str, Any]) -> None:
+        try:
+            with self.store.write() as session:
+                events.audit(session, now(session), "request_refused", who, severity="warning", data=data)
+        except StoreError:
+            log.exception("a refused request could not be kept")
+
+
+class Guard:
+    """Middleware behind the door."""
+
+    def __init__(self, app: ASGIApp, guards: Guards) -> None:
+        self._app, self._guards = app, guards
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        cookies, name = _cookies(headers), self._guards.cookie(scope)
+        visit = self._guards.visit(scope, cookies)
+        scope = _without_cookie(scope, name) | {"muscate_openid": cookies.get(f"{name}-openid", "")}
+        changes = scope["type"] == "http" and scope["method"] not in SAFE and scope["path"] not in access.READING
+        with visiting(visit):
+            try:
+                who = await self._guards.signed(visit, fresh=changes)
+                least = self._least(scope)
+            except StoreError as fault:
+                who, least = None, self._least(scope)
+                if least is not Role.PUBLIC:
+                    await faults.answer(scope, 503, str(fault))(scope, receive, send)
+                    return
+            if changes:
+                receive, why = await self._sent_by_himself(headers, visit, receive)
+                if why is None and not (who or visit.nobody).role.reaches(least):
+                    why = f"needs the role {least}"
+                if why is not None:
+                    await self._guards.refused(who or visit.nobody, scope["method"], scope["path"], why)
+                    await faults.answer(scope, 403, why)(scope, receive, send)
+                    return
+            elif not (who or visit.nobody).role.reaches(least):
+                await self._turned_away(scope, receive, send, who, least)
+                return
+            await self._app(scope, receive, partial(_private, send) if least is not Role.PUBLIC else send)
+
+    def _least(self, scope: Scope) -> Role:
+        """The role that an address asks for. One that stands in no part is for the admin, where it leads anywhere."""
+        part = access.part(scope["path"])
+        if part == access.ALWAYS:
+            return Role.PUBLIC
+        if part is not None:
+            return self._guards.settings.table[part]
+        routes = scope["app"].router.routes
+        if (
+            scope["path"].split("/")[1] not in languages.LANGUAGES
+        ):  # routes of a language say themselves that it is none
+            routes = [route for route in routes if not getattr(route, "path", "").startswith("/{")]
+        leads = any(route.matches(scope)[0] is not Match.NONE for route in routes)
+        return Role.ADMIN if leads else Role.PUBLIC
+
+    async def _sent_by_himself(self, headers: Headers, visit: Visit, receive: Receive) -> tuple[Receive, str | None]:
+        """What is wrong with where a changing request comes from, if anything; and its body, to be read again."""
+        if not self._guards.ours(headers):
+            return receive, "was sent by a page of another host"
+        given = headers.get(TOKEN_HEADER)
+        if given is None:
+            receive, body = await _beginning(receive, headers)
+            given = _token(headers, body)
+        if not hmac.compare_digest(given.encode(), visit.form_token.encode()):
+            return receive, "lacks the token of its page"
+        return receive, None
+
+    async def _turned_away(self, scope: Scope, receive: Receive, send: Send, who: Actor | None, least: Role) -> None:
+        """Answer a request for what its sender may not open: who has not signed in is asked to."""
+        if scope["type"] == "websocket":
+            await receive()  # the connection is asked for before it can be refused
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": f"needs the role {least}"})
+            return
+        headers = Headers(scope=scope)
+        response: Response
+        if who is None and faults.reads_html(headers):
+            language = languages.preferred(headers.get("accept-language"))
+            query = scope["query_string"].decode("latin-1")
+            there = scope["path"] + (f"?{query}" if query else "")
+            response = RedirectResponse(f"/{language}/sign-in?next={quote(there, safe='/')}", 303)
+        else:
+            response = faults.answer(scope, 401 if who is None else 403, f"needs the role {least}")
+        response.headers["Cache-Control"] = "no-store"
+        await response(scope, receive, send)
+
+
+async def _private(send: Send, message: Message) -> None:
+    """An answer that not everybody may have is kept by no cache that many share."""
+    if message["type"] == "http.response.start":
+        headers = [
+            (k, v.replace(b"public", b"private") if k.lower() == b"cache-control" else v)
+            for k, v in message.get("headers", ())
+        ]
+        if not any(k.lower() == b"cache-control" for k, _ in headers):
+            headers.append((b"cache-control", b"private, no-cache"))
+        message = {**message, "headers": headers}
+    await send(message)
+
+
+def _cookies(headers: Headers) -> dict[str, str]:
+    try:
+        return {name: one.value for name, one in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _without_cookie(scope: Scope, name: str) -> Scope:
+    """The same request without our cookies: nothing behind the guard may write them into a page."""
+    kept = []
+    for key, value in scope["headers"]:
+        if key.lower() == b"cookie":
+            parts = [part for part in value.decode("latin-1").split(";") if not part.strip().startswith(name)]
+            value = ";".join(parts).strip().encode("latin-1")
+            if not value:
+                continue
+        kept.append((key, value))
+    return {**scope, "headers": kept}
+
+
+async def _beginning(receive: Receive, headers: Headers) -> tuple[Receive, bytes]:
+    """The body as far as its token may stand in it, and a `receive` that gives the whole once more."""
+    most = forms.LARGEST if "urlencoded" in headers.get("content-type", "") else TOKEN_WITHIN
+    taken: list[Message] = []
+    body = b""
+    while len(body) < most:
+        message = await receive()
+        taken.append(message)
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+
+    async def again() -> Message:
+        return taken.pop(0) if taken else await receive()
+
+    return again, body
+
+
+def _token(headers: Headers, body: bytes) -> str:
+    kind = headers.get("content-type", "")
+    if "application/x-www-form-urlencoded" in kind:
+        try:
+            return parse_qs(body.decode(), max_num_fields=1000).get(TOKEN_FIELD, [""])[0]
+        except (UnicodeDecodeError, ValueError):
+            return ""
+    found = re.search(rb'name="?token"?\r\n\r\n([0-9a-f]+)\r\n', body) if "multipart/form-data" in kind else None
+    return found[1].decode() if found else ""
