@@ -186,9 +186,8 @@ class Guard:
         if part is not None:
             return self._guards.settings.table[part]
         routes = scope["app"].router.routes
-        if (
-            scope["path"].split("/")[1] not in languages.LANGUAGES
-        ):  # routes of a language say themselves that it is none
+        if scope["path"].strip("/").partition("/")[0] not in languages.LANGUAGES:
+            # routes that begin with a language say themselves that this is none
             routes = [route for route in routes if not getattr(route, "path", "").startswith("/{")]
         leads = any(route.matches(scope)[0] is not Match.NONE for route in routes)
         return Role.ADMIN if leads else Role.PUBLIC

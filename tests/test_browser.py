@@ -32,6 +32,7 @@ from processing.store import Store, validations
 from processing.store.models import Event, Job, Product, ReferenceMask
 from tests.browser import answers, free_port
 from tests.dashboard_archive import SITES, fill
+from tests.people import cookie
 from tests.test_dashboard_validation import results
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,8 @@ GONE = re.compile(
     r" *assert self\._session is not None\n(?:[ ^]*\n)?AssertionError"
 )
 WAIT = 60_000
+#: Of each web's address the cookie of an admin, anna, who has signed in there.
+SIGNED: dict[str, dict[str, str]] = {}
 
 
 @contextmanager
@@ -64,6 +67,9 @@ def serving(settings: Settings) -> Iterator[str]:
             if answers(settings.port):
                 break
             time.sleep(0.5)
+        store = Store(settings.url)
+        SIGNED[address] = cookie(settings, store)
+        store.dispose()
         yield address
         faults = GONE.sub("", log.read_text())
         assert "Traceback" not in faults, faults
@@ -102,6 +108,8 @@ class Watched:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def open(self, address: str) -> playwright.Page:
+        here = urlparse(address)
+        self.context.add_cookies([{**SIGNED[f"{here.scheme}://{here.netloc}"], "url": address}])
         self.page.goto(address)
         self.page.wait_for_selector("[data-snapshot]", timeout=WAIT)
         return self.page

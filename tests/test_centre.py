@@ -19,9 +19,11 @@ from PIL import Image
 from playwright import sync_api as playwright
 
 from processing import product
+from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Job, Product
 from tests.browser import answers, free_port
+from tests.people import cookie
 from tests.rasters import digests
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("centre")]
@@ -138,6 +140,8 @@ def test_each_view_shows_the_real_series(
         assert clear is not None
         query = f"?product={clear.identifier}" if view == "products" else ""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    settings = Settings(home=series_centre[0], port=series_centre[1])
+    page.context.add_cookies([{**cookie(settings, store), "url": f"http://localhost:{series_centre[1]}"}])
     tiles: list[int] = []
     page.on("response", lambda answer: tiles.append(answer.status) if "/tiles/" in answer.url else None)
     page.goto(f"http://localhost:{series_centre[1]}/{view}{query}", timeout=60_000)

@@ -16,15 +16,16 @@ from starlette.websockets import WebSocketDisconnect
 from dashboard import app as web
 from dashboard import door
 from processing.settings import Settings
+from tests.people import entered
 
 HERE = "localhost:5006"
-SOCKET = f"ws://{HERE}/production/ws"
+SOCKET = f"ws://{HERE}/products/ws"
 
 
 @contextmanager
 def visitor(home: Path) -> Iterator[TestClient]:
     """Of the whole web of a centre, by the address that the README names."""
-    with TestClient(web.create(Settings(home=home)), base_url=f"http://{HERE}") as client:
+    with entered(web.create(Settings(home=home)), f"http://{HERE}") as client:
         yield client
 
 
@@ -34,7 +35,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-def token_of(client: TestClient, address: str = "/production", **headers: str) -> str:
+def token_of(client: TestClient, address: str = "/products", **headers: str) -> str:
     page = client.get(address, headers=headers)
     assert page.status_code == 200
     found = re.search(r'"token":\s*"([^"]+)"', page.text) or re.search(
@@ -99,7 +100,7 @@ def test_this_machine_may_always_be_asked(client: TestClient, host: str) -> None
     assert client.get("/health", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("address", ["/production", "/compare", "/health", "/stac", "/assets/compare.css", "/nothing"])
+@pytest.mark.parametrize("address", ["/products", "/compare", "/health", "/stac", "/assets/compare.css", "/nothing"])
 def test_every_answer_says_who_may_frame_it(client: TestClient, address: str) -> None:
     for host in (HERE, "evil.example"):
         answer = client.get(address, headers={"host": host})
@@ -119,7 +120,7 @@ def test_names_are_those_that_were_given() -> None:
 def test_a_session_that_a_visitor_brings_is_put_aside(client: TestClient, name: str) -> None:
     chosen = "chosen-by-a-stranger"
     for given in (chosen, ""):
-        token = token_of(client, f"/production?{name}={given}&days=7", **{"Bokeh-Session-Id": chosen})
+        token = token_of(client, f"/products?{name}={given}&days=7", **{"Bokeh-Session-Id": chosen})
         assert get_session_id(token) not in (chosen, "")
 
 

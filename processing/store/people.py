@@ -108,13 +108,8 @@ def add(session: Session, name: str, role: Role, actor: Actor, password: str | N
         If the name is empty, long, has a control character or belongs to somebody.
     """
     actor.require("people")
-    if (
-        not name.strip()
-        or name != name.strip()
-        or len(name) > LONGEST_NAME
-        or not name.isprintable()
-        or name == VISITOR
-    ):
+    plain = name == name.strip() != "" and len(name) <= LONGEST_NAME and name.isprintable()
+    if not plain or name == VISITOR:
         raise BadPerson(f"{name!r} is no name: up to {LONGEST_NAME} characters, none of them unseen")
     if session.scalar(sa.select(Person.id).where(Person.name == name)) is not None:
         raise BadPerson(f"{name}: somebody has this name already")
