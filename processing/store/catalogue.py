@@ -34,6 +34,10 @@ class Arrival:
     path: str
     bytes: int
     simulated: bool
+    #: When it was first noticed; None: now.
+    seen: datetime | None = None
+    #: When its source published it; None: when it was made.
+    offered: datetime | None = None
 
 
 def refuse_known(session: Session, arrival: Arrival) -> None:
@@ -128,7 +132,8 @@ def _put(session: Session, arrival: Arrival, time: datetime) -> Acquisition:
     granule = known.get(arrival.name) or Granule(acquisition_id=acquisition.id, name=arrival.name)
     for column in ("source", "baseline", "datastrip", "generation", "path", "bytes", "simulated"):
         setattr(granule, column, getattr(arrival, column))
-    granule.seen = time
+    granule.seen = min(arrival.seen or time, time)
+    granule.offered, granule.downloaded = arrival.offered or arrival.generation, time
     granule.state, granule.reason = "usable", None
     session.add(granule)
     return acquisition

@@ -165,6 +165,7 @@ class Granule(Base):
         sa.UniqueConstraint("acquisition_id", "name"),
         sa.CheckConstraint(_among("state", GRANULE_STATES), name="state"),
         sa.Index(None, "name"),
+        sa.Index(None, "source", "seen"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -185,7 +186,12 @@ class Granule(Base):
     bytes: Mapped[int] = mapped_column(sa.BigInteger)
     state: Mapped[str] = mapped_column(default="usable")
     reason: Mapped[str | None]
+    #: When its source published it, as far as that is known: else when it was made.
+    offered: Mapped[datetime | None]
+    #: When it was first noticed.
     seen: Mapped[datetime]
+    #: When it was whole, checked and in its place.
+    downloaded: Mapped[datetime | None]
     simulated: Mapped[bool] = mapped_column(default=False)
 
     acquisition: Mapped[Acquisition] = relationship(back_populates="granules")
@@ -240,6 +246,7 @@ class Job(Base):
         sa.Index("ix_job_open", "chain_id", "sensing", "revision", **_where(_among("state", OPEN_STATES))),
         sa.Index(None, "acquisition_id"),
         sa.Index(None, "state", "closed"),
+        sa.Index(None, "created"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -295,6 +302,10 @@ class Attempt(Base):
     peak_memory: Mapped[int | None] = mapped_column(sa.BigInteger)
     #: Relative to the home's ``logs/``.
     log_path: Mapped[str | None]
+    #: What it was at when it last told, how much of it was done by then [0-1], and when that was.
+    step: Mapped[str | None]
+    share: Mapped[float | None]
+    progressed: Mapped[datetime | None]
 
     job: Mapped[Job] = relationship()
 
@@ -311,6 +322,7 @@ class Product(Base):
         sa.Index(None, "tile", "version", "sensing"),
         sa.Index(None, "sensing", "id"),
         sa.Index(None, "published", "id"),
+        sa.Index("ix_product_made", "published", "version", "simulated", **_where("current")),
         sa.Index(None, "relative_orbit", "sensing", "id"),
     )
 
@@ -359,6 +371,34 @@ class Product(Base):
     quality: Mapped[Quality | None] = relationship(
         primaryjoin="foreign(Product.job_id) == Quality.job_id", viewonly=True, uselist=False
     )
+
+
+class StageDelay(Base):
+    """Where the time went between the sensing of a date and its first product; written with the product.
+
+    Null where one of the two ends of a stage isn't known. [s]
+    """
+
+    __tablename__ = "stage_delay"
+
+    job_id: Mapped[int] = mapped_column(sa.ForeignKey("job.id"), primary_key=True)
+    tile: Mapped[str]
+    version: Mapped[str]
+    published: Mapped[datetime] = mapped_column(index=True)
+    #: Sensing to its publication at the source.
+    source: Mapped[float | None]
+    #: From there until it was noticed here.
+    notice: Mapped[float | None]
+    #: Until the package was whole and checked.
+    download: Mapped[float | None]
+    #: Until it was queued: at once, but in a version that was opened later.
+    queue: Mapped[float | None]
+    #: Until a worker began.
+    wait: Mapped[float | None]
+    #: Until it was published.
+    work: Mapped[float | None]
+    #: From sensing to publication.
+    total: Mapped[float]
 
 
 class Quality(Base):

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.scene import Figures
-from processing.store import events, replays
+from processing.store import delays, events, replays
 from processing.store.dialect import now
 from processing.store.lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
 from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
@@ -134,6 +134,7 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
     )
     session.add(product)
     session.flush()
+    delays.note(session, product)
     replays.after(session, product, replay_dates)
     _keep_figures(session, claim, made)
     _close(session, claim, chain, time, _Ended("published", made=made))

@@ -1,0 +1,270 @@
+"""What waits, and why: of all open dates in figures, of some of them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, aliased
+
+from processing.store.dialect import now
+from processing.store.models import CLOSED_STATES, OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Job
+
+#: Why a date is not over yet, the most urgent first.
+REASONS = {
+    "running": "in work",
+    "due": "due: waits for a free worker",
+    "settling": "waits for the other half of its pass",
+    "retry": "waits to be tried again",
+    "older": "waits for an older date of its tile",
+    "held": "held: waits for an operator",
+    "behind_held": "waits for an older date of its tile that is held",
+    "paused": "its campaign is paused",
+}
+#: A campaign's rate is that of these days.
+RATE = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One open date; `reason` as in `REASONS`, `why` in words."""
+
+    job_id: int
+    tile: str
+    version: str
+    sensing: datetime
+    state: str
+    created: datetime
+    reason: str
+    why: str
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class Running:
+    """One date that is being worked on. `share` is how much of it is done, 0 to 1; None before the first word."""
+
+    job_id: int
+    attempt_id: int
+    tile: str
+    version: str
+    sensing: datetime
+    owner: str
+    host: str | None
+    since: datetime
+    step: str | None
+    share: float | None
+    progressed: datetime | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a campaign is.
+
+    Attributes
+    ----------
+    version, status : str
+    opened : datetime
+    waiting : int
+        Dates that are not over yet.
+    ended, arrived : float
+        Dates that came to their end, and that were queued, a day of the last `RATE`. [1/day]
+    end : datetime or None
+        When it has nothing left to do, if it goes on like this; None where it doesn't come to an end.
+    """
+
+    version: str
+    status: str
+    opened: datetime
+    waiting: int
+    ended: float
+    arrived: float
+    end: datetime | None
+
+
+def _reason(time: datetime) -> sa.Case[str]:
+    """Of an open job, its chain and its campaign; words as in `REASONS`."""
+    offered = sa.case(
+        (sa.and_(Job.not_before > time, Job.state == "retry"), "retry"),
+        (Job.not_before > time, "settling"),
+        else_="due",
+    )
+    return sa.case(
+        (Job.state == "running", "running"),
+        (Job.state == "held", "held"),
+        (Campaign.status != "active", "paused"),
+        (Chain.next_job_id == Job.id, offered),
+        (Chain.next_job_id.is_(None), "behind_held"),
+        else_="older",
+    )
+
+
+def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:
+    """Open dates by version and reason: how many, and when the first of them was queued."""
+    reason = _reason(now(session)).label("reason")
+    first = sa.func.min(Job.created, type_=Job.created.type)
+    rows = session.execute(
+        sa.select(Campaign.version, reason, sa.func.count(), first)
+        .select_from(Job)
+        .join(Chain, Chain.id == Job.chain_id)
+        .join(Campaign, Campaign.id == Chain.campaign_id)
+        .where(Job.state.in_(OPEN_STATES))
+        .group_by(Campaign.version, sa.literal_column("reason"))
+    )
+    return {(version, kind): (count, created) for version, kind, count, created in rows}
+
+
+def waiting(session: Session, limit: int = 12, *, tile: str = "", reason: str = "") -> list[Waiting]:
+    """Open dates that don't run, first queued first, each with what it waits for."""
+    time = now(session)
+    kind = _reason(time).label("reason")
+    query = (
+        sa.select(Job, Chain, Campaign.version, Acquisition.simulated, kind)
+        .join(Chain, Chain.id == Job.chain_id)
+        .join(Campaign, Campaign.id == Chain.campaign_id)
+        .join(Acquisition, Acquisition.id == Job.acquisition_id)
+        .where(Job.state.in_([state for state in OPEN_STATES if state != "running"]))
+        .order_by(Job.created, Job.sensing, Job.id)
+        .limit(limit)
+    )
+    if tile:
+        query = query.where(Chain.tile == tile)
+    if reason:
+        query = query.where(_reason(time) == reason)
+    rows = session.execute(query).all()
+    oldest = _oldest(session, {row.Chain.id for row in rows})
+    return [
+        Waiting(
+            job_id=row.Job.id,
+            tile=row.Chain.tile,
+            version=row.version,
+            sensing=row.Job.sensing,
+            state=row.Job.state,
+            created=row.Job.created,
+            reason=row.reason,
+            why=_why(row.Job, row.Chain, row.reason, oldest.get(row.Chain.id)),
+            simulated=row.simulated,
+        )
+        for row in rows
+    ]
+
+
+def _oldest(session: Session, chains: set[int]) -> dict[int, Job]:
+    """The oldest open date of each chain."""
+    first = (
+        sa.select(Job.id)
+        .where(Job.chain_id == Chain.id, Job.state.in_(OPEN_STATES))
+        .order_by(Job.sensing, Job.revision, Job.id)
+        .limit(1)
+        .correlate(Chain)
+        .scalar_subquery()
+    )
+    job = aliased(Job)
+    return {
+        found.chain_id: found
+        for found in session.scalars(
+            sa.select(job).select_from(Chain).join(job, job.id == first).where(Chain.id.in_(chains))
+        )
+    }
+
+
+def _why(job: Job, chain: Chain, reason: str, oldest: Job | None) -> str:
+    words = REASONS[reason]
+    if reason in ("older", "behind_held") and oldest is not None:
+        words = f"{REASONS['older']}, {oldest.sensing:%Y-%m-%d}, which is {oldest.state}"
+    elif reason in ("settling", "retry"):
+        words += f", not before {job.not_before:%Y-%m-%d %H:%M} UTC"
+    elif reason == "due" and chain.lease_owner is not None:
+        words = f"waits for {chain.lease_owner}, who works on another date of this tile"
+    return f"{words} ({job.reason})" if job.reason else words
+
+
+def running(session: Session) -> list[Running]:
+    """What is being worked on, the one that began first at the top."""
+    rows = session.execute(
+        sa.select(Job, Attempt, Chain.tile, Campaign.version)
+        .join(Attempt, sa.and_(Attempt.job_id == Job.id, Attempt.ended.is_(None)))
+        .join(Chain, Chain.id == Job.chain_id)
+        .join(Campaign, Campaign.id == Chain.campaign_id)
+        .where(Job.state == "running")
+        .order_by(Attempt.claimed)
+    )
+    return [
+        Running(
+            job_id=job.id,
+            attempt_id=attempt.id,
+            tile=tile,
+            version=version,
+            sensing=job.sensing,
+            owner=attempt.owner,
+            host=attempt.host,
+            since=attempt.started or attempt.claimed,
+            step=attempt.step,
+            share=attempt.share,
+            progressed=attempt.progressed,
+        )
+        for job, attempt, tile, version in rows
+    ]
+
+
+def campaigns(session: Session) -> list[Progress]:
+    """How far each campaign is, the first opened first."""
+    time = now(session)
+    since = time - RATE
+    found = session.scalars(sa.select(Campaign).order_by(Campaign.opened, Campaign.id)).all()
+    waiting = _count(session, Job.state.in_(OPEN_STATES))
+    ended = _count(session, Job.state.in_(CLOSED_STATES), Job.closed >= since)
+    arrived = _count(session, Job.created >= since)
+    told = []
+    for campaign in found:
+        # One that is younger than the time its rate is taken over has had less of it.
+        days = max(min(RATE, time - campaign.opened) / timedelta(days=1), 1 / 24)
+        rates = ended.get(campaign.id, 0) / days, arrived.get(campaign.id, 0) / days
+        left = waiting.get(campaign.id, 0)
+        gain = rates[0] - rates[1]
+        end = (
+            time + timedelta(days=left / gain) if campaign.status == "active" and left and gain > 1e-3 * left else None
+        )
+        told.append(Progress(campaign.version, campaign.status, campaign.opened, left, *rates, end))
+    return told
+
+
+def _count(session: Session, *conditions: sa.ColumnElement[bool]) -> dict[int, int]:
+    """Jobs by the key of their campaign."""
+    counts = sa.select(Job.chain_id, sa.func.count().label("jobs")).where(*conditions).group_by(Job.chain_id).subquery()
+    rows = session.execute(
+        sa.select(Chain.campaign_id, sa.func.sum(counts.c.jobs))
+        .join(counts, counts.c.chain_id == Chain.id)
+        .group_by(Chain.campaign_id)
+    )
+    return {campaign: int(jobs) for campaign, jobs in rows}
+
+
+def over_time(session: Session, since: datetime, step: int = 3600) -> Sequence[tuple[datetime, int]]:
+    """How many dates were open at the end of each `step` seconds since a time, up to now.
+
+    Counted back from those that are open now, by what was queued and what came to its end: a date that was queued
+    again counts as open all the time.
+    """
+    time = now(session)
+    opened = session.scalar(sa.select(sa.func.count()).where(Job.state.in_(OPEN_STATES))) or 0
+    queued = _per_step(session, Job.created, step, Job.created >= since)
+    closed = _per_step(session, Job.closed, step, Job.closed >= since, Job.state.in_(CLOSED_STATES))
+    last, first = int(time.timestamp()) // step, int(since.timestamp()) // step
+    found = [(time, opened)]
+    for number in range(last, first, -1):
+        opened += closed.get(number, 0) - queued.get(number, 0)
+        found.append((datetime.fromtimestamp(number * step, tz=time.tzinfo), max(opened, 0)))
+    return found[::-1]
+
+
+def _per_step(
+    session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], step: int, *where: sa.ColumnElement[bool]
+) -> dict[int, int]:
+    # Written out: as a parameter it would make two different expressions of the one selected and the one grouped by.
+    epoch = sa.cast(sa.extract("epoch", column), sa.BigInteger)
+    number = (epoch - epoch % sa.literal_column(str(step))).label("number")
+    rows = session.execute(sa.select(number, sa.func.count()).where(*where).group_by(number))
+    return {int(found) // step: count for found, count in rows}
