@@ -28,6 +28,7 @@ CUT = {
     "processing.versions": "the numbers of a version are plain values",
     "processing.scene": "the nouns that all later ones speak of",
     "processing.timeline": "which dates make a date: plain times and parameters",
+    "processing.expected": "which passes the orbits make expected: plain times",
     "processing.tiling": "a tile's name is a grid",
     "processing.outlines": "coastlines, for maps",
     "processing.sites": "sites are lists of tiles",

@@ -1,0 +1,117 @@
+"""Passes that should have come and have not, as the store finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from processing.expected import CYCLE
+from processing.store import Store, events, passes
+from processing.store.models import Acquisition, Site, SiteTile, Tile
+from tests.store_databases import postgres, url  # noqa: F401 - fixtures
+
+NOW = datetime(2026, 11, 3, 23, 0, 0, tzinfo=UTC)
+#: Of the last pass that came, some days ago.
+LAST = datetime(2026, 10, 24, 10, 50, 31, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:  # noqa: F811
+    found = Store(url)
+    found.upgrade(explicit=True)
+    with found.write() as session:
+        session.add_all([Site(code="toulouse", name="Toulouse", country="France", priority=1)])
+        session.add_all([Tile(mgrs=tile) for tile in ("31TCJ", "31TDJ", "30TYP")])
+        session.flush()
+        session.add_all([SiteTile(site="toulouse", tile=tile) for tile in ("31TCJ", "31TDJ")])
+    yield found
+    found.dispose()
+
+
+def came(
+    store: Store, tile: str, *cycles: int, platform: str = "S2A", delay: timedelta = timedelta(hours=4), days: int = 0
+) -> None:
+    """Passes so many cycles before the last one."""
+    with store.write() as session:
+        for cycle in cycles:
+            sensing = LAST - cycle * CYCLE + timedelta(days=days)
+            session.add(
+                Acquisition(
+                    tile=tile,
+                    platform=platform,
+                    datatake=sensing.replace(second=0),
+                    sensing=sensing,
+                    relative_orbit=51,
+                    first_seen=sensing + delay,
+                )
+            )
+
+
+def missing(store: Store, now: datetime = NOW) -> list[tuple[str, str, int]]:
+    with store.read() as session:
+        return [(m.tile, m.platform, (m.time - LAST).days) for m in passes.missing(session, NOW - 6 * CYCLE, now, now)]
+
+
+def test_a_pass_that_has_not_come_is_missing_on_its_own_day(store: Store) -> None:
+    came(store, "31TCJ", 0, 1, 2, 3)
+    assert missing(store, LAST + CYCLE - timedelta(minutes=1)) == []
+    assert missing(store, LAST + CYCLE + timedelta(hours=2)) == []  # not before the source is late
+    assert missing(store, NOW) == [("31TCJ", "S2A", 10)]
+    assert NOW.date() == (LAST + CYCLE).date()
+
+
+def test_each_tile_and_satellite_has_its_own(store: Store) -> None:
+    came(store, "31TCJ", 0, 1, 3)
+    came(store, "31TDJ", 0, 1, 2, 3)
+    came(store, "31TDJ", 1, 2, platform="S2B", days=5)
+    assert missing(store) == [
+        ("31TCJ", "S2A", -20),
+        ("31TDJ", "S2B", 5),
+        ("31TCJ", "S2A", 10),
+        ("31TDJ", "S2A", 10),
+    ]
+
+
+def test_a_tile_of_no_site_is_not_waited_for(store: Store) -> None:
+    came(store, "30TYP", 0, 2)
+    assert missing(store) == [("30TYP", "S2A", -10)]
+
+
+def test_a_pass_whose_package_was_refused_is_not_missing(store: Store) -> None:
+    came(store, "31TCJ", 0, 1)
+    sensing = LAST + CYCLE
+    name = f"S2A_MSIL1C_{sensing:%Y%m%dT%H%M%S}_N0511_R051_T31TCJ_{sensing:%Y%m%dT%H%M%S}"
+    with store.write() as session:
+        for l1c in (f"{name}.zip", "S2A_MSIL1C_99999999T999999_N0511_R051_T31TCJ_x.zip", "holiday.jpg"):
+            events.record(session, sensing, "refused", data={"l1c": l1c, "reason": "B04.jp2: cut short"})
+    assert missing(store) == []
+    with store.read() as session:
+        found = passes.refusals(session, sensing - CYCLE, NOW, "31TCJ")
+    assert [(r.tile, r.platform, r.datatake, r.reason) for r in found] == [
+        ("31TCJ", "S2A", sensing, "B04.jp2: cut short")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "usual"), [((1,) * 9, 3), ((4,) * 9 + (7,), 4), ((4,) * 8 + (7,) * 2, 7), ((30,) * 9, 12), ((4,) * 3, 12)]
+)
+def test_the_usual_delay_of_the_source(store: Store, hours: tuple[int, ...], usual: int) -> None:
+    """As nine in ten; within bounds; not told by a few, nor by an archive that was taken in later."""
+    for day, delay in enumerate((*hours, 24 * 300)):
+        came(store, "31TCJ", 0, days=-day, delay=timedelta(hours=delay))
+    with store.read() as session:
+        assert passes.usual_delay(session, NOW) == timedelta(hours=usual)
+        assert passes.usual_delay(session, NOW, ["31TDJ"]) == passes.USUAL_DELAY
+
+
+def test_the_tracks_of_one_tile_are_those_of_all(store: Store) -> None:
+    came(store, "31TCJ", 0, 1, 3)
+    came(store, "31TDJ", 5, platform="S2B")
+    with store.read() as session:
+        of_all = passes.all_tracks(session, NOW - 6 * CYCLE, NOW)
+        assert {tile: passes.tracks(session, tile) for tile in of_all} == of_all
+        assert passes.tracks(session, "30TYP") == []
+        assert passes.known_tile(session, "30TYP")
+        assert not passes.known_tile(session, "30TYN")
