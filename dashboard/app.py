@@ -28,6 +28,7 @@ from dashboard.http_cache import HttpCache
 from dashboard.pages import compare
 from dashboard.pages.browse import Browse
 from dashboard.pages.coverage import Coverage
+from dashboard.pages.failures import Failures
 from dashboard.pages.production import Production
 from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
@@ -129,6 +130,7 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
 
     views: dict[str, Callable[..., frame.View]] = {
         "production": Production,
+        "failures": partial(Failures, store),
         "coverage": Coverage,
         "versions": Versions,
         "browse": partial(Browse, store),

@@ -20,6 +20,7 @@ from processing.settings import Settings
 
 PAGES = {
     "production": "Production",
+    "failures": "Failures",
     "coverage": "Coverage",
     "versions": "Versions",
     "browse": "Browse",
@@ -182,7 +183,7 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
 
     def refresh() -> None:
         snapshot = view.snapshot
-        newest = snapshot.products["published"].max() if len(snapshot.products) else None
+        newest = snapshot.newest
         text = f"Store read {snapshot.taken:%H:%M:%S} UTC"
         if newest is not None:
             text += f" · newest product {theme.duration(datetime.now(UTC) - newest)} ago"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -45,11 +45,11 @@ def _frame(session: Session, query: sa.Executable) -> pd.DataFrame:
     return pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
 
 
-def _hour(time: Any) -> Any:
+def _hour(time: Any, seconds: int = 3600) -> Any:
     """The hour of a time, in seconds since 1970: there both databases agree on UTC, whatever the session's zone."""
     epoch = sa.extract("epoch", time)
     # Written out: as a parameter it would make two different expressions of the one selected and the one grouped by.
-    return (epoch - epoch % sa.literal_column("3600")).label("hour")
+    return (epoch - epoch % sa.literal_column(str(seconds))).label("hour")
 
 
 def fingerprint(session: Session) -> tuple[Any, ...]:
@@ -64,29 +64,33 @@ def fingerprint(session: Session) -> tuple[Any, ...]:
     )
 
 
-def outcomes_per_hour(session: Session, since: datetime) -> pd.DataFrame:
-    """Dates that came to an end. Columns: hour (UTC), version, outcome, simulated, dates.
+def outcomes_per_hour(session: Session, since: datetime, seconds: int = 3600) -> pd.DataFrame:
+    """Dates that came to an end. Columns: hour (UTC), version, outcome, dates.
 
-    A package that was refused on arrival counts as a rejected date of no version.
+    `seconds`: 86400 for days instead of hours. A date counts once, by its last revision; as published as long as users
+    get a product of it. A package that was refused on arrival is no date (`processing.store.failures.refused`).
     """
-    refused = _frame(
+    hour = _hour(Product.published, seconds)
+    products = _frame(
         session,
-        sa.select(_hour(Event.time), sa.func.count().label("dates"))
-        .where(Event.kind == "refused", Event.time >= since)
-        .group_by(_hour(Event.time)),
-    ).assign(version="", outcome="rejected", simulated=False)
-    hour = _hour(Job.closed)
-    keys = (hour, Campaign.version, Job.state.label("outcome"), Acquisition.simulated)
-    query = (
+        sa.select(hour, Product.version, sa.func.count().label("dates"))
+        .where(Product.published >= since, Product.current)
+        .group_by(hour, Product.version),
+    ).assign(outcome="published")
+    later = aliased(Job)
+    again = sa.exists().where(
+        later.chain_id == Job.chain_id, later.acquisition_id == Job.acquisition_id, later.revision > Job.revision
+    )
+    keys = (_hour(Job.closed, seconds), Campaign.version, Job.state.label("outcome"))
+    others = _frame(
+        session,
         sa.select(*keys, sa.func.count().label("dates"))
         .join(Chain, Job.chain_id == Chain.id)
         .join(Campaign, Chain.campaign_id == Campaign.id)
-        .join(Acquisition, Job.acquisition_id == Acquisition.id)
-        .where(Job.closed >= since, Job.state.in_(OUTCOMES))
-        .group_by(*keys)
-        .order_by(hour)
+        .where(Job.closed >= since, Job.state.in_([o for o in OUTCOMES if o != "published"]), ~again)
+        .group_by(*keys),
     )
-    frame = pd.concat([frame for frame in (_frame(session, query), refused) if len(frame)] or [refused])
+    frame = pd.concat([frame for frame in (products, others) if len(frame)] or [products])
     return frame.assign(hour=pd.to_datetime(frame["hour"].astype("int64"), unit="s", utc=True))
 
 
@@ -173,7 +177,7 @@ def site_names(session: Session) -> dict[str, str]:
 
 
 def events(session: Session, limit: int = 200) -> pd.DataFrame:
-    """The last events, newest first. Columns: id, time, kind, severity, tile, version, actor, data, product."""
+    """The last events, newest first. Columns: id, time, kind, severity, tile, version, actor, data, job_id, product."""
     query = (
         sa.select(
             Event.id,
@@ -184,6 +188,7 @@ def events(session: Session, limit: int = 200) -> pd.DataFrame:
             Event.version,
             Event.actor,
             Event.data,
+            Event.job_id,
             Product.identifier.label("product"),
         )
         .outerjoin(Product, Product.id == Event.product_id)
@@ -213,19 +218,16 @@ def coverage(session: Session) -> pd.DataFrame:
         .where(Product.current, Product.valid)
         .group_by(Product.tile),
     )
-    last = (
-        sa.select(Chain.tile, sa.func.max(Job.sensing).label("sensing"))
-        .join(Chain, Job.chain_id == Chain.id)
-        .group_by(Chain.tile)
-        .subquery()
-    )
+    newer = aliased(Acquisition)
+    latest = sa.select(sa.func.max(newer.sensing)).where(newer.tile == Tile.mgrs).scalar_subquery()
     states = _frame(
         session,
         sa.select(Chain.tile, Job.state, Campaign.version, Job.revision, Acquisition.simulated)
+        .select_from(Tile)
+        .join(Acquisition, sa.and_(Acquisition.tile == Tile.mgrs, Acquisition.sensing == latest))
+        .join(Job, Job.acquisition_id == Acquisition.id)
         .join(Chain, Job.chain_id == Chain.id)
-        .join(Campaign, Chain.campaign_id == Campaign.id)
-        .join(Acquisition, Job.acquisition_id == Acquisition.id)
-        .join(last, sa.and_(last.c.tile == Chain.tile, last.c.sensing == Job.sensing)),
+        .join(Campaign, Chain.campaign_id == Campaign.id),
     )
     states = states.sort_values(["version", "revision"]).drop_duplicates("tile", keep="last")
     frame = tiles.merge(dates, how="left", on="tile").merge(counts, how="left", on="tile")
@@ -243,23 +245,29 @@ def coverage(session: Session) -> pd.DataFrame:
 def progress(session: Session) -> pd.DataFrame:
     """How far each version is at each site. Columns: site, version, state, dates.
 
-    The state of a date is that of its last revision. A tile of no site counts at `NO_SITE`, one of several at their
-    joined names: every date counts once.
+    A date counts once, by its last revision; as published as long as users get a product of it. A tile of no site
+    counts at `NO_SITE`, one of several at their joined names.
     """
-    newest = (
-        sa.select(Job.chain_id, Job.acquisition_id, sa.func.max(Job.revision).label("revision"))
-        .group_by(Job.chain_id, Job.acquisition_id)
-        .subquery()
-    )
-    same = (Job.chain_id, Job.acquisition_id, Job.revision)
-    frame = _frame(
+    made = _frame(
+        session,
+        sa.select(Product.tile, Product.version, sa.func.count().label("dates"))
+        .where(Product.current)
+        .group_by(Product.tile, Product.version),
+    ).assign(state="published")
+    other = aliased(Job)
+    same = sa.and_(other.chain_id == Job.chain_id, other.acquisition_id == Job.acquisition_id)
+    again = sa.exists().where(same, other.revision > Job.revision)
+    product = sa.exists().where(same, other.id == Product.job_id, Product.current)
+    jobs = _frame(
         session,
         sa.select(Chain.tile, Campaign.version, Job.state, sa.func.count().label("dates"))
         .join(Chain, Job.chain_id == Chain.id)
         .join(Campaign, Chain.campaign_id == Campaign.id)
-        .join(newest, sa.and_(*(newest.c[column.key] == column for column in same)))
+        # A job that has led to a product is counted by that.
+        .where(Job.state != "published", ~again, sa.or_(Job.revision == 0, ~product))
         .group_by(Chain.tile, Campaign.version, Job.state),
     )
+    frame = pd.concat([frame for frame in (made, jobs) if len(frame)] or [made])
     frame = frame.assign(site=frame["tile"].map(site_names(session)).fillna(NO_SITE))
     return frame.groupby(["site", "version", "state"], as_index=False)["dates"].sum()
 
@@ -273,25 +281,60 @@ def dates_known(session: Session) -> pd.Series:
 
 def mixed_series(session: Session) -> pd.DataFrame:
     """Tiles whose series, taken as the newest version of each date, mixes versions. Columns: tile, site, versions."""
-    frame = _frame(
-        session,
-        sa.select(Product.tile, Product.sensing, Product.platform, Product.version).where(
-            Product.current, Product.valid
-        ),
+    several = sa.select(Chain.tile).group_by(Chain.tile).having(sa.func.count() > 1)
+    newest = (
+        sa.select(Product.tile, sa.func.max(Product.version).label("version"))
+        .where(Product.current, Product.valid, Product.tile.in_(several))
+        .group_by(Product.tile, Product.sensing, Product.platform)
+        .subquery()
     )
-    newest = frame.sort_values("version").drop_duplicates(["tile", "sensing", "platform"], keep="last")
-    counts = newest.groupby(["tile", "version"]).size().unstack(fill_value=0)
+    counts = _frame(
+        session,
+        sa.select(newest.c.tile, newest.c.version, sa.func.count().label("dates"))
+        .group_by(newest.c.tile, newest.c.version)
+        .order_by(newest.c.tile, newest.c.version),
+    )
     names = site_names(session)
     rows = [
         {
             "tile": tile,
             "site": names.get(str(tile), ""),
-            "versions": ", ".join(f"{version}: {n}" for version, n in row.items() if n),
+            "versions": ", ".join(f"{row.version}: {row.dates}" for row in of_tile.itertuples()),
         }
-        for tile, row in counts.iterrows()
-        if (row > 0).sum() > 1
+        for tile, of_tile in counts.groupby("tile")
+        if len(of_tile) > 1
     ]
     return pd.DataFrame(rows, columns=["tile", "site", "versions"])
+
+
+def newest_product(session: Session) -> datetime | None:
+    """When the newest product was published."""
+    return session.scalar(sa.select(sa.func.max(Product.published, type_=Product.published.type)))
+
+
+def anything(session: Session) -> bool:
+    """Whether anything has ever arrived: a date, or a package that was refused."""
+    refused = sa.select(Event.id).where(Event.kind == "refused").limit(1)
+    return session.scalar(sa.select(Acquisition.id).limit(1)) is not None or session.scalar(refused) is not None
+
+
+def all_simulated(session: Session) -> bool:
+    """Whether there are dates, and all of them come from the simulation."""
+    seen = sa.select(Acquisition.id).where(Acquisition.simulated.is_(False)).limit(1)
+    return session.scalar(seen) is None and session.scalar(sa.select(Acquisition.id).limit(1)) is not None
+
+
+def count_products(session: Session) -> tuple[int, int]:
+    """Products that users get, and how many of them come from the simulation: as many as `products` would list."""
+    simulated = sa.func.sum(sa.case((Product.simulated, 1), else_=0))
+    row = session.execute(sa.select(sa.func.count(), simulated).where(Product.current)).one()
+    return row[0], row[1] or 0
+
+
+def archive_growth(session: Session, days: int) -> float:
+    """Bytes that were published a day, in the last days."""
+    since = datetime.now(UTC) - timedelta(days=days)
+    return float(session.scalar(sa.select(sa.func.sum(Product.bytes)).where(Product.published >= since)) or 0) / days
 
 
 def offered(session: Session) -> dict[str, list[str]]:
@@ -491,7 +534,7 @@ def detail(session: Session, identifier: str) -> Detail | None:
 def health(session: Session) -> dict[str, Any]:
     """A few figures that show that the store answers."""
     return {
-        "products": session.scalar(sa.select(sa.func.count(Product.id))) or 0,
+        "products": count_products(session)[0],
         "open": session.scalar(sa.select(sa.func.count(Job.id)).where(Job.state.in_(OPEN_STATES))) or 0,
         "newest_product": session.scalar(sa.select(sa.func.max(Product.published))),
         "newest_event": session.scalar(sa.select(sa.func.max(Event.time))),

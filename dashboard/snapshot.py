@@ -1,14 +1,22 @@
-"""One look at the store for all sessions: made at most every few seconds, and only if somebody looks."""
+"""One look at the store for all sessions: made at most every few seconds, and only if somebody looks.
+
+A look only finds out whether anything has changed. What is shown of a state of the store is asked for when a page
+wants it first, and serves all pages until the store changes; what was asked last is then asked again at once, in the
+thread that looked, so that open pages find it ready.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
+from sqlalchemy.orm import Session
 
 from dashboard import queries
 
@@ -17,35 +25,121 @@ if TYPE_CHECKING:
 
 #: Time between two looks. [s]
 SECONDS = 5.0
-#: How far back the charts go.
-HISTORY = timedelta(days=400)
+#: Answers that are kept of one state of the store, those that were used last.
+KEPT = 24
+
+Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True)
+class _Answers:
+    """What was asked of one state of the store."""
+
+    def __init__(self, store: Store, before: _Answers | None = None) -> None:
+        self._store = store
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._wanted: set[Any] = set()
+        self._older: dict[Any, Any] = {} if before is None else dict(before._kept)
+
+    def ask(self, key: Any, query: Callable[[Session], Answer], *, wanted: bool = True) -> Answer:
+        """What a query says; `wanted`: by a page, so that it is worth asking again when the store has changed."""
+        with self._lock:
+            if wanted:
+                self._wanted.add(key)
+            if key not in self._kept:
+                try:
+                    with self._store.read() as session:
+                        self._kept[key] = query(session)
+                except Exception:
+                    # The store has gone since: what it said before is better than nothing, and its age is shown.
+                    if key not in self._older:
+                        raise
+                    return self._older[key]  # type: ignore[no-any-return]
+                self._older.pop(key, None)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return self._kept[key]  # type: ignore[no-any-return]
+
+    def wanted(self) -> list[Any]:
+        """What pages asked of it, as far as it is kept."""
+        with self._lock:
+            return [key for key in self._kept if key in self._wanted]
+
+
 class Snapshot:
-    """The store at one time. `version` grows when anything changed; the frames are those of `queries`."""
+    """The store at one time.
 
-    version: int
-    taken: datetime
-    outcomes: pd.DataFrame
-    backlog: pd.DataFrame
-    products: pd.DataFrame
-    events: pd.DataFrame
-    coverage: pd.DataFrame
-    progress: pd.DataFrame
-    known: pd.Series
-    mixed: pd.DataFrame
+    Attributes
+    ----------
+    version : int
+        Grows when anything changed.
+    taken : datetime
+        When the store was looked at last and found like this.
+    """
+
+    def __init__(self, version: int, taken: datetime, answers: _Answers) -> None:
+        self.version = version
+        self.taken = taken
+        self._answers = answers
+
+    def ask(self, query: Callable[..., Answer], *values: Any) -> Answer:
+        """What a query says, asked once for each state of the store. `values` must be hashable."""
+        return self._answers.ask((query, values), partial(_asked, query, values))
+
+    @property
+    def backlog(self) -> pd.DataFrame:
+        """As of `queries.backlog`."""
+        return self.ask(queries.backlog)
+
+    @property
+    def products(self) -> pd.DataFrame:
+        """As of `queries.products`."""
+        return self.ask(queries.products)
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """As of `queries.events`."""
+        return self.ask(queries.events)
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """As of `queries.coverage`."""
+        return self.ask(queries.coverage)
+
+    @property
+    def progress(self) -> pd.DataFrame:
+        """As of `queries.progress`."""
+        return self.ask(queries.progress)
+
+    @property
+    def known(self) -> pd.Series:
+        """As of `queries.dates_known`."""
+        return self.ask(queries.dates_known)
+
+    @property
+    def mixed(self) -> pd.DataFrame:
+        """As of `queries.mixed_series`."""
+        return self.ask(queries.mixed_series)
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest product was published."""
+        return self.ask(queries.newest_product)
 
     @property
     def empty(self) -> bool:
-        """Whether no date has arrived yet."""
-        return not self.known.sum()
+        """Whether nothing has arrived yet: no date, nor a package that was refused."""
+        return not self.ask(queries.anything)
 
     @property
     def all_simulated(self) -> bool:
         """Whether all that is shown comes from the simulation."""
-        shown = pd.concat([self.products["simulated"], self.backlog["simulated"]])
-        return bool(len(shown) and shown.astype(bool).all())
+        return self.ask(queries.all_simulated)
+
+
+def _asked(query: Callable[..., Answer], values: tuple[Any, ...], session: Session) -> Answer:
+    return query(session, *values)
 
 
 class Snapshots:
@@ -87,19 +181,13 @@ class Snapshots:
         now = datetime.now(UTC)
         with self.store.read() as session:
             seen = queries.fingerprint(session)
-            if self._snapshot is not None and seen == self._seen:
-                self._snapshot = Snapshot(**{**vars(self._snapshot), "taken": now})
-                return
-            self._snapshot = Snapshot(
-                version=self._snapshot.version + 1 if self._snapshot else 1,
-                taken=now,
-                outcomes=queries.outcomes_per_hour(session, now - HISTORY),
-                backlog=queries.backlog(session),
-                products=queries.products(session),
-                events=queries.events(session),
-                coverage=queries.coverage(session),
-                progress=queries.progress(session),
-                known=queries.dates_known(session),
-                mixed=queries.mixed_series(session),
-            )
-            self._seen = seen
+        before = self._snapshot
+        if before is not None and seen == self._seen:
+            self._snapshot = Snapshot(before.version, now, before._answers)
+            return
+        answers = _Answers(self.store, before._answers if before else None)
+        # The frame of every page asks for the first ones.
+        always = [(query, ()) for query in (queries.newest_product, queries.anything, queries.all_simulated)]
+        for query, values in dict.fromkeys([*always, *(before._answers.wanted() if before else ())]):
+            answers.ask((query, values), partial(_asked, query, values), wanted=False)
+        self._snapshot, self._seen = Snapshot(before.version + 1 if before else 1, now, answers), seen

@@ -197,7 +197,7 @@ def _earlier(path: Path | None) -> Any:
 #: In the order of the help.
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(production.process, production.ingest, production.watch, production.dispatch, production.worker),
-    *(production.status, production.explain, explain_pixel, production.audit),
+    *(production.status, production.explain, explain_pixel, production.logs, production.audit),
     *(production.retry, production.replay, production.hold, production.release, production.reject),
     *(simulate, warmup),
 )

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
     workers: int = Field(1, ge=1, description="Tiles processed at once on this host.")
     versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")
+    targets: dict[str, float] = Field(
+        default_factory=dict, description="Products a day that a version should reach, a line on the charts."
+    )
     dem: Path | None = Field(None, description="Terrain model: a raster or a folder of them, any projection; glo30.")
     scan_seconds: float = Field(5.0, gt=0, description="Time between two looks into the inbox.")
     lease_seconds: float = Field(120.0, gt=0, description="Life of a worker's lease on a chain without renewal.")

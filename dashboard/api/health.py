@@ -42,10 +42,11 @@ def summary(centre: Here) -> dict[str, Any]:
     """What the production page shows, in figures."""
     snapshot = centre.snapshots.latest()
     backlog = snapshot.backlog["state"].value_counts()
+    products, simulated = snapshot.ask(queries.count_products)
     return {
         "taken": snapshot.taken.isoformat(),
-        "products": len(snapshot.products),
-        "simulated": int(snapshot.products["simulated"].sum()),
+        "products": products,
+        "simulated": simulated,
         "backlog": {str(state): int(count) for state, count in backlog.items()},
         "tiles": len(snapshot.coverage),
         "dates": int(snapshot.known.sum()),

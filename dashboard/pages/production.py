@@ -1,243 +1,431 @@
-"""Production: how much, how fast, what waits, what went wrong."""
+"""Production: how much, how fast, what waits and why, what is late and where, what went wrong."""
 
 from __future__ import annotations
 
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
-import holoviews as hv
 import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
 import param
-from bokeh.models import BasicTicker, CustomJS, HoverTool, NumeralTickFormatter, TapTool
+from sqlalchemy.orm import Session
 
-from dashboard import assets, theme
+from dashboard import charts, queries, theme
 from dashboard.frame import View, how_to_begin, html, kpis, legend, plain, table
+from processing.store import backlog, delays, failures, passes
+from processing.store.failures import without_name
 
 PERIODS = {"24 hours": 1, "7 days": 7, "30 days": 30, "1 year": 365}
-#: Hours of the hourly chart, at most.
-HOURS = 72
+#: Bars of a period that is shown without a choice of their length.
+STEPS = {"24 hours": "hour", "7 days": "day", "30 days": "day", "1 year": "week"}
+AUTO = "by period"
+#: States behind the tile of what went wrong.
+WRONG = ("rejected", "failed")
+#: Rows of each list before the rest is left to its own page.
+SHOWN = 12
+#: A source that sent nothing for this, but did before, is silent.
+SILENT = timedelta(hours=36)
+#: Disk that lasts no longer than this is marked. [days]
+SHORT = 14
+#: The archive's growth is that of the last days.
+GROWTH_DAYS = 7
 
 
-def stacked(
-    frame: pd.DataFrame,
-    step: str,
-    since: datetime,
-    until: datetime,
-    by: str,
-    colours: dict[str, str],
-    words: dict[str, str],
-) -> hv.Rectangles:
-    """Dates per day or hour, one on the other by `by`, as bars whose width is the step's.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Columns hour, `by`, dates.
-    step : ``D`` or ``h``
-    since, until : datetime
-        Limits of the time axis, which goes on to the end of the last bar.
-    colours, words : dict
-        Per value of `by`, from the bottom up.
-    """
-    width = pd.Timedelta(1, unit=step)
-    sums = frame.assign(bar=frame["hour"].dt.floor(step)).groupby(["bar", by])["dates"].sum().unstack(fill_value=0)
-    rows = [bar for start, row in sums.iterrows() for bar in _bar(pd.Timestamp(start), row, step, colours, words)]
-    bars = hv.Rectangles(rows, ["start", "bottom", "end", "top"], ["when", "what", "dates", "colour"])
-    first, last = (pd.Timestamp(t).tz_localize(None) for t in (since, until))
-    limits = first, last.floor(step) + width
-    top = max((row[3] for row in rows), default=1)
-    return bars.opts(
-        color="colour",
-        line_color=None,
-        responsive=True,
-        height=220,
-        xlim=limits,
-        ylim=(0, top * 1.08),
-        xlabel="",
-        ylabel="",
-        tools=[_hover()],
-        default_tools=["xwheel_zoom", "xpan", "reset"],
-        active_tools=[],
-        toolbar=None,
-        show_grid=True,
-        gridstyle={"xgrid_line_color": None, "grid_line_alpha": 0.5},
-        hooks=[_integers],
-    )
+def _since(days: int) -> datetime:
+    return datetime.now(UTC) - timedelta(days=days)
 
 
-def _bar(start: pd.Timestamp, row: pd.Series, step: str, colours: dict[str, str], words: dict[str, str]) -> list[Any]:
-    """The parts of one bar, from the bottom up."""
-    width = pd.Timedelta(1, unit=step)
-    begin = start.tz_localize(None)
-    when = f"{begin:%Y-%m-%d %H}:00" if step == "h" else f"{begin:%Y-%m-%d}"
-    parts, bottom = [], 0
-    for value, colour in colours.items():
-        count = int(row.get(value, 0))
-        if count:
-            sides = begin + width * 0.06, bottom, begin + width * 0.94, bottom + count
-            parts.append((*sides, when, words[value], count, colour))
-            bottom += count
-    return parts
+def outcomes(session: Session, days: int) -> pd.DataFrame:
+    """As of `queries.outcomes_per_hour`, in days for a long period."""
+    whole = charts.floor(_since(days), "week" if days > 31 else "day" if days > 1 else "hour")
+    return queries.outcomes_per_hour(session, whole, 3600 if days <= 31 else 86400)
 
 
-def _hover() -> Any:
-    return HoverTool(tooltips=[("UTC", "@when"), ("", "@what"), ("dates", "@dates")])
+def by_site(session: Session, days: int) -> dict[str, delays.Delays]:
+    """As of `delays.by_site`, and all sites together as ``*``."""
+    every = delays.delays(session, _since(days))
+    return {"*": every, **delays.by_site(session, _since(days))} if every else {}
 
 
-def _integers(plot: Any, element: Any) -> None:
-    """Counts have no fractions; bars reach the axis."""
-    figure = plot.state
-    figure.yaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
-    figure.yaxis.formatter = NumeralTickFormatter(format="0,0")
-    figure.outline_line_color = None
+def blame(session: Session) -> delays.Blame | None:
+    """As of `delays.blame`, now."""
+    return delays.blame(session, datetime.now(UTC))
 
 
-def _to_products(plot: Any, element: Any) -> None:
-    """A click on a bar opens the products of that day and version."""
-    plot.state.add_tools(
-        TapTool(
-            renderers=[plot.handles["glyph_renderer"]],
-            callback=CustomJS(code=assets.text("production_bars.js"), module=True),
-        )
-    )
+def failed(session: Session, days: int) -> list[failures.Group]:
+    """What went wrong in a period, but dates that are not valid."""
+    states = tuple(state for state in failures.STATES if state != "not_valid")
+    return failures.groups(session, failures.Wanted(states=states, since=_since(days)))
+
+
+def refused(session: Session, days: int) -> int:
+    """Packages refused in a period."""
+    return failures.count_refused(session, _since(days))
+
+
+def sources(session: Session) -> list[failures.Source]:
+    """Where packages come from, with those of the last week."""
+    return failures.sources(session, _since(7))
+
+
+def waiting_over_time(session: Session, days: int) -> Sequence[tuple[datetime, int]]:
+    """As of `backlog.over_time`, in hours or days."""
+    return backlog.over_time(session, _since(days), 3600 if days <= 31 else 86400)
+
+
+def missing(session: Session) -> list[passes.Missing]:
+    """Passes of the last week that should have come, and have not."""
+    now = datetime.now(UTC)
+    return passes.missing(session, now - timedelta(days=7), now, now)
+
+
+def address(page: str, /, **values: Any) -> str:
+    """The address of a page with what it is to show; what is empty is left out."""
+    chosen = {name: value for name, value in values.items() if value not in ("", None)}
+    return f"/{page}?{urlencode(chosen)}" if chosen else f"/{page}"
 
 
 class Production(View):
     """Rate, outcomes, backlog, delays and events of a selectable period."""
 
     period: Any = param.Selector(default="30 days", objects=list(PERIODS), doc="What the charts and figures cover.")
+    step: Any = param.Selector(default=AUTO, objects=[AUTO, *charts.STEPS], doc="Length of a bar.")
+
+    #: What the address holds.
+    ADDRESS = ("period", "step")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
-        self._kpis = html()
-        self._days = pn.pane.HoloViews(sizing_mode="stretch_width", height=220, linked_axes=False)
-        self._hours = pn.pane.HoloViews(sizing_mode="stretch_width", height=220, linked_axes=False)
-        self._outcomes = pn.pane.HoloViews(sizing_mode="stretch_width", height=220, linked_axes=False)
-        self._days_title, self._hours_title, self._outcomes_title = html(), html(), html()
-        self._backlog, self._events, self._empty = html(), html(), html()
-        choice = pmui.RadioButtonGroup.from_param(
-            self.param.period,
-            options=list(PERIODS),
-            size="small",
-            label="",
-            description="",
-            width=340,
-            margin=(0, 0, 6, 0),
-        )
-        wide = {"flex": "1 1 420px", "min-width": "min(100%, 320px)"}
-        charts = pn.FlexBox(
-            pn.Column(self._days_title, self._days, styles=wide),
-            pn.Column(self._outcomes_title, self._outcomes, styles=wide),
-            pn.Column(self._hours_title, self._hours, styles=wide),
+        parts = "empty kpis rate outcomes backlog now waits delays failed campaigns sources events".split()
+        self._parts = {name: html() for name in parts}
+        for name in ("rate", "outcomes", "backlog"):
+            self._parts[name].stylesheets = [*self._parts[name].stylesheets, charts.CSS]
+        same: dict[str, Any] = {"size": "small", "label": "", "description": "", "margin": (0, 16, 6, 0)}
+        choice = pn.FlexBox(
+            pmui.RadioButtonGroup.from_param(self.param.period, options=list(PERIODS), **same),
+            pmui.RadioButtonGroup.from_param(self.param.step, options=[AUTO, *charts.STEPS], **same),
             sizing_mode="stretch_width",
-            gap="8px 20px",
         )
-        lists = pn.FlexBox(
-            pn.Column(self._backlog, styles=wide),
-            pn.Column(self._events, styles=wide),
+        self._full = pn.Column(
+            choice,
+            self._parts["kpis"],
+            self._side_by_side("rate", "outcomes", "backlog", "now"),
+            self._side_by_side("waits", "failed"),
+            self._parts["delays"],
+            self._side_by_side("campaigns", "sources"),
+            self._parts["events"],
             sizing_mode="stretch_width",
-            gap="8px 20px",
         )
-        self._full = pn.Column(choice, self._kpis, charts, lists, sizing_mode="stretch_width")
-        self._layout = pn.Column(self._empty, self._full, sizing_mode="stretch_width")
+        self._layout = pn.Column(self._parts["empty"], self._full, sizing_mode="stretch_width")
+        if pn.state.location:
+            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
 
-    @param.depends("period", watch=True)
+    def _side_by_side(self, *names: str) -> pn.FlexBox:
+        wide = {"flex": "1 1 420px", "min-width": "min(100%, 320px)"}
+        return pn.FlexBox(
+            *(pn.Column(self._parts[name], styles=wide) for name in names),
+            sizing_mode="stretch_width",
+            gap="8px 20px",
+        )
+
+    @property
+    def days(self) -> int:
+        """Length of the period."""
+        return PERIODS[self.period]
+
+    @param.depends("period", "step", watch=True)
     def draw(self) -> None:
         """Draw the charts, figures and lists of the period."""
-        snapshot = self.snapshot
+        snapshot, parts = self.snapshot, self._parts
+        parts["empty"].object = how_to_begin(self.settings) if snapshot.empty else ""
+        parts["empty"].visible, self._full.visible = snapshot.empty, not snapshot.empty
+        if snapshot.empty:
+            return
+        ended = snapshot.ask(outcomes, self.days)
         now = datetime.now(UTC)
-        days = PERIODS[self.period]
-        since = now - timedelta(days=days)
-        self._empty.object = how_to_begin(self.settings) if snapshot.empty else ""
-        self._empty.visible, self._full.visible = snapshot.empty, not snapshot.empty
-        outcomes = snapshot.outcomes[snapshot.outcomes["hour"] >= pd.Timestamp(since).floor("h")]
-        made = outcomes[outcomes["outcome"] == "published"]
-        names = sorted(set(made["version"]))
-        versions = {v: theme.version_colour(v) for v in names}
-        words = {v: v for v in names}
+        with pn.io.hold():
+            parts["kpis"].object = kpis(self._figures(ended, now))
+            parts["rate"].object = self._rate(ended, now)
+            parts["outcomes"].object = self._outcomes(ended, now)
+            parts["backlog"].object = self._backlog()
+            parts["now"].object = self._now(now)
+            parts["waits"].object = self._waits(now)
+            parts["failed"].object = self._failed()
+            parts["delays"].object = self._delays()
+            parts["campaigns"].object = self._campaigns(now)
+            parts["sources"].object = self._sources(now)
+            parts["events"].object = self._events()
 
-        self._kpis.object = kpis(self._figures(outcomes, since, now))
-        key = legend(versions.items()) if names else '<div class="soft">No product in this period.</div>'
-        self._days_title.object = (
-            f"<h2>Products per day <small>last {self.period}, by version, UTC days</small></h2>{key}"
-        )
-        start = pd.Timestamp(since).floor("D") if days > 1 else pd.Timestamp(since)
-        self._days.object = stacked(made, "D", start, now, "version", versions, words).opts(
-            hooks=[_integers, _to_products]
-        )
-        hours = min(days * 24, HOURS)
-        first = now - timedelta(hours=hours)
-        self._hours_title.object = f"<h2>Products per hour <small>last {hours} hours, by version, UTC</small></h2>{key}"
-        self._hours.object = stacked(
-            made[made["hour"] >= pd.Timestamp(first).floor("h")], "h", first, now, "version", versions, words
-        ).opts(hooks=[_integers, _to_products])
-        kinds = {s: theme.colour(s) for s in theme.OUTCOMES}
-        titles = {s: theme.word(s) for s in theme.OUTCOMES}
-        self._outcomes_title.object = (
-            f"<h2>Outcomes per day <small>all versions, last {self.period}, UTC days</small></h2>"
-            + legend((titles[s], c) for s, c in kinds.items())
-        )
-        self._outcomes.object = stacked(outcomes, "D", start, now, "outcome", kinds, titles)
-        self._backlog.object = self._backlog_table(now)
-        self._events.object = self._events_table()
+    # Figures
 
-    def _figures(self, outcomes: pd.DataFrame, since: datetime, now: datetime) -> list[tuple[str, ...]]:
-        sums = outcomes.groupby("outcome")["dates"].sum()
-        ended = int(sums.sum())
-        published = int(sums.get("published", 0))
-        lost = int(sums.get("rejected", 0)) + int(sums.get("failed", 0))
-        last_day = outcomes[(outcomes["outcome"] == "published") & (outcomes["hour"] >= now - timedelta(hours=24))]
-        backlog = self.snapshot.backlog
-        waiting = backlog[backlog["state"] != "running"]
-        running = len(backlog) - len(waiting)
-        oldest = waiting.iloc[0] if len(waiting) else None
-        fresh = self.snapshot.products
-        fresh = fresh[fresh["published"] >= since]
-        arrival = (fresh["published"] - fresh["first_seen"]).median()
-        sensing = (fresh["published"] - fresh["sensing"]).median()
-        share = f"{100 * published / ended:.0f} % of the dates that ended" if ended else "no date ended"
+    def _figures(self, ended: pd.DataFrame, now: datetime) -> list[tuple[str, ...]]:
+        inside = ended[ended["hour"] >= pd.Timestamp(charts.floor(_since(self.days), "hour"))]
+        sums = inside.groupby("outcome")["dates"].sum()
+        every, published = int(sums.sum()), int(sums.get("published", 0))
+        lost = sum(int(sums.get(state, 0)) for state in WRONG)
+        turned_away = self.snapshot.ask(refused, self.days)
+        share = f"{100 * published / every:.0f} % of the dates that ended" if every else "no date ended"
+        told = self.snapshot.ask(by_site, self.days).get("*")
+        blamed = self.snapshot.ask(blame)
+        failed_page = address("failures", state=",".join(WRONG), period=self.period)
         return [
-            ("Products", theme.number(published), share, "/products"),
-            ("Last 24 hours", theme.number(int(last_day["dates"].sum())), "products published"),
-            ("Backlog", theme.number(len(backlog)), f"dates: {running} running, {len(waiting)} waiting"),
+            ("Products", theme.number(published), share, address("failures", state="published", period=self.period)),
+            *self._load(now),
+            (
+                "From sensing, 90 % within",
+                theme.duration(told.total[1] if told else None),
+                f"half within {theme.duration(told.total[0])}" if told else "no product in this period",
+            ),
+            (
+                "Where the time goes",
+                theme.duration(blamed.seconds) if blamed else "–",
+                _blamed(blamed) if blamed else "no product in the last day",
+            ),
+            (
+                "Not valid",
+                theme.number(int(sums.get("not_valid", 0))),
+                "too cloudy: no product",
+                address("failures", state="not_valid", period=self.period),
+            ),
+            ("Rejected or failed", theme.number(lost), "dates: each with its reason and log", failed_page),
+            (
+                "Refused drops",
+                theme.number(turned_away),
+                "packages that never became a date",
+                address("failures", period=self.period) + "#refused",
+            ),
+            *self._missing(),
+            self._disk(),
+        ]
+
+    def _load(self, now: datetime) -> list[tuple[str, ...]]:
+        """What is open: in work, and waiting."""
+        open_dates = self.snapshot.ask(backlog.summary)
+        running = sum(count for (_, reason), (count, _) in open_dates.items() if reason == "running")
+        waits = [(since, count) for (_, reason), (count, since) in open_dates.items() if reason != "running"]
+        first = min(since for since, _ in waits) if waits else None
+        slots = f"of {self.settings.workers} slots" if self.settings.executor == "local" else "on the cluster"
+        return [
+            ("In work", theme.number(running), slots),
+            (
+                "Backlog",
+                theme.number(running + sum(count for _, count in waits)),
+                f"dates: {running} running, {sum(count for _, count in waits)} waiting",
+            ),
             (
                 "Oldest waiting",
-                "–" if oldest is None else theme.duration(now - oldest["created"]),
-                "nothing waits" if oldest is None else f"{oldest['tile']}, {oldest['sensing']:%Y-%m-%d}",
+                "–" if first is None else theme.duration(now - first),
+                "nothing waits" if first is None else f"since {theme.utc(first)}",
             ),
-            ("Median delay from arrival", theme.duration(_seconds(arrival)), "to publication"),
-            ("Median delay from sensing", theme.duration(_seconds(sensing)), "to publication"),
-            ("Not valid", theme.number(int(sums.get("not_valid", 0))), "too cloudy: no product"),
-            ("Rejected or failed", theme.number(lost), "dates, see the events below"),
         ]
 
-    def _backlog_table(self, now: datetime) -> str:
-        backlog = self.snapshot.backlog
-        shown = backlog.head(12)
-        title = f"<h2>Backlog <small>{theme.number(len(backlog))} dates"
-        title += f", the {len(shown)} oldest</small></h2>" if len(shown) < len(backlog) else "</small></h2>"
-        if not len(backlog):
-            return title + '<p class="soft">Nothing waits and nothing runs.</p>'
+    def _missing(self) -> list[tuple[str, ...]]:
+        found = self.snapshot.ask(missing)
+        if not found:
+            return []
+        tiles = sorted({one.tile for one in found})
+        named = ", ".join(tiles[:3]) + (f" and {len(tiles) - 3} more" if len(tiles) > 3 else "")
+        return [("Missing passes", theme.number(len(found)), f"should have come in 7 days: {named}")]
+
+    def _disk(self) -> tuple[str, ...]:
+        try:
+            free = shutil.disk_usage(self.settings.archive).free - 1e9 * self.settings.min_free_gb
+        except OSError as error:
+            return ("Disk", "–", f"{self.settings.archive}: {error.strerror}")
+        growth = self.snapshot.ask(queries.archive_growth, GROWTH_DAYS)
+        if not growth:
+            return ("Disk", f"{free / 1e9:.0f} GB", "free; nothing was published lately")
+        days = max(free, 0) / growth
+        mark = "soon full: " if days < SHORT else ""
+        left = f"{days:.0f} days" if days < 1000 else "years"
+        return ("Disk lasts", left, f"{mark}{free / 1e9:.0f} GB free, {growth / 1e9:.1f} GB a day")
+
+    # Charts
+
+    @property
+    def _length(self) -> str:
+        """Length of a bar; a year is not drawn in hours."""
+        chosen = STEPS[self.period] if self.step == AUTO else str(self.step)
+        return "day" if chosen == "hour" and self.days > 31 else chosen
+
+    def _bars(self, ended: pd.DataFrame, by: str, now: datetime) -> list[charts.Bar]:
+        """Bars of the period, each leading to the dates behind it."""
+        step = self._length
+        counts: dict[datetime, dict[str, int]] = defaultdict(dict)
+        for hour, key, dates in zip(ended["hour"], ended[by], ended["dates"], strict=True):
+            bar = counts[charts.floor(hour.to_pydatetime(), step)]
+            bar[key] = bar.get(key, 0) + int(dates)
+        state = "published" if by == "version" else ",".join(theme.OUTCOMES)
+        return [
+            charts.Bar(start, counts.get(start, {}), _dates_of(start, step, state) if start in counts else "")
+            for start in charts.starts(_since(self.days), now, step)
+        ]
+
+    def _rate(self, ended: pd.DataFrame, now: datetime) -> str:
+        made = ended[ended["outcome"] == "published"]
+        names = sorted(set(made["version"]))
+        colours = {name: theme.version_colour(name) for name in names}
+        length = charts.STEPS[self._length] / timedelta(days=1)
+        targets = [
+            charts.Target(value * length, f"target {name}", theme.version_colour(name))
+            for name, value in self.settings.targets.items()
+        ]
+        columns = self._bars(made, "version", now)
+        title = f"<h2>Products per {self._length} <small>last {self.period}, by version, UTC</small></h2>"
+        key = legend(colours.items()) if names else '<div class="soft">No product in this period.</div>'
+        return title + key + charts.bars(columns, self._length, {name: name for name in names}, colours, targets)
+
+    def _outcomes(self, ended: pd.DataFrame, now: datetime) -> str:
+        words = {state: theme.word(state) for state in theme.OUTCOMES}
+        colours = {state: theme.colour(state) for state in theme.OUTCOMES}
+        title = f"<h2>Outcomes per {self._length} <small>all versions, last {self.period}, UTC</small></h2>"
+        key = legend((words[state], colours[state]) for state in words)
+        return title + key + charts.bars(self._bars(ended, "outcome", now), self._length, words, colours)
+
+    def _backlog(self) -> str:
+        points = [(time, float(count)) for time, count in self.snapshot.ask(waiting_over_time, self.days)]
+        words = f"Open dates in the last {self.period}: {points[0][1]:.0f} at the beginning, {points[-1][1]:.0f} now"
+        title = f"<h2>Backlog <small>open dates, last {self.period}</small></h2>"
+        return title + charts.curve(points, theme.colour("waiting"), words)
+
+    # Lists
+
+    def _now(self, now: datetime) -> str:
+        found = self.snapshot.ask(backlog.running)
+        title = "<h2>In work now</h2>"
+        if not found:
+            return title + '<p class="soft">Nothing runs.</p>'
         rows = [
             (
-                theme.state_chip(row.state) + (" " + theme.simulated_mark() if row.simulated else ""),
-                escape(row.tile),
-                f"{row.sensing:%Y-%m-%d}",
-                escape(row.version),
-                theme.duration(
-                    now
-                    - (row.running_since if row.state == "running" and not pd.isna(row.running_since) else row.created)
-                ),
-                plain(row.reason),
+                f'<a href="{_job(run.job_id)}">{escape(run.tile)}</a>',
+                f"{run.sensing:%Y-%m-%d}",
+                escape(run.version),
+                escape(run.host or run.owner),
+                theme.duration(now - run.since),
+                _how_far(run),
             )
-            for row in shown.itertuples()
+            for run in found[:SHOWN]
         ]
-        return title + table(["State", "Tile", "Date", "Version", "For", "Why"], rows, numbers=["For"])
+        more = _more(len(found), "dates in work")
+        return title + table(["Tile", "Date", "Version", "On", "For", "At"], rows, numbers=["For"]) + more
 
-    def _events_table(self) -> str:
+    def _waits(self, now: datetime) -> str:
+        open_dates = self.snapshot.ask(backlog.summary)
+        counts: dict[str, tuple[int, datetime]] = {}
+        for (_, reason), (count, since) in open_dates.items():
+            known = counts.get(reason, (0, since))
+            counts[reason] = known[0] + count, min(known[1], since)
+        counts.pop("running", None)
+        title = "<h2>What waits, and why</h2>"
+        if not counts:
+            return title + '<p class="soft">Nothing waits.</p>'
+        order = [reason for reason in backlog.REASONS if reason in counts]
+        summary = table(
+            ["Why", "Dates", "Longest"],
+            [
+                (
+                    escape(backlog.REASONS[reason]),
+                    theme.number(counts[reason][0]),
+                    theme.duration(now - counts[reason][1]),
+                )
+                for reason in order
+            ],
+            numbers=["Dates", "Longest"],
+        )
+        rows = [
+            (
+                theme.state_chip(one.state) + (" " + theme.simulated_mark() if one.simulated else ""),
+                f'<a href="{_job(one.job_id)}">{escape(one.tile)}</a>',
+                f"{one.sensing:%Y-%m-%d}",
+                escape(one.version),
+                theme.duration(now - one.created),
+                escape(one.why),
+            )
+            for one in self.snapshot.ask(backlog.waiting, SHOWN)
+        ]
+        total = sum(count for count, _ in counts.values())
+        oldest = f"<h2>The {len(rows)} that wait longest <small>of {theme.number(total)}</small></h2>"
+        return title + summary + oldest + table(["State", "Tile", "Date", "Version", "For", "Why"], rows, ["For"])
+
+    def _failed(self) -> str:
+        groups = self.snapshot.ask(failed, self.days)
+        title = f"<h2>What went wrong <small>last {self.period}, by what they have in common</small></h2>"
+        if not groups:
+            return title + '<p class="soft">Nothing failed, and nothing is held.</p>'
+        rows = [
+            (
+                theme.state_chip(group.state),
+                f'<a href="{_group(group, self.period)}">{escape(group.signature or "no reason given")}</a>',
+                escape(group.reason_class),
+                theme.number(group.count),
+                f"{group.first:%m-%d %H:%M}",
+                f"{group.last:%m-%d %H:%M}",
+            )
+            for group in groups[:SHOWN]
+        ]
+        every = address("failures", state=",".join(failures.STATES[:-1]), period=self.period)
+        more = f'<p><a href="{escape(every)}">All of them, with their logs</a></p>'
+        return title + table(["State", "Reason", "Class", "Dates", "First", "Last"], rows, ["Dates"]) + more
+
+    def _delays(self) -> str:
+        found = dict(self.snapshot.ask(by_site, self.days))
+        title = (
+            f"<h2>Delays by stage <small>products of the last {self.period}: half of them within; on a figure: "
+            "90 % and 95 %</small></h2>"
+        )
+        if not found:
+            return title + '<p class="soft">No product in this period.</p>'
+        every = found.pop("*")
+        stages = [stage for stage in delays.STAGES if stage in every.stages]
+        rows = [_delay_row("All sites", every, stages, bold=True)]
+        rest = sorted(found.items(), key=lambda item: -item[1].total[1])
+        rows += [_delay_row(name or queries.NO_SITE, told, stages) for name, told in rest]
+        columns = ["Site", "Products", *(delays.STAGES[stage].capitalize() for stage in stages)]
+        columns += ["p50", "p90", "p95"]
+        head, tail = rows[: SHOWN + 1], rows[SHOWN + 1 :]
+        text = title + table(columns, head, columns[1:])
+        if tail:
+            text += f"<details><summary>{len(tail)} more sites</summary>{table(columns, tail, columns[1:])}</details>"
+        return text
+
+    def _campaigns(self, now: datetime) -> str:
+        rows = [
+            (
+                theme.chip(one.version, theme.version_colour(one.version)),
+                escape(one.status),
+                theme.number(one.waiting),
+                theme.number(one.ended, 1),
+                theme.number(one.arrived, 1),
+                _end(one, now),
+            )
+            for one in self.snapshot.ask(backlog.campaigns)
+        ]
+        columns = ["Version", "Status", "Waiting", "Ended a day", "Queued a day", "Done"]
+        return "<h2>Campaigns <small>rates of the last 7 days</small></h2>" + table(columns, rows, columns[2:5])
+
+    def _sources(self, now: datetime) -> str:
+        found = self.snapshot.ask(sources)
+        title = "<h2>Sources <small>of Level-1C</small></h2>"
+        if not found:
+            return title + '<p class="soft">No package has arrived yet.</p>'
+        rows = [
+            (
+                escape(source.name) + (" " + _warning("silent") if now - source.last > SILENT else ""),
+                theme.number(source.packages),
+                theme.utc(source.last),
+                theme.duration(now - source.last),
+            )
+            for source in found
+        ]
+        return title + table(["Source", "In 7 days", "Last package", "Ago"], rows, ["In 7 days", "Ago"])
+
+    def _events(self) -> str:
         rows = [
             (
                 f'<span style="white-space:nowrap">{event.time:%m-%d %H:%M:%S}</span>',
@@ -253,23 +441,83 @@ class Production(View):
         return self._layout
 
 
-def _seconds(value: Any) -> float | None:
-    return None if pd.isna(value) else value.total_seconds()
+def _dates_of(start: datetime, step: str, state: str) -> str:
+    """The page of the dates that ended within a bar."""
+    end = start + charts.STEPS[step]
+    return address("failures", state=state, since=_iso(start), until=_iso(end))
+
+
+def _iso(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M}" if time.hour or time.minute else f"{time:%Y-%m-%d}"
+
+
+def _job(job_id: int) -> str:
+    return escape(address("failures", job=job_id))
+
+
+def _group(group: failures.Group, period: str) -> str:
+    return escape(address("failures", state=group.state, signature=group.signature, period=period))
+
+
+def _more(count: int, words: str) -> str:
+    return f'<p class="soft">{theme.number(count)} {words} in all</p>' if count > SHOWN else ""
+
+
+def _how_far(run: backlog.Running) -> str:
+    if run.share is None:
+        return '<span class="soft">just begun</span>'
+    percent = 100 * run.share
+    return (
+        f'<progress max="100" value="{percent:.0f}" aria-label="{percent:.0f} % done"></progress> '
+        f"{percent:.0f} %, {escape((run.step or '').replace('_', ' '))}"
+    )
+
+
+def _delay_row(name: str, told: delays.Delays, stages: Iterable[str], *, bold: bool = False) -> tuple[str, ...]:
+    cells = []
+    for stage in stages:
+        values = told.stages.get(stage)
+        hint = " / ".join(theme.duration(value) for value in values[1:]) if values else ""
+        cells.append(
+            f'<span title="90 % / 95 %: {escape(hint)}">{theme.duration(values[0] if values else None)}</span>'
+        )
+    site = f"<b>{escape(name)}</b>" if bold else escape(name)
+    return (site, theme.number(told.products), *cells, *(theme.duration(value) for value in told.total))
+
+
+def _blamed(found: delays.Blame) -> str:
+    usual = f", {theme.duration(found.usual)} usually" if found.usual == found.usual else ""
+    return f"{delays.STAGES[found.stage]}: half of the last day's products{usual}"
+
+
+def _end(one: backlog.Progress, now: datetime) -> str:
+    """When a campaign has nothing left to do, in words."""
+    if one.status != "active":
+        return f'<span class="soft">{escape(one.status)}</span>'
+    if not one.waiting:
+        return "nothing left"
+    if one.end is None:
+        return _warning("grows") + " more is queued than ends"
+    return f"{one.end:%Y-%m-%d}, in {theme.duration(one.end - now)}"
+
+
+def _warning(text: str) -> str:
+    return theme.chip(text, theme.STATES["rejected"][1])
 
 
 def _severity(severity: str) -> str:
     return {
-        "warning": theme.chip("warning", theme.STATES["rejected"][1]) + " ",
+        "warning": _warning("warning") + " ",
         "error": theme.chip("error", theme.STATES["failed"][1]) + " ",
     }.get(severity, "")
 
 
 def _words(event: Any) -> str:
-    """What an event carries, in short; its product as a link."""
+    """What an event carries, whole; a product or a date as a link."""
     data = event.data if isinstance(event.data, dict) else {}
-    text = str(data.get("reason") or data.get("l1c") or str(data.get("date", ""))[:10])
-    if data.get("reason") and data.get("l1c"):
-        text = f"{data['l1c']}: {text}"
     if isinstance(event.product, str):
         return f'<a href="/products?product={escape(event.product)}">{escape(event.product)}</a>'
-    return escape(text if len(text) < 160 else text[:157] + "...")
+    name, reason = str(data.get("l1c") or ""), without_name(data)
+    text = escape(f"{name}: {reason}" if name and reason else name or reason or str(data.get("date", ""))[:10])
+    job = getattr(event, "job_id", None)
+    return f'<a href="{_job(int(job))}">{text}</a>' if job is not None and not pd.isna(job) and text else text

@@ -5,7 +5,8 @@ The seconds are a measurement that goes into the product's record and that no st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import wraps
 from time import perf_counter
@@ -40,6 +41,19 @@ class Stopwatch:
 
 
 _RUNNING: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
+#: Told the name of a step: with None when it begins, with its seconds when it ended.
+Watcher = Callable[[str, float | None], None]
+_WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Tell of the steps that run meanwhile in this thread; of those that a stopwatch counts."""
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
@@ -51,12 +65,20 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
         watch = _RUNNING.get()
         if watch is None:
             return function(*args, **kwargs)
+        tell = _WATCHER.get() or _nobody
         outer = _RUNNING.set(None)
+        tell(name, None)
         start = watch.clock()
         try:
             return function(*args, **kwargs)
         finally:
-            watch.seconds[name] = watch.seconds.get(name, 0.0) + watch.clock() - start
+            spent = watch.clock() - start
+            watch.seconds[name] = watch.seconds.get(name, 0.0) + spent
             _RUNNING.reset(outer)
+            tell(name, spent)
 
     return timed
+
+
+def _nobody(_step: str, _seconds: float | None) -> None:
+    """Nobody listens."""

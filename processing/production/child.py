@@ -7,7 +7,6 @@ small date does. It is ended after a failure, a time-out, the loss of the lease,
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import resource
@@ -16,15 +15,15 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from processing.errors import MuscateError
+from processing.production.attempt_log import Writer, capture
 
 if TYPE_CHECKING:
     from processing.production.processor import Outcome
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
 PRODUCE = "processing.production.processor:produce"
 #: A child is replaced after so many dates, whatever it may have kept.
 MAX_DATES = 50
+#: A step shorter than this has no line of its own in the log. [s]
+SHORT = 0.05
 #: An attempt that writes a longer log is stopped. [bytes]
 MAX_LOG = 20_000_000
 
@@ -67,6 +68,13 @@ class Unusable(MuscateError):
     reason_class = "infrastructure"
 
 
+class Step(NamedTuple):
+    """What comes through the pipe before the answer: a step begins."""
+
+    name: str
+    share: float
+
+
 class Child:
     """A process that runs dates; started at its first one."""
 
@@ -83,6 +91,7 @@ class Child:
         log: Path,
         seconds: float,
         give_up: Callable[[], MuscateError | None] = lambda: None,
+        progress: Callable[[str, float], None] = lambda step, share: None,
     ) -> tuple[Outcome, int]:
         """Run one date.
 
@@ -96,6 +105,8 @@ class Child:
             Wall-clock limit. [s]
         give_up : callable
             Asked again and again: an error stops the chain and is raised.
+        progress : callable
+            Told each step that begins, and the share of the date that is done by then.
 
         Returns
         -------
@@ -111,8 +122,13 @@ class Child:
         try:
             self._start()
             self._pipe.send((produce, request, log))
-            self._wait(log, seconds, give_up)
-            answer, peak = self._pipe.recv()
+            end = time.monotonic() + seconds
+            while True:
+                self._wait(log, end, seconds, give_up)
+                answer, peak = self._pipe.recv()
+                if not isinstance(answer, Step):
+                    break
+                progress(answer.name, answer.share)
         except (EOFError, ConnectionError):
             assert self._process is not None
             raise Died(self._process.wait()) from None
@@ -128,9 +144,8 @@ class Child:
             self.kill()
         return answer, peak
 
-    def _wait(self, log: Path, seconds: float, give_up: Callable[[], MuscateError | None]) -> None:
+    def _wait(self, log: Path, end: float, seconds: float, give_up: Callable[[], MuscateError | None]) -> None:
         """Until there is an answer, or a reason to wait no longer, which is raised."""
-        end = time.monotonic() + seconds
         while not self._pipe.poll(0.1):
             error = give_up()
             if error is None and time.monotonic() > end:
@@ -172,7 +187,8 @@ def main() -> None:
     os.nice(5)  # the pages go first
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_of_this = Writer(sys.stderr)
+    capture(log_of_this)
     while True:
         try:
             produce, request, log = pipe.recv()
@@ -182,18 +198,34 @@ def main() -> None:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         _reset_peak()
-        answer: object
-        try:
-            answer = _load(produce)(request)
-        except MuscateError as error:
-            traceback.print_exc()
-            answer = error
-        except Exception as error:
-            traceback.print_exc()
-            answer = Defect(" ".join(f"{type(error).__name__}: {error}".split()))
+        log_of_this.begin()
+        answer = _answer(produce, request, pipe, log_of_this)
         sys.stdout.flush()
         sys.stderr.flush()
         pipe.send((answer, _peak()))
+
+
+def _answer(produce: str, request: Request, pipe: Connection, writer: Writer) -> object:
+    """Run a date: its outcome, or what it failed of. What happened is in the log."""
+    try:
+        function = _load(produce)
+        from processing.production import progress
+
+        def timed(step: str, seconds: float) -> None:
+            if seconds >= SHORT:
+                writer.note("step", step=step, seconds=round(seconds, 3), peak_mb=_peak() // 10**6)
+
+        with progress.told(lambda step, share: pipe.send((Step(step, share), 0)), timed):
+            outcome = function(request)
+    except MuscateError as error:
+        writer.failure(error, bug=False)
+        return error
+    except Exception as error:
+        writer.failure(error, bug=True)
+        return Defect(" ".join(f"{type(error).__name__}: {error}".split()))
+    told = ("status", "mode", "figures", "seconds", "origin", "absent", "flags")
+    writer.note("outcome", last=True, **{name: getattr(outcome, name) for name in told}, peak_mb=_peak() // 10**6)
+    return outcome
 
 
 def _load(produce: str) -> Callable[[Request], Outcome]:

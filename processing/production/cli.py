@@ -136,6 +136,36 @@ def explain(
     _print(operations.stories(store_of(settings_of(home)), name), as_json)
 
 
+def logs(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATE-OR-NAME", help="A day, 31TCJ/2024-06-08, or the name of a Level-1C package or product."
+        ),
+    ],
+    attempt: Annotated[
+        int | None, typer.Option(min=1, help="Which attempt, from 1; the last one of each date.")
+    ] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What the attempts of a date did: steps, figures, warnings, memory, and why they failed."""
+    from dataclasses import asdict
+
+    from processing.production import operations
+
+    settings = settings_of(home)
+    found = operations.logs(store_of(settings), settings, name, attempt)
+    if as_json:
+        _print([one | {"lines": [asdict(line) for line in one["lines"]]} for one in found], as_json)
+        return
+    for one in found:
+        ended = f"{one['ended']:%Y-%m-%d %H:%M:%S} UTC" if one["ended"] else "now"
+        typer.echo(f"{one['date']}, {one['job']}, attempt {one['attempt']}: {one['outcome']}, until {ended}")
+        for line in one["lines"]:
+            typer.echo("  " + line.text().replace("\n", "\n  "))
+
+
 def audit(home: Home = None, as_json: Json = False) -> None:
     """Hold the store against its own promises and against the archive on disk."""
     from processing.production import operations

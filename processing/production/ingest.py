@@ -9,8 +9,9 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
@@ -63,13 +64,24 @@ def packages(path: Path) -> list[Path]:
     return [path]
 
 
-def ingest(settings: Settings, store: Store, paths: Iterable[Path], source: str = "ingest") -> Iterator[Ingested]:
+def ingest(
+    settings: Settings,
+    store: Store,
+    paths: Iterable[Path],
+    source: str = "ingest",
+    noticed: Mapping[Path, datetime] | None = None,
+) -> Iterator[Ingested]:
     """Catalogue and queue packages, oldest date first; the given files stay where they are.
 
     What is given together is due together, when all of it is catalogued: the first date of a tile begins with the
     later ones.
 
     On the same file system a package is hard-linked, else copied. A bad one is refused and the others go on.
+
+    Parameters
+    ----------
+    noticed : mapping of Path to datetime
+        When packages were seen first, where that was before now.
 
     Yields
     ------
@@ -88,7 +100,7 @@ def ingest(settings: Settings, store: Store, paths: Iterable[Path], source: str 
     try:
         for package, held in sorted(readable, key=lambda item: min(g.sensing for g in item[1])):
             try:
-                jobs += _take(settings, store, package, held, source, wait)
+                jobs += _take(settings, store, package, held, source, wait, (noticed or {}).get(package))
             except MuscateError as error:
                 yield _refused(package, error)
             else:
@@ -120,7 +132,13 @@ def _read(package: Path) -> list[l1c.Granule]:
 
 
 def _take(
-    settings: Settings, store: Store, package: Path, held: Sequence[l1c.Granule], source: str, wait: float
+    settings: Settings,
+    store: Store,
+    package: Path,
+    held: Sequence[l1c.Granule],
+    source: str,
+    wait: float,
+    seen: datetime | None,
 ) -> list[int]:
     """Check, put in place, catalogue; all tiles of a package in one transaction. The jobs, due after `wait` seconds."""
     name = package.name.removesuffix(".zip").removesuffix(".SAFE")
@@ -142,6 +160,7 @@ def _take(
             path=str(relative),
             bytes=size,
             simulated=g.simulated,
+            seen=seen,
         )
         for g in sorted(held, key=lambda g: g.tile)
     ]

@@ -10,11 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from processing.errors import UnknownName
 from processing.people import Actor
+from processing.production import attempt_log
 from processing.production.janitor import product_folders
 from processing.production.publish import MANIFEST
 from processing.settings import Settings
-from processing.store import Store, checks, orders
+from processing.store import Store, attempts, backlog, checks, delays, orders
 from processing.store.dialect import now
 from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, Granule, Job, Product
 
@@ -22,7 +24,9 @@ from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, Granul
 def status(store: Store) -> dict[str, Any]:
     """Dates by state, backlog, delay, rate, the last product and what goes wrong, as JSON-ready values.
 
-    Keys: ``states`` (of jobs), ``backlog`` (open jobs), ``oldest_waiting`` (when the oldest open job was queued),
+    Keys: ``states`` (of jobs), ``backlog`` (open jobs), ``waits`` (what they wait for), ``running`` (what is at which
+    step), ``oldest_waiting`` (when the oldest open job was queued), ``delay_hours`` (from sensing to publication, of
+    the last day's products), ``late_by`` (the stage that takes the most time, or longer than usual),
     ``published_last_hour``, ``published_last_day``, ``last_published`` (identifier and time), ``tiles``,
     ``products``, ``previous_not_latest`` (products made without a date that came late), ``expired_leases``,
     ``anomalies`` (open).
@@ -36,6 +40,8 @@ def status(store: Store) -> dict[str, Any]:
         last = session.execute(
             sa.select(Product.identifier, Product.published).order_by(Product.id.desc()).limit(1)
         ).one_or_none()
+        recent = delays.delays(session, time - delays.RECENT)
+        blamed = delays.blame(session, time)
         anomalies = session.scalars(sa.select(Anomaly).where(Anomaly.closed.is_(None)).order_by(Anomaly.opened)).all()
 
         def published_since(hours: float) -> int:
@@ -45,10 +51,16 @@ def status(store: Store) -> dict[str, Any]:
         return {
             "states": {state: counts[state] for state in JOB_STATES if state in counts},
             "backlog": sum(counts.get(state, 0) for state in ("ready", "running", "retry", "held")),
+            "waits": _waits(session),
+            "running": {
+                f"{run.tile} {run.sensing:%Y-%m-%d} {run.version}": _how_far(run) for run in backlog.running(session)
+            },
             "oldest_waiting": oldest.isoformat(timespec="seconds") if oldest else None,
             "published_last_hour": published_since(1),
             "published_last_day": published_since(24),
             "last_published": {"identifier": last[0], "time": last[1].isoformat(timespec="seconds")} if last else None,
+            "delay_hours": _hours(recent) if recent else None,
+            "late_by": _blamed(blamed) if blamed else None,
             "tiles": session.scalar(sa.select(sa.func.count(sa.distinct(Chain.tile)))),
             "products": session.scalar(sa.select(sa.func.count()).where(Product.current)),
             "previous_not_latest": session.scalar(
@@ -57,6 +69,86 @@ def status(store: Store) -> dict[str, Any]:
             "expired_leases": checks.expired_leases(session),
             "anomalies": {f"{a.reason_class}, {a.signature}": f"{a.count} x, last: {a.last}" for a in anomalies},
         }
+
+
+def _waits(session: Session) -> dict[str, int]:
+    """Open dates that don't run, by what they wait for."""
+    found = dict.fromkeys(backlog.REASONS.values(), 0)
+    for (_, reason), (count, _) in backlog.summary(session).items():
+        found[backlog.REASONS[reason]] += count
+    return {words: count for words, count in found.items() if count and words != backlog.REASONS["running"]}
+
+
+def _how_far(run: backlog.Running) -> str:
+    where = run.host or run.owner
+    return f"on {where}" if run.share is None else f"{run.step}, {100 * run.share:.0f} %, on {where}"
+
+
+def _hours(found: delays.Delays) -> dict[str, float]:
+    return {f"p{p}": round(value / 3600, 2) for p, value in zip(delays.PERCENTILES, found.total, strict=True)}
+
+
+def _blamed(found: delays.Blame) -> str:
+    usual = f", {found.usual / 3600:.2f} h usually" if found.usual == found.usual else ""
+    return (
+        f"{delays.STAGES[found.stage]}: {found.seconds / 3600:.2f} h of {found.total / 3600:.2f} h{usual} (medians of "
+        "the last day)"
+    )
+
+
+def logs(store: Store, settings: Settings, name: str, attempt: int | None = None) -> list[dict[str, Any]]:
+    """What the attempts of dates left behind, one JSON-ready value each, with the lines of its log.
+
+    Parameters
+    ----------
+    name : str
+        Of a Level-1C package or product, ``job:<id>``, a day, or a tile and a day: ``31TCJ/2024-06-08``.
+    attempt : int, optional
+        The number of the attempt, from 1; the last one of each date without it.
+
+    Raises
+    ------
+    UnknownName
+        If nothing has this name, or no date has so many attempts.
+    """
+    with store.read() as session:
+        found = [attempts.of_job(session, job) for job in attempts.jobs(session, name)]
+    chosen = [t for tries in found for t in (tries[-1:] if attempt is None else tries) if attempt in (None, t.number)]
+    if not chosen:
+        of = (
+            "no attempt began yet"
+            if not any(found)
+            else f"no attempt {attempt}, the last one is {max(map(len, found))}"
+        )
+        raise UnknownName(f"{name}: {of}")
+    return [_log(settings, one) for one in chosen]
+
+
+def _log(settings: Settings, one: attempts.Try) -> dict[str, Any]:
+    made = one.attempt
+    return {
+        "date": f"{one.tile} {one.job.sensing:%Y-%m-%dT%H:%M:%SZ} {one.version}",
+        "job": f"job:{one.job.id}",
+        "attempt": one.number,
+        "began": made.started or made.claimed,
+        "ended": made.ended,
+        "outcome": made.outcome or "running",
+        "reason": made.reason,
+        "host": made.host,
+        "peak_memory": made.peak_memory,
+        "lines": log_lines(settings, made.log_path),
+    }
+
+
+def log_lines(settings: Settings, log_path: str | None) -> list[attempt_log.Line]:
+    """The lines of an attempt's log; one that says why, where there are none."""
+    if log_path is None:
+        return [attempt_log.Line("no worker began with it")]
+    try:
+        lines = list(attempt_log.read(settings.logs / log_path))
+    except OSError as error:
+        return [attempt_log.Line(f"logs/{log_path} can't be read here: {error.strerror}", level="warning")]
+    return lines or [attempt_log.Line(f"logs/{log_path} is empty")]
 
 
 def stories(store: Store, name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from processing import chain, l1c, product
 from processing.ancillary import ancillary
 from processing.errors import InputError, L1CError, OutOfRange
-from processing.production import machine
+from processing.production import machine, progress
 from processing.production.request import Request, Setup
 from processing.scene import L2A, Ancillary, Composite, Figures, Grid, Mode, Status
 from processing.versions import Parameters, parameters
@@ -115,6 +115,7 @@ def produce(request: Request) -> Outcome:
         If the disk is full or can't be written.
     """
     clock = _Clock()
+    progress.begin("read")
     composite = None if request.previous_state is None else product.load_state(request.previous_state)
     source = granule(request.packages, request.tile)
     later = [partial(granule, of_date, request.tile) for of_date in request.later]
@@ -145,11 +146,13 @@ def correct(
     past = Past(composite)
     clock.lap("read")
     if composite is None and later:
+        progress.begin("backward")
         past = look_back(source, later, numbers, setup)
         clock.lap("backward")
     l2a, left, folder = _corrected(source, past, numbers, staging, setup, clock)
     state = None
     if left is not None and setup.keep_state:
+        progress.begin("state")
         state = staging / f"{product.identifier(source.platform, source.sensing, source.tile, version)}.npz"
         product.save_state(left, state, l2a.evidence)
     clock.lap("state")
@@ -185,10 +188,12 @@ def _corrected(
             with source.decoded(threads, staging if setup.low_memory else None) as scene_with:
                 scene = scene_with(around)
                 clock.lap("read")
+                progress.begin(progress.CHAIN)
                 l2a, left = chain.correct(scene, past.composite, numbers, pool.map)
                 l2a = replace(l2a, origin={**l2a.origin, **past.origin})
                 clock.lap("chain")
                 if l2a.status == "valid":
+                    progress.begin("write")
                     ahead = 0 if setup.low_memory else 1
                     now = datetime.now(UTC)
                     folder = product.write(l2a, scene, staging, produced=now, threads=threads, ahead=ahead)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -45,19 +46,21 @@ class Inbox:
         self.store = store
         self._seen: dict[Path, Signature] = {}
         self._whole_since: dict[Path, float] = {}
+        self._noticed: dict[Path, datetime] = {}
 
     def look(self) -> list[Ingested]:
         """Look once and take what is whole: stable since the last look, or marked ``.done``."""
         visible, seen = self._scan()
         moving = any(self._seen.get(path) != signature for path, signature in seen.items())
         whole = [p for p in visible if p in self._seen and self._seen[p] == seen[p]]
+        self._noticed = {p: self._noticed.get(p, datetime.now(UTC)) for p in visible}
         clock = time.monotonic()
         self._whole_since = {p: self._whole_since.get(p, clock) for p in whole}
         self._seen = seen
         impatient = any(clock - since >= PATIENCE for since in self._whole_since.values())
         marked = [p for p in visible if Path(f"{p}{DONE}").exists()]
         take = sorted({*marked, *(whole if impatient or not moving else [])})
-        results = list(ingest(self.settings, self.store, take, "inbox")) if take else []
+        results = list(ingest(self.settings, self.store, take, "inbox", self._noticed)) if take else []
         for result in results:
             self._clear(result)
         return results

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,17 +14,20 @@ from pathlib import Path
 
 import structlog
 
+from processing import __version__
 from processing.errors import Fenced, InputError, L1CError, MuscateError, OutOfRange, StorageError, StoreError
 from processing.product import disk
-from processing.production import logs, publish
+from processing.production import attempt_log, logs, publish
 from processing.production.child import PRODUCE, Child, Unusable
 from processing.production.request import Request, Setup
 from processing.settings import Settings
-from processing.store import Store, lease, outcomes
+from processing.store import Store, attempts, lease, outcomes
 from processing.store.lease import Claim
 
 log = structlog.get_logger(__name__)
 
+#: How often the progress of a date is written down at most. [s]
+TELL_SECONDS = 5.0
 #: Set when this process is asked to stop: attempts return their dates.
 stopping = threading.Event()
 _idle: list[Child] = []
@@ -86,6 +90,29 @@ class _Lease:
                 log.warning("lease not renewed", reason=str(error))
 
 
+class _Telling:
+    """Writes down how far an attempt is, now and then: a short one leaves no trace but its end."""
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self.store, self.claim = store, claim
+        self._last = time.monotonic()
+
+    def __call__(self, step: str, share: float) -> None:
+        if time.monotonic() - self._last < TELL_SECONDS:
+            return
+        self._last = time.monotonic()
+        try:
+            with self.store.write() as session:
+                attempts.tell(session, self.claim.attempt_id, step, share)
+        except StoreError as error:  # the date is more than the word of it
+            log.warning("progress not told", reason=str(error))
+
+
+def log_file(claim: Claim) -> Path:
+    """The log of an attempt, relative to the home's ``logs/``."""
+    return Path("attempts", f"{claim.sensing:%Y-%m}", f"{claim.tile}_{claim.version}_a{claim.attempt_id}.log")
+
+
 def run_attempt(claim: Claim, settings: Settings, produce: str = PRODUCE) -> str:
     """Work on a claimed date to its end.
 
@@ -108,6 +135,7 @@ def run_attempt(claim: Claim, settings: Settings, produce: str = PRODUCE) -> str
         attempt=claim.attempt_id,
     ):
         staging = publish.staging(settings, claim)
+        began = time.monotonic()
         try:
             with _Lease(store, claim, settings.lease_seconds) as held:
                 done = _attempt(store, settings, claim, staging, held, produce)
@@ -121,20 +149,41 @@ def run_attempt(claim: Claim, settings: Settings, produce: str = PRODUCE) -> str
                 outcomes.given_back(session, claim)
         except MuscateError as error:
             done = _record(store, claim, error)
+            attempt_log.note(
+                settings.logs / log_file(claim),
+                "recorded",
+                "warning",
+                error=type(error).__name__,
+                reason=" ".join(str(error).split()),
+            )
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+        attempt_log.note(settings.logs / log_file(claim), done, seconds=round(time.monotonic() - began, 1))
         log.info(done)
         return done
 
 
 def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held: _Lease, produce: str) -> str:
-    log_path = Path("attempts", f"{claim.sensing:%Y-%m}", f"{claim.tile}_{claim.version}_a{claim.attempt_id}.log")
+    log_path = log_file(claim)
     with disk.storing(staging):
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         (settings.logs / log_path).parent.mkdir(parents=True, exist_ok=True)
     with store.write() as session:
         lease.started(session, claim, socket.gethostname(), str(log_path))
+    attempt_log.note(
+        settings.logs / log_path,
+        "attempt",
+        tile=claim.tile,
+        version=claim.version,
+        sensing=f"{claim.sensing:%Y-%m-%dT%H:%M:%SZ}",
+        revision=claim.revision,
+        l1c=list(claim.names),
+        previous=claim.previous.identifier if claim.previous else None,
+        later_dates=len(claim.later),
+        host=socket.gethostname(),
+        code=__version__,
+    )
     state = None if claim.previous is None else settings.state / claim.previous.state_path
     if state is not None and not state.exists():
         # Never start anew in silence where a state should be.
@@ -158,6 +207,7 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
             log=settings.logs / log_path,
             seconds=settings.attempt_seconds,
             give_up=give_up,
+            progress=_Telling(store, claim),
         )
     kept = publish.made(outcome, peak)
     if outcome.status == "valid":

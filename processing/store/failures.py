@@ -18,6 +18,7 @@ from processing.store.models import (
     Event,
     Granule,
     Job,
+    Product,
     Site,
     SiteTile,
 )
@@ -45,7 +46,7 @@ class Wanted:
     Attributes
     ----------
     states : tuple of str
-        Of `STATES`; all of them where it is empty.
+        Of `STATES`, or ``published``; all of `STATES` where it is empty.
     reason_class, site, tile, version, signature : str
         `site` is its code.
     since, until : datetime or None
@@ -121,7 +122,9 @@ def _jobs(state: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
     queued_again = sa.exists().where(
         later.chain_id == Job.chain_id, later.acquisition_id == Job.acquisition_id, later.revision > Job.revision
     )
-    found: list[sa.ColumnElement[bool]] = [Job.state == state, ~queued_again]
+    # What users get counts, even where it is being made again.
+    given = sa.exists().where(Product.job_id == Job.id, Product.current)
+    found: list[sa.ColumnElement[bool]] = [Job.state == state, given if state == "published" else ~queued_again]
     # An open job has no time of its end, and there are few of them.
     time = Job.closed if state not in ("held", "retry") else _time()
     if wanted.since is not None:
@@ -140,7 +143,7 @@ def _jobs(state: str, wanted: Wanted) -> list[sa.ColumnElement[bool]]:
 
 
 def _states(wanted: Wanted) -> Iterable[str]:
-    return [state for state in STATES if not wanted.states or state in wanted.states]
+    return [state for state in (*STATES, "published") if state in (wanted.states or STATES)]
 
 
 def find(session: Session, wanted: Wanted, limit: int = 50, offset: int = 0) -> list[Failure]:

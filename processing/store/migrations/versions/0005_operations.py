@@ -25,8 +25,10 @@ def upgrade() -> None:
     op.add_column("attempt", sa.Column("progressed", TIME, nullable=True))
     op.create_index("ix_granule_source_seen", "granule", ["source", "seen"])
     op.create_index("ix_job_created", "job", ["created"])
+    op.drop_index("ix_job_state_closed", "job")
+    op.create_index("ix_job_ended", "job", ["state", "closed", "chain_id", "acquisition_id", "revision"])
     where = sa.text("current")
-    columns = ["published", "version", "simulated"]
+    columns = ["published", "version", "current"]
     op.create_index("ix_product_made", "product", columns, sqlite_where=where, postgresql_where=where)
     op.create_table(
         "stage_delay",
@@ -71,6 +73,8 @@ def _fill() -> None:
 def downgrade() -> None:
     op.drop_table("stage_delay")
     op.drop_index("ix_product_made", "product")
+    op.drop_index("ix_job_ended", "job")
+    op.create_index("ix_job_state_closed", "job", ["state", "closed"])
     op.drop_index("ix_job_created", "job")
     op.drop_index("ix_granule_source_seen", "granule")
     for column in ("progressed", "share", "step"):

@@ -1,0 +1,33 @@
+// A piece of HTML in which links that choose something do so in the page, without opening it anew.
+
+/**
+ * What Panel gives the component: the parameters of `Choice`, and a way to its `_handle_msg`.
+ * @typedef {{
+ *   content: string,
+ *   style: string,
+ *   on: (name: string, call: () => void) => void,
+ *   send_msg: (message: {choice: string}) => void,
+ * }} Model
+ */
+
+/** @param {{model: Model}} args */
+export function render({ model }) {
+  const root = document.createElement("div")
+  const style = document.createElement("style")
+  const body = document.createElement("div")
+  const draw = () => {
+    style.textContent = model.style
+    body.innerHTML = model.content
+  }
+  root.append(style, body)
+  draw()
+  model.on("content", draw)
+  body.addEventListener("click", (event) => {
+    const link = /** @type {HTMLElement} */ (event.target).closest("[data-choice]")
+    // With a key held, the browser opens the address as it does with any link.
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
+    event.preventDefault()
+    model.send_msg({ choice: link.getAttribute("data-choice") ?? "" })
+  })
+  return root
+}
