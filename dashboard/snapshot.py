@@ -35,7 +35,7 @@ class _Answers:
     """What was asked of one state of the store."""
 
     def __init__(self, store: Store, before: _Answers | None = None) -> None:
-        self._store = store
+        self.store = store
         self._lock = threading.RLock()
         self._kept: OrderedDict[Any, Any] = OrderedDict()
         self._wanted: set[Any] = set()
@@ -48,7 +48,7 @@ class _Answers:
                 self._wanted.add(key)
             if key not in self._kept:
                 try:
-                    with self._store.read() as session:
+                    with self.store.read() as session:
                         self._kept[key] = query(session)
                 except Exception:
                     # The store has gone since: what it said before is better than nothing, and its age is shown.
@@ -82,6 +82,11 @@ class Snapshot:
         self.version = version
         self.taken = taken
         self._answers = answers
+
+    @property
+    def store(self) -> Store:
+        """What it is of, to give orders to."""
+        return self._answers.store
 
     def ask(self, query: Callable[..., Answer], *values: Any) -> Answer:
         """What a query says, asked once for each state of the store. `values` must be hashable."""

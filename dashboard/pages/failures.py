@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from dashboard import people, queries, theme
 from dashboard.frame import CSS, View, html, table
+from dashboard.pages import rights
 from dashboard.pages.choice import Choice
 from dashboard.pages.production import PERIODS, address
 from dashboard.snapshot import Snapshot
@@ -313,7 +314,7 @@ class Failures(View):
 
     def _orders(self, job: Job) -> list[Any]:
         """Buttons for what may be done with a date, by those who may."""
-        if not people.actor().may("order"):
+        if not rights.may("order"):
             return [html('<p class="soft">Sign in as an operator to retry, hold or reject it.</p>')]
         return [
             pmui.Button(

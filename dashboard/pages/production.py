@@ -14,6 +14,7 @@ import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
 import param
+from cachetools import TTLCache
 from sqlalchemy.orm import Session
 
 from dashboard import charts, queries, theme
@@ -33,6 +34,8 @@ SHOWN = 12
 SILENT = timedelta(hours=36)
 #: Disk that lasts no longer than this is marked. [days]
 SHORT = 14
+#: Passes that are missing, by store: finding them takes a while, and none is missing from one minute to the next.
+_missing: TTLCache[str, list[passes.Missing]] = TTLCache(maxsize=4, ttl=600)
 #: The archive's growth is that of the last days.
 GROWTH_DAYS = 7
 
@@ -48,9 +51,8 @@ def outcomes(session: Session, days: int) -> pd.DataFrame:
 
 
 def by_site(session: Session, days: int) -> dict[str, delays.Delays]:
-    """As of `delays.by_site`, and all sites together as ``*``."""
-    every = delays.delays(session, _since(days))
-    return {"*": every, **delays.by_site(session, _since(days))} if every else {}
+    """As of `delays.by_site`."""
+    return delays.by_site(session, _since(days))
 
 
 def blame(session: Session) -> delays.Blame | None:
@@ -80,9 +82,12 @@ def waiting_over_time(session: Session, days: int) -> Sequence[tuple[datetime, i
 
 
 def missing(session: Session) -> list[passes.Missing]:
-    """Passes of the last week that should have come, and have not."""
-    now = datetime.now(UTC)
-    return passes.missing(session, now - timedelta(days=7), now, now)
+    """Passes of the last week that should have come, and have not; as they were some minutes ago at most."""
+    store = str(session.get_bind().url)
+    if store not in _missing:
+        now = datetime.now(UTC)
+        _missing[store] = passes.missing(session, now - timedelta(days=7), now, now)
+    return _missing[store]
 
 
 def address(page: str, /, **values: Any) -> str:
@@ -171,7 +176,7 @@ class Production(View):
         lost = sum(int(sums.get(state, 0)) for state in WRONG)
         turned_away = self.snapshot.ask(refused, self.days)
         share = f"{100 * published / every:.0f} % of the dates that ended" if every else "no date ended"
-        told = self.snapshot.ask(by_site, self.days).get("*")
+        told = self.snapshot.ask(by_site, self.days).get(delays.EVERY)
         blamed = self.snapshot.ask(blame)
         failed_page = address("failures", state=",".join(WRONG), period=self.period)
         return [
@@ -381,7 +386,7 @@ class Production(View):
         )
         if not found:
             return title + '<p class="soft">No product in this period.</p>'
-        every = found.pop("*")
+        every = found.pop(delays.EVERY)
         stages = [stage for stage in delays.STAGES if stage in every.stages]
         rows = [_delay_row("All sites", every, stages, bold=True)]
         rest = sorted(found.items(), key=lambda item: -item[1].total[1])

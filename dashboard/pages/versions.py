@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 import pandas as pd
 import panel as pn
+import panel_material_ui as pmui
 
-from dashboard import theme
+from dashboard import charts, people, theme
 from dashboard.frame import View, how_to_begin, html, legend, table
+from dashboard.pages import rights, version_progress
+from processing.errors import MuscateError
+from processing.store import backlog
 from processing.versions import VERSIONS
 
 #: The share of published dates as a colour, from none to all (a single hue: read by everybody).
@@ -58,14 +63,18 @@ class Versions(View):
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._empty, self._mixed, self._bars, self._matrix, self._notes = html(), html(), html(), html(), html()
-        self._verdicts = html()
+        self._verdicts, self._burn_up, self._effect, self._said = html(), html(), html(), html()
+        self._burn_up.stylesheets = [*self._burn_up.stylesheets, charts.CSS]
+        self._orders = pn.FlexBox(sizing_mode="stretch_width", gap="0 8px")
         half = {"flex": "1 1 480px", "min-width": "min(100%, 320px)"}
         self._layout = pn.Column(
             self._empty,
             self._mixed,
             pn.FlexBox(
-                pn.Column(self._bars, self._matrix, self._verdicts, styles=half),
-                pn.Column(self._notes, styles=half),
+                pn.Column(
+                    self._bars, self._burn_up, self._orders, self._said, self._matrix, self._verdicts, styles=half
+                ),
+                pn.Column(self._effect, self._notes, styles=half),
                 sizing_mode="stretch_width",
                 gap="8px 28px",
             ),
@@ -83,6 +92,36 @@ class Versions(View):
         self._matrix.object = self._table()
         self._verdicts.object = self._judged()
         self._notes.object = self._versions()
+        campaigns = snapshot.ask(backlog.campaigns)
+        told = version_progress.burn_ups(snapshot.ask(backlog.burn_up), campaigns) if campaigns else ""
+        self._burn_up.object = told
+        self._effect.object = version_progress.effect(snapshot.ask(version_progress.effects))
+        self._orders.objects = self._buttons(campaigns)
+
+    def _buttons(self, campaigns: Sequence[backlog.Progress]) -> list[Any]:
+        """Orders to the campaigns, for those who may give them."""
+        if not rights.may("campaign"):
+            return []
+        named = [("start", version) for version in version_progress.startable(campaigns)]
+        named += [
+            (v, c.version) for c in campaigns for v, states in version_progress.ORDERS.items() if c.status in states
+        ]
+        return [
+            pmui.Button(
+                label=f"{verb.capitalize()} {version}",
+                size="small",
+                variant="outlined",
+                on_click=lambda _, verb=verb, version=version: self._order(verb, version),
+            )
+            for verb, version in named
+        ]
+
+    def _order(self, verb: str, version: str) -> None:
+        try:
+            answer = version_progress.order(self.snapshot.store, verb, version, people.actor())
+        except (MuscateError, ValueError) as error:
+            answer = str(error)
+        self._said.object = f'<div class="note" role="status">{escape(answer)}</div>'
 
     def _states(self, **chosen: str) -> dict[str, int]:
         """Dates by state as readers see them, of one version, maybe of one site."""

@@ -268,3 +268,55 @@ def _per_step(
     number = (epoch - epoch % sa.literal_column(str(step))).label("number")
     rows = session.execute(sa.select(number, sa.func.count()).where(*where).group_by(number))
     return {int(found) // step: count for found, count in rows}
+
+
+@dataclass(frozen=True)
+class BurnUp:
+    """How a campaign came here: dates that had ended, and dates that were known to it, at the end of each day."""
+
+    version: str
+    done: Sequence[tuple[datetime, int]]
+    known: Sequence[tuple[datetime, int]]
+
+
+def burn_up(session: Session, days: int = 120) -> list[BurnUp]:
+    """Of each campaign, the first opened first; counted back from today, as in `over_time`."""
+    time = now(session)
+    since = time - timedelta(days=days)
+    closed = _count(session, Job.state.in_(CLOSED_STATES))
+    waiting = _count(session, Job.state.in_(OPEN_STATES))
+    ended = _per_day(session, Job.closed, Job.closed >= since, Job.state.in_(CLOSED_STATES))
+    queued = _per_day(session, Job.created, Job.created >= since)
+    told = []
+    for campaign in session.scalars(sa.select(Campaign).order_by(Campaign.opened, Campaign.id)):
+        done = closed.get(campaign.id, 0)
+        curves = [(done, ended), (done + waiting.get(campaign.id, 0), queued)]
+        first = max(since, campaign.opened)
+        told.append(BurnUp(campaign.version, *(_back(total, per, campaign.id, first, time) for total, per in curves)))
+    return told
+
+
+def _back(
+    total: int, per_day: dict[tuple[int, int], int], campaign: int, since: datetime, time: datetime
+) -> list[tuple[datetime, int]]:
+    """A sum at the end of each day, back from what it is now."""
+    found = [(time, total)]
+    for day in range(int(time.timestamp()) // 86400, int(since.timestamp()) // 86400, -1):
+        total -= per_day.get((campaign, day), 0)
+        found.append((datetime.fromtimestamp(day * 86400, tz=time.tzinfo), total))
+    return found[::-1]
+
+
+def _per_day(
+    session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], *where: sa.ColumnElement[bool]
+) -> dict[tuple[int, int], int]:
+    """Jobs by the key of their campaign and the day."""
+    epoch = sa.cast(sa.extract("epoch", column), sa.BigInteger)
+    day = (epoch - epoch % sa.literal_column("86400")).label("day")
+    rows = session.execute(
+        sa.select(Chain.campaign_id, day, sa.func.count())
+        .join(Chain, Chain.id == Job.chain_id)
+        .where(*where)
+        .group_by(Chain.campaign_id, day)
+    )
+    return {(campaign, int(found) // 86400): count for campaign, found, count in rows}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +22,8 @@ STAGES = {
     "wait": "waiting for older dates and a worker",
     "work": "in work",
 }
+#: All sites together.
+EVERY = "*"
 #: Percentiles that are told.
 PERCENTILES = (50, 90, 95)
 #: A delay is told of the newest products of a period, no more than so many.
@@ -107,22 +109,31 @@ def _seconds(earlier: datetime | None, later: datetime | None) -> float | None:
 def delays(session: Session, since: datetime, until: datetime | None = None) -> Delays | None:
     """Of the products published in a period; None where there is none."""
     rows = session.execute(_published(since, until)).all()
-    return _percentiles(rows) if rows else None
+    return _percentiles(_table(rows)) if rows else None
 
 
 def by_site(session: Session, since: datetime) -> dict[str, Delays]:
-    """Of the products published since a time, by the name of the site; ``""``: of no site. Sites in their order."""
+    """Of the products published since a time, by the name of the site; ``""``: of no site, `EVERY`: of all of them.
+
+    Sites come in their order, those without a product are left out.
+    """
+    rows = session.execute(_published(since, None)).all()
+    if not rows:
+        return {}
     names = session.execute(
         sa.select(SiteTile.tile, Site.name).join(Site, Site.code == SiteTile.site).order_by(Site.priority, Site.name)
     ).all()
-    sites: dict[str, list[str]] = defaultdict(list)
+    of_tile: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        of_tile[row[0]].append(number)
+    of_site: dict[str, list[int]] = {}
     for tile, name in names:
-        sites[tile].append(name)
-    found: dict[str, list[sa.Row[tuple[float, ...]]]] = {name: [] for _, name in names}
-    for row in session.execute(_published(since, None)):
-        for name in sites.get(row.tile, ("",)):
-            found.setdefault(name, []).append(row)
-    return {name: _percentiles(rows) for name, rows in found.items() if rows}
+        of_site.setdefault(name, []).extend(of_tile.get(tile, ()))
+    known = {tile for tile, _ in names}
+    of_site[""] = [number for tile, numbers in of_tile.items() if tile not in known for number in numbers]
+    table = _table(rows)
+    found = {EVERY: _percentiles(table)}
+    return found | {name: _percentiles(table[numbers]) for name, numbers in of_site.items() if numbers}
 
 
 def blame(session: Session, now: datetime) -> Blame | None:
@@ -148,11 +159,14 @@ def _published(since: datetime, until: datetime | None) -> sa.Select[tuple[float
     return query.order_by(StageDelay.published.desc()).limit(NEWEST)
 
 
-def _percentiles(rows: Sequence[sa.Row[tuple[float, ...]]]) -> Delays:
-    columns = np.array([tuple(row)[1:] for row in rows], dtype=float).T
-    told = {stage: _of(column) for stage, column in zip(STAGES, columns, strict=False) if not np.isnan(column).all()}
-    return Delays(len(rows), told, _of(columns[-1]))
+def _table(rows: Sequence[sa.Row[tuple[float, ...]]]) -> np.ndarray:
+    """Seconds of products (row) by stage and in all (column), NaN where not known."""
+    return np.array([tuple(row)[1:] for row in rows], dtype=float)
 
 
-def _of(values: Iterable[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.nanpercentile(np.asarray(values), PERCENTILES))
+def _percentiles(table: np.ndarray) -> Delays:
+    known = ~np.isnan(table).all(axis=0)
+    values = np.nanpercentile(table[:, known], PERCENTILES, axis=0).T
+    columns = [name for name, there in zip((*STAGES, "total"), known, strict=True) if there]
+    told = {name: tuple(map(float, of_stage)) for name, of_stage in zip(columns, values, strict=True)}
+    return Delays(len(table), told, told.pop("total"))
