@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from processing import tiling
 from processing.product import names
 from processing.settings import Settings
 from processing.store import Store
+from processing.store.delays import STAGES
 from processing.store.models import (
     Acquisition,
     Anomaly,
@@ -47,6 +49,7 @@ from processing.store.models import (
     Quality,
     Site,
     SiteTile,
+    StageDelay,
     Tile,
 )
 from tests.browser import FLAGS, answers, chromium, free_port
@@ -117,7 +120,20 @@ def fill(store: Store, products: int = PRODUCTS, tile_count: int = TILES, now: d
     with store.engine.begin() as connection:
         if not store.is_sqlite:
             connection.execute(sa.text("SET session_replication_role = replica"))
-        for table in (Site, Tile, SiteTile, Campaign, Acquisition, Granule, Chain, Job, Attempt, Product, Quality):
+        for table in (
+            Site,
+            Tile,
+            SiteTile,
+            Campaign,
+            Acquisition,
+            Granule,
+            Chain,
+            Job,
+            Attempt,
+            Product,
+            Quality,
+            StageDelay,
+        ):
             _insert(connection, table, rows.of(table))
         _insert(connection, Anomaly, rows.of(Anomaly))
         _insert(connection, Event, sorted(rows.of(Event), key=lambda row: row["time"]))
@@ -184,16 +200,18 @@ class _Rows:
         row = {"tile": tile, "platform": "S2A" if date % 2 else "S2B", "datatake": sensing.replace(second=0)}
         row |= {"sensing": sensing, "relative_orbit": 1 + place % 143, "first_seen": seen, "simulated": False}
         row["id"] = self.add(Acquisition, **row)
+        whole = seen + timedelta(minutes=2)
         stamp = f"{sensing:%Y%m%dT%H%M%S}"
         name = f"{row['platform']}_MSIL1C_{stamp}_N0510_R{row['relative_orbit']:03d}_T{tile}_{stamp}"
         self.add(
             Granule,
             **{"acquisition_id": row["id"], "name": name, "source": "inbox", "baseline": "05.10", "datastrip": sensing},
+            **{"offered": sensing + timedelta(hours=2), "downloaded": whole},
             **{"generation": sensing + timedelta(hours=2), "path": f"{tile}/{name}.SAFE", "bytes": 700_000_000},
             **{"state": "usable", "seen": seen, "simulated": False},
         )
         self._event(seen, "arrived", tile=tile, actor="inbox", data={"l1c": name, "date": sensing.isoformat()})
-        return row | {"name": name}
+        return row | {"name": name, "whole": whole}
 
     def _chain(self, place: int, version: str, campaign: int, passes: list[dict[str, Any]]) -> None:
         tile = passes[0]["tile"]
@@ -213,8 +231,8 @@ class _Rows:
     def _job(self, chain: int, acquisition: dict[str, Any], state: str, **values: Any) -> int:
         reasons = REASONS.get(state)
         kind, reason = random.choice(reasons) if reasons else (None, None)
-        given = {"state": state, "reason_class": kind, "reason": reason, "created": acquisition["first_seen"]}
-        given |= {"not_before": acquisition["first_seen"], "attempts": 1, "late": False, "revision": 0, "closed": None}
+        given = {"state": state, "reason_class": kind, "reason": reason, "created": acquisition["whole"]}
+        given |= {"not_before": acquisition["whole"], "attempts": 1, "late": False, "revision": 0, "closed": None}
         place = {"chain_id": chain, "acquisition_id": acquisition["id"], "sensing": acquisition["sensing"]}
         return self.add(Job, **place, **(given | values))
 
@@ -239,7 +257,7 @@ class _Rows:
         self, chain: int, version: str, acquisition: dict[str, Any], state: str, previous: int | None
     ) -> int | None:
         tile, sensing = acquisition["tile"], acquisition["sensing"]
-        began = min(acquisition["first_seen"] + timedelta(minutes=random.expovariate(1 / 40)), self.now)
+        began = min(acquisition["whole"] + timedelta(minutes=random.expovariate(1 / 40)), self.now)
         ended = min(began + timedelta(minutes=random.uniform(3, 9)), self.now)
         job = self._job(chain, acquisition, state, closed=ended)
         mode = ("nominal" if previous else "init") if state in ("published", "not_valid") else None
@@ -258,6 +276,11 @@ class _Rows:
             who |= {"manifest_sha": "0" * 64, "bytes": 900_000_000, "published": ended, "simulated": False}
             lists = {"l1c": [acquisition["name"]], "absent": [], "origin": {}, "seconds": {"read": 20.0}}
             product = self.add(Product, **who, state_path=None, **lists)
+            way = (sensing, sensing + timedelta(hours=2), acquisition["first_seen"], acquisition["whole"])
+            way += (acquisition["whole"], began, ended)
+            spent = [(later - earlier).total_seconds() for earlier, later in pairwise(way)]
+            stages = dict(zip(STAGES, spent, strict=True))
+            self.add(StageDelay, job_id=job, tile=tile, version=version, published=ended, **stages, total=sum(spent))
         if state in ("published", "not_valid"):
             cloud = 97.1 if state == "not_valid" else 90 * random.random() ** 2
             shares = {"cloud_percent": cloud, "snow_percent": 0.0, "water_percent": 2.0, "no_data_percent": 1.0}
@@ -275,6 +298,13 @@ class _Rows:
             time = self.now - timedelta(hours=5 * number)
             data = {"l1c": f"holiday_{number}.jpg", "reason": f"holiday_{number}.jpg: is no Level-1C package"}
             self._event(time, "refused", "warning", actor="inbox", data=data)
+
+
+def sites_of(session: Any, *, code: bool = False) -> list[tuple[str, str]]:
+    """Site, by its code or its name, and tile."""
+    column = Site.code if code else Site.name
+    rows = session.execute(sa.select(column, SiteTile.tile).join(SiteTile, SiteTile.site == Site.code))
+    return [(site, tile) for site, tile in rows]
 
 
 LEASE = ("next_job_id", "next_due", "lease_owner", "lease_until")

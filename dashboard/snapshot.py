@@ -54,12 +54,12 @@ class _Answers:
                     # The store has gone since: what it said before is better than nothing, and its age is shown.
                     if key not in self._older:
                         raise
-                    return self._older[key]  # type: ignore[no-any-return]
+                    return self._older[key]
                 self._older.pop(key, None)
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            return self._kept[key]  # type: ignore[no-any-return]
+            return self._kept[key]
 
     def wanted(self) -> list[Any]:
         """What pages asked of it, as far as it is kept."""

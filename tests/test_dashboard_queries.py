@@ -14,8 +14,8 @@ from dashboard import queries, theme
 from dashboard.snapshot import Snapshots
 from processing.errors import StoreError
 from processing.settings import Settings
-from processing.store import Store
-from processing.store.models import OPEN_STATES, Acquisition, Event, Job, Product, Tile
+from processing.store import Store, failures
+from processing.store.models import OPEN_STATES, Acquisition, Attempt, Event, Job, Product, Tile
 from tests.dashboard_archive import SITES, fill
 from tests.store_databases import postgres, url  # noqa: F401
 
@@ -56,15 +56,53 @@ def test_outcomes_before_the_period_are_left_out(store: Store) -> None:
     assert 0 < recent["dates"].sum() < len(TILES) * DATES
 
 
-def test_refused_package_counts_as_rejected(store: Store) -> None:
+def test_refused_package_is_no_date(store: Store) -> None:
+    """A picture of a holiday that was dropped is told of, but never counted among dates."""
     with store.write() as session:
         before = queries.outcomes_per_hour(session, NOW - timedelta(days=400))
-        session.add(Event(time=NOW, kind="refused", severity="warning", data={"l1c": "x", "reason": "cut"}))
+        refusals = failures.count_refused(session, NOW - timedelta(days=400))
+        session.add(Event(time=NOW, kind="refused", severity="warning", data={"l1c": "holiday.jpg", "reason": "cut"}))
         session.flush()
         after = queries.outcomes_per_hour(session, NOW - timedelta(days=400))
+        assert failures.count_refused(session, NOW - timedelta(days=400)) == refusals + 1
         session.rollback()  # the store serves the other tests too
-    count = [frame.loc[frame["outcome"] == "rejected", "dates"].sum() for frame in (before, after)]
-    assert count[1] == count[0] + 1
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_every_figure_counts_the_products_that_users_get(store: Store) -> None:
+    """Whatever revisions there are, published or on their way: one number, by whichever way it is asked."""
+    with store.write() as session:
+        made = session.scalars(sa.select(Product).where(Product.current).order_by(Product.id).limit(4)).all()
+        for number, state in enumerate(("published", "ready", "failed", "not_valid")):
+            job = made[number].job
+            copy = {c: getattr(job, c) for c in ("chain_id", "acquisition_id", "sensing", "not_before", "created")}
+            again = Job(**copy, revision=1, state=state, closed=None if state == "ready" else NOW)
+            session.add(again)
+            session.flush()
+            if state == "published":
+                attempt = Attempt(job_id=again.id, token=99, owner="w", claimed=NOW, ended=NOW, outcome="published")
+                session.add(attempt)
+                session.flush()
+                columns = {c.key: getattr(made[number], c.key) for c in sa.inspect(Product).columns if c.key != "id"}
+                changed = {"job_id": again.id, "attempt_id": attempt.id, "revision": 1, "path": "again"}
+                made[number].current = False
+                session.flush()
+                session.add(Product(**columns | changed | {"published": NOW, "current": True}))
+        session.flush()
+        listed = len(queries.products(session))
+        outcomes = queries.outcomes_per_hour(session, NOW - timedelta(days=400))
+        progress = queries.progress(session)
+        counts = {
+            "the list": listed,
+            "the charts": outcomes.query("outcome == 'published'")["dates"].sum(),
+            "the versions": progress.query("state == 'published'")["dates"].sum(),
+            "all of them": queries.count_products(session)[0],
+            "health": queries.health(session)["products"],
+            "the page of dates": failures.counts(session, failures.Wanted(states=("published",)))["published"],
+        }
+        dates = session.execute(sa.select(Job.chain_id, Job.acquisition_id).distinct()).all()
+    assert set(counts.values()) == {listed}, counts
+    assert progress["dates"].sum() == len(dates)
 
 
 def test_backlog_holds_open_dates_oldest_first(store: Store) -> None:
@@ -130,12 +168,17 @@ def test_progress_counts_each_date_once(store: Store) -> None:
     assert set(progress["state"].map(theme.state)) <= set(theme.STATES)
 
 
-def test_new_revision_replaces_the_old_one_in_the_progress(store: Store) -> None:
+def test_a_date_that_is_made_again_counts_once_and_as_published(store: Store) -> None:
+    """Users go on getting its product until the next revision takes its place."""
     with store.write() as session:
         before = queries.progress(session)
         job = session.scalars(sa.select(Job).where(Job.state == "published").limit(1)).one()
         copy = {c: getattr(job, c) for c in ("chain_id", "acquisition_id", "sensing", "not_before", "created")}
         session.add(Job(**copy, revision=job.revision + 1, state="ready"))
+        session.flush()
+        pd.testing.assert_frame_equal(queries.progress(session), before)
+        product = session.scalars(sa.select(Product).where(Product.job_id == job.id)).one()
+        product.current = False
         session.flush()
         after = queries.progress(session)
     assert before["dates"].sum() == after["dates"].sum()
@@ -186,6 +229,41 @@ def test_snapshot_is_taken_anew_only_when_something_changed(store: Store) -> Non
     assert not first.empty
 
 
+def test_only_what_pages_ask_for_is_asked_of_the_store_and_asked_again(store: Store) -> None:
+    asked = []
+
+    def question(session: sa.orm.Session, number: int) -> int:
+        asked.append(number)
+        return number
+
+    snapshots = Snapshots(store, seconds=0)
+    assert [snapshots.latest().ask(question, 1) for _ in range(3)] == [1, 1, 1]
+    assert asked == [1]
+    for _ in range(2):  # asked anew once, before a page wants it; not again when none did
+        with store.write() as session:
+            session.add(Event(time=NOW, kind="arrived"))
+        snapshots.latest()
+    assert asked == [1, 1]
+
+
+def test_a_store_that_goes_away_between_two_questions_gives_the_older_answer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = Snapshots(store, seconds=0)
+    before = snapshots.latest().backlog
+    with store.write() as session:
+        session.add(Event(time=NOW, kind="arrived"))
+    later = snapshots.latest()
+
+    def gone() -> None:
+        raise StoreError("connection refused")
+
+    monkeypatch.setattr(store, "read", gone)
+    pd.testing.assert_frame_equal(later.backlog, before)
+    with pytest.raises(StoreError):
+        later.products  # noqa: B018
+
+
 def test_store_that_goes_away_leaves_the_last_snapshot(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshots = Snapshots(store, seconds=0)
     first = snapshots.latest()
@@ -204,6 +282,6 @@ def test_empty_store_gives_empty_frames(url: str) -> None:  # noqa: F811
     snapshot = Snapshots(store).latest()
     assert snapshot.empty
     assert not snapshot.all_simulated
-    for frame in (snapshot.products, snapshot.coverage, snapshot.mixed, snapshot.backlog, snapshot.outcomes):
+    for frame in (snapshot.products, snapshot.coverage, snapshot.mixed, snapshot.backlog, snapshot.progress):
         assert frame.empty
     store.dispose()

@@ -83,7 +83,7 @@ def waiting_over_time(session: Session, days: int) -> Sequence[tuple[datetime, i
 
 def missing(session: Session) -> list[passes.Missing]:
     """Passes of the last week that should have come, and have not; as they were some minutes ago at most."""
-    store = str(session.get_bind().url)
+    store = str(session.get_bind().engine.url)
     if store not in _missing:
         now = datetime.now(UTC)
         _missing[store] = passes.missing(session, now - timedelta(days=7), now, now)

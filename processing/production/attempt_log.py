@@ -32,12 +32,19 @@ class Line:
     fields: dict[str, Any] = field(default_factory=dict)
 
     def text(self) -> str:
-        """For a terminal."""
+        """For a terminal: what belongs together on a line of its own."""
         head = f"{self.time[11:19]} " if self.time else ""
         mark = f"{self.level.upper()} " if self.level in ("warning", "error") else ""
-        whole = str(self.fields.get("traceback", "")).rstrip()
-        rest = "  ".join(f"{name} {_words(value)}" for name, value in self.fields.items() if name != "traceback")
-        return f"{head}{mark}{self.event}{': ' if rest else ''}{rest}" + (f"\n{whole}" if whole else "")
+        short = {name: value for name, value in self.fields.items() if not _is_long(value) and name != "traceback"}
+        rest = "  ".join(f"{name.replace('_', ' ')} {_words(value)}" for name, value in short.items())
+        lines = [f"{head}{mark}{self.event}{': ' if rest else ''}{rest}"]
+        lines += [f"    {name}: {_words(value)}" for name, value in self.fields.items() if _is_long(value)]
+        lines += str(self.fields.get("traceback", "")).rstrip().splitlines()
+        return "\n".join(lines)
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, dict | list) and len(value) > 1
 
 
 def _words(value: Any) -> str:

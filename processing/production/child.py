@@ -213,9 +213,13 @@ def _answer(produce: str, request: Request, pipe: Connection, writer: Writer) ->
 
         def timed(step: str, seconds: float) -> None:
             if seconds >= SHORT:
-                writer.note("step", step=step, seconds=round(seconds, 3), peak_mb=_peak() // 10**6)
+                writer.note("ended", step=step, seconds=round(seconds, 3), peak_mb=_peak() // 10**6)
 
-        with progress.told(lambda step, share: pipe.send((Step(step, share), 0)), timed):
+        def begins(step: str, share: float) -> None:
+            writer.note("begins", step=step, percent=round(100 * share))
+            pipe.send((Step(step, share), 0))
+
+        with progress.told(begins, timed):
             outcome = function(request)
     except MuscateError as error:
         writer.failure(error, bug=False)

@@ -103,7 +103,8 @@ def _reason(time: datetime) -> sa.Case[str]:
 
 def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:
     """Open dates by version and reason: how many, and when the first of them was queued."""
-    reason = _reason(now(session)).label("reason")
+    # Not named as a column is: the group would be that column's.
+    reason = _reason(now(session)).label("waits_for")
     first = sa.func.min(Job.created, type_=Job.created.type)
     rows = session.execute(
         sa.select(Campaign.version, reason, sa.func.count(), first)
@@ -111,7 +112,7 @@ def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
         .where(Job.state.in_(OPEN_STATES))
-        .group_by(Campaign.version, sa.literal_column("reason"))
+        .group_by(Campaign.version, sa.literal_column("waits_for"))
     )
     return {(version, kind): (count, created) for version, kind, count, created in rows}
 
@@ -119,7 +120,7 @@ def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:
 def waiting(session: Session, limit: int = 12, *, tile: str = "", reason: str = "") -> list[Waiting]:
     """Open dates that don't run, first queued first, each with what it waits for."""
     time = now(session)
-    kind = _reason(time).label("reason")
+    kind = _reason(time).label("waits_for")
     query = (
         sa.select(Job, Chain, Campaign.version, Acquisition.simulated, kind)
         .join(Chain, Chain.id == Job.chain_id)
@@ -143,8 +144,8 @@ def waiting(session: Session, limit: int = 12, *, tile: str = "", reason: str = 
             sensing=row.Job.sensing,
             state=row.Job.state,
             created=row.Job.created,
-            reason=row.reason,
-            why=_why(row.Job, row.Chain, row.reason, oldest.get(row.Chain.id)),
+            reason=row.waits_for,
+            why=_why(row.Job, row.Chain, row.waits_for, oldest.get(row.Chain.id)),
             simulated=row.simulated,
         )
         for row in rows

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -151,7 +152,7 @@ def blame(session: Session, now: datetime) -> Blame | None:
     return Blame(worst, medians[worst], usual[worst], recent.total[0])
 
 
-def _published(since: datetime, until: datetime | None) -> sa.Select[tuple[float, ...]]:
+def _published(since: datetime, until: datetime | None) -> sa.Select[Any]:
     columns = [getattr(StageDelay, stage) for stage in STAGES]
     query = sa.select(StageDelay.tile, *columns, StageDelay.total).where(StageDelay.published >= since)
     if until is not None:
@@ -159,7 +160,7 @@ def _published(since: datetime, until: datetime | None) -> sa.Select[tuple[float
     return query.order_by(StageDelay.published.desc()).limit(NEWEST)
 
 
-def _table(rows: Sequence[sa.Row[tuple[float, ...]]]) -> np.ndarray:
+def _table(rows: Sequence[sa.Row[Any]]) -> np.ndarray:
     """Seconds of products (row) by stage and in all (column), NaN where not known."""
     return np.array([tuple(row)[1:] for row in rows], dtype=float)
 
