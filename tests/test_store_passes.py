@@ -102,16 +102,16 @@ def test_the_usual_delay_of_the_source(store: Store, hours: tuple[int, ...], usu
     for day, delay in enumerate((*hours, 24 * 300)):
         came(store, "31TCJ", 0, days=-day, delay=timedelta(hours=delay))
     with store.read() as session:
-        assert passes.usual_delay(session, NOW) == timedelta(hours=usual)
-        assert passes.usual_delay(session, NOW, ["31TDJ"]) == passes.USUAL_DELAY
+        assert passes.over_tile(session, "31TCJ", NOW).delay == timedelta(hours=usual)
+        assert passes.over_tile(session, "31TDJ", NOW).delay == passes.LATEST
 
 
-def test_the_tracks_of_one_tile_are_those_of_all(store: Store) -> None:
+def test_what_is_known_of_one_tile_is_what_is_known_of_all(store: Store) -> None:
     came(store, "31TCJ", 0, 1, 3)
     came(store, "31TDJ", 5, platform="S2B")
     with store.read() as session:
-        of_all = passes.all_tracks(session, NOW - 6 * CYCLE, NOW)
-        assert {tile: passes.tracks(session, tile) for tile in of_all} == of_all
-        assert passes.tracks(session, "30TYP") == []
+        of_all = passes.overflown(session, NOW - 6 * CYCLE, NOW, NOW)
+        assert {tile: passes.over_tile(session, tile, NOW) for tile in of_all} == of_all
+        assert passes.over_tile(session, "30TYP", NOW).tracks == []
         assert passes.known_tile(session, "30TYP")
         assert not passes.known_tile(session, "30TYN")

@@ -17,8 +17,6 @@ from processing.expected import Passage, Track
 from processing.store.dialect import now as database_now
 from processing.store.models import Acquisition, Event, Site, SiteTile, Tile
 
-#: How long after a pass its Level-1C is there as a rule, where too few came in real time to tell.
-USUAL_DELAY = timedelta(hours=12)
 #: A pass, at half past ten in the morning where it is seen, is missing by the evening however late the source is.
 LATEST, EARLIEST = timedelta(hours=12), timedelta(hours=3)
 #: An image that came later than this after its pass was not taken in real time: it says nothing of the source.
@@ -62,6 +60,14 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class Overflown:
+    """What is known of the passes over one tile: its tracks, and how long its Level-1C takes to be here as a rule."""
+
+    tracks: list[Track]
+    delay: timedelta
+
+
 def missing(session: Session, since: datetime, until: datetime, now: datetime | None = None) -> list[Missing]:
     """Passes from `since` to before `until` that should have come by now and have not, oldest first.
 
@@ -74,49 +80,67 @@ def missing(session: Session, since: datetime, until: datetime, now: datetime | 
         The database's, unless given.
     """
     now = now or database_now(session)
-    delay = usual_delay(session, now)
     refused = {(r.platform, r.tile, r.datatake.date()) for r in refusals(session, since, until)}
-    found = []
-    for tile, lines in all_tracks(session, since, until).items():
-        for passage in expected.unseen(lines, since, min(until, now - delay), now):
-            if (passage.platform, tile, passage.time.date()) not in refused:
-                found.append(
-                    Missing(tile, passage.time, passage.platform, passage.relative_orbit, passage.time + delay)
-                )
+    found = [
+        Missing(tile, passage.time, passage.platform, passage.relative_orbit, passage.time + known.delay)
+        for tile, known in overflown(session, since, until, now).items()
+        for passage in expected.unseen(known.tracks, since, min(until, now - known.delay), now)
+        if (passage.platform, tile, passage.time.date()) not in refused
+    ]
     return sorted(found, key=lambda one: (one.time, one.tile, one.platform))
 
 
-def all_tracks(session: Session, since: datetime, until: datetime) -> dict[str, list[Track]]:
-    """The tracks over every tile, by what was seen in a period and as long before and after it as matters."""
-    rows = session.execute(
-        sa.select(Acquisition.tile, Acquisition.sensing, Acquisition.platform, Acquisition.relative_orbit).where(
-            Acquisition.sensing >= since - expected.LOST - expected.CYCLE,
-            Acquisition.sensing < until + expected.LOST + expected.CYCLE,
-        )
-    )
-    seen: dict[str, list[Passage]] = defaultdict(list)
-    for tile, sensing, platform, orbit in rows:
-        seen[tile].append(Passage(sensing, platform, orbit))
+def overflown(session: Session, since: datetime, until: datetime, now: datetime) -> dict[str, Overflown]:
+    """The passes over every tile, by what was seen in a period and as long before and after it as matters."""
+    margin = expected.LOST + expected.CYCLE
+    rows = session.execute(_rows().where(Acquisition.sensing >= since - margin, Acquisition.sensing < until + margin))
+    of_tile: dict[str, list[sa.Row[str, datetime, str, int | None, datetime]]] = defaultdict(list)
+    for row in rows:
+        of_tile[row.tile].append(row)
     alive, followed = last_seen(session), followed_tiles(session)
-    return {tile: expected.tracks(passages, alive, followed=tile in followed) for tile, passages in seen.items()}
+    return {tile: _overflown(found, alive, now, followed=tile in followed) for tile, found in of_tile.items()}
 
 
-def tracks(session: Session, tile: str, alive: Mapping[str, datetime] | None = None) -> list[Track]:
-    """The tracks over one tile, by all that was ever seen there; none where nothing was.
-
-    Parameters
-    ----------
-    alive : mapping of str to datetime, optional
-        As `last_seen` gives it; looked up unless given.
-    """
-    rows = session.execute(
-        sa.select(Acquisition.sensing, Acquisition.platform, Acquisition.relative_orbit).where(Acquisition.tile == tile)
-    )
+def over_tile(session: Session, tile: str, now: datetime) -> Overflown:
+    """The passes over one tile, by all that was ever seen there; no track where nothing was."""
+    rows = session.execute(_rows().where(Acquisition.tile == tile)).all()
     active = sa.select(SiteTile.tile).join(Site, Site.code == SiteTile.site).where(SiteTile.tile == tile, Site.active)
     followed = session.scalar(active.limit(1)) is not None
-    return expected.tracks(
-        [Passage(*row) for row in rows], last_seen(session) if alive is None else alive, followed=followed
+    return _overflown(rows, last_seen(session), now, followed=followed)
+
+
+def _rows() -> sa.Select[str, datetime, str, int | None, datetime]:
+    return sa.select(
+        Acquisition.tile,
+        Acquisition.sensing,
+        Acquisition.platform,
+        Acquisition.relative_orbit,
+        Acquisition.first_seen,
     )
+
+
+def _overflown(
+    rows: Sequence[sa.Row[str, datetime, str, int | None, datetime]],
+    alive: Mapping[str, datetime],
+    now: datetime,
+    *,
+    followed: bool,
+) -> Overflown:
+    seen = [Passage(row.sensing, row.platform, row.relative_orbit) for row in rows]
+    recent = [row.first_seen - row.sensing for row in rows if now - 9 * expected.CYCLE <= row.sensing <= now]
+    return Overflown(expected.tracks(seen, alive, followed=followed), usual_delay(recent))
+
+
+def usual_delay(delays: Iterable[timedelta]) -> timedelta:
+    """From a pass to its Level-1C being here, as nine in ten of the given ones took at most.
+
+    Between `EARLIEST` and `LATEST`, so that a pass is found missing on its own day; `LATEST` where too few came in
+    real time to tell.
+    """
+    told = sorted(delay for delay in delays if delay < REAL_TIME)
+    if len(told) < ENOUGH:
+        return LATEST
+    return min(max(told[math.ceil(0.9 * len(told)) - 1], EARLIEST), LATEST)
 
 
 def last_seen(session: Session) -> dict[str, datetime]:
@@ -128,27 +152,6 @@ def last_seen(session: Session) -> dict[str, datetime]:
 def followed_tiles(session: Session) -> set[str]:
     """Tiles of active sites: of these further passes are to come."""
     return set(session.scalars(sa.select(SiteTile.tile).join(Site, Site.code == SiteTile.site).where(Site.active)))
-
-
-def usual_delay(session: Session, now: datetime, tiles: Sequence[str] = ()) -> timedelta:
-    """From a pass to its Level-1C being here, as nine in ten of the last month's took at most.
-
-    Between `EARLIEST` and `LATEST`, so that a pass is found missing on its own day; `USUAL_DELAY` where too few came.
-
-    Parameters
-    ----------
-    tiles : sequence of str
-        Of these only; empty: of all.
-    """
-    query = sa.select(Acquisition.sensing, Acquisition.first_seen).where(
-        Acquisition.sensing >= now - 3 * expected.CYCLE, Acquisition.sensing <= now
-    )
-    if tiles:
-        query = query.where(Acquisition.tile.in_(tiles))
-    delays = sorted(d for sensing, seen in session.execute(query) if (d := seen - sensing) < REAL_TIME)
-    if len(delays) < ENOUGH:
-        return USUAL_DELAY
-    return min(max(delays[math.ceil(0.9 * len(delays)) - 1], EARLIEST), LATEST)
 
 
 def refusals(session: Session, since: datetime, until: datetime, tile: str | None = None) -> list[Refused]:
