@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from bokeh.resources import Resources
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 from panel.io.fastapi import add_applications
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -34,7 +35,8 @@ from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.validation import Validation
 from dashboard.pages.versions import Versions
-from dashboard.public import sign_in
+from dashboard.public import routes, sign_in
+from dashboard.public.status import Board
 from processing.settings import Settings
 from processing.store import Store
 
@@ -50,12 +52,6 @@ ICON = (
 )
 
 entrance = APIRouter(include_in_schema=False)
-
-
-@entrance.get("/")
-def home() -> Response:
-    """The page that a visit begins with."""
-    return RedirectResponse("/production")
 
 
 @entrance.get("/favicon.ico")
@@ -110,6 +106,7 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(compare.router)
     api.include(app, centre)
+    routes.include(app, Board(settings, store))
     app.mount("/assets", Assets(directory=assets.STATIC))
     _mount_pages(app, centre)
     return app
@@ -155,6 +152,8 @@ def serve(settings: Settings) -> None:
     # Read by GDAL with its first raster. Here and not with the package: workers are started through it too.
     os.environ.setdefault("GDAL_CACHEMAX", "32")
     # A reader's browser keeps its connections while he looks.
-    uvicorn.run(
-        create(settings), host=settings.host, port=settings.port, log_level="warning", timeout_keep_alive=KEEP_ALIVE
-    )
+    app = create(settings)
+    stop = threading.Event()
+    threading.Thread(target=app.state.board.keep, args=(stop,), name="status", daemon=True).start()
+    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_keep_alive=KEEP_ALIVE)
+    stop.set()

@@ -10,6 +10,7 @@ Pure: sightings in, passages out.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,7 +76,8 @@ class Track:
 
     def unseen(self, since: datetime, until: datetime, now: datetime) -> Iterator[Passage]:
         """Passages from `since` to before `until` that were to be expected and were not seen, past and future."""
-        for before, after in pairwise(self.seen):
+        near = max(bisect(self.seen, since) - 1, 0), bisect(self.seen, until) + 1
+        for before, after in pairwise(self.seen[slice(*near)]):
             if after - before <= LOST:
                 cycles = round((after - before) / CYCLE)
                 yield from self._passages(before, range(1, cycles), since, until)

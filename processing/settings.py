@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(0.0, ge=0, description="Wait for the other half of a pass before a date is due.")
     replay_dates: int = Field(3, ge=0, description="A date that comes late has its later ones, if no more, made again.")
     readers_act: bool = Field(False, description="A bad verdict on the page may withdraw its product or hold its tile.")
+    target_hours: float = Field(24.0, gt=0, description="A date that came is late if it is not over after this. [h]")
+    target_per_day: float = Field(0.0, ge=0, description="Products a day that the centre aims at; 0: no target.")
     demonstration: bool = Field(True, description="Fill an empty home with a small simulated archive.")
 
     @classmethod

@@ -64,7 +64,8 @@ class Made:
     since : datetime or None
         Since when it is so.
     soonest : datetime or None
-        When it may be published, at the earliest; None where it is over, or nobody can tell.
+        When it may be published, at the earliest; of a ``retry``, when it is tried again. None where it is over, or
+        nobody can tell.
     blocker : Blocker or None
     reason, reason_class : str
         As the store has them, in English; empty without one.
@@ -197,6 +198,32 @@ def on(session: Session, tile: str, day: date, now: datetime | None = None) -> D
     )
 
 
+def lately(session: Session, tile: str, now: datetime, count: int = 12) -> list[tuple[Passage, str]]:
+    """The last passes over a tile, the newest first, each with its state: of a pass, or in the users' version."""
+    known = passes.over_tile(session, tile, now)
+    version = sa.select(Tile.current_version).where(Tile.mgrs == tile).scalar_subquery()
+    rows = session.execute(
+        sa.select(Acquisition.sensing, Acquisition.platform, Acquisition.relative_orbit, Job.state, Product.valid)
+        .outerjoin(
+            sa.join(Job, Chain, Chain.id == Job.chain_id).join(Campaign, Campaign.id == Chain.campaign_id),
+            sa.and_(Job.acquisition_id == Acquisition.id, Campaign.version == version),
+        )
+        .outerjoin(Product, sa.and_(Product.job_id == Job.id, Product.current))
+        .where(Acquisition.tile == tile)
+        .order_by(Acquisition.sensing.desc(), Job.revision.desc())
+        .limit(3 * count)
+    )
+    found: dict[Passage, str] = {}
+    for sensing, platform, orbit, state, valid in rows:
+        passage = Passage(sensing, platform, orbit)
+        if passage not in found or valid is not None:  # a revision that is being made leaves the product before it
+            found[passage] = "withdrawn" if valid is False else state or "arrived"
+    oldest = min((p.time for p in found), default=now)
+    for passage in expected.unseen(known.tracks, oldest, now, now):
+        found[passage] = "missing" if passage.time + known.delay <= now else "awaited"
+    return sorted(found.items(), key=lambda one: one[0].time, reverse=True)[:count]
+
+
 def _before(tracks: Sequence[expected.Track], start: datetime, now: datetime) -> Passage | None:
     seen = [Passage(t, track.platform, track.relative_orbit) for track in tracks for t in track.seen if t < start]
     unseen = expected.unseen(tracks, start - 2 * expected.CYCLE, start, now)
@@ -306,7 +333,9 @@ def _open(session: Session, found: Made, row: sa.Row[Job, Chain, Campaign, float
         blocker = Blocker(first.sensing, first.platform, first.state, first.reason or "")
         soonest = None if any(one.state == "held" for one in ahead) else now + (len(ahead) + 1) * usual
         return replace(found, state="waits", since=job.created, blocker=blocker, soonest=soonest)
-    state = job.state if job.state == "retry" else "settling" if job.not_before > now else "queued"
+    if job.state == "retry":
+        return replace(found, since=job.created, soonest=max(now, job.not_before))
+    state = "settling" if job.not_before > now else "queued"
     return replace(found, state=state, since=job.created, soonest=max(now, job.not_before) + usual)
 
 
