@@ -144,6 +144,31 @@ class Fenced(MuscateError):
     reason_class = "infrastructure"
 
 
+class BadBulletin(MuscateError):
+    """News, an incident or a maintenance that can't be kept as it was written.
+
+    Attributes
+    ----------
+    fault : str
+        In words that the catalogues of the pages have.
+    named : str
+        What it is about, where it is one of several.
+    """
+
+    reason_class = "input"
+
+    def __init__(self, fault: str, named: str = "") -> None:
+        self.fault, self.named = fault, named
+        super().__init__(f"{named}: {fault}" if named else fault)
+
+    def __reduce__(self) -> tuple[type[BadBulletin], tuple[str, str]]:
+        return type(self), (self.fault, self.named)
+
+
+class BadRules(InputError):
+    """A file of rules for alerts that can't be used: the file and its fault."""
+
+
 class SearchError(MuscateError):
     """A search that can't be understood; the one who asked can correct it."""
 

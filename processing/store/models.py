@@ -42,6 +42,19 @@ REASONS = (
     *("aot", "water_vapour", "reflectance", "edge", "geometry", "missing_data", "other"),
 )
 
+#: What the team tells its readers, and how grave it is, the lightest first.
+BULLETINS = ("news", "incident", "maintenance")
+GRADES = ("info", "minor", "major")
+BULLETIN_STATES = ("draft", "published", "withdrawn")
+#: How far an incident or a maintenance is; the last ones end it. News have none.
+STAGES: dict[str, tuple[str, ...]] = {
+    "news": (),
+    "incident": ("investigating", "identified", "monitoring", "resolved"),
+    "maintenance": ("planned", "begun", "over", "cancelled"),
+}
+#: Of an alert: that it began, that it goes on, that it is over.
+ALERT_MESSAGES = ("opened", "again", "over")
+
 
 class UTCDateTime(sa.types.TypeDecorator[datetime]):
     """A time with its zone, always UTC. SQLite keeps no zone: it is taken off on the way in and put back after."""
@@ -627,3 +640,88 @@ class SignInFailure(Base):
     #: sha256 of the name: what is typed there may be a password.
     name_sha: Mapped[str]
     address: Mapped[str]
+class Bulletin(Base):
+    """What the team tells its readers: news, an incident, or a maintenance, in one to three languages."""
+
+    __tablename__ = "bulletin"
+        sa.CheckConstraint(_among("kind", BULLETINS), name="kind"),
+        sa.CheckConstraint(_among("grade", GRADES), name="grade"),
+        sa.CheckConstraint(_among("state", BULLETIN_STATES), name="state"),
+        sa.Index(None, "state", "starts"),
+
+    #: Its name in feeds and calendars, for ever.
+    uid: Mapped[str] = mapped_column(unique=True)
+    kind: Mapped[str]
+    grade: Mapped[str]
+    state: Mapped[str] = mapped_column(default="draft")
+    #: Of `STAGES`: that of the last update; empty for news.
+    stage: Mapped[str] = mapped_column(default="")
+    starts: Mapped[datetime]
+    ends: Mapped[datetime | None]
+    #: Codes of the sites that it concerns; none: the whole centre.
+    sites: Mapped[list[str]] = mapped_column(default=list)
+    #: By language: ``title``, and ``text`` in markdown.
+    texts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Who wrote it last.
+    author: Mapped[str]
+    changed: Mapped[datetime]
+    published: Mapped[datetime | None]
+    #: Grows with each change.
+    sequence: Mapped[int] = mapped_column(default=0)
+
+    updates: Mapped[list[BulletinUpdate]] = relationship(back_populates="bulletin", order_by="BulletinUpdate.id")
+
+
+class BulletinUpdate(Base):
+    """One step of an incident or a maintenance, or an afterthought to news. Rows are only ever added."""
+
+    __tablename__ = "bulletin_update"
+
+    bulletin_id: Mapped[int] = mapped_column(sa.ForeignKey("bulletin.id"), index=True)
+    stage: Mapped[str] = mapped_column(default="")
+    #: By language, in markdown.
+    texts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    author: Mapped[str]
+
+    bulletin: Mapped[Bulletin] = relationship(back_populates="updates")
+
+
+class Alert(Base):
+    """A rule of the alerts that holds, or held, of a subject: a site, a kind of failure, the disk."""
+
+    __tablename__ = "alert"
+    __table_args__ = (sa.Index("uq_alert_open", "rule", "subject", unique=True, **_where("closed IS NULL")),)
+
+    rule: Mapped[str]
+    subject: Mapped[str]
+    #: The case in one line, as it was seen last.
+    line: Mapped[str]
+    severity: Mapped[str]
+    opened: Mapped[datetime]
+    #: When it was last found to hold.
+    #: When somebody was last told; null as long as nobody was.
+    told: Mapped[datetime | None]
+    closed: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class AlertMessage(Base):
+    """A message of an alert to one sender: queued in the transaction that found it, so that none is lost or doubled."""
+
+    __tablename__ = "alert_message"
+        sa.CheckConstraint(_among("what", ALERT_MESSAGES), name="what"),
+        sa.Index("ix_alert_message_due", "due", "id", **_where("ended IS NULL")),
+
+    alert_id: Mapped[int] = mapped_column(sa.ForeignKey("alert.id"), index=True)
+    what: Mapped[str]
+    sender: Mapped[str]
+    line: Mapped[str]
+    made: Mapped[datetime]
+    #: Not to be sent earlier: the wait before another try, or the time that whoever sends it now may take.
+    due: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    #: When it was sent, or given up.
+    ended: Mapped[datetime | None]
+    #: Why it was not sent; null if it was.
+    fault: Mapped[str | None]
+
+    alert: Mapped[Alert] = relationship()
