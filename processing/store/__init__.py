@@ -1,8 +1,8 @@
 """The store: the only truth about what was seen, what is to be done, what was made and how.
 
 SQLite in the centre's home by default, Postgres by URL. `models` has the tables; `sites`, `catalogue`, `lease`,
-`outcomes`, `orders`, `bulletins` and `upkeep` have the verbs, each a function that works inside one transaction; `search` finds
-products; `checks` has the promises as SQL.
+`outcomes`, `orders`, `bulletins` and `upkeep` have the verbs, each a function that works inside one transaction;
+`search` finds products; `checks` has the promises as SQL.
 """
 
 from __future__ import annotations
