@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -43,3 +44,9 @@ def page(template: str, language: str, **told: Any) -> str:
         the other languages.
     """
     return _environment(language).get_template(template).render(**told)
+
+
+def query(**asked: str | None) -> str:
+    """What was asked for, as the end of an address: with its question mark, or nothing."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""

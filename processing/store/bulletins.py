@@ -422,8 +422,8 @@ def update(session: Session, actor: Actor, key: int, stage: str, texts: Mapping[
 
 def _record(session: Session, row: Bulletin, kind: str, actor: Actor) -> None:
     title = _in_language(row.texts, "en")[1]["title"]
-    data = {"uid": row.uid, "kind": row.kind, "title": title, "stage": row.stage, "origin": actor.origin}
-    events.record(session, now(session), kind, actor=actor.name, data=data)
+    data = {"uid": row.uid, "kind": row.kind, "title": title, "stage": row.stage}
+    events.audit(session, now(session), kind, actor, data=data)
 
 
 def _clean(text: str, longest: int, *, line: bool = False) -> str:

@@ -640,15 +640,20 @@ class SignInFailure(Base):
     #: sha256 of the name: what is typed there may be a password.
     name_sha: Mapped[str]
     address: Mapped[str]
+
+
 class Bulletin(Base):
     """What the team tells its readers: news, an incident, or a maintenance, in one to three languages."""
 
     __tablename__ = "bulletin"
+    __table_args__ = (
         sa.CheckConstraint(_among("kind", BULLETINS), name="kind"),
         sa.CheckConstraint(_among("grade", GRADES), name="grade"),
         sa.CheckConstraint(_among("state", BULLETIN_STATES), name="state"),
         sa.Index(None, "state", "starts"),
+    )
 
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     #: Its name in feeds and calendars, for ever.
     uid: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]
@@ -664,6 +669,7 @@ class Bulletin(Base):
     texts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     #: Who wrote it last.
     author: Mapped[str]
+    created: Mapped[datetime]
     changed: Mapped[datetime]
     published: Mapped[datetime | None]
     #: Grows with each change.
@@ -677,7 +683,9 @@ class BulletinUpdate(Base):
 
     __tablename__ = "bulletin_update"
 
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     bulletin_id: Mapped[int] = mapped_column(sa.ForeignKey("bulletin.id"), index=True)
+    time: Mapped[datetime]
     stage: Mapped[str] = mapped_column(default="")
     #: By language, in markdown.
     texts: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -692,6 +700,7 @@ class Alert(Base):
     __tablename__ = "alert"
     __table_args__ = (sa.Index("uq_alert_open", "rule", "subject", unique=True, **_where("closed IS NULL")),)
 
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     rule: Mapped[str]
     subject: Mapped[str]
     #: The case in one line, as it was seen last.
@@ -699,6 +708,7 @@ class Alert(Base):
     severity: Mapped[str]
     opened: Mapped[datetime]
     #: When it was last found to hold.
+    seen: Mapped[datetime]
     #: When somebody was last told; null as long as nobody was.
     told: Mapped[datetime | None]
     closed: Mapped[datetime | None] = mapped_column(index=True)
@@ -708,9 +718,12 @@ class AlertMessage(Base):
     """A message of an alert to one sender: queued in the transaction that found it, so that none is lost or doubled."""
 
     __tablename__ = "alert_message"
+    __table_args__ = (
         sa.CheckConstraint(_among("what", ALERT_MESSAGES), name="what"),
         sa.Index("ix_alert_message_due", "due", "id", **_where("ended IS NULL")),
+    )
 
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
     alert_id: Mapped[int] = mapped_column(sa.ForeignKey("alert.id"), index=True)
     what: Mapped[str]
     sender: Mapped[str]
