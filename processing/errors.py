@@ -65,6 +65,12 @@ class OutOfRange(MuscateError):
     reason_class = "input"
 
 
+class OverLimit(MuscateError):
+    """Foreign bytes that take more memory or time to read than they may, or crash their reader."""
+
+    reason_class = "input"
+
+
 class UnknownName(MuscateError):
     """A name that the store does not know."""
 
