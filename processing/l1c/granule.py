@@ -213,7 +213,7 @@ class Granule:
         """Make sure that every file the scene needs is there and whole, without decoding pixels.
 
         The structure of each JPEG 2000 file is walked through to its end, each XML and GML file is parsed, and the
-        checksums of a zip are verified.
+        checksums of the manifest and of a zip are verified.
 
         Raises
         ------
@@ -229,6 +229,26 @@ class Granule:
                 else:
                     with package.open(name) as file:
                         codestream.read(package, name, file)
+                    package.verify(name)
+
+    def integrity(self) -> str:
+        """How far the files that were used are those that the package's manifest lists, in one line.
+
+        Images and masks that nobody has used yet are looked at now.
+
+        Raises
+        ------
+        L1CError
+            If one is damaged.
+        """
+        found = {}
+        for source in self._sources:
+            for name in (*source.images.values(), *source.masks.values()):
+                source.package.verify(name)
+            found[source.package.path.name] = source.package.checksums.summary()
+        if len(set(found.values())) == 1:
+            return next(iter(found.values()))
+        return "; ".join(f"{name}: {said}" for name, said in found.items())
 
     def toa(self, band: str, spacing: int, rows: slice, cols: slice) -> NDArray[np.float32]:
         """Reflectance at the top of the atmosphere as it is in the images, for looking at them.

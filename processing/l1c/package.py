@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from lxml import etree
 
 from processing.errors import L1CError, StorageError, UnsafeArchive
+from processing.l1c.checksums import MANIFEST, Checksums
 
 #: Bounds of a zip: unpacked over packed size, unpacked size [bytes] (an old package of 15 tiles has some 8 GB), files.
 MAX_RATIO = 200
@@ -21,6 +23,10 @@ MAX_UNPACKED = 16 * 1024**3
 MAX_MEMBERS = 100_000
 #: A member below this does no harm however well it packs, as an empty mask does. [bytes]
 SMALL = 1024**2
+#: No file that is used is longer: an image of noise has 10980 x 10980 pixels of 15 bits. [bytes]
+MAX_FILE = 300_000_000
+#: Nor any text or forecast: the longest XML file of real packages, that of a datastrip, has 24 MB. [bytes]
+MAX_TEXT = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -34,11 +40,14 @@ class Package:
     zipped : bool
     root : str
         Folder of the zip that holds the package, with a final ``/``; empty where it is the top.
+    checksums : Checksums
+        What became of those of its manifest.
     """
 
     path: Path
     zipped: bool = False
     root: str = ""
+    checksums: Checksums = field(default_factory=Checksums, repr=False, compare=False)
 
     def fault(self, name: str, text: str) -> L1CError:
         """The error that names a file of the package."""
@@ -56,8 +65,9 @@ class Package:
         """
         try:
             if not self.zipped:
-                return (self.path / name).open("rb")
+                return self._bounded(name, (self.path / name).open("rb"))
             with zipfile.ZipFile(self.path) as archive:
+                self._check_size(name, archive.getinfo(self.root + name).file_size)
                 return io.BytesIO(archive.read(self.root + name))
         except (KeyError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise self.fault(name, "missing") from None
@@ -68,10 +78,36 @@ class Package:
         except OSError as error:
             raise StorageError(f"{self.path}: {error}") from error
 
+    def _bounded(self, name: str, file: IO[bytes]) -> IO[bytes]:
+        try:
+            self._check_size(name, os.fstat(file.fileno()).st_size)
+        except L1CError:
+            file.close()
+            raise
+        return file
+
+    def _check_size(self, name: str, size: int) -> None:
+        most = MAX_FILE if name.endswith(".jp2") else MAX_TEXT
+        if size > most:
+            raise self.fault(name, f"{size / 1e6:.0f} MB, at most {most / 1e6:.0f} MB are read")
+
     def read(self, name: str) -> bytes:
-        """Whole content of a file; errors as of `open`."""
+        """Whole content of a file, held against its checksum; errors as of `open` and `verify`."""
         with self.open(name) as file:
-            return file.read()
+            content = file.read()
+        self.verify(name, content)
+        return content
+
+    def verify(self, name: str, content: bytes | None = None) -> None:
+        """Hold a file, or its content where that is known, against the package's manifest; once.
+
+        Raises
+        ------
+        L1CError
+            If it is damaged, or is another file of the package.
+        """
+        if name != MANIFEST:
+            self.checksums.verify(self, name, content)
 
     def files(self, folder: str = "") -> list[str]:
         """Names of the files that lie in `folder` itself, sorted; empty if there is no such folder."""
@@ -103,7 +139,9 @@ class Package:
             If it is malformed or brings a document type.
         """
         parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
-        content = self.read(name)
+        # What can't be read says so better than its checksum.
+        with self.open(name) as file:
+            content = file.read()
         if not content.strip():
             raise self.fault(name, "empty, not XML")
         try:
@@ -112,6 +150,7 @@ class Package:
             raise self.fault(name, f"malformed XML ({error.msg})") from error
         if root.getroottree().docinfo.doctype:
             raise self.fault(name, "XML with a document type (DOCTYPE), which no Level-1C has: refused")
+        self.verify(name, content)
         return root
 
 

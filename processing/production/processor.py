@@ -190,7 +190,7 @@ def _corrected(
                 clock.lap("read")
                 progress.begin(progress.CHAIN)
                 l2a, left = chain.correct(scene, past.composite, numbers, pool.map)
-                l2a = replace(l2a, origin={**l2a.origin, **past.origin})
+                l2a = replace(l2a, origin={**l2a.origin, **past.origin, "level_1c": source.integrity()})
                 clock.lap("chain")
                 if l2a.status == "valid":
                     progress.begin("write")
