@@ -252,7 +252,7 @@ def test_footprints_have_the_area_of_their_polygons(tmp_path: Path) -> None:
     folder = shared(OLD) / "GRANULE" / "S2A_OPER_MSI_L1C_TL_SGS__20160905T073438_A006291_T53HPA_N02.04"
     name = "QI_DATA/S2A_OPER_MSK_DETFOO_SGS__20160905T073438_A006291_T53HPA_B02_MSIL1C.gml"
     grid = Grid("EPSG:32753", 600_000, 6_100_000, 109_800, 109_800)
-    found = images.detector_polygons(Package(folder), name, grid, 60)
+    found = images.detector_polygons(Package(folder), name, grid, 60, "B02")
     (feature,) = images.features(Package(folder), name)
     x, y = np.array(feature.rings[0]).T
     area = abs(np.dot(x[:-1] - x[0], np.diff(y)) - np.dot(y[:-1] - y[0], np.diff(x))) / 2

@@ -24,6 +24,7 @@ from scipy import ndimage
 
 from processing.errors import L1CError
 from processing.l1c import codestream
+from processing.l1c.metadata import LAST_DETECTOR
 from processing.l1c.package import Package
 from processing.l1c.packed import Packed
 from processing.scene import Grid
@@ -39,10 +40,14 @@ DEFECTIVE_TYPES = {
     "MSK_NODATA": {"QT_NODATA_PIXELS"},
     "MSK_TECQUA": {"MSI_LOST"},
 }
-LAST_DETECTOR = 12
 #: A tile coded in less than this holds next to nothing: an empty one of 1024 x 1024 pixels has some 70, one that was
 #: observed several 100,000. [bytes]
 BLANK = 1024
+
+#: Corners of a mask; the longest of real products have some 10,000.
+MOST_CORNERS = 1_000_000
+#: No coordinate of a projection is as far. [m]
+FARTHEST = 1e8
 
 _GML = "{http://www.opengis.net/gml/3.2}"
 _EOP = "{http://www.opengis.net/eop/2.0}"
@@ -356,25 +361,28 @@ def features(package: Package, name: str) -> list[Feature]:
     root = package.xml(name)
     if root.tag != f"{_EOP}Mask":
         raise package.fault(name, "not a GML mask")
-    found = []
+    found, corners = [], 0
     for member in root.iter(f"{_EOP}MaskFeature"):
         kind = (member.findtext(f"{_EOP}maskType") or "").strip()
         for polygon in member.iter(f"{_GML}Polygon"):
             paths = (f"{_GML}exterior//{_GML}posList", f"{_GML}interior//{_GML}posList")
             rings = [_ring(package, name, e) for path in paths for e in polygon.findall(path)]
             found.append(Feature(kind, member.get(f"{_GML}id", ""), rings))
+            corners += sum(map(len, rings))
+            if corners > MOST_CORNERS:
+                raise package.fault(name, f"more than {MOST_CORNERS} corners")
     return found
 
 
 def _ring(package: Package, name: str, element: Any) -> list[tuple[float, float]]:
     try:
-        dimension = int(element.get("srsDimension", "2"))
+        dimension = {"2": 2, "3": 3}[element.get("srsDimension", "2").strip()]
         values = [float(v) for v in (element.text or "").split()]
         ring = list(zip(values[::dimension], values[1::dimension], strict=True))
-    except ValueError as error:
-        raise package.fault(name, f"a polygon that can't be read ({error})") from error
-    if len(ring) < 4 or not np.isfinite(ring).all():
-        raise package.fault(name, f"a polygon of {len(ring)} points")
+    except (ValueError, KeyError) as error:
+        raise package.fault(name, f"a polygon that can't be read ({str(error)[:80]})") from error
+    if len(ring) < 4 or not (np.abs(ring) < FARTHEST).all():  # neither is NaN
+        raise package.fault(name, f"a polygon of {len(ring)} points, or of places out of the world")
     return ring
 
 
@@ -390,14 +398,16 @@ def _burn(shapes: list[tuple[Feature, int]], grid: Grid, resolution: int) -> NDA
     return burnt
 
 
-def detector_polygons(package: Package, name: str, grid: Grid, resolution: int) -> NDArray[np.uint8]:
-    """Detector of each pixel of `grid` from a MSK_DETFOO before baseline 04.00."""
+def detector_polygons(package: Package, name: str, grid: Grid, resolution: int, band: str) -> NDArray[np.uint8]:
+    """Detector of each pixel of `grid` from a band's MSK_DETFOO before baseline 04.00; `band` as in its name, B01."""
     shapes = []
     for feature in features(package, name):
-        match = re.fullmatch(r"detector_footprint-B\w\w-(\d+)-\d+", feature.ident)
-        if not match or not 1 <= int(match[1]) <= LAST_DETECTOR:
-            raise package.fault(name, f"a footprint of no detector: {feature.ident!r}")
-        shapes.append((feature, int(match[1])))
+        match = re.fullmatch(r"detector_footprint-(B\w\w)-(\d{1,2})-\d+", feature.ident)
+        if not match or not 1 <= int(match[2]) <= LAST_DETECTOR:
+            raise package.fault(name, f"a footprint of no detector: {feature.ident[:80]!r}")
+        if match[1] != band:
+            raise package.fault(name, f"holds the footprints of {match[1]}, not of {band}")
+        shapes.append((feature, int(match[2])))
     return _burn(shapes, grid, resolution)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from processing.bands import BANDS, BY_INDEX, BY_L1C, PLATFORMS
 from processing.errors import L1CError
+from processing.l1c import limits
 from processing.l1c.package import Package, inside
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Angles
 
@@ -24,6 +25,8 @@ OFFSET_SINCE = "04.00"
 #: ``ARCHIVING_CENTRE`` of a simulated product.
 SIMULATION_CENTRE = "MUSCATE_SIMULATION"
 
+#: Number of the last detector of the instrument.
+LAST_DETECTOR = 12
 IMAGE_MASKS = ("MSK_DETFOO", "MSK_QUALIT")
 GML_MASKS = ("MSK_DETFOO", "MSK_DEFECT", "MSK_NODATA", "MSK_SATURA", "MSK_TECQUA")
 
@@ -60,7 +63,13 @@ class _Document:
             raise self.fault(f"{element.tag} is {element.text!r}, not a number") from None
         if not np.isfinite(value):
             raise self.fault(f"{element.tag} is {value}")
+        self.refuse(limits.fault(element.tag, value))
         return value
+
+    def refuse(self, text: str | None) -> None:
+        """Raise what is wrong, if something is."""
+        if text is not None:
+            raise self.fault(text)
 
     def time(self, path: str) -> datetime:
         text = self.text(path)
@@ -68,7 +77,10 @@ class _Document:
             time = datetime.fromisoformat(text)
         except ValueError:
             raise self.fault(f"{path} is {text!r}, not a time") from None
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        try:
+            return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        except OverflowError:
+            raise self.fault(f"{path} is {text!r}, no time of a satellite") from None
 
     def per_band(self, path: str, attribute: str) -> dict[str, float]:
         """A number of each of the 13 bands."""
@@ -79,8 +91,8 @@ class _Document:
 
     def band(self, element: Any, attribute: str = "bandId") -> str:
         index = element.get(attribute, "")
-        if not index.isdecimal() or int(index) not in BY_INDEX:
-            raise self.fault(f"{element.tag} of band {index!r}, which Sentinel-2 has not")
+        if not index.isdecimal() or len(index) > 2 or int(index) not in BY_INDEX:
+            raise self.fault(f"{element.tag} of band {index[:20]!r}, which Sentinel-2 has not")
         return BY_INDEX[int(index)].name
 
 
@@ -146,9 +158,11 @@ def product(package: Package) -> Product:
     offset = dict.fromkeys(BANDS, 0.0)
     if baseline >= OFFSET_SINCE:
         offset = document.per_band("RADIO_ADD_OFFSET", "band_id")
+    elif document.root.find(".//RADIO_ADD_OFFSET") is not None:
+        raise document.fault(f"offsets of the counts in baseline {baseline}, which has none before {OFFSET_SINCE}")
     quantification = document.number(document.element("QUANTIFICATION_VALUE"))
-    if quantification <= 0:
-        raise document.fault(f"QUANTIFICATION_VALUE is {quantification:g}")
+    for element in document.root.iterfind(".//Reflectance_Conversion/U"):
+        document.number(element)
     generation = document.time("GENERATION_TIME")
     discriminator = re.match(r"S2[A-Z]_MSIL1C_.+_(\d{8}T\d{6})(\.SAFE)?$", document.text("PRODUCT_URI"))
     special = {"NODATA": NO_DATA_COUNTS, "SATURATED": SATURATED_COUNTS}
@@ -259,7 +273,10 @@ def tile(package: Package, name: str, baseline: str) -> Tile:
         kind, text = element.get("type", ""), (element.text or "").strip()
         if kind in kinds:
             path = text if "/" in text else f"{folder}/QI_DATA/{text}"
-            masks[kind, document.band(element)] = inside(package, name, path)
+            band = document.band(element)
+            if (named := re.search(r"_(B\d[\dA])(?:_\w+)?\.\w+$", path)) and named[1] != BANDS[band].l1c:
+                raise document.fault(f"names {PurePosixPath(path).name} as {kind} of {BANDS[band].l1c}")
+            masks[kind, band] = inside(package, name, path)
     if lacking := [f"{k} of {b}" for k in kinds for b in BANDS if (k, b) not in masks]:
         raise document.fault(f"lists no {lacking[0]}")
     return Tile(
@@ -277,7 +294,10 @@ def tile(package: Package, name: str, baseline: str) -> Tile:
 
 def _datastrip(document: _Document) -> datetime:
     start = document.match("DATASTRIP_ID", r".+_S(\d{8}T\d{6})_N\d\d\.\d\d")[1]
-    return datetime.strptime(start, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    try:
+        return datetime.strptime(start, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    except ValueError:
+        raise document.fault(f"DATASTRIP_ID of {start}, not a time") from None
 
 
 def _tile_document(package: Package, name: str) -> _Document:
@@ -301,19 +321,23 @@ def angles(package: Package, name: str) -> Angles:
     sun_azimuth, _ = _angle_grid(document, grids, "Azimuth", sun_zenith.shape, step)
     if not (np.isfinite(sun_zenith).all() and np.isfinite(sun_azimuth).all()):
         raise document.fault("NaN among the sun angles")
+    document.refuse(limits.grid_fault("sun", sun_zenith, sun_azimuth))
     zenith: dict[str, dict[int, NDArray[np.float32]]] = {b: {} for b in BANDS}
     azimuth: dict[str, dict[int, NDArray[np.float32]]] = {b: {} for b in BANDS}
     for grids in document.root.iterfind(".//Viewing_Incidence_Angles_Grids"):
         band, detector = document.band(grids), grids.get("detectorId", "")
-        if not detector.isdecimal():
-            raise document.fault(f"view angles of detector {detector!r}")
+        if not detector.isdecimal() or len(detector) > 2 or not 1 <= int(detector) <= LAST_DETECTOR:
+            raise document.fault(f"view angles of detector {detector[:20]!r}")
         zenith[band][int(detector)], _ = _angle_grid(document, grids, "Zenith", sun_zenith.shape, step)
         azimuth[band][int(detector)], _ = _angle_grid(document, grids, "Azimuth", sun_zenith.shape, step)
+        document.refuse(limits.grid_fault("view", zenith[band][int(detector)], azimuth[band][int(detector)]))
     if not any(zenith.values()):
         raise document.fault("no Viewing_Incidence_Angles_Grids")
     mean_view = {document.band(e): _pair(document, e) for e in document.root.iter("Mean_Viewing_Incidence_Angle")}
     if missing := [b for b in BANDS if b not in mean_view]:
         raise document.fault(f"no mean view angle of {', '.join(missing)}")
+    mean_sun = _pair(document, document.element("Mean_Sun_Angle"))
+    _check_means(document, mean_sun, mean_view, sun_zenith, sun_azimuth, zenith, azimuth)
     return Angles(
         west=document.number(document.element("Tile_Geocoding/Geoposition/ULX")),
         north=document.number(document.element("Tile_Geocoding/Geoposition/ULY")),
@@ -322,9 +346,27 @@ def angles(package: Package, name: str) -> Angles:
         sun_azimuth=sun_azimuth,
         view_zenith=zenith,
         view_azimuth=azimuth,
-        mean_sun=_pair(document, document.element("Mean_Sun_Angle")),
+        mean_sun=mean_sun,
         mean_view={b: mean_view[b] for b in BANDS},
     )
+
+
+def _check_means(
+    document: _Document,
+    mean_sun: tuple[float, float],
+    mean_view: Mapping[str, tuple[float, float]],
+    *grids: Any,
+) -> None:
+    """Refuse means that are not those of the grids: of the sun (zenith, azimuth), of the views by band and detector."""
+    sun_zenith, sun_azimuth, zenith, azimuth = grids
+    sun = limits.direction("sun", sun_zenith, sun_azimuth)
+    document.refuse(limits.mean_fault("sun", mean_sun, sun.reshape(len(sun), -1)))
+    for band, mean in mean_view.items():
+        views = [
+            limits.direction("view", zenith[band][d], azimuth[band][d]).reshape(2, -1) for d in sorted(zenith[band])
+        ]
+        nodes = np.concatenate(views, axis=1) if views else np.empty((2, 0))
+        document.refuse(limits.mean_fault("view", mean, nodes))
 
 
 def _pair(document: _Document, element: Any) -> tuple[float, float]:
@@ -347,7 +389,8 @@ def _angle_grid(
         values = np.array(rows, np.float32)
     except ValueError as error:
         raise document.fault(f"{grids.tag} {kind} is not a grid of numbers ({error})") from error
-    if values.ndim != 2 or values.size == 0 or np.isinf(values).any() or col_step != row_step or col_step <= 0:
+    odd = values.ndim != 2 or values.size == 0 or max(values.shape) > limits.NODES or np.isinf(values).any()
+    if odd or col_step != row_step:
         raise document.fault(f"{grids.tag} {kind}: a grid {values.shape} with steps of {col_step:g} and {row_step:g} m")
     if shape is not None and (values.shape != shape or col_step != step):
         raise document.fault(f"{grids.tag} {kind}: {values.shape} values, the sun has {shape}")

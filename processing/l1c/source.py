@@ -65,7 +65,8 @@ class Source:
         name, resolution = self.masks["MSK_DETFOO", band], BANDS[band].resolution
         if self._masks_are_images:
             return images.detector_image(self.package, name, self.grid, resolution, spacing, self.uniform)
-        return Packed.of(images.detector_polygons(self.package, name, self.grid, resolution)[::spacing, ::spacing])
+        detectors = images.detector_polygons(self.package, name, self.grid, resolution, BANDS[band].l1c)
+        return Packed.of(detectors[::spacing, ::spacing])
 
     @property
     def _masks_are_images(self) -> bool:
