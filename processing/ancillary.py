@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,10 +25,12 @@ from rasterio.io import MemoryFile
 from rasterio.merge import merge
 from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
-from processing import glo30
-from processing.errors import AncillaryError
+from processing import bounded, glo30
+from processing.errors import AncillaryError, OverLimit
 from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Ancillary, Grid
 from processing.versions import Parameters
+
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 # GDAL asks for a name of every parameter of ECMWF's own tables; its number is all that is read of it.
@@ -55,6 +57,10 @@ CAMS_TOTAL, CAMS_SULPHATE = 207, 212
 #: 6S's dust-like component absorbs far more than dust does where it was measured (single scattering albedo 0.73 against
 #: 0.92 to 0.97, Dubovik et al., J. Atmos. Sci. 59, 2002); its desert model does not (0.97). No table knows humidity.
 CAMS_SPECIES = {208: "oceanic", 209: "desert", 210: "watersoluble", 211: "soot", CAMS_SULPHATE: "watersoluble"}
+#: Points of a layer of a forecast and layers, at most: real ones have 9 x 9 of 3 (ECMWF) or 15 (CAMS) layers.
+FORECAST_POINTS, FORECAST_LAYERS = 1_000_000, 500
+#: What reading a forecast may take: real ones take 20 MB and 0.05 s. [bytes], [s]
+FORECAST_MEMORY, FORECAST_SECONDS = 300_000_000, 20.0
 #: No ground lies outside of this: such a model is not in metres. [m]
 ALTITUDE_RANGE = (-500.0, 9000.0)
 
@@ -141,9 +147,23 @@ def _composition(grid: Grid, cams: bytes | None) -> tuple[dict[str, float] | Non
     if cams is None:
         return None, "no CAMS file in the L1C"
     try:
-        return _aerosol(grid, cams), "CAMS in the L1C"
+        return _bounded("CAMS", _aerosol, grid, cams), "CAMS in the L1C"
     except ValueError as error:
         return None, str(error)
+
+
+def _bounded(name: str, read: Callable[..., R], *arguments: Any) -> R:
+    """What a function reads out of a forecast, in a process of its own.
+
+    Raises
+    ------
+    ValueError
+        With the reason, also if it takes too much.
+    """
+    try:
+        return bounded.run(read, *arguments, memory=FORECAST_MEMORY, seconds=FORECAST_SECONDS)
+    except OverLimit as error:
+        raise ValueError(f"the {name} file of the L1C {error}") from error
 
 
 def _forecast_or(
@@ -194,8 +214,10 @@ def _rasters(dem: Path) -> list[Path]:
     if not dem.is_dir():
         if not dem.exists():
             raise AncillaryError(dem, "can't be read as a terrain model (there is no such file)")
+        if not dem.is_file():  # a pipe would be waited for without end
+            raise AncillaryError(dem, "can't be read as a terrain model (no regular file)")
         return [dem]
-    paths = sorted(path for path in dem.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in dem.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not paths:
         raise AncillaryError(dem, f"a folder without terrain models ({', '.join(SUFFIXES)})")
     return paths
@@ -336,6 +358,9 @@ def _forecast(grid: Grid, content: bytes, name: str) -> Iterator[tuple[rasterio.
         raise ValueError(f"the {name} file of the L1C is empty")
     try:
         with MemoryFile(content) as memory, memory.open(driver="GRIB") as forecast:
+            if forecast.width * forecast.height > FORECAST_POINTS or forecast.count > FORECAST_LAYERS:
+                size = f"{forecast.count} layers of {forecast.width} x {forecast.height}"
+                raise ValueError(f"the {name} file of the L1C claims {size} points")
             left, bottom, right, top = forecast.bounds
             # a tile at the antimeridian may count its longitudes on the other side
             places = [v for v in (lon, lon + 360, lon - 360) if left <= v <= right]
@@ -363,7 +388,7 @@ def _ozone(grid: Grid, ecmwf: bytes) -> float:
     ValueError
         With the reason, if the forecast holds none that can be used.
     """
-    dobson = _at_tile(grid, ecmwf, "TCO3", "total ozone") / DOBSON
+    dobson = _bounded("ECMWF", _at_tile, grid, ecmwf, "TCO3", "total ozone") / DOBSON
     if not OZONE_RANGE[0] <= dobson <= OZONE_RANGE[1]:
         raise ValueError(f"the ECMWF file of the L1C says {dobson:.4g} DU")
     return dobson / 1000
@@ -371,7 +396,7 @@ def _ozone(grid: Grid, ecmwf: bytes) -> float:
 
 def _pressure(grid: Grid, ecmwf: bytes) -> float:
     """Mean sea level pressure in the middle of the tile. [hPa]; errors as `_ozone`."""
-    pressure = _at_tile(grid, ecmwf, "MSL", "pressure") / 100
+    pressure = _bounded("ECMWF", _at_tile, grid, ecmwf, "MSL", "pressure") / 100
     if not PRESSURE_RANGE[0] <= pressure <= PRESSURE_RANGE[1]:
         raise ValueError(f"the ECMWF file of the L1C says {pressure:.4g} hPa")
     return pressure
