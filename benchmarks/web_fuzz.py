@@ -1,0 +1,51 @@
+"""What wrong requests do to the web: `python -m benchmarks.web_fuzz [--requests 5000] [--seed N]`.
+
+Serves a small archive in a process of its own, sends requests drawn by `tests.fuzz.web` to it, and prints how many were
+answered with what, the dearest of them, and each one that was answered with 5xx, held a core or took memory beyond the
+bars.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from processing.settings import Settings
+from tests.dashboard_archive import filled
+from tests.fuzz import web
+from tests.web_server import serving
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(home=Path(folder))
+        filled(settings, size=183).dispose()
+        with serving(settings.home) as server:
+            known, line = web.Known.of(server), web.Line(server)
+            for page in web.PAGES:  # what is loaded once is nobody's
+                line.tried(web.Request("GET", page))
+            verdicts = []
+            for request in web.Fuzz(known, asked.seed).requests(asked.requests):
+                verdict = line.tried(request)
+                verdicts.append(verdict)
+                if verdict.fault:
+                    print(f"{verdict.fault}: {request}", flush=True)
+            found = web.tracebacks(server)
+    statuses = Counter(verdict.status for verdict in verdicts)
+    print(", ".join(f"{count} of {status}" for status, count in sorted(statuses.items())))
+    print(f"5xx or broken line: {sum(n for status, n in statuses.items() if status >= 500 or not status)}")
+    print(f"longest on a core: {max(v.seconds for v in verdicts):.2f} s (bar {web.CORE} s)")
+    print(f"most memory: {max(v.memory for v in verdicts):.0f} MB (bar {web.MEMORY} MB)")
+    for words, count in Counter(found).most_common():
+        print(f"traceback, {count} times: {words}")
+    print(f"tracebacks: {len(found)}")
+
+
+if __name__ == "__main__":
+    main()
