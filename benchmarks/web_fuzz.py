@@ -40,7 +40,9 @@ def main() -> None:
     statuses = Counter(verdict.status for verdict in verdicts)
     print(", ".join(f"{count} of {status}" for status, count in sorted(statuses.items())))
     print(f"5xx or broken line: {sum(n for status, n in statuses.items() if status >= 500 or not status)}")
-    print(f"longest on a core: {max(v.seconds for v in verdicts):.2f} s (bar {web.CORE} s)")
+    pages = [v.seconds for v in verdicts if v.of_panel]
+    print(f"longest on a core: {max(v.seconds for v in verdicts if not v.of_panel):.2f} s (bar {web.CORE} s)")
+    print(f"pages that open a session, which cost what the page costs: {max(pages, default=0):.2f} s")
     print(f"most memory: {max(v.memory for v in verdicts):.0f} MB (bar {web.MEMORY} MB)")
     for words, count in Counter(found).most_common():
         print(f"traceback, {count} times: {words}")

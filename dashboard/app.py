@@ -22,10 +22,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import api, assets, door, faults, frame, guard, people
+from dashboard import api, assets, bounds, door, faults, frame, guard, people, sockets
 from dashboard.api import metrics
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
+from dashboard.line import Line
 from dashboard.pages import compare
 from dashboard.pages.browse import Browse
 from dashboard.pages.coverage import Coverage
@@ -97,6 +98,8 @@ def create(settings: Settings) -> FastAPI:
     faults.install(app)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
+    app.add_middleware(bounds.Bounds)
+    app.add_middleware(sockets.Sockets, secret=door.secret(settings.home))
     app.add_middleware(guard.Guard, guards=guards)
     app.add_middleware(metrics.Counted)
     # The outermost: nothing is answered before it.
@@ -116,6 +119,7 @@ def create(settings: Settings) -> FastAPI:
 def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     """The pages that Panel makes, each below its name."""
     settings, store, snapshots = centre.settings, centre.store, centre.snapshots
+    sockets.let_go()
     hv.extension("bokeh")
     pn.extension("tabulator", notifications=False, js_files={"patience": assets.address("patience.js")})
 
@@ -156,5 +160,14 @@ def serve(settings: Settings) -> None:
     app = create(settings)
     stop = threading.Event()
     threading.Thread(target=app.state.board.keep, args=(stop,), name="status", daemon=True).start()
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_keep_alive=KEEP_ALIVE)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        http=Line,
+        timeout_keep_alive=KEEP_ALIVE,
+        ws_max_size=sockets.LONGEST,
+        server_header=False,
+    )
     stop.set()

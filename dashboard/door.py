@@ -135,7 +135,9 @@ def policy(path: str) -> bytes:
 def _with_headers(send: Send, headers: Collection[tuple[bytes, bytes]]) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *headers]
+            said = list(message.get("headers", ()))
+            known = {name.lower() for name, _ in said}
+            message["headers"] = said + [pair for pair in headers if pair[0] not in known]
         await send(message)
 
     return sending

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard import people, theme
+from dashboard import people, sockets, theme
 from dashboard.snapshot import SECONDS, Snapshot, Snapshots
 from processing.errors import StoreError
 from processing.people import VISITOR, Actor
@@ -215,7 +215,7 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
     view.draw()
     if pn.state.curdoc:
         pn.state.add_periodic_callback(pull, int(SECONDS * 1000))  # type: ignore[arg-type]  # takes coroutines too
-    return pmui.Page(
+    made = pmui.Page(
         title="muscate",
         meta_title=f"{PAGES[name]} · muscate",
         header=[nav],
@@ -228,3 +228,4 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
             },
         },
     )
+    return sockets.alone(made)

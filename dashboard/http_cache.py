@@ -11,16 +11,19 @@ from typing import Any
 from cachetools import TLRUCache
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Of an answer without its body: address, headers, places in tables. [bytes]
+#: Of an answer without its body and address: headers, places in tables. [bytes]
 OVERHEAD = 1500
+#: Addresses that are longer are not kept. [bytes]
+LONGEST = 2000
 
 _MAX_AGE = re.compile(rb"max-age=(\d+)")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer, and how long it may be kept. [s]"""
+    """One whole answer, what it is kept under, and how long it may be. [s]"""
 
+    address: bytes
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
@@ -29,7 +32,7 @@ class Answer:
 
 
 def _size(answer: Answer) -> int:
-    return len(answer.body) + OVERHEAD
+    return len(answer.body) + len(answer.address) + OVERHEAD
 
 
 def _until(_: bytes, answer: Answer, now: float) -> float:
@@ -91,8 +94,8 @@ class HttpCache:
         named = dict(headers)
         age = _MAX_AGE.search(named.get(b"cache-control", b""))
         whole = status == 204 or named.get(b"content-length") == str(len(body)).encode()
-        if age is None or b"etag" not in named or not whole:
+        if age is None or b"etag" not in named or not whole or len(address) > LONGEST:
             return
-        answer = Answer(status, headers, body, named[b"etag"], int(age[1]))
+        answer = Answer(address, status, headers, body, named[b"etag"], int(age[1]))
         if _size(answer) <= self._answers.maxsize:
             self._answers[address] = answer

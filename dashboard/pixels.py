@@ -25,6 +25,10 @@ from processing.validation.reference_masks import VALUES
 
 #: An area with more pixels of 10 m than this is read from overviews.
 MOST_PIXELS = 2_000_000
+#: Most corners of an area, and of one whose line crosses itself: its repair takes with the square of them.
+CORNERS, CROSSING = 500, 150
+#: Furthest corner of an area. [m]
+FURTHEST = 1e8
 #: Bands of a time series.
 SERIES = ("B2", "B3", "B4", "B8")
 #: Bits of CLM that hide the ground.
@@ -157,13 +161,16 @@ def area(corners: Sequence[tuple[float, float]], extent: shapely.Polygon) -> tup
     """
     if len(set(corners)) < 3:
         raise ValueError("the area has fewer than three corners")
-    if not np.isfinite(corners).all():
-        raise ValueError("the area has a corner that is not a number")
+    if len(corners) > CORNERS:
+        raise ValueError(f"the area has more than {CORNERS} corners")
+    if not (np.abs(corners) <= FURTHEST).all():
+        raise ValueError("the area has a corner that is not a number, or far off the Earth")
     polygon, repaired = shapely.Polygon(corners), ""
     if not polygon.is_valid:
         reason = shapely.is_valid_reason(polygon).split("[")[0].lower()
-        parts = shapely.get_parts(shapely.make_valid(polygon))
-        polygon = shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+        if len(corners) > CROSSING:
+            raise ValueError(f"the area has more than {CROSSING} corners, and can't be repaired: {reason}")
+        polygon = shapely.make_valid(polygon, method="structure", keep_collapsed=False)
         repaired = f"The area was repaired: {reason}. "
     if polygon.is_empty or polygon.area == 0:
         raise ValueError("the area is empty")

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from dashboard.http_cache import OVERHEAD, HttpCache
+from dashboard.http_cache import LONGEST, OVERHEAD, HttpCache
 
 BODY = b"x" * 1000
 
@@ -71,9 +71,21 @@ def test_other_paths_and_answers_in_parts_are_not_kept() -> None:
 
 def test_what_was_used_longest_ago_goes_first() -> None:
     inner = Counted()
-    app = HttpCache(inner, ("/tiles/",), 2 * (len(BODY) + OVERHEAD))
+    app = HttpCache(inner, ("/tiles/",), 2 * (len(BODY) + len("/tiles/a?") + OVERHEAD))
     answers(app, *(f"/tiles/{name}" for name in "abacab"))
     assert inner.asked == [f"/tiles/{name}" for name in "abcb"]
+
+
+def test_addresses_count_as_what_is_kept_and_long_ones_are_not() -> None:
+    inner = Counted()
+    app = HttpCache(inner, ("/tiles/",), 3 * (len(BODY) + OVERHEAD))
+    names = [f"/tiles/{name}?junk={name * 1200}" for name in "abc"]
+    answers(app, *names, *names)
+    assert len(inner.asked) == 6  # of three that would fit without their addresses none is left when it is asked again
+    inner = Counted()
+    long = "/tiles/a?junk=" + LONGEST * "b"
+    answers(HttpCache(inner, ("/tiles/",), 10**6), long, long)
+    assert len(inner.asked) == 2
 
 
 def test_an_answer_is_asked_for_again_when_its_time_is_over() -> None:
@@ -90,7 +102,7 @@ def test_an_answer_is_asked_for_again_when_its_time_is_over() -> None:
 
 def test_an_answer_larger_than_the_cache_passes_and_drives_nothing_out() -> None:
     inner = Counted()
-    app = HttpCache(inner, ("/tiles/",), len(BODY) + OVERHEAD)
+    app = HttpCache(inner, ("/tiles/",), len(BODY) + len("/tiles/a?") + OVERHEAD)
     answers(app, "/tiles/a")
     inner.body = 2 * BODY
     assert [one.content for one in answers(app, "/tiles/b", "/tiles/a")] == [2 * BODY, BODY]

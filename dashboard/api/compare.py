@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import shapely
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import JSONResponse, Response
 from pyproj import Transformer
 from rasterio.errors import RasterioError
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 #: Products that may be asked for together.
 MOST = 4
 
+#: Furthest pixel of a window, from the product's corner.
+FURTHEST = 10**6
+#: A coordinate of the tile's projection. [m]
+Metres = Annotated[float, Query(ge=-1e8, le=1e8, allow_inf_nan=False)]
+
 router = APIRouter()
 
 
@@ -37,7 +42,7 @@ def offered(centre: Here, product: str) -> dict[str, Any]:
 
 
 @router.get("/api/compare/pixel")
-def pixel(centre: Here, products: str, x: float, y: float) -> dict[str, Any]:
+def pixel(centre: Here, products: str, x: Metres, y: Metres) -> dict[str, Any]:
     """What some products (names with commas) say of a place in the tile's projection [m].
 
     Beside the values in their folders: ``age`` of the composite [days], and what each ``kept`` mask has there.
@@ -64,7 +69,7 @@ def pixel(centre: Here, products: str, x: float, y: float) -> dict[str, Any]:
 
 
 @router.get("/api/compare/explain/{product}")
-def explained(centre: Here, product: str, x: float, y: float) -> dict[str, Any]:
+def explained(centre: Here, product: str, x: Metres, y: Metres) -> dict[str, Any]:
     """Why a product's masks are what they are at a place of its projection [m]: every test, value and threshold."""
     extent = place(centre.folder(product))
     if extent is None:
@@ -79,7 +84,7 @@ def explained(centre: Here, product: str, x: float, y: float) -> dict[str, Any]:
 
 
 @router.get("/api/compare/series/{tile}")
-def over_time(centre: Here, tile: str, x: float, y: float, version: str, format: str = "json") -> Response:
+def over_time(centre: Here, tile: str, x: Metres, y: Metres, version: str, format: str = "json") -> Response:
     """A pixel on all dates of a version: reflectances, NDVI, whether it is clear, the cloud mask in words."""
     rows = _of_all(centre, series(centre, tile, version), pixels.brief, x, y)
     if format == "csv":
@@ -98,6 +103,8 @@ def statistics(centre: Here, tile: str, polygon: str, version: str, format: str 
     west, north = extent["west"], extent["north"]
     whole = shapely.box(west, north - 10 * extent["rows"], west + 10 * extent["cols"], north)
     try:
+        if polygon.count(",") >= pixels.CORNERS:
+            raise ValueError(f"the area has more than {pixels.CORNERS} corners")
         corners = [(float(x), float(y)) for x, y in (corner.split() for corner in polygon.split(","))]
         shape, repaired = pixels.area(corners, whole)
     except ValueError as fault:
@@ -120,6 +127,8 @@ def spread(centre: Here, product: str, bands: str, window: str) -> dict[str, flo
     folder = centre.folder(product)
     try:
         left, top, right, bottom = (int(value) for value in window.split(","))
+        if max(map(abs, (left, top, right, bottom))) > FURTHEST:
+            raise ValueError("the window lies outside of the product")
         tiles.endings("band" if len(keys) == 1 else "rgb", tiles.Style(bands=tuple(keys)))
         low, high = _read(centre, folder, pixels.percentiles, keys, (left, top, right, bottom))
     except (ValueError, LookupError) as fault:

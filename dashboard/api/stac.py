@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard import stac
 from dashboard.api.centre import Centre, Here
@@ -19,7 +20,67 @@ from processing.store.search import Search
 P = ParamSpec("P")
 _OPEN = {"Access-Control-Allow-Origin": "*"}
 
+#: A search as JSON, for the description of the API; what is wrong with one is said by `stac.asked`.
+_BODY = {
+    "type": "object",
+    "properties": {
+        "collections": {"type": "array", "items": {"type": "string", "enum": list(TITLES)}},
+        "ids": {"type": "array", "items": {"type": "string"}},
+        "bbox": {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 6},
+        "intersects": {"type": "object", "description": "GeoJSON geometry"},
+        "datetime": {"type": "string", "description": "A time of RFC 3339, or an interval of two"},
+        "limit": {"type": "integer", "minimum": 1, "default": 10},
+        "token": {"type": "string", "description": "Of the link to the next page"},
+        "sortby": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"field": {"type": "string"}, "direction": {"enum": ["asc", "desc"]}},
+                "required": ["field"],
+            },
+        },
+        "fields": {
+            "type": "object",
+            "properties": {
+                "include": {"type": "array", "items": {"type": "string"}},
+                "exclude": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        "query": {"type": "object", "description": "Of each property its operators"},
+        "filter": {"type": "object", "description": "CQL2 JSON"},
+        "filter-lang": {"type": "string", "enum": ["cql2-json"]},
+    },
+}
+
 router = APIRouter(prefix="/stac")
+
+
+class Narrowed(BaseModel):
+    """The parameters of a search, as text: JSON where the standard says so, lists with commas."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    ids: str | None = Field(None, description="Names of products, with commas.")
+    bbox: str | None = Field(None, description="West, south, east, north, with commas. [deg]")
+    intersects: str | None = Field(None, description="GeoJSON geometry.")
+    datetime: str | None = Field(None, description="A time of RFC 3339, or an interval of two with a slash.")
+    limit: str | None = Field(None, description="Most products of a page.")
+    token: str | None = Field(None, description="Of the link to the next page.")
+    sortby: str | None = Field(None, description="`datetime` or `published`; a minus: last first.")
+    fields: str | None = Field(None, description="Fields that are given, or with a minus left out, with commas.")
+    query: str | None = Field(None, description="Of each property its operators, as JSON.")
+    filter: str | None = Field(None, description="CQL2 as JSON.")
+    filter_lang: str | None = Field(None, alias="filter-lang", description="cql2-json")
+
+    def given(self) -> dict[str, Any]:
+        """Those that were given."""
+        return {name: text for name, text in self.model_dump(by_alias=True).items() if text is not None}
+
+
+class Searched(Narrowed):
+    """The same, of any collection."""
+
+    collections: str | None = Field(None, description="Collections, with commas.")
 
 
 class _Json(JSONResponse):
@@ -87,11 +148,11 @@ def queryables(request: Request, name: str = CURRENT) -> Response:
 
 @router.get("/collections/{name}/items")
 @_refusing
-def all_items(request: Request, centre: Here, name: str) -> Response:
+def all_items(request: Request, centre: Here, name: str, narrowed: Annotated[Narrowed, Query()]) -> Response:
     """The products of a collection, as a search."""
     if name not in TITLES:
         return _missing(f"collection {name}")
-    return _items(request, centre, {**request.query_params, "collections": [name]}, of=name)
+    return _items(request, centre, {**narrowed.given(), "collections": [name]}, of=name)
 
 
 @router.get("/collections/{name}/items/{product}")
@@ -113,12 +174,12 @@ def one_item(request: Request, centre: Here, name: str, product: str) -> Respons
 
 @router.get("/search")
 @_refusing
-def get_search(request: Request, centre: Here) -> Response:
+def get_search(request: Request, centre: Here, searched: Annotated[Searched, Query()]) -> Response:
     """Products by the parameters of an item search."""
-    return _items(request, centre, request.query_params)
+    return _items(request, centre, searched.given())
 
 
-@router.post("/search")
+@router.post("/search", openapi_extra={"requestBody": {"content": {"application/json": {"schema": _BODY}}}})
 @_refusing
 def post_search(request: Request, centre: Here, body: dict[str, Any]) -> Response:
     """Products by the same parameters as JSON."""

@@ -21,6 +21,10 @@ from dashboard.api.centre import Centre, Here
 from dashboard.product_folder import find
 from processing.errors import L1CError, ProductError, StateError, StorageError
 
+#: Most bands, and ends of their scales, that a style names.
+MOST_NUMBERS = 8
+#: Columns and rows of a lattice: more than the last level of Web Mercator has.
+FURTHEST = 2**tiles.MERCATOR_LAST
 #: Makes an image; None if nothing of the product lies there.
 Draw = Callable[[], bytes | None]
 
@@ -94,6 +98,8 @@ async def _look(asked: Annotated[Parameters, Query()]) -> Look:
     except ValueError:
         raise HTTPException(422, f"range is {asked.scale}, not numbers with commas") from None
     bands = tuple(asked.bands.split(",")) if asked.bands else ()
+    if len(scale) > MOST_NUMBERS or len(bands) > MOST_NUMBERS:
+        raise HTTPException(422, f"bands and range have at most {MOST_NUMBERS} parts")
     style = tiles.Style(asked.bits & 255, asked.pattern, bands, scale, asked.lossy)
     return Look(style, asked.second, asked.mask, asked.blank, tuple(asked.v.split(",")))
 
@@ -187,7 +193,8 @@ async def _found(centre: Centre, look: Look, place: Place, mercator: bool) -> Ti
     layer = tiles.LAYERS.get(place.layer)
     offered = layer is not None and layer.pair == (len(products) > 1) and (place.layer == "reference") == bool(mask)
     last = tiles.MERCATOR_LAST if mercator else tiles.LAST
-    if not offered or not 0 <= place.z <= last or place.x < 0 or place.y < 0:
+    inside = 0 <= place.z <= last and 0 <= place.x < FURTHEST and 0 <= place.y < FURTHEST
+    if not offered or not inside:
         raise HTTPException(404, f"no layer {place.layer}, or no such tile")
     try:
         files = tiles.endings(place.layer, look.style)

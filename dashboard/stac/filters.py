@@ -11,13 +11,19 @@ from typing import Any
 from dashboard.stac.times import moment
 from dashboard.stac.vocabulary import QUERYABLES
 from processing.errors import SearchError
-from processing.store.search import Search
+from processing.store.search import MOST_ORBITS, Search
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise SearchError(f"{value} is no number")
     return value
+
+
+def _orbit(value: Any) -> int:
+    """A relative orbit; of a number that is none, one that no product has."""
+    number = _number(value)
+    return int(number) if number == int(number) and 0 < number <= MOST_ORBITS else -1
 
 
 def _platform(value: Any) -> str:
@@ -27,7 +33,7 @@ def _platform(value: Any) -> str:
 #: Properties that are one of some values: field of a search, and how a value is read.
 SETS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "platform": ("platforms", _platform),
-    "sat:relative_orbit": ("orbits", lambda value: int(_number(value))),
+    "sat:relative_orbit": ("orbits", _orbit),
     "grid:code": ("tiles", lambda value: str(value).removeprefix("MGRS-")),
     "version": ("versions", str),
     "muscate:site": ("sites", str),
@@ -64,11 +70,13 @@ def filtered(search: Search, expression: Any) -> Search:
     if not arguments or not isinstance(arguments[0], dict) or "property" not in arguments[0]:
         raise SearchError(f"{operator}: the first of its args is no property")
     name = str(arguments[0]["property"])
+    if not isinstance(operator, str):
+        raise SearchError("op is no word")
     if operator == "between" and len(arguments) == 3:
         return _compared(_compared(search, ">=", name, arguments[1]), "<=", name, arguments[2])
     if len(arguments) != 2:
         raise SearchError(f"{operator} has {len(arguments)} args")
-    return _compared(search, str(operator), name, arguments[1])
+    return _compared(search, operator, name, arguments[1])
 
 
 def queried(search: Search, query: Any) -> Search:
@@ -96,7 +104,7 @@ def _compared(search: Search, operator: str, name: str, value: Any) -> Search:
     if name in TIMES and operator in ("<", "<=", ">", ">=") and (TIMES[name][1] or operator.startswith(">")):
         return _at_times(search, operator, name, value)
     if name == "muscate:flag" and operator == "=":
-        return replace(search, flags=(*search.flags, str(value)))
+        return replace(search, flags=tuple(dict.fromkeys((*search.flags, str(value)))))
     if name == "muscate:simulated" and operator == "=" and isinstance(value, bool):
         return replace(search, simulated=value)
     raise SearchError(f"{name} {operator} {value}: no such filter; known are {', '.join(QUERYABLES)}")
@@ -112,7 +120,8 @@ def _one_of(search: Search, operator: str, name: str, value: Any) -> Search:
 def _narrowed(search: Search, field: str, values: Iterable[Any]) -> Search:
     """Both what was asked before and any of the values."""
     before, wanted = getattr(search, field), tuple(dict.fromkeys(values))
-    both = tuple(v for v in wanted if v in before) if before else wanted
+    known = set(before)
+    both = tuple(v for v in wanted if v in known) if before else wanted
     nothing = (-1,) if field == "orbits" else ("",)  # a value that no product has
     changed: dict[str, Any] = {field: both or nothing}
     return replace(search, **changed)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from shapely import from_geojson
+import shapely
 from shapely.errors import GEOSException
 
+from dashboard.stac.bounds import CORNERS, CROSSING, sound
 from dashboard.stac.filters import filtered, queried
 from dashboard.stac.items import Fields
 from dashboard.stac.times import interval
@@ -52,7 +53,8 @@ def asked(body: Mapping[str, Any]) -> Asked:
     SearchError
         If they can't be understood.
     """
-    collections, ids = _list(body.get("collections")), _list(body.get("ids"))
+    sound(body)
+    collections, ids = _list(body, "collections"), _list(body, "ids")
     search = _narrowed(Search(area=_area(body.get("bbox"), body.get("intersects")), identifiers=tuple(ids)), body)
     # Who names a product wants that product, whatever its version.
     if ALL in collections or (not collections and ids):
@@ -60,7 +62,7 @@ def asked(body: Mapping[str, Any]) -> Asked:
     return Asked(
         limit=_limit(body.get("limit", 10)),
         search=replace(search, order=_order(body.get("sortby"))),
-        after=str(body["token"]) if body.get("token") else None,
+        after=_token(body.get("token")),
         collection=(ALL if ALL in collections else CURRENT) if collections else None,
         fields=_fields(body.get("fields")),
     )
@@ -68,7 +70,7 @@ def asked(body: Mapping[str, Any]) -> Asked:
 
 def _narrowed(search: Search, body: Mapping[str, Any]) -> Search:
     """A search by the collections, times and filters of a request."""
-    collections = _list(body.get("collections"))
+    collections = _list(body, "collections")
     if collections and not set(collections) & set(TITLES):
         search = replace(search, identifiers=("",))  # no product is of these collections
     if body.get("datetime"):
@@ -82,24 +84,37 @@ def _narrowed(search: Search, body: Mapping[str, Any]) -> Search:
     return search
 
 
-def _list(value: Any) -> list[str]:
+def _list(body: Mapping[str, Any], name: str) -> list[str]:
+    value = body.get(name)
     if value is None:
         return []
-    return [part for part in value.split(",") if part] if isinstance(value, str) else [str(part) for part in value]
+    if isinstance(value, str):
+        return [part for part in value.split(",") if part]
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+        raise SearchError(f"{name} is no list of words")
+    return list(value)
 
 
 def _json(value: Any, name: str) -> Any:
     try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
+        return sound(json.loads(value)) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
         raise SearchError(f"{name} is no JSON") from None
+
+
+def _token(value: Any) -> str | None:
+    if not value:
+        return None
+    if not isinstance(value, str):
+        raise SearchError("token is no key of a page")
+    return value
 
 
 def _limit(value: Any) -> int:
     try:
         limit = int(value)
     except (TypeError, ValueError):
-        raise SearchError(f"limit {value} is no number") from None
+        raise SearchError("limit is no number") from None
     if limit < 1:
         raise SearchError(f"limit {limit} is less than 1")
     return min(limit, MOST)
@@ -112,20 +127,34 @@ def _area(bbox: Any, intersects: Any) -> Any:
     if bbox:
         return _rectangle(bbox)
     if intersects:
-        try:
-            area = from_geojson(json.dumps(_json(intersects, "intersects")))
-        except (GEOSException, TypeError, ValueError) as fault:
-            raise SearchError(f"intersects is no GeoJSON geometry: {fault}") from None
-        if area.is_empty:
-            raise SearchError("intersects is empty")
-        return area if area.is_valid else area.buffer(0)
+        return _polygon(intersects)
     return None
+
+
+def _polygon(intersects: Any) -> shapely.Geometry:
+    """The area of a GeoJSON geometry; one whose line crosses itself is repaired while that is cheap."""
+    try:
+        area = shapely.from_geojson(json.dumps(_json(intersects, "intersects")))
+    except (GEOSException, TypeError, ValueError) as fault:
+        raise SearchError(f"intersects is no GeoJSON geometry: {fault}") from None
+    if area is None or area.is_empty:
+        raise SearchError("intersects is empty")
+    corners = shapely.get_coordinates(area)
+    if not (abs(corners) <= (720, 90)).all():
+        raise SearchError("intersects lies beyond the globe")
+    if len(corners) > CORNERS:
+        raise SearchError(f"intersects has {len(corners)} corners: more than {CORNERS}")
+    if area.is_valid:
+        return area
+    if len(corners) > CROSSING:
+        raise SearchError(f"intersects crosses itself, and has more than {CROSSING} corners")
+    return shapely.make_valid(area, method="structure", keep_collapsed=False)
 
 
 def _rectangle(bbox: Any) -> Any:
     try:
         numbers = [float(n) for n in (bbox.split(",") if isinstance(bbox, str) else bbox)]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise SearchError("bbox has something that is no number") from None
     if len(numbers) not in (4, 6):
         raise SearchError(f"bbox has {len(numbers)} numbers instead of 4 or 6")
@@ -142,6 +171,8 @@ def _order(sortby: Any) -> str:
             keys = [(str(k["field"]), "-" if k.get("direction") == "desc" else "") for k in sortby]
         except (TypeError, KeyError, AttributeError):
             raise SearchError("sortby is a list of field and direction") from None
+    if not keys:
+        raise SearchError("sortby is empty")
     names = {"datetime": "sensing", "published": "published", "updated": "published", "created": "published"}
     name = names.get(keys[0][0].removeprefix("properties."))
     if len(keys) > 1 or name is None:
@@ -151,10 +182,8 @@ def _order(sortby: Any) -> str:
 
 def _fields(fields: Any) -> Fields:
     if isinstance(fields, dict):
-        return Fields(
-            frozenset(map(str, fields.get("include") or ())), frozenset(map(str, fields.get("exclude") or ()))
-        )
-    parts = _list(fields)
+        return Fields(frozenset(_list(fields, "include")), frozenset(_list(fields, "exclude")))
+    parts = _list({"fields": fields}, "fields")
     return Fields(
         frozenset(part.lstrip("+") for part in parts if not part.startswith("-")),
         frozenset(part[1:] for part in parts if part.startswith("-")),

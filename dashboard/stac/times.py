@@ -7,6 +7,9 @@ from typing import Any
 
 from processing.errors import SearchError
 
+#: No product is older or newer; times beyond are as good as these, and further ones are none of this calendar's.
+EARLIEST, LATEST = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
 
 def moment(text: Any) -> datetime:
     """A time of RFC 3339; a date alone is its first moment.
@@ -17,7 +20,8 @@ def moment(text: Any) -> datetime:
     """
     try:
         time = datetime.fromisoformat(str(text))
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return min(max(time, EARLIEST), LATEST).astimezone(UTC)
     except (ValueError, OverflowError):
         raise SearchError(f"{text} is no time such as 2023-08-15T10:00:00Z") from None
 

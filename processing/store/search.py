@@ -32,6 +32,12 @@ CHANGES = ("withdrawn", "reinstated")
 MANY = 40
 #: Flags of a date's quality, and the words that a reader may use for them.
 FLAGS = {"rain": "rain", "hotspot": "hot_spot", "glint": "sun_glint", "sunglint": "sun_glint", "cirrus": "cirrus"}
+#: Relative orbits of Sentinel-2, and room for what other satellites have.
+MOST_ORBITS = 999
+#: Most names, tiles or orbits of a search: more than a database takes at once.
+MOST_VALUES = 10_000
+#: Longest text that is understood. [characters]
+LONGEST = 2000
 #: Parts of the names of products and of Level-1C packages that say nothing that could be searched for.
 _NOISE = re.compile(r"L1C|L2A|MSIL1C|MSIL2A|C|D|N\d{4}|SAFE|ZIP")
 _DATE = re.compile(r"(\d{4})-?(\d\d)?-?(\d\d)?(?:[T-]\d{6}(?:-\d+)?)?")
@@ -126,6 +132,7 @@ def find(session: Session, search: Search, limit: int = 50, after: str | None = 
     SearchError
         If the order, a flag or the key is none.
     """
+    _bounded(search)
     if search.order not in ORDERS:
         raise SearchError(f"{search.order} is no order: {', '.join(ORDERS)}")
     column = Product.sensing if search.order.endswith("sensing") else Product.published
@@ -153,8 +160,27 @@ def find(session: Session, search: Search, limit: int = 50, after: str | None = 
     return Page(found, f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{end.id}")
 
 
+def _bounded(search: Search) -> None:
+    """Refuse what no database takes.
+
+    Raises
+    ------
+    SearchError
+        If a list is too long, an orbit too large, or a text holds a NUL or half of a character.
+    """
+    listed = (search.identifiers, search.tiles, search.sites, search.versions, search.platforms, search.flags)
+    if sum(map(len, (*listed, search.orbits))) > MOST_VALUES:
+        raise SearchError(f"the search names more than {MOST_VALUES} things")
+    if any(abs(orbit) > MOST_ORBITS for orbit in search.orbits):
+        raise SearchError(f"there is no relative orbit above {MOST_ORBITS}")
+    for text in (text for texts in listed for text in texts):
+        if "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text):
+            raise SearchError("the search has a character that no name has")
+
+
 def count(session: Session, search: Search, most: int = 1000) -> int:
     """How many fit; counting stops at `most`."""
+    _bounded(search)
     query = (
         sa.select(Product.id)
         .outerjoin(Quality, Quality.job_id == Product.job_id)
@@ -180,6 +206,8 @@ def understand(session: Session, text: str, search: Search | None = None) -> Sea
         If a word is none of them.
     """
     search = search or Search()
+    if len(text) > LONGEST:
+        raise SearchError(f"the search has more than {LONGEST} characters")
     rest: list[str] = []
     for word in re.split(r"[\s,;_]+", _VERSION.sub(r" V\1.\2 ", text)):
         plain = word.upper().removesuffix(".SAFE").removesuffix(".ZIP")

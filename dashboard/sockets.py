@@ -1,0 +1,119 @@
+"""Sockets of sessions, before and behind what serves them: refused without a token of ours, let go when closed.
+
+Written for bokeh-fastapi 0.1, Panel 1.9 and panel-material-ui 0.5, which leave these things open or behind: a token is
+unpacked before its signature is looked at; one that is none ends in a traceback; a session whose browser has gone is
+not told so; and what says that some page is busy keeps every page that ever was.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import panel as pn
+from bokeh.util.token import check_token_signature, get_token_payload
+from bokeh_fastapi.handler import WSHandler
+from panel.util import edit_readonly
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+#: Code with which a socket is closed that breaks a rule: RFC 6455, 7.4.1.
+POLICY_VIOLATION = 1008
+#: Longest message of a client: a file that a reader hands in, as text, and what is around it. [bytes]
+LONGEST = 8 * 2**20
+#: Longest token. [bytes]
+LONGEST_TOKEN = 32 * 2**10
+
+
+class Sockets:
+    """Middleware that opens a socket only for a session of this web.
+
+    Parameters
+    ----------
+    app : ASGIApp
+    secret : bytes
+        Sessions are signed with it.
+    """
+
+    def __init__(self, app: ASGIApp, secret: bytes) -> None:
+        self._app, self._secret = app, secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a socket through, or close it."""
+        if scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+            return
+        fault = self._fault(scope)
+        if fault:
+            log.warning("refused %s of %s: %s", scope["path"], (scope.get("client") or ["?"])[0], fault)
+            await receive()
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": fault})
+            return
+        closed = False
+
+        async def sending(message: Message) -> None:
+            nonlocal closed
+            closed |= message["type"] == "websocket.close"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # of a session that has gone meanwhile: its page is to be opened again
+            log.warning("closed %s: %s", scope["path"], str(error).splitlines()[0] if str(error) else type(error))
+            if not closed:
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "open the page again"})
+
+    def _fault(self, scope: Scope) -> str:
+        protocols = scope.get("subprotocols") or []
+        if len(protocols) != 2 or protocols[0] != "bokeh" or len(protocols[1]) > LONGEST_TOKEN:
+            return "no token of a session"
+        try:
+            if not check_token_signature(protocols[1], secret_key=self._secret, signed=True):
+                return "the token was not made here"
+            expiry = get_token_payload(protocols[1]).get("session_expiry", 0)
+        except (ValueError, KeyError, TypeError, AttributeError, LookupError):
+            return "no token of a session"
+        return "" if time.time() < expiry else "the token has expired"
+
+
+async def _receive_loop(handler: Any) -> None:
+    """Messages of a session's browser until it is gone, which is told to the session at once."""
+    try:
+        while (message := await handler._socket.receive())["type"] != "websocket.disconnect":
+            fragment = message.get("text") if message.get("text") is not None else message.get("bytes")
+            if fragment is not None and not await _taken(handler, fragment):
+                return
+    finally:
+        if handler.connection is not None:
+            handler.application.client_lost(handler.connection)
+
+
+async def _taken(handler: Any, fragment: str | bytes) -> bool:
+    """Whether a part of a message was understood, and the message, with its last part, answered."""
+    try:
+        message = await handler.receiver.consume(fragment)
+        work = message and await handler.handler.handle(message, handler.connection)
+    except Exception as error:
+        log.warning("closed a session: %s: %s", type(error).__name__, (str(error).splitlines() or [""])[0][:200])
+        await handler._socket.close(POLICY_VIOLATION, "a message that is none")
+        return False
+    if work:
+        await handler.send_message(work)
+    return True
+
+
+def let_go() -> None:
+    """From now on a session whose browser has gone is told so."""
+    WSHandler._receive_loop = _receive_loop
+
+
+def alone(page: Any) -> Any:
+    """A page that does not show whether other pages are busy: they would keep it, and each change would go to all."""
+    watchers = pn.state.param.watchers.get("busy", {}).get("value", [])
+    for watcher in [one for one in watchers if getattr(getattr(one.fn, "__self__", None), "self", None) is page]:
+        pn.state.param.unwatch(watcher)
+    with edit_readonly(page):
+        page.busy = False
+    return page

@@ -1,0 +1,59 @@
+"""What a search may hold at all, looked at before it is understood: how much, how deep, which numbers and texts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from processing.errors import SearchError
+
+#: Most values of a search, names with it; and how deep they may lie in one another.
+VALUES, DEPTH = 5_000, 24
+#: Most corners of an area that is searched in, and of one whose line crosses itself, which has to be repaired.
+CORNERS, CROSSING = 500, 150
+#: Integers that a column of the store holds.
+INTEGER = 2**63 - 1
+
+
+def sound(asked: Any) -> Any:
+    """What was asked for, as it is.
+
+    Raises
+    ------
+    SearchError
+        If it has more than `VALUES`, deeper than `DEPTH`, or one that no store has: a number that is none or too large,
+        a NUL, half of a character.
+    """
+    waiting, count = [(asked, 0)], 0
+    while waiting:
+        value, depth = waiting.pop()
+        count += 1
+        if count > VALUES:
+            raise SearchError(f"the search has more than {VALUES} values")
+        if depth > DEPTH:
+            raise SearchError(f"the search is nested more than {DEPTH} deep")
+        if isinstance(value, dict):
+            waiting += [(part, depth + 1) for pair in value.items() for part in pair]
+        elif isinstance(value, list | tuple):
+            waiting += [(part, depth + 1) for part in value]
+        elif isinstance(value, str):
+            _text(value)
+        else:
+            _number(value)
+    return asked
+
+
+def _text(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SearchError("the search has half of a character in it") from None
+    if "\x00" in value:
+        raise SearchError("the search has a NUL in it")
+
+
+def _number(value: Any) -> None:
+    if isinstance(value, int) and abs(value) > INTEGER:
+        raise SearchError("the search has a number that is too large")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SearchError("the search has a number that is none")
