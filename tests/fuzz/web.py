@@ -310,7 +310,7 @@ class Fuzz:
 
     def requests(self, count: int) -> Iterator[Request]:
         """So many of them."""
-                kinds = {self._route: 10, self._search: 5, self._posted: 5, self._other: 2, self._page: 1}
+        kinds = {self._route: 10, self._search: 5, self._posted: 5, self._other: 2, self._page: 1}
         for _ in range(count):
             yield self._draw.choices(list(kinds), list(kinds.values()))[0]()
 
@@ -436,9 +436,7 @@ class Line:
         if first.seconds <= CORE and first.memory <= MEMORY:
             return first
         second = self._once(request)
-        return replace(
-            first, seconds=min(first.seconds, second.seconds), memory=min(first.memory, second.memory)
-        )
+        return replace(first, seconds=min(first.seconds, second.seconds), memory=min(first.memory, second.memory))
 
     def _once(self, request: Request) -> Verdict:
         server = self._server
