@@ -34,6 +34,13 @@ class Geophysical(IntFlag):
     TANGENT_SUN = 128
 
 
+#: Bits and rasters that only a terrain model gives, by their names in what a product declares absent.
+OF_TERRAIN = frozenset(
+    f"MG2.{bit.name}"
+    for bit in (Geophysical.TOPOGRAPHIC_SHADOW, Geophysical.HIDDEN, Geophysical.SUN_TOO_LOW, Geophysical.TANGENT_SUN)
+)
+
+
 class Interpolated(IntFlag):
     """Bits of IAB: where an atmospheric quantity was filled in from around."""
 

@@ -406,7 +406,7 @@ class L2A:
     surface_reflectance : mapping of band to (row, col) int16
         SRE: reflectance * 10000, -10000 no data.
     flat_reflectance : mapping of band to (row, col) int16
-        FRE; empty while the slope correction is not in the order of the steps.
+        FRE; `surface_reflectance` itself where the ground is taken as flat.
     atmosphere : mapping of group to (2, row, col) uint8
         ATB: water vapour * 20 [g cm-2] and AOT * 200, 0 no data.
     cloud, geophysical, edge, saturation, interpolated, defective : mapping of group to (row, col) uint8

@@ -32,7 +32,7 @@ from processing.scene import Lazy
 from tests import product_scenes as scenes
 
 NAME = "SENTINEL2A_20190516-105713-915_L2A_T31UER_D_V1-4"
-STEM = "SENTINEL2A_20190516-105713-915_L2A_T31UER_C_V1-4"
+ONE = [raster.Layer("Something")]
 SCENE = scenes.scene()
 WHOLE = scenes.l2a(SCENE)
 MASKS = {
@@ -66,11 +66,11 @@ def test_identifier_is_that_of_a_real_product() -> None:
 def test_tree_and_names(written: Path) -> None:
     assert written.name == NAME
     found = {str(path.relative_to(written)) for path in written.rglob("*") if path.is_file()}
-    expected = {f"{STEM}_{kind}_{band}.tif" for kind in ("SRE", "FRE") for band in DISTRIBUTED}
-    expected |= {f"{STEM}_ATB_R1.tif", f"{STEM}_ATB_R2.tif", f"{STEM}_QKL_ALL.jpg", f"{STEM}_MTD_ALL.xml"}
-    expected |= {f"MASKS/{STEM}_{kind}_{group}.tif" for kind in MASKS for group in GROUPS}
-    expected |= {f"MASKS/{STEM}_DTF_{group}-D{detector}.tif" for group in GROUPS for detector in ("05", "06")}
-    expected |= {f"DATA/{STEM}_JPI_ALL.xml", "manifest.json"}
+    expected = {f"{NAME}_{kind}_{band}.tif" for kind in ("SRE", "FRE") for band in DISTRIBUTED}
+    expected |= {f"{NAME}_ATB_R1.tif", f"{NAME}_ATB_R2.tif", f"{NAME}_QKL_ALL.jpg", f"{NAME}_MTD_ALL.xml"}
+    expected |= {f"MASKS/{NAME}_{kind}_{group}.tif" for kind in MASKS for group in GROUPS}
+    expected |= {f"MASKS/{NAME}_DTF_{group}-D{detector}.tif" for group in GROUPS for detector in ("05", "06")}
+    expected |= {f"DATA/{NAME}_JPI_ALL.xml", "manifest.json"}
     assert found == expected
 
 
@@ -112,7 +112,7 @@ def test_a_simulated_input_is_told(tmp_path: Path) -> None:
 
 def test_types_and_georeference(written: Path) -> None:
     for path in written.rglob("*.tif"):
-        kind = path.stem.removeprefix(f"{STEM}_").split("_")[0]
+        kind = path.stem.removeprefix(f"{NAME}_").split("_")[0]
         with rasterio.open(path) as dataset:
             resolution = dataset.transform.a
             assert dataset.crs == CRS.from_epsg(32631)
@@ -168,7 +168,7 @@ def test_layout_is_cloud_optimised(pixels: int, dtype: Any, levels: list[int]) -
     """Directories first, the whole image's before its overviews'; data after them, smallest overview first."""
     grid = scenes.grid(pixels)
     array: NDArray[Any] = np.random.default_rng(0).integers(0, 200, grid.shape(10)).astype(dtype)
-    with raster.encoded(array, grid, 10, None) as view:
+    with raster.encoded(array, grid, 10, ONE, None) as view:
         content = bytes(view)
     found = directories(content)
     offsets = [offset for offset, _ in found]
@@ -187,7 +187,7 @@ def test_layout_is_cloud_optimised(pixels: int, dtype: Any, levels: list[int]) -
 
 def overview(array: NDArray[Any], no_data: int | None) -> NDArray[Any]:
     with (
-        raster.encoded(array, scenes.grid(1080), 10, no_data) as view,
+        raster.encoded(array, scenes.grid(1080), 10, ONE, no_data) as view,
         rasterio.MemoryFile(bytes(view)) as memory,
         memory.open(overview_level=0) as dataset,
     ):
@@ -218,7 +218,7 @@ def test_overviews_of_bits_invent_no_value() -> None:
 def test_a_raster_of_another_size_is_refused() -> None:
     with (
         pytest.raises(ValueError, match="on a grid of"),
-        raster.encoded(np.zeros((365, 366), np.uint8), SCENE.grid, 10, None),
+        raster.encoded(np.zeros((365, 366), np.uint8), SCENE.grid, 10, ONE, None),
     ):
         pass
 
@@ -229,7 +229,7 @@ def test_same_arrays_give_the_same_bytes(written: Path, tmp_path: Path) -> None:
     sums = [json.loads((folder / "manifest.json").read_text())["files"] for folder in (written, again)]
     assert sums[0].keys() == sums[1].keys()
     differing = {name for name in sums[0] if sums[0][name] != sums[1][name]}
-    assert differing == {f"{STEM}_MTD_ALL.xml", f"DATA/{STEM}_JPI_ALL.xml"}
+    assert differing == {f"{NAME}_MTD_ALL.xml", f"DATA/{NAME}_JPI_ALL.xml"}
 
 
 # --------------------------------------------------------------------------------------------------- quicklook
@@ -270,6 +270,34 @@ def test_what_is_absent_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="has no FRE_B4"):
         found.reflectance("B4", "FRE")
     assert found.verify() == []
+
+
+def test_flat_ground_has_its_flat_reflectance_and_says_so(tmp_path: Path) -> None:
+    flat = replace(WHOLE, flat_reflectance=WHOLE.surface_reflectance)
+    found = product.read(product.write(flat, SCENE, tmp_path, produced=scenes.PRODUCED))
+    for band in DISTRIBUTED:
+        np.testing.assert_array_equal(found.reflectance(band, "FRE"), WHOLE.surface_reflectance[band])
+        with rasterio.open(found.files[f"FRE_{band}"]) as raster:
+            assert raster.descriptions == (f"Flat reflectance, {band}: ground taken as flat, equal to SRE",)
+        with rasterio.open(found.files[f"SRE_{band}"]) as raster:
+            assert (raster.descriptions, raster.scales) == ((f"Surface reflectance, {band}",), (0.0001,))
+    assert found.verify() == []
+
+
+def test_the_bands_of_the_atmosphere_have_names(written: Path) -> None:
+    with rasterio.open(product.read(written).files["ATB_R1"]) as raster:
+        assert raster.descriptions == ("Water vapour content", "Aerosol optical thickness at 550 nm")
+        assert raster.scales == (0.05, 0.005)
+        assert raster.units == ("g cm-2", None)
+
+
+def test_files_of_the_first_products_are_found(written: Path, tmp_path: Path) -> None:
+    before = shutil.copytree(written, tmp_path / NAME)
+    for path in [p for p in before.rglob("*") if p.is_file() and p.name.startswith(NAME)]:
+        path.rename(path.with_name(path.name.replace("_D_V", "_C_V")))
+    assert product.names.found(before, "CLM_R1").exists()
+    assert product.names.found(written, "CLM_R1") == written / product.names.file_path(NAME, "CLM_R1")
+    assert not product.names.found(written, "XXX").exists()
 
 
 def test_rasters_and_declaration_must_agree(tmp_path: Path) -> None:
@@ -338,7 +366,7 @@ def test_a_product_is_never_replaced(written: Path) -> None:
 def test_what_a_killed_attempt_left_is_cleared(tmp_path: Path) -> None:
     left = tmp_path / f".{NAME}.partial"
     left.mkdir()
-    (left / f"{STEM}_SRE_B2.tif").write_bytes(b"half")
+    (left / f"{NAME}_SRE_B2.tif").write_bytes(b"half")
     path = product.write(WHOLE, SCENE, tmp_path, produced=scenes.PRODUCED)
     assert list(tmp_path.iterdir()) == [path]
     assert product.read(path).verify() == []
@@ -402,9 +430,9 @@ def test_damage_is_found(written: Path, tmp_path: Path) -> None:
         file.truncate(1000)
     found.files["QKL_ALL"].unlink()
     assert found.verify() == [
-        f"MASKS/{STEM}_CLM_R1.tif: 1000 bytes instead of {written.joinpath(f'MASKS/{STEM}_CLM_R1.tif').stat().st_size}",
-        f"{STEM}_QKL_ALL.jpg: No such file or directory",
-        f"{STEM}_SRE_B2.tif: content differs from the manifest",
+        f"MASKS/{NAME}_CLM_R1.tif: 1000 bytes instead of {written.joinpath(f'MASKS/{NAME}_CLM_R1.tif').stat().st_size}",
+        f"{NAME}_QKL_ALL.jpg: No such file or directory",
+        f"{NAME}_SRE_B2.tif: content differs from the manifest",
     ]
     with pytest.raises(ProductError, match=r"CLM_R1.tif can't be read"):
         found.mask("CLM", "R1")
@@ -424,13 +452,13 @@ def test_damage_is_found(written: Path, tmp_path: Path) -> None:
         (lambda text: text.replace(">L2A<", ">L3A<"), "its level is L3A"),
         (lambda text: text.replace(">SENTINEL2A<", ">LANDSAT8<"), "LANDSAT8"),
         (lambda text: text.replace("<NROWS>366</NROWS>", ""), "NROWS"),
-        (lambda text: text.replace(f">{STEM}_SRE_B2", ">../../../secret"), "no name of a file"),
-        (lambda text: text.replace(f">{STEM}_SRE_B2", f">/etc/{STEM}_SRE_B2"), "no name of a file"),
+        (lambda text: text.replace(f">{NAME}_SRE_B2", ">../../../secret"), "no name of a file"),
+        (lambda text: text.replace(f">{NAME}_SRE_B2", f">/etc/{NAME}_SRE_B2"), "no name of a file"),
         (lambda text: text.replace("<ACQUISITION_DATE>2019", "<ACQUISITION_DATE>20I9"), "20I9"),
     ],
 )
 def test_metadata_that_are_not_ours_are_refused(written: Path, tmp_path: Path, change: Any, fault: str) -> None:
-    name = f"{STEM}_MTD_ALL.xml"
+    name = f"{NAME}_MTD_ALL.xml"
     text = (written / name).read_text()
     assert change(text) != text
     (tmp_path / name).write_text(change(text))
@@ -441,10 +469,10 @@ def test_metadata_that_are_not_ours_are_refused(written: Path, tmp_path: Path, c
 
 def test_external_entities_stay_out(written: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("31XXX")
-    text = (written / f"{STEM}_MTD_ALL.xml").read_text()
+    text = (written / f"{NAME}_MTD_ALL.xml").read_text()
     head, body = text.split("?>", 1)
     bad = f'{head}?><!DOCTYPE d [<!ENTITY e SYSTEM "{tmp_path / "secret"}">]>{body.replace(">T31UER<", ">&e;<")}'
-    (tmp_path / f"{STEM}_MTD_ALL.xml").write_text(bad)
+    (tmp_path / f"{NAME}_MTD_ALL.xml").write_text(bad)
     with pytest.raises(ProductError, match="GEOGRAPHICAL_ZONE"):
         product.read(tmp_path)
 

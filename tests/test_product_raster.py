@@ -25,6 +25,7 @@ from processing.scene import L2A, Strips, strip
 from tests import product_scenes as scenes
 from tests.rasters import digests
 
+LAYERS = [raster.Layer("Something <of> value, more", 0.0001, "g cm-2"), raster.Layer("Bits")]
 PIXELS = 2196
 GRID = scenes.grid(PIXELS)
 
@@ -39,22 +40,36 @@ def image(dtype: Any, bands: int = 1) -> NDArray[Any]:
 @pytest.mark.parametrize(("dtype", "bands", "no_data"), [(np.int16, 1, -10000), (np.uint8, 1, None), (np.uint8, 2, 0)])
 def test_strips_in_any_order_give_the_file_of_the_whole(dtype: Any, bands: int, no_data: int | None) -> None:
     array = image(dtype, bands)
-    encoder = raster.Encoder(GRID, 10, dtype, no_data, bands)
+    encoder = raster.Encoder(GRID, 10, dtype, LAYERS[:bands], no_data)
     strips = encoder.strips
     random.Random(1).shuffle(strips)
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda rows: encoder.add(rows, array[..., rows, :]), strips))
     content = b"".join(encoder.chunks())
-    assert content == bytes(raster.encoded(array, GRID, 10, no_data))
+    assert content == bytes(raster.encoded(array, GRID, 10, LAYERS[:bands], no_data))
     with rasterio.MemoryFile(content) as memory, memory.open() as dataset:
         np.testing.assert_array_equal(dataset.read().squeeze(), array)
         assert dataset.nodata == no_data
 
 
+def test_a_raster_tells_what_its_bands_are() -> None:
+    array = image(np.uint8, 2)
+    encoder = raster.Encoder(GRID, 10, np.uint8, LAYERS, 0)
+    encoder.add_whole(array)
+    twin = encoder.again([raster.Layer("One"), raster.Layer("Two")])
+    for made, words in ((encoder, ("Something <of> value, more", "Bits")), (twin, ("One", "Two"))):
+        with rasterio.MemoryFile(b"".join(made.chunks())) as memory, memory.open() as dataset:
+            assert dataset.descriptions == words
+            assert dataset.scales == ((0.0001, 1.0) if made is encoder else (1.0, 1.0))
+            assert dataset.units == (("g cm-2", None) if made is encoder else (None, None))
+            assert dataset.offsets == (0.0, 0.0)
+            np.testing.assert_array_equal(dataset.read(), array)  # the values are as they are stored
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8])
 def test_another_library_reads_it(dtype: Any) -> None:
     array = np.abs(image(dtype))
-    with Image.open(io.BytesIO(raster.encoded(array, GRID, 10, None))) as found:
+    with Image.open(io.BytesIO(raster.encoded(array, GRID, 10, LAYERS[:1], None))) as found:
         np.testing.assert_array_equal(np.asarray(found), array)
         found.seek(3)  # the last overview
         assert found.size == (275, 275)
@@ -62,9 +77,9 @@ def test_another_library_reads_it(dtype: Any) -> None:
 
 def test_without_isal_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     array = image(np.int16)
-    fast = bytes(raster.encoded(array, GRID, 10, -10000))
+    fast = bytes(raster.encoded(array, GRID, 10, LAYERS[:1], -10000))
     monkeypatch.setattr(deflate, "compress", lambda buffer, level: zlib.compress(buffer, 1))
-    plain = bytes(raster.encoded(array, GRID, 10, -10000))
+    plain = bytes(raster.encoded(array, GRID, 10, LAYERS[:1], -10000))
     assert plain != fast
     for content in (fast, plain):
         with rasterio.MemoryFile(content) as memory, memory.open() as dataset:
@@ -72,7 +87,7 @@ def test_without_isal_the_pixels_are_the_same(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_strip_of_another_shape_is_refused() -> None:
-    encoder = raster.Encoder(GRID, 10, np.int16, -10000)
+    encoder = raster.Encoder(GRID, 10, np.int16, LAYERS[:1], -10000)
     with pytest.raises(ValueError, match="expected int16"):
         encoder.add(encoder.strips[0], np.zeros((1024, PIXELS - 1), np.int16))
     with pytest.raises(ValueError, match="expected int16"):

@@ -211,8 +211,10 @@ def _some_properties(product: Product, quality: Quality | None) -> dict[str, Any
 def _assets(base: str, product: Product, inside: Contents) -> dict[str, Any]:
     """The product's files, and what the web makes of them."""
     here = f"{base}/products/{product.identifier}"
+    files = dict(_asset(here, name, *about) for name, about in inside.files.items())
+    flat = "flat_reflectance" in product.origin
     return {
-        **dict(_asset(here, name, *about) for name, about in inside.files.items()),
+        **{key: _flat(asset) if flat and key.startswith("FRE_") else asset for key, asset in files.items()},
         "thumbnail": {
             "href": f"{here}/thumbnail?v={product.manifest_sha[:12]}",
             "type": "image/png",
@@ -247,6 +249,11 @@ def _asset(here: str, name: str, size: int, checksum: str | None) -> tuple[str, 
     if band:
         asset |= _reflectance(band)
     return key, asset
+
+
+def _flat(asset: dict[str, Any]) -> dict[str, Any]:
+    """The asset of a flat reflectance without a terrain model."""
+    return {**asset, "description": "The ground is taken as flat, as there is no terrain model: equal to SRE."}
 
 
 def _reflectance(band: Band) -> dict[str, Any]:

@@ -15,11 +15,9 @@ from processing.chain import air_model
 from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import finer, times
 from processing.chain.observation import Date, Observation
+from processing.masks import OF_TERRAIN
 from processing.scene import L2A, Figures
 from processing.versions import Parameters
-
-#: What is made with a terrain model only.
-_OF_TERRAIN = frozenset({"FRE", "MG2.TOPOGRAPHIC_SHADOW", "MG2.HIDDEN", "MG2.SUN_TOO_LOW", "MG2.TANGENT_SUN"})
 
 
 class NotValid(Exception):
@@ -83,8 +81,8 @@ def of(date: Date, masks: Masks | None = None, ground: Ground | None = None) -> 
     origin = dict(ancillary.origin) | air_model.origin(date.scene, date.parameters)
     absent = set() if masks is None else masks.shown.absent()
     if not seen.terrain:
-        origin["flat_reflectance"] = "absent: no terrain model"
-        absent |= _OF_TERRAIN
+        origin["flat_reflectance"] = "ground taken as flat, as there is no terrain model: FRE is SRE"
+        absent |= OF_TERRAIN
     if bands := seen.angles.mean_view:
         origin["view_angles"] = f"mean of the band, where the detector is not known: {', '.join(sorted(bands))}"
     return L2A(

@@ -19,6 +19,7 @@ from processing.chain.dilation import times
 from processing.chain.geometry import direction
 from processing.chain.observation import Date
 from processing.chain.subsampling import factor_of
+from processing.masks import Geophysical
 from processing.scene import L2A, Strips, strip
 
 Mask = NDArray[np.bool_]
@@ -45,7 +46,7 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
         status="valid",
         figures=replace(
             known.figures,
-            water_percent=outcome.percent(ground.water.mask, tested),
+            **rasters.shares(),
             aot_mean=float(air.aerosol.aot[tested].mean(dtype=np.float64)),
             water_vapour_mean=float(air.water_vapour[tested].mean(dtype=np.float64)),
         ),
@@ -123,10 +124,12 @@ class Rendering:
         grid = self._scene.grid
         bands = {band: grid.shape(BANDS[band].resolution)[0] for band in DISTRIBUTED}
         groups = {group: grid.shape(resolution)[0] for group, resolution in GROUP_RESOLUTION.items()}
+        surface = Strips(bands, self.surface_reflectance)
+        slopes = self._scene.ancillary.terrain is not None
         return replace(
             known,
-            surface_reflectance=Strips(bands, self.surface_reflectance),
-            flat_reflectance=Strips(bands, self.flat_reflectance) if self._scene.ancillary.terrain is not None else {},
+            surface_reflectance=surface,
+            flat_reflectance=Strips(bands, self.flat_reflectance) if slopes else surface,
             atmosphere=Strips(groups, self.atmosphere),
             cloud=Strips(groups, self.cloud),
             geophysical=Strips(groups, self.geophysical),
@@ -135,6 +138,24 @@ class Rendering:
             interpolated=Strips(groups, self.interpolated),
             defective=Strips(groups, self.defective),
         )
+
+    def shares(self) -> dict[str, float]:
+        """Figures of the product as its rasters of 20 m have them, so that who counts their bits finds the same. [%]
+
+        Clouds, snow and water among the pixels with data; and those without data among all.
+        """
+        rows, cols = self._scene.grid.shape(GROUP_RESOLUTION["R2"])
+        found = dict.fromkeys(("cloud", "snow", "water", "no_data"), 0)
+        for first in range(0, rows, 1024):
+            part = slice(first, min(first + 1024, rows))
+            geophysical = self._of_cells(self._masks.geophysical, "R2", part)
+            bits = {"cloud": Geophysical.CLOUD, "snow": Geophysical.SNOW, "water": Geophysical.WATER}
+            found["no_data"] += int(np.count_nonzero(self._no_data("R2", part)))
+            for name, bit in bits.items():
+                found[name] += int(np.count_nonzero(geophysical & bit))
+        seen = rows * cols - found["no_data"]
+        share = {f"{name}_percent": 100 * count / seen if seen else float("nan") for name, count in found.items()}
+        return share | {"no_data_percent": 100 * found["no_data"] / (rows * cols)}
 
     def surface_reflectance(self, band: str, rows: slice) -> NDArray[np.int16]:
         """SRE of a band, (row, col) int16."""

@@ -31,13 +31,13 @@ def clear_reflectance(folder: Path) -> dict[str, float | None]:
     ProductError
         If a raster can't be read.
     """
-    masked = folder / names.file_path(folder.name, "CLM_R1")
+    masked = names.found(folder, "CLM_R1")
     if not masked.exists():
         return {}
     clear = _thinned(masked) & (Cloud.ANY | Cloud.THINNEST | Cloud.HIGH) == 0
     found: dict[str, float | None] = {}
     for band in BANDS:
-        path = folder / names.file_path(folder.name, f"SRE_{band}")
+        path = names.found(folder, f"SRE_{band}")
         if path.exists():
             counts = _thinned(path)
             values = counts[clear & (counts != -10000)]

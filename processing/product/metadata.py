@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rasterio.warp import transform
 
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS, PLATFORMS
-from processing.masks import Geophysical, Interpolated
-from processing.product.names import series, stem
+from processing.masks import OF_TERRAIN, Geophysical, Interpolated
+from processing.product.names import series
 from processing.scene import L2A, Grid, Mode, Scene
 from processing.versions import VERSIONS, parameters
 
@@ -66,7 +66,7 @@ def document(product: str, l2a: L2A, scene: Scene, produced: datetime, files: Ma
     _add(dataset, "PROJECT", "SENTINEL2")
     _add(dataset, "GEOGRAPHICAL_ZONE", f"T{scene.tile}", type="Tile")
     _characteristics(root, product, l2a.version, scene, produced)
-    _organisation(root, l2a.absent, files)
+    _organisation(root, files)
     _geoposition(root, scene.grid)
     _geometry(root, scene)
     _radiometry(root, l2a.version, scene)
@@ -90,7 +90,7 @@ def job(l2a: L2A, scene: Scene) -> bytes:
     flags = _add(root, "Processing_Flags_And_Modes_List")
     for key, text in (
         ("Processing_Mode", MODES[l2a.mode]),
-        ("Adjacency_Effects_And_Slope_Correction", _bool("FRE" not in l2a.absent)),
+        ("Adjacency_Effects_And_Slope_Correction", _bool(scene.ancillary.terrain is not None)),
         ("Validity_Flag", "L2VALD"),
         ("Processing_Version", l2a.version),
         ("Parameters_SHA256", parameters(l2a.version).digest),
@@ -109,7 +109,7 @@ def job(l2a: L2A, scene: Scene) -> bytes:
 
 def _characteristics(root: etree._Element, product: str, version: str, scene: Scene, produced: datetime) -> None:
     block = _add(root, "Product_Characteristics")
-    _add(block, "PRODUCT_ID", stem(product))
+    _add(block, "PRODUCT_ID", product)
     _add(block, "ACQUISITION_DATE", _moment(scene.sensing))
     _add(block, "PRODUCTION_DATE", _moment(produced))
     _add(block, "PRODUCT_VERSION", VERSIONS[version].number)
@@ -131,8 +131,8 @@ def _bands(parent: etree._Element, tag: str, bands: tuple[str, ...]) -> None:
         _add(listed, "BAND_ID", band)
 
 
-def _organisation(root: etree._Element, absent: frozenset[str], files: Mapping[str, str]) -> None:
-    """Every file by its nature. A layer that is absent is not listed here, even where its raster is there."""
+def _organisation(root: etree._Element, files: Mapping[str, str]) -> None:
+    """Every file by its nature. All natures are listed, as readers want them: ``Absent_List`` tells which are empty."""
     block = _add(_add(root, "Product_Organisation"), "Muscate_Product")
     _add(block, "QUICKLOOK", files["QKL_ALL"], bands_id="B4,B3,B2")
     images = _add(block, "Image_List")
@@ -147,16 +147,14 @@ def _organisation(root: etree._Element, absent: frozenset[str], files: Mapping[s
         _rasters(masks, "Mask", nature, "byte", listed)
 
     for interpolated, nature in INTERPOLATED.items():
-        if f"IAB.{interpolated.name}" not in absent:
-            mask(nature, _groups(files, "IAB", bit_number=_number(interpolated)))
+        mask(nature, _groups(files, "IAB", bit_number=_number(interpolated)))
     mask("Detailed_Cloud", _groups(files, "CLM"))
     mask("Defective_Pixel", _bits(files, "DFP"))
     mask("Detector_Footprint", _footprints(files))
     mask("Edge", _groups(files, "EDG"))
     mask("Saturation", _bits(files, "SAT"))
     for geophysical, nature in GEOPHYSICAL.items():
-        if f"MG2.{geophysical.name}" not in absent:
-            mask(nature, _groups(files, "MG2", bit_number=_number(geophysical)))
+        mask(nature, _groups(files, "MG2", bit_number=_number(geophysical)))
     data = _add(_add(block, "Data_List"), "Data")
     properties = _add(data, "Data_Properties")
     _add(properties, "NATURE", "Job_Processing_Informations_File")
@@ -323,7 +321,7 @@ def _quality(root: etree._Element, product: str, l2a: L2A, scene: Scene, produce
     block = _add(root, "Quality_Informations")
     listed = _add(_add(block, "Current_Product"), "Product_Quality_List", level="N2")
     quality = _add(listed, "Product_Quality")
-    _source(_add(quality, "Source_Product"), stem(product), scene, produced)
+    _source(_add(quality, "Source_Product"), product, scene, produced)
     indices = _add(quality, "Global_Index_List")
     _add(indices, "QUALITY_INDEX", f"{l2a.figures.cloud_percent:.0f}", name="CloudPercent")
     _add(indices, "QUALITY_INDEX", f"{l2a.figures.snow_percent:.0f}", name="SnowPercent")
@@ -339,10 +337,17 @@ def _quality(root: etree._Element, product: str, l2a: L2A, scene: Scene, produce
         _add(statistics, "STATISTIC", repr(float(value)), name=name)
     absent = _add(own, "Absent_List", count=str(len(l2a.absent)))
     for name in sorted(l2a.absent):
-        _add(absent, "ABSENT", f"step not run by version {VERSIONS[l2a.version].number} in {l2a.mode} mode", name=name)
+        _add(absent, "ABSENT", why_absent(name, l2a), name=name)
     origins = _add(own, "Origin_List")
     for name, text in sorted(l2a.origin.items()):
         _add(origins, "ORIGIN", text, name=name)
+
+
+def why_absent(name: str, l2a: L2A) -> str:
+    """Why a layer that a Level-2A declares absent has no values."""
+    if name in OF_TERRAIN:
+        return "no terrain model"
+    return f"step not run by version {VERSIONS[l2a.version].number} in {l2a.mode} mode"
 
 
 def _production(root: etree._Element, product: str, scene: Scene, produced: datetime) -> None:
@@ -352,7 +357,7 @@ def _production(root: etree._Element, product: str, scene: Scene, produced: date
     _add(block, "END_PRODUCTION_DATE", _moment(produced))
     products = _add(block, "Products_List")
     _source(_add(_add(products, "Inputs_List"), "PRODUCT"), scene.identifier, scene, None)
-    _source(_add(_add(products, "Outputs_List"), "PRODUCT"), stem(product), scene, produced)
+    _source(_add(_add(products, "Outputs_List"), "PRODUCT"), product, scene, produced)
 
 
 def _source(parent: etree._Element, name: str, scene: Scene, produced: datetime | None) -> None:

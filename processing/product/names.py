@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 from processing.bands import PLATFORMS
 
@@ -40,14 +41,24 @@ def series(platform: str, sensing: datetime, tile: str) -> str:
     return f"{PLATFORMS[platform]}_{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}_L2A_T{tile}"
 
 
-def stem(product: str) -> str:
-    """What the names of all files of a product begin with: its identifier with C in place of D."""
-    return product.replace("_D_V", "_C_V")
-
-
 def file_path(product: str, key: str) -> str:
-    """Path of a file inside its product from the key that tells it from the others: ``SRE_B2``, ``CLM_R1``."""
+    """Path of a file inside its product from the key that tells it from the others: ``SRE_B2``, ``CLM_R1``.
+
+    The file's name begins with the product's, so that who knows the one can join the other to it.
+    """
     kind = key.split("_")[0]
     suffix = {"QKL": "jpg", "MTD": "xml", "JPI": "xml"}.get(kind, "tif")
     folder = "MASKS/" if kind in MASKS else "DATA/" if kind == "JPI" else ""
-    return f"{folder}{stem(product)}_{key}.{suffix}"
+    return f"{folder}{product}_{key}.{suffix}"
+
+
+def found(folder: Path, key: str) -> Path:
+    """A file of a product on disk, also of one whose files have a C where its folder has a D, as 0.1.0 wrote them.
+
+    Where there is none, the path that it should have.
+    """
+    path = folder / file_path(folder.name, key)
+    if not path.exists():
+        before = folder / file_path(folder.name.replace("_D_V", "_C_V"), key)
+        return before if before.exists() else path
+    return path

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +30,25 @@ TILE = 512
 STRIP = 2 * TILE
 
 Raster = NDArray[np.int16] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a band of a raster tells of itself to who opens it.
+
+    Attributes
+    ----------
+    description : str
+    scale : float or None
+        Of a quantity: what its values are to be multiplied with; None for bits.
+    unit : str
+        Of the quantity; empty where it has none.
+    """
+
+    description: str
+    scale: float | None = None
+    unit: str = ""
+
 
 _STRUCTURE = (
     b"LAYOUT=IFDS_BEFORE_DATA\nBLOCK_ORDER=ROW_MAJOR\nBLOCK_LEADER=SIZE_AS_UINT4\n"
@@ -116,7 +138,9 @@ class Encoder:
     It holds the file's bytes and a quarter-size image, never the whole raster.
     """
 
-    def __init__(self, grid: Grid, resolution: int, dtype: Any, no_data: int | None = None, bands: int = 1) -> None:
+    def __init__(
+        self, grid: Grid, resolution: int, dtype: Any, layers: Sequence[Layer], no_data: int | None = None
+    ) -> None:
         """
         Parameters
         ----------
@@ -124,11 +148,14 @@ class Encoder:
             [m]
         dtype : numpy dtype
             int16 (one band) or uint8.
+        layers : sequence of Layer
+            One a band.
         no_data : int or None
             Value of pixels that were not observed.
         """
         self.dtype = np.dtype(dtype)
-        self._grid, self._resolution, self._no_data, self._bands = grid, resolution, no_data, bands
+        self._grid, self._resolution, self._no_data, self._layers = grid, resolution, no_data, layers
+        self._bands = bands = len(layers)
         self._shapes = [grid.shape(resolution)]
         while max(self._shapes[-1]) > TILE:
             rows, cols = self._shapes[-1]
@@ -179,6 +206,12 @@ class Encoder:
             raise ValueError(f"raster of {array.shape[-2:]} on a grid of {self._shapes[0]} at {self._resolution} m")
         for rows in self.strips:
             self.add(rows, array[..., rows, :])
+
+    def again(self, layers: Sequence[Layer]) -> Encoder:
+        """A file of the same pixels that tells other things of itself; to be asked for when all strips are there."""
+        other = copy(self)
+        other._layers, other._tiles = layers, dict(self._tiles)
+        return other
 
     def _put(self, level: int, first: int, pixels: Raster) -> None:
         for number, line in enumerate(deflated(pixels)):
@@ -253,9 +286,26 @@ class Encoder:
             tags.append((33922, "d", [0.0, 0.0, 0.0, self._grid.west, self._grid.north, 0.0]))
             # version 1.1.0, three keys: projected; a pixel is an area; the projection
             tags.append((34735, "H", [1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, epsg]))
+            tags.append((42112, "s", _told(self._layers)))
         if self._no_data is not None:
             tags.append((42113, "s", f"{self._no_data}\0".encode()))
         return tags
+
+
+def _told(layers: Sequence[Layer]) -> bytes:
+    """What GDAL reads of each band, in its own tag: description, scale and unit."""
+    items = []
+    for number, layer in enumerate(layers):
+        told = {"DESCRIPTION": layer.description}
+        if layer.scale is not None:
+            told |= {"OFFSET": "0", "SCALE": repr(layer.scale)}
+        if layer.unit:
+            told["UNITTYPE"] = layer.unit
+        items += [
+            f'  <Item name="{name}" sample="{number}" role="{name.lower()}">{escape(text)}</Item>\n'
+            for name, text in told.items()
+        ]
+    return f"<GDALMetadata>\n{''.join(items)}</GDALMetadata>\n\0".encode()
 
 
 _TYPES = {"s": 2, "H": 3, "I": 4, "d": 12}
@@ -276,7 +326,7 @@ def _directory(tags: list[tuple[int, str, Sequence[Any]]], at: int, *, last: boo
     return struct.pack("<H", len(tags)) + entries + struct.pack("<I", following) + far
 
 
-def encoded(array: Raster, grid: Grid, resolution: int, no_data: int | None) -> memoryview:
+def encoded(array: Raster, grid: Grid, resolution: int, layers: Sequence[Layer], no_data: int | None) -> memoryview:
     """The bytes of a raster that is there as a whole, (row, col) or (band, row, col).
 
     Raises
@@ -284,6 +334,6 @@ def encoded(array: Raster, grid: Grid, resolution: int, no_data: int | None) -> 
     ValueError
         If the array does not cover the grid.
     """
-    encoder = Encoder(grid, resolution, array.dtype, no_data, 1 if array.ndim == 2 else len(array))
+    encoder = Encoder(grid, resolution, array.dtype, layers, no_data)
     encoder.add_whole(array)
     return memoryview(b"".join(encoder.chunks()))

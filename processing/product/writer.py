@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -26,6 +26,16 @@ from processing.product.names import file_path, identifier
 from processing.scene import L2A, Grid, Scene, Strips, strip
 from processing.versions import parameters
 
+#: What each raster of bits tells of itself.
+BITS = {
+    "CLM": "Clouds and shadows, bits",
+    "MG2": "Water, clouds, snow, shadows and terrain, bits",
+    "EDG": "No data, one bit",
+    "SAT": "Saturated pixels, a bit a band",
+    "IAB": "Filled in from around: water vapour, aerosol optical thickness, bits",
+    "DFP": "Defective pixels, a bit a band",
+}
+FOOTPRINT = (raster.Layer("Footprint of a detector, a bit a band"),)
 #: Number of the manifest's form, raised when it changes.
 MANIFEST_FORMAT = 1
 
@@ -94,8 +104,10 @@ class _Job:
     key: str
     resolution: int
     dtype: type[np.int16] | type[np.uint8]
+    layers: Sequence[raster.Layer]
     no_data: int | None = None
-    bands: int = 1
+    #: Further files of the same pixels, by their keys, and what those tell of their bands.
+    twins: Mapping[str, Sequence[raster.Layer]] = field(default_factory=dict)
 
 
 #: A part of the work under way, and what gives its finished rasters by the keys of their files.
@@ -189,29 +201,36 @@ def _work(pool: ThreadPoolExecutor, jobs: dict[str, _Job], scene: Scene) -> Iter
 
 
 def _start(pool: ThreadPoolExecutor, key: str, job: _Job, grid: Grid) -> _Work:
-    encoder = raster.Encoder(grid, job.resolution, job.dtype, job.no_data, job.bands)
+    """Start the encoding of one raster, and of the one that has the same pixels."""
+    encoder = raster.Encoder(grid, job.resolution, job.dtype, job.layers, job.no_data)
     rasters: Mapping[str, Any] = job.rasters
+
+    def finish() -> dict[str, raster.Encoder]:
+        return {key: encoder} | {twin: encoder.again(layers) for twin, layers in job.twins.items()}
+
     if not isinstance(rasters, Strips):
         encoder.add_whole(rasters[job.key])
-        return [], lambda: {key: encoder}
+        return [], finish
 
     def add(rows: slice) -> None:
         encoder.add(rows, rasters.strip(job.key, rows))
 
-    return [pool.submit(add, rows) for rows in encoder.strips], lambda: {key: encoder}
+    return [pool.submit(add, rows) for rows in encoder.strips], finish
 
 
 def _rasters(l2a: L2A) -> dict[str, _Job]:
     """The rasters of a product but the detectors' footprints, by the keys of their files."""
-    no_data = parameters(l2a.version).no_data
-    jobs = {}
+    jobs: dict[str, _Job] = {}
     for band in DISTRIBUTED:
-        for kind, reflectance in (("SRE", l2a.surface_reflectance), ("FRE", l2a.flat_reflectance)):
-            if _there(kind, band, reflectance, l2a):
-                jobs[f"{kind}_{band}"] = _Job(reflectance, band, BANDS[band].resolution, np.int16, no_data)
+        jobs |= _reflectance(l2a, band)
+    numbers = parameters(l2a.version)
+    columns = (
+        raster.Layer("Water vapour content", 1 / numbers.water_vapour_quantification, "g cm-2"),
+        raster.Layer("Aerosol optical thickness at 550 nm", 1 / numbers.aot_quantification),
+    )
     for group, resolution in GROUP_RESOLUTION.items():
         if _there("ATB", group, l2a.atmosphere, l2a):
-            jobs[f"ATB_{group}"] = _Job(l2a.atmosphere, group, resolution, np.uint8, 0, bands=2)
+            jobs[f"ATB_{group}"] = _Job(l2a.atmosphere, group, resolution, np.uint8, columns, 0)
     for kind, rasters in (
         ("CLM", l2a.cloud),
         ("MG2", l2a.geophysical),
@@ -222,8 +241,28 @@ def _rasters(l2a: L2A) -> dict[str, _Job]:
     ):
         for group, resolution in GROUP_RESOLUTION.items():
             if _there(kind, group, rasters, l2a):
-                jobs[f"{kind}_{group}"] = _Job(rasters, group, resolution, np.uint8)
+                jobs[f"{kind}_{group}"] = _Job(rasters, group, resolution, np.uint8, [raster.Layer(BITS[kind])])
     return jobs
+
+
+def _reflectance(l2a: L2A, band: str) -> dict[str, _Job]:
+    """The two rasters of a band; where the ground is taken as flat they have the same pixels, made once."""
+    numbers = parameters(l2a.version)
+    scale, resolution = 1 / numbers.reflectance_quantification, BANDS[band].resolution
+    flat = l2a.flat_reflectance is l2a.surface_reflectance
+    words = f"Flat reflectance, {band}" + (": ground taken as flat, equal to SRE" if flat else ", slopes corrected")
+    kinds = {
+        "SRE": (l2a.surface_reflectance, [raster.Layer(f"Surface reflectance, {band}", scale)]),
+        "FRE": (l2a.flat_reflectance, [raster.Layer(words, scale)]),
+    }
+    there = {kind: told for kind, told in kinds.items() if _there(kind, band, told[0], l2a)}
+    twins = {f"FRE_{band}": there.pop("FRE")[1]} if flat and len(there) == 2 else {}
+    return {
+        f"{kind}_{band}": _Job(
+            rasters, band, resolution, np.int16, layers, numbers.no_data, twins if kind == "SRE" else {}
+        )
+        for kind, (rasters, layers) in there.items()
+    }
 
 
 def _there(kind: str, key: str, rasters: Mapping[str, Any], l2a: L2A) -> bool:
@@ -258,7 +297,7 @@ class _Footprints:
         self._encoders: dict[int, raster.Encoder] = {}
         self._added: dict[int, set[int]] = {}
         self._lock = Lock()
-        self.strips = raster.Encoder(scene.grid, resolution, np.uint8).strips
+        self.strips = raster.Encoder(scene.grid, resolution, np.uint8, FOOTPRINT).strips
 
     def add(self, rows: slice) -> None:
         """Add a strip of each detector that is seen in it."""
@@ -272,7 +311,7 @@ class _Footprints:
                 _mark(by.reshape(-1), np.uint8(detector), np.uint8(1 << number), footprint.reshape(-1))
             with self._lock:
                 if detector not in self._encoders:
-                    self._encoders[detector] = raster.Encoder(self._scene.grid, self._resolution, np.uint8)
+                    self._encoders[detector] = raster.Encoder(self._scene.grid, self._resolution, np.uint8, FOOTPRINT)
                     self._added[detector] = set()
                 self._added[detector].add(rows.start)
             self._encoders[detector].add(rows, footprint)

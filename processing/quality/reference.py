@@ -36,7 +36,7 @@ def frame(settings: Settings, product: Product) -> Frame:
     ProductError
         If its cloud mask, which has the grid, can't be read.
     """
-    path = settings.archive / product.path / names.file_path(product.identifier, "CLM_R1")
+    path = names.found(settings.archive / product.path, "CLM_R1")
     try:
         with rasterio.open(path) as raster:
             west, south, east, north = raster.bounds
