@@ -241,6 +241,7 @@ def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
     scene = product_scenes.scene()
     path = products.write(product_scenes.l2a(scene), scene, tmp_path, produced=product_scenes.PRODUCED)
     row = Product(
+        origin={},
         **{"identifier": path.name, "tile": "31UER", "platform": "S2A", "sensing": scene.sensing, "version": "V1_4"},
         **{"relative_orbit": 94, "revision": 0, "manifest_sha": "0" * 64, "published": scene.sensing, "mode": "init"},
         **{"simulated": False, "valid": True, "current": True, "absent": []},
