@@ -154,7 +154,7 @@ class Guard:
         headers = Headers(scope=scope)
         cookies, name = _cookies(headers), self._guards.cookie(scope)
         visit = self._guards.visit(scope, cookies)
-        scope = _without_cookie(scope, name) | {"muscate_openid": cookies.get(f"{name}-openid", "")}
+        scope = {**_without_cookie(scope, name), "muscate_openid": cookies.get(f"{name}-openid", "")}
         changes = scope["type"] == "http" and scope["method"] not in SAFE and scope["path"] not in access.READING
         with visiting(visit):
             try:

@@ -72,7 +72,7 @@ class _PageRenderer(_Renderer):
 
 def _parser(renderer: type[_Renderer]) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=renderer).enable("table").disable("image")
-    parser.validateLink = leads_somewhere  # type: ignore[method-assign]
+    parser.validateLink = leads_somewhere  # type: ignore[method-assign, assignment]
     return parser
 
 

@@ -69,7 +69,7 @@ def centre(now: Standing, settings: Settings, fault: str = "") -> dict[str, Any]
 
 def delays(found: Delays | None) -> dict[str, int] | None:
     """Delays as half and nine in ten have them."""
-    return found and {"typical": plain(found.typical), "long": plain(found.long)}
+    return {"typical": plain(found.typical), "long": plain(found.long)} if found else None
 
 
 def site(one: SiteStanding) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dashboard.api.centre import Centre, Here
 from dashboard.public import feeds, writing
 from dashboard.public.dates import moment
 from processing.errors import BadBulletin, UnknownName
-from processing.people import Actor, Role
+from processing.people import VISITOR, Actor, Role
 from processing.store import bulletins, events
 from processing.store.bulletins import Draft, Told
 from processing.store.dialect import now
@@ -156,7 +156,7 @@ def _who() -> Actor:
     try:
         return people.actor()
     except LookupError:  # nobody looked at the door
-        return Actor(people.NOBODY, Role.PUBLIC, "")
+        return Actor(VISITOR, Role.PUBLIC, "")
 
 
 def _secret() -> str:

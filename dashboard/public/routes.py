@@ -16,7 +16,7 @@ from dashboard.api.headers import known
 from dashboard.public import documents, places, writing
 from dashboard.public.status import Board, Look, Sent
 from dashboard.public.words import Words
-from processing.store import whereabouts
+from processing.store import passes, whereabouts
 from processing.store.standing import TileStanding
 
 router = APIRouter(include_in_schema=False)
@@ -145,7 +145,7 @@ def day_as_json(tile: str, day: str, centre: Here) -> Response:
     if when is None:
         raise HTTPException(404, f"no day {day}: days are written 2026-11-03")
     with centre.store.read() as session:
-        if not whereabouts.known_tile(session, tile):
+        if not passes.known_tile(session, tile):
             raise HTTPException(404, f"no tile {tile}")
         return _json(documents.day(whereabouts.on(session, tile, when)))
 
@@ -220,7 +220,7 @@ def _of_dates(language: str) -> APIRouter:
             fault = words.text("There is no day %(day)s: days are written 2026-11-03.", day=day)
             return unknown(language, fault, f"/tiles/{tile}/{day}", tile)
         with centre.store.read() as session:
-            if not whereabouts.known_tile(session, tile):
+            if not passes.known_tile(session, tile):
                 return no_tile(language, tile)
             found = whereabouts.on(session, tile, when)
         page = writing.page("day.html", language, here=f"/tiles/{tile}/{day}", day=found, words=words, look=board.last)

@@ -1,4 +1,4 @@
-"""Where the time goes between the sensing of a date and its product, by stage: noted with each product, told by site."""
+"""Where the time goes between the sensing of a date and its product: by stage, of each product and of sites."""
 
 from __future__ import annotations
 
