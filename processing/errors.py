@@ -9,6 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def printable(text: str) -> str:
+    """A text that any terminal, file and database takes: control characters and surrogates are spelt out."""
+    return "".join(c if c.isprintable() else c.encode("unicode-escape").decode() for c in text)
+
+
 class MuscateError(Exception):
     """A failure with one line for the user.
 
@@ -33,7 +38,7 @@ class InputError(MuscateError):
     def __init__(self, path: Path | str, fault: str) -> None:
         self.path = Path(path)
         self.fault = fault
-        super().__init__(f"{self.path.name}: {fault}")
+        super().__init__(printable(" ".join(f"{self.path.name}: {fault}".split())))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[Path, str]]:  # crosses process borders whole
         return type(self), (self.path, self.fault)
@@ -67,6 +72,12 @@ class OutOfRange(MuscateError):
 
 class OverLimit(MuscateError):
     """Foreign bytes that take more memory or time to read than they may, or crash their reader."""
+
+    reason_class = "input"
+
+
+class WrongSetting(MuscateError):
+    """A setting that can't be used, by its name; or a home in which there is no centre."""
 
     reason_class = "input"
 

@@ -399,7 +399,8 @@ def test_no_package(tmp_path: Path, content: bytes | None, reason: str) -> None:
     if content is not None:
         path.write_bytes(content)
     assert reason in refusal(path)
-    assert "no product metadata" in refusal(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "no product metadata" in refusal(tmp_path / "empty")
 
 
 # What is refused: images and masks

@@ -7,8 +7,9 @@ Formats: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, issues 
 (compact, one tile) and 14.9 (offset of the counts and masks as images, baseline 04.00).
 """
 
+from processing.l1c.finding import packages
 from processing.l1c.granule import Granule, merge
 from processing.l1c.metadata import SIMULATION_CENTRE
-from processing.l1c.opening import granules
+from processing.l1c.opening import Contents, contents, granules
 
-__all__ = ["SIMULATION_CENTRE", "Granule", "granules", "merge"]
+__all__ = ["SIMULATION_CENTRE", "Contents", "Granule", "contents", "granules", "merge", "packages"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from processing import timeline
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError
 from processing.l1c import codestream, decoding, images, metadata
@@ -24,6 +25,8 @@ from processing.scene import NO_DATA_COUNTS, Ancillary, Angles, Grid, Lazy, Scen
 
 #: Distance of a thinned scene's samples, at most; B1, in which aerosol and clouds are sought, keeps all pixels. [m]
 THINNED = dict.fromkeys(COARSE, 120) | {"B1": 60}
+#: Band and cells on a side by which the ground is told that packages of a pass observed.
+GROUND, LATTICE = "B1", 64
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,29 @@ class Granule:
     physical_gain: Mapping[str, float]
     simulated: bool
     _sources: tuple[Source, ...] = field(repr=False)
+
+    @property
+    def datatake(self) -> datetime:
+        """Start of the datatake as it names a pass."""
+        return timeline.datatake(self.datatake_sensing)
+
+    def ground(self) -> timeline.Ground:
+        """The ground that the images show, seen in those of 60 m without an atmosphere to look through first.
+
+        Raises
+        ------
+        L1CError
+            If an image can't be decoded.
+        """
+        height, width = self.grid.shape(BANDS[GROUND].resolution)
+        cells = np.zeros((LATTICE, LATTICE), np.bool_)
+        for source in self._sources:
+            spacing = images.spacing(source.package, source.images[GROUND], max(1, min(height, width) // LATTICE))
+            observed = source.samples(GROUND, spacing, None) != NO_DATA_COUNTS
+            rows, cols = np.nonzero(observed)
+            cells[rows * LATTICE // observed.shape[0], cols * LATTICE // observed.shape[1]] = True
+        frame = self.grid.west, self.grid.south, self.grid.east, self.grid.north
+        return timeline.Ground(frame, int.from_bytes(np.packbits(cells).tobytes()))
 
     def angles(self) -> Angles:
         """Sun and view angles on the 5 km grid of the tile, which may reach out of the images.
@@ -317,18 +343,19 @@ class Granule:
 
 
 def merge(halves: Sequence[Granule]) -> Granule:
-    """One granule out of the one or more products of a pass: each pixel from whichever half observed it.
+    """One granule out of the one or more products of a pass: each pixel from the newest one that observed it.
 
-    What both halves say (name, times, mean sun) is taken from the newest one; its sensing time is the earliest.
+    What both halves say (name, times, mean sun) is taken from the newest one; its sensing time is the earliest. The
+    counts of a half with other offsets, as those of an older baseline, are brought to those of the newest one.
 
     Raises
     ------
     L1CError
         If they are not of one tile, satellite and datatake, on one grid and with one scale of counts.
     """
-    newest, *others = sorted(halves, key=lambda g: (g.generation, g.identifier), reverse=True)
+    newest, *others = sorted(halves, key=lambda g: (g.baseline, g.generation, g.identifier), reverse=True)
     for other in others:
-        for name in ("tile", "platform", "datatake_sensing", "grid", "quantification", "offset"):
+        for name in ("tile", "platform", "datatake", "grid", "quantification"):
             here, there = getattr(newest, name), getattr(other, name)
             if here != there:
                 text = f"no half of the same pass as {newest.identifier}: {name} {there} against {here}"
@@ -337,5 +364,11 @@ def merge(halves: Sequence[Granule]) -> Granule:
         newest,
         sensing=min(g.sensing for g in halves),
         simulated=any(g.simulated for g in halves),
-        _sources=tuple(s for g in (newest, *others) for s in g._sources),
+        _sources=(*newest._sources, *(source for other in others for source in _like(newest, other))),
     )
+
+
+def _like(newest: Granule, other: Granule) -> Sequence[Source]:
+    """The files of a half, its counts brought to what they mean in the newest one."""
+    by = {band: round(other.offset[band] - newest.offset[band]) for band in BANDS if band in newest.offset}
+    return [source.raised(by) for source in other._sources] if any(by.values()) else other._sources

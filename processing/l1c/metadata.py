@@ -114,6 +114,8 @@ class Product:
     special: Mapping[str, int]
     granules: tuple[tuple[str, Mapping[str, str]], ...]
     """Folder of each granule and its images by band."""
+    unusable: tuple[L1CError, ...] = ()
+    """Why others that are listed can't be used."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def product(package: Package) -> Product:
     if not re.fullmatch(r"\d\d\.\d\d", baseline) or baseline[:2] not in KNOWN_BASELINES:
         known = f"{KNOWN_BASELINES[0]}.xx to {KNOWN_BASELINES[-1]}.xx are"
         raise document.fault(f"processing baseline {baseline!r} is not known ({known})")
+    usable, unusable = _granules(document)
     datatake = document.element("Datatake").get("datatakeIdentifier", "")
     orbit = re.fullmatch(r"GS2[A-Z]_\d{8}T\d{6}_(\d{6})_N\d\d\.\d\d", datatake)
     if not orbit:
@@ -183,7 +186,8 @@ def product(package: Package) -> Product:
             document.per_band("PHYSICAL_GAINS", "bandId") if document.root.find(".//PHYSICAL_GAINS") is not None else {}
         ),
         special=special,
-        granules=tuple(_granules(document)),
+        granules=tuple(usable),
+        unusable=tuple(unusable),
     )
 
 
@@ -207,27 +211,38 @@ def _find_product(package: Package) -> _Document:
     raise malformed or L1CError(package.path, "no product metadata (MTD_MSIL1C.xml) at its root")
 
 
-def _granules(document: _Document) -> list[tuple[str, Mapping[str, str]]]:
-    found: list[tuple[str, Mapping[str, str]]] = []
+def _granules(document: _Document) -> tuple[list[tuple[str, Mapping[str, str]]], list[L1CError]]:
+    """The granules that are listed, each once, and the faults of those that can't be used."""
+    found: dict[str, Mapping[str, str]] = {}
+    faults: list[L1CError] = []
     for entry in document.root.iter("Granule", "Granules"):  # Granules: before PSD 14
-        ident = entry.get("granuleIdentifier", "")
-        listed = [(e.text or "").strip() for e in entry.iter("IMAGE_FILE", "IMAGE_ID")]
-        images: dict[str, str] = {}
-        for item in listed:
-            match = re.search(r"_(B\w\w)(\.jp2)?$", item)
-            if match and match[1] in BY_L1C:
-                path = item if "/" in item else f"GRANULE/{ident}/IMG_DATA/{item}"
-                path = path if path.endswith(".jp2") else f"{path}.jp2"
-                images[BY_L1C[match[1]].name] = inside(document.package, document.name, path)
-        if missing := [b for b in BANDS if b not in images]:
-            raise document.fault(f"granule {ident} lists no image of {', '.join(missing)}")
-        folders = {str(PurePosixPath(p).parent.parent) for p in images.values()}
-        if len(folders) != 1:
-            raise document.fault(f"granule {ident} has its images in {len(folders)} folders")
-        found.append((folders.pop(), images))
+        try:
+            folder, images = _granule(document, entry)
+        except L1CError as error:
+            faults.append(error)
+        else:
+            found.setdefault(folder, images)
     if not found:
-        raise document.fault("lists no granule")
-    return found
+        raise faults[0] if faults else document.fault("lists no granule")
+    return list(found.items()), faults
+
+
+def _granule(document: _Document, entry: Any) -> tuple[str, Mapping[str, str]]:
+    ident = entry.get("granuleIdentifier", "")
+    listed = [(e.text or "").strip() for e in entry.iter("IMAGE_FILE", "IMAGE_ID")]
+    images: dict[str, str] = {}
+    for item in listed:
+        match = re.search(r"_(B\w\w)(\.jp2)?$", item)
+        if match and match[1] in BY_L1C:
+            path = item if "/" in item else f"GRANULE/{ident}/IMG_DATA/{item}"
+            path = path if path.endswith(".jp2") else f"{path}.jp2"
+            images[BY_L1C[match[1]].name] = inside(document.package, document.name, path)
+    if missing := [b for b in BANDS if b not in images]:
+        raise document.fault(f"granule {ident} lists no image of {', '.join(missing)}")
+    folders = {str(PurePosixPath(p).parent.parent) for p in images.values()}
+    if len(folders) != 1:
+        raise document.fault(f"granule {ident} has its images in {len(folders)} folders")
+    return folders.pop(), images
 
 
 def find_tile(package: Package, folder: str) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from pathlib import Path
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path, PurePosixPath
 
 from processing.bands import BANDS
-from processing.l1c import images, metadata
-from processing.l1c.granule import Granule
+from processing.errors import L1CError, printable
+from processing.l1c import finding, images, metadata
+from processing.l1c.granule import Granule, merge
 from processing.l1c.package import Package, open_package
 from processing.l1c.source import Source
 from processing.scene import Grid
@@ -16,13 +21,44 @@ from processing.scene import Grid
 #: Images of all resolutions share their edges: those lie on whole pixels of the coarsest. [m]
 EDGE = 60
 
+#: No Sentinel-2 flew before, and none that this program knows will fly after: such a time is an error of the file.
+FIRST_YEAR, LAST_YEAR = 2015, 2060
+
 log = logging.getLogger(__name__)
 
 
-def granules(path: Path) -> list[Granule]:
-    """Granules of a `.SAFE` folder or zip, one for each tile.
+@dataclass(frozen=True)
+class Contents:
+    """What a package holds: its granules, one for each tile, and the reasons why others can't be used."""
 
-    Metadata and image headers are read, no pixel is decoded.
+    granules: Sequence[Granule]
+    unusable: Sequence[L1CError] = ()
+
+    def of(self, tile: str | None) -> list[Granule]:
+        """The granule of a tile, or all of them.
+
+        Raises
+        ------
+        L1CError
+            If the package lists the tile, but its granule can't be used.
+        """
+        found = [g for g in self.granules if tile is None or g.tile == tile]
+        for error in self.unusable:
+            if not found and (tile is None or f"T{tile}" in error.fault):
+                raise error
+        return found
+
+
+def granules(path: Path) -> list[Granule]:
+    """Granules of a `.SAFE` folder or zip, one for each tile; errors as of `contents`."""
+    return list(contents(path).granules)
+
+
+def contents(path: Path) -> Contents:
+    """What a `.SAFE` folder or zip holds: each granule is judged by itself, and one at least can be used.
+
+    Metadata and image headers are read, no pixel is decoded. Of a tile that is there twice the halves of a pass are
+    merged; of one datastrip the granule that was made last counts.
 
     Raises
     ------
@@ -32,13 +68,67 @@ def granules(path: Path) -> list[Granule]:
         If a zip leads out of its folder, holds links, or unpacks without bound.
     """
     package = open_package(path)
-    product = metadata.product(package)
-    return [_granule(package, product, folder, files) for folder, files in product.granules]
+    product = _product(package)
+    found: dict[str, list[tuple[str, Granule]]] = defaultdict(list)
+    unusable = list(product.unusable)
+    first: L1CError | None = None
+    for folder, files in product.granules:
+        try:
+            granule = _granule(package, product, folder, files)
+        except L1CError as error:
+            first = first or error
+            name = PurePosixPath(folder).name
+            unusable.append(L1CError(package.path, f"granule {name}: {error.fault}"))
+        else:
+            found[granule.tile].append((folder, granule))
+    held = []
+    for tile in found.values():
+        try:
+            held.append(_one_of(tile))
+        except L1CError as error:
+            first = first or error
+            unusable.append(error)
+    if not held:
+        raise first or unusable[0]
+    if unusable:
+        log.warning("%s: taken without %s", package.path.name, "; ".join(error.fault for error in unusable))
+    return Contents(held, unusable)
+
+
+def _product(package: Package) -> metadata.Product:
+    try:
+        return metadata.product(package)
+    except L1CError as error:
+        what = finding.kind_of(package.path, package.files())
+        if what is None or not error.fault.startswith("no product metadata"):
+            raise
+        raise L1CError(package.path, f"{what}, not Level-1C") from error
+
+
+def _one_of(tile: Sequence[tuple[str, Granule]]) -> Granule:
+    """One granule out of those of a tile in one package."""
+    latest: dict[datetime, Granule] = {}
+    for _, granule in sorted(tile, key=lambda item: (_made(item[0]), item[0])):
+        latest[granule.datastrip] = granule
+    if len(tile) > len(latest):
+        log.warning("%s: tile %s is there %d times", tile[0][1].path.name, tile[0][1].tile, len(tile))
+    halves = list(latest.values())
+    return replace(merge(halves), datastrip=min(latest)) if len(halves) > 1 else halves[0]
+
+
+def _made(folder: str) -> str:
+    """When a granule was made, as its folder's name tells."""
+    name = PurePosixPath(folder).name
+    times = re.findall(r"\d{8}T\d{6}", name)
+    return times[0] if times else ""
 
 
 def _granule(package: Package, product: metadata.Product, folder: str, files: Mapping[str, str]) -> Granule:
     xml = metadata.find_tile(package, folder)
     tile = metadata.tile(package, xml, product.baseline)
+    for what, time in (("SENSING_TIME", tile.sensing), ("DATATAKE_SENSING_START", product.datatake_sensing)):
+        if not FIRST_YEAR <= time.year <= LAST_YEAR:
+            raise package.fault(xml, f"{what} is {time.isoformat()}: no Sentinel-2 flew then")
     grid = _grid(package, tile, files)
     rows, cols = tile.sizes[EDGE]
     cropped = (grid.height, grid.width) != (rows * EDGE, cols * EDGE)
@@ -47,7 +137,7 @@ def _granule(package: Package, product: metadata.Product, folder: str, files: Ma
         log.warning("%s: images of tile %s cover %s", package.path.name, tile.tile, size)
     return Granule(
         path=package.path,
-        identifier=package.path.name.removesuffix(".zip").removesuffix(".SAFE"),
+        identifier=printable(package.path.name.removesuffix(".zip").removesuffix(".SAFE")),
         tile=tile.tile,
         platform=product.platform,
         sensing=tile.sensing,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import lzma
 import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -14,8 +17,9 @@ from typing import IO, Any
 
 from lxml import etree
 
-from processing.errors import L1CError, StorageError, UnsafeArchive
+from processing.errors import L1CError, MuscateError, StorageError, UnsafeArchive
 from processing.l1c.checksums import MANIFEST, Checksums
+from processing.l1c.finding import is_stray, kind_of, packages, roots
 
 #: Bounds of a zip: unpacked over packed size, unpacked size [bytes] (an old package of 15 tiles has some 8 GB), files.
 MAX_RATIO = 200
@@ -27,6 +31,37 @@ SMALL = 1024**2
 MAX_FILE = 300_000_000
 #: Nor any text or forecast: the longest XML file of real packages, that of a datastrip, has 24 MB. [bytes]
 MAX_TEXT = 64_000_000
+#: What the libraries raise on the way through a damaged or unknown zip. `RuntimeError`: encrypted;
+#: `NotImplementedError`: a method or a version of zip that is not read.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+)
+#: Of the disk, the network or the machine: to try again may help. Any other error of a file is the package's own.
+INFRASTRUCTURE = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE", "ENFILE", "ENOMEM", "EAGAIN", "EBUSY", "EINTR", "ENODEV"),
+        *("ESTALE", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH", "ENOTCONN", "ECONNRESET", "ECONNREFUSED"),
+        *("ECONNABORTED", "EREMOTEIO"),
+    )
+    if hasattr(errno, name)
+)
+
+
+def failed(path: Path, error: OSError, text: str = "can't be read") -> MuscateError:
+    """What an error of the system means: a fault of the machine, or one of the package."""
+    said = f"{text} ({error.strerror or error})"
+    if error.errno in INFRASTRUCTURE:
+        return StorageError(f"{path}: {said}")
+    return L1CError(path, said)
 
 
 @dataclass(frozen=True)
@@ -65,7 +100,7 @@ class Package:
         """
         try:
             if not self.zipped:
-                return self._bounded(name, (self.path / name).open("rb"))
+                return self._bounded(name, self._regular(name))
             with zipfile.ZipFile(self.path) as archive:
                 self._check_size(name, archive.getinfo(self.root + name).file_size)
                 return io.BytesIO(archive.read(self.root + name))
@@ -73,10 +108,18 @@ class Package:
             raise self.fault(name, "missing") from None
         except PermissionError:
             raise self.fault(name, "may not be read") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except DAMAGE as error:
             raise self.fault(name, f"damaged in the zip ({error})") from error
         except OSError as error:
-            raise StorageError(f"{self.path}: {error}") from error
+            raise failed(self.path, error, f"{PurePosixPath(name).name} can't be read") from error
+
+    def _regular(self, name: str) -> IO[bytes]:
+        """A file of a folder: nothing else is opened, as one waits for ever for what comes out of a pipe."""
+        handle = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return open(handle, "rb")
+        os.close(handle)
+        raise self.fault(name, "no regular file")
 
     def _bounded(self, name: str, file: IO[bytes]) -> IO[bytes]:
         try:
@@ -110,25 +153,37 @@ class Package:
             self.checksums.verify(self, name, content)
 
     def files(self, folder: str = "") -> list[str]:
-        """Names of the files that lie in `folder` itself, sorted; empty if there is no such folder."""
+        """Names of the product's files that lie in `folder` itself, sorted; empty if there is no such folder."""
         prefix = f"{folder}/" if folder else ""
         if self.zipped:
             with zipfile.ZipFile(self.path) as archive:
                 start = self.root + prefix
                 inner = (n.removeprefix(start) for n in archive.namelist() if n.startswith(start))
-                return sorted(prefix + n for n in inner if n and "/" not in n)
+                return sorted(prefix + n for n in inner if n and "/" not in n and not is_stray(n))
         here = self.path / folder
-        return sorted(prefix + p.name for p in here.iterdir() if p.is_file()) if here.is_dir() else []
+        try:
+            names = [p.name for p in here.iterdir() if p.is_file()] if here.is_dir() else []
+        except OSError as error:
+            raise failed(self.path, error, f"{folder or 'its folder'} can't be read") from error
+        return sorted(prefix + name for name in names if not is_stray(name))
 
     def gdal(self, name: str) -> str:
         """Name under which GDAL opens a file.
 
         GDAL reads a zip in place, deflated members too: decoding a JPEG 2000 band costs 4 % more than from a plain
         file.
+
+        Raises
+        ------
+        L1CError
+            If it is no regular file: GDAL would wait for what comes out of a pipe.
         """
-        return (
-            f"/vsizip/{{{self.path.resolve()}}}/{self.root}{name}" if self.zipped else str(self.path.resolve() / name)
-        )
+        if self.zipped:
+            return f"/vsizip/{{{self.path.resolve()}}}/{self.root}{name}"
+        path = self.path.resolve() / name
+        if path.exists() and not path.is_file():
+            raise self.fault(name, "no regular file")
+        return str(path)
 
     def xml(self, name: str) -> Any:
         """Root element of an XML file. External entities, document types and huge trees are not read.
@@ -182,27 +237,48 @@ def open_package(path: Path) -> Package:
     UnsafeArchive
         If the zip could write outside its folder, holds links, or unpacks without bound.
     """
-    if path.is_dir():
-        return Package(path)
-    if not path.exists():
-        raise L1CError(path, "no such file or folder")
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise L1CError(path, "no such file or folder") from None
+    except PermissionError:
+        raise L1CError(path, "may not be read") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise (
+            failed(path, error) if isinstance(error, OSError) else L1CError(path, f"can't be read ({error})")
+        ) from None
+    if stat.S_ISDIR(status.st_mode):
+        held = packages(path)
+        if len(held) > 1:
+            raise L1CError(path, f"a folder of {len(held)} packages, one expected")
+        return Package(path) if held == [path] else open_package(held[0])
+    if not stat.S_ISREG(status.st_mode):
+        raise L1CError(path, "neither a file nor a folder")
+    return _open_zip(path)
+
+
+def _open_zip(path: Path) -> Package:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-    except zipfile.BadZipFile as error:
-        raise L1CError(path, f"neither a .SAFE folder nor a whole zip ({error})") from error
     except PermissionError:
         raise L1CError(path, "may not be read") from None
+    except DAMAGE as error:
+        what = kind_of(path)
+        raise L1CError(path, f"{what or 'neither a .SAFE folder nor a whole zip'} ({error})") from error
     except OSError as error:
-        raise StorageError(f"{path}: {error}") from error
+        raise failed(path, error) from error
     _check_members(path, members)
     names = [m.filename for m in members if not m.is_dir()]
-    if any("/" not in n and n.endswith(".xml") for n in names):
-        return Package(path, zipped=True)
-    tops = sorted({n.split("/")[0] for n in names if "/" in n} - {"__MACOSX"})
-    if len(tops) != 1:
-        raise L1CError(path, f"a zip of {len(tops)} folders, one package expected")
-    return Package(path, zipped=True, root=f"{tops[0]}/")
+    found = roots(names)
+    if len(found) == 1:
+        return Package(path, zipped=True, root=f"{found[0]}/" if found[0] else "")
+    if not found and any(n.lower().endswith(".zip") for n in names):
+        raise L1CError(path, "a zip of zips: unpack it first")
+    tops = sorted({n.split("/")[0] for n in names if "/" in n and not is_stray(n)})
+    if not found and len(tops) == 1:  # what it lacks is said by the one who looks for it
+        return Package(path, zipped=True, root=f"{tops[0]}/")
+    raise L1CError(path, f"a zip of {len(found) or len(tops)} folders, one package expected")
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -30,6 +30,8 @@ class Source:
     grid: Grid
     #: Tiles of the masks that were decoded already, and the like of which are not decoded again.
     uniform: Uniform = field(default_factory=dict, repr=False, compare=False)
+    #: Added to the counts of each band, so that they mean the same as those of another package; none: 0.
+    raise_by: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def folder(self) -> str:
@@ -40,7 +42,7 @@ class Source:
         self, band: str, rows: slice, saturated: Packed[np.bool_], content: bytes | None
     ) -> NDArray[np.uint16]:
         """Some rows of the counts as `Scene.counts` has them; `content` is that of the image's file if it is known."""
-        counts = self._usual(images.read(self.package, self.images[band], rows, content))
+        counts = self._level(band, self._usual(images.read(self.package, self.images[band], rows, content)))
         if saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
             counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
         return counts
@@ -52,6 +54,19 @@ class Source:
         counts = self._usual(images.samples(self.package, self.images[band], spacing, content, window))
         if spacing > 1:
             counts[images.unobserved(counts)] = NO_DATA_COUNTS
+        return self._level(band, counts)
+
+    def raised(self, by: Mapping[str, int]) -> Source:
+        """The same, its counts raised by a number a band."""
+        total = {band: self.raise_by.get(band, 0) + value for band, value in by.items()}
+        return replace(self, raise_by={band: value for band, value in total.items() if value})
+
+    def _level(self, band: str, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        by = self.raise_by.get(band)
+        if by:
+            usual = (counts != NO_DATA_COUNTS) & (counts != SATURATED_COUNTS)
+            raised = counts[usual].astype(np.int32) + by
+            counts[usual] = raised.clip(NO_DATA_COUNTS + 1, SATURATED_COUNTS - 1)
         return counts
 
     def _usual(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
