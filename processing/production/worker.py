@@ -95,12 +95,22 @@ class _Telling:
 
     def __init__(self, store: Store, claim: Claim) -> None:
         self.store, self.claim = store, claim
-        self._last = time.monotonic()
+        self._due: float | None = None
+        self._untold: tuple[str, float] | None = None
 
     def __call__(self, step: str, share: float) -> None:
-        if time.monotonic() - self._last < TELL_SECONDS:
+        """A step begins."""
+        self._untold = step, share
+        if self._due is None:
+            self._due = time.monotonic() + TELL_SECONDS
+        self.tell()
+
+    def tell(self) -> None:
+        """Write the last word down if it is time to."""
+        if self._untold is None or self._due is None or time.monotonic() < self._due:
             return
-        self._last = time.monotonic()
+        (step, share), self._untold = self._untold, None
+        self._due = time.monotonic() + TELL_SECONDS
         try:
             with self.store.write() as session:
                 attempts.tell(session, self.claim.attempt_id, step, share)
@@ -189,7 +199,10 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
         # Never start anew in silence where a state should be.
         raise StorageError(f"{state}: the recurrent state of the previous date is missing")
 
+    telling = _Telling(store, claim)
+
     def give_up() -> MuscateError | None:
+        telling.tell()
         return held.lost or (Returned("the worker is being stopped") if stopping.is_set() else None)
 
     with _child() as child:
@@ -207,7 +220,7 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
             log=settings.logs / log_path,
             seconds=settings.attempt_seconds,
             give_up=give_up,
-            progress=_Telling(store, claim),
+            progress=telling,
         )
     kept = publish.made(outcome, peak)
     if outcome.status == "valid":
@@ -216,6 +229,7 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
     with store.write() as session:
         reason = outcome.origin.get("reason") or f"{outcome.figures.cloud_percent:.1f} % cloud"
         outcomes.not_valid(session, claim, kept, reason)
+    attempt_log.note(settings.logs / log_path, "no product", reason=reason)
     return "not_valid"
 
 
