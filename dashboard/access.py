@@ -15,6 +15,7 @@ PARTS = {
     "why.json": "status",
     "news": "news",
     "news.json": "news",
+    "news.atom": "news",
     "feed": "news",
     "feed.atom": "news",
     "incidents": "news",
@@ -69,3 +70,8 @@ def part(path: str) -> str | None:
         if (found := PARTS.get("/".join(words[:length]))) is not None and len(words) >= length:
             return found
     return PARTS[""] if not words else None
+
+
+def gives_back(path: str) -> bool:
+    """Whether the route of a form changes nothing where its request was refused, but shows what was typed again."""
+    return path.split("/")[2:4] == ["news", "edit"]

@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 #: How a request of a script of ours brings its token along, and a form.
 TOKEN_HEADER, TOKEN_FIELD = "x-muscate-token", "token"
+#: Why a request is refused that may have been typed before its sender signed in anew.
+NO_TOKEN = "lacks the token of its page"
 #: How long a session is believed without asking the store again, where nothing is changed. [s]
 BELIEVED = 2.0
 #: How far into a form of several parts its token is looked for. [bytes]
@@ -171,8 +173,10 @@ class Guard:
                     why = f"needs the role {least}"
                 if why is not None:
                     await self._guards.refused(who or visit.nobody, scope["method"], scope["path"], why)
-                    await faults.answer(scope, 403, why)(scope, receive, send)
-                    return
+                    if why != NO_TOKEN or not access.gives_back(scope["path"]):
+                        await faults.answer(scope, 403, why)(scope, receive, send)
+                        return
+                    scope |= {"muscate_refused": why}
             elif not (who or visit.nobody).role.reaches(least):
                 await self._turned_away(scope, receive, send, who, least)
                 return
@@ -201,7 +205,7 @@ class Guard:
             receive, body = await _beginning(receive, headers)
             given = _token(headers, body)
         if not hmac.compare_digest(given.encode(), visit.form_token.encode()):
-            return receive, "lacks the token of its page"
+            return receive, NO_TOKEN
         return receive, None
 
     async def _turned_away(self, scope: Scope, receive: Receive, send: Send, who: Actor | None, least: Role) -> None:

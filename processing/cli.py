@@ -17,6 +17,7 @@ import typer
 from pydantic import ValidationError
 
 from processing import __version__
+from processing.alerts.cli import alerts
 from processing.errors import MuscateError
 from processing.home import Home, Json, parameters_of, settings_of, store_of
 from processing.production import cli as production
@@ -206,6 +207,7 @@ for _command in COMMANDS:
 app.add_typer(production.campaign, name="campaign")
 app.add_typer(production.database, name="db")
 app.add_typer(user, name="user")
+app.add_typer(alerts, name="alerts")
 app.add_typer(validate, name="validate")
 app.add_typer(quality, name="quality")
 app.add_typer(mask, name="mask")

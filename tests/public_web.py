@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dashboard import assets, people
 from dashboard.api.centre import Centre
-from processing.people import Actor, Role
+from processing.people import VISITOR, Actor, Role
 from processing.settings import Settings
 from processing.store import Store
 from tests.browser import free_port
@@ -31,8 +32,9 @@ class Introduced:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         role = Role(dict(scope.get("headers", ())).get(ROLE.encode(), b"public").decode())
-        name = people.NOBODY if role is Role.PUBLIC else f"some {role}"
-        with people.acting(Actor(name, role, "127.0.0.1")):
+        name = VISITOR if role is Role.PUBLIC else f"some {role}"
+        token = sha256(name.encode()).hexdigest()
+        with people.visiting(people.Visit(None, "", "127.0.0.1", token, fixed=Actor(name, role, "127.0.0.1"))):
             await self._app(scope, receive, send)
 
 

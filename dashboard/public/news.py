@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from dashboard.api.centre import Centre, Here
 from dashboard.public import feeds, writing
 from dashboard.public.dates import moment
 from processing.errors import BadBulletin, UnknownName
-from processing.people import VISITOR, Actor, Role
 from processing.store import bulletins, events
 from processing.store.bulletins import Draft, Told
 from processing.store.dialect import now
@@ -141,7 +139,7 @@ def news(here: Here, language: Language, wish: Wish) -> Response:
         kinds=BULLETINS,
         going_on=going_on,
         past=[one for one in found if one not in going_on],
-        writes=_who().may("write_news"),
+        writes=people.actor().may("write_news"),
     )
 
 
@@ -152,31 +150,20 @@ def _goes_on(one: Told, time: datetime) -> bool:
 # Where the team writes. Before the page of one bulletin, whose address is alike.
 
 
-def _who() -> Actor:
-    try:
-        return people.actor()
-    except LookupError:  # nobody looked at the door
-        return Actor(VISITOR, Role.PUBLIC, "")
-
-
 def _secret() -> str:
     """What a form of this visit carries, so that no page of another host can send it."""
-    try:
-        visit = people.visit()
-    except LookupError:
-        return ""
-    key = (visit.token_sha or (visit.fixed.name if visit.fixed else "")).encode()
-    return hmac.new(key, b"news", hashlib.sha256).hexdigest()
+    return people.visit().form_token
 
 
 @dataclass(frozen=True)
 class _Form:
-    """What was typed, and whether it was sent from our own form."""
+    """What was typed; whether it was sent from our own form, by a page of another host, and refused by the guard."""
 
     typed: dict[str, str]
     sites: tuple[str, ...] = ()
     ours: bool = True
     foreign: bool = False
+    noted: bool = False
 
     def text(self, name: str) -> str:
         return self.typed.get(name, "")
@@ -215,7 +202,8 @@ async def _form(request: Request) -> _Form:
     origin = request.headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     ours = not foreign and hmac.compare_digest(typed.get("token", "").encode(), _secret().encode())
-    return _Form(typed, tuple(value for key, value in pairs if key == "site"), ours, foreign)
+    noted = "muscate_refused" in request.scope
+    return _Form(typed, tuple(value for key, value in pairs if key == "site"), ours, foreign, noted)
 
 
 Typed = Annotated[_Form, Depends(_form)]
@@ -245,7 +233,7 @@ class _Desk:
 @router.get("/{language}/news/edit")
 def overview(here: Here, language: Language) -> Response:
     """All bulletins, drafts among them, for those who write them."""
-    actor = _who()
+    actor = people.actor()
     if not actor.may("write_news"):
         return _page("news_closed.html", language, 403, OWN, here="/news/edit")
     with here.store.read() as session:
@@ -256,7 +244,7 @@ def overview(here: Here, language: Language) -> Response:
 @router.get("/{language}/news/edit/{key}")
 def edit(here: Here, language: Language, key: str, kind: str = "news", said: str = "") -> Response:
     """The form of a bulletin, or of a new one."""
-    if not _who().may("write_news"):
+    if not people.actor().may("write_news"):
         return _page("news_closed.html", language, 403, OWN, here=f"/news/edit/{key}")
     with here.store.read() as session:
         row = _row(session, key)
@@ -281,12 +269,12 @@ def send(here: Here, language: Language, key: str, form: Typed) -> Response:
         with here.store.write() as session:
             row = _row(session, key)
             if done == "withdraw" and row is not None:
-                bulletins.withdraw(session, _who(), row.id)
+                bulletins.withdraw(session, people.actor(), row.id)
                 return RedirectResponse(f"/{language}/news/edit/{row.id}?said=withdrawn", 303)
             sequence = int(form.text("sequence")) if form.text("sequence").isdigit() else None
-            row = bulletins.keep(session, _who(), form.draft(), row.id if row else None, sequence)
+            row = bulletins.keep(session, people.actor(), form.draft(), row.id if row else None, sequence)
             if done == "publish":
-                bulletins.publish(session, _who(), row.id)
+                bulletins.publish(session, people.actor(), row.id)
             said = "published" if done == "publish" else "kept"
             return RedirectResponse(f"/{language}/news/edit/{row.id}?said={said}", 303)
     except BadBulletin as fault:
@@ -305,7 +293,7 @@ def go_on(here: Here, language: Language, key: str, form: Typed) -> Response:
             row = _row(session, key)
             if row is None:
                 raise HTTPException(404, "no such bulletin")
-            bulletins.update(session, _who(), row.id, form.text("stage"), texts)
+            bulletins.update(session, people.actor(), row.id, form.text("stage"), texts)
         return RedirectResponse(f"/{language}/news/edit/{key}?said=updated", 303)
     except BadBulletin as fault:
         return _again(here, language, key, form, fault)
@@ -326,12 +314,13 @@ def _refused(here: Centre, language: str, key: str, form: _Form) -> Response | N
 
     Whoever's session ended gets what was typed back, to send it again once he has signed in elsewhere.
     """
-    actor = _who()
+    actor = people.actor()
     if form.ours and actor.may("write_news"):
         return None
-    with here.store.write() as session:
+    if not form.noted:
         why = "another origin" if form.foreign else "role" if form.ours else "token"
-        events.audit(session, now(session), "request_refused", actor, data={"path": "/news/edit", "why": why})
+        with here.store.write() as session:
+            events.audit(session, now(session), "request_refused", actor, data={"path": "/news/edit", "why": why})
     if form.foreign:  # nothing of what another page made up is shown as if it were typed here
         return _page("news_closed.html", language, 403, OWN, here=f"/news/edit/{key}")
     with here.store.read() as session:
@@ -401,5 +390,5 @@ def bulletin(here: Here, language: Language, uid: str) -> Response:
             raise HTTPException(404, str(error)) from None
         sites = _sites(session)
     return _page(
-        "news_one.html", language, here=f"/news/{uid}", one=found, sites=sites, writes=_who().may("write_news")
+        "news_one.html", language, here=f"/news/{uid}", one=found, sites=sites, writes=people.actor().may("write_news")
     )

@@ -14,6 +14,7 @@ import webbrowser
 from honcho.manager import Manager
 from sqlalchemy import select
 
+from processing.alerts import rules
 from processing.people import command_line
 from processing.settings import Settings
 from processing.store import Store, people
@@ -33,6 +34,7 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     int
         Exit code: that of the part that ended first, 0 if the user stopped them.
     """
+    rules.read(rules.path(settings))  # what is wrong with it is said before anything starts
     store = Store(settings.url)
     store.upgrade()
     with store.read() as session:

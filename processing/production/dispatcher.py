@@ -14,6 +14,7 @@ import dask
 import structlog
 from distributed import Client, Future, Scheduler, SpecCluster, Worker
 
+from processing.alerts import rules, watch
 from processing.errors import MuscateError, StorageError
 from processing.production import janitor, logs, worker
 from processing.production.child import PRODUCE
@@ -62,6 +63,10 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
     store = Store(settings.url)
     store.upgrade()
     prepare(settings, store)
+    # A thread: a mail server that does not answer keeps no date waiting.
+    known = rules.read(rules.path(settings))
+    telling = threading.Thread(target=watch.run, args=(settings, known, stop), name="alerts", daemon=True)
+    telling.start()
     worker.stopping.clear()
     while not stop.is_set():
         try:
@@ -73,6 +78,7 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
             log.error("scheduler out of reach", scheduler=settings.executor, reason=str(error))
             stop.wait(5)
     worker.end_children()
+    telling.join(5)
     store.dispose()
 
 
