@@ -11,10 +11,10 @@ so a pass of the same orbit `composite_max_age` days away, be it some seconds mo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from processing.scene import day_of
 from processing.versions import Parameters
@@ -22,8 +22,8 @@ from processing.versions import Parameters
 #: From here on Sentinel-2B takes images beside Sentinel-2A.
 TWO_SATELLITES = date(2017, 7, 1)
 
-#: What a package is to an older one of its pass: it takes its place, gives way to it, or is its other half.
-Meeting = Literal["replaces", "yields", "joins"]
+#: A package of a newer baseline takes the place of an older one that saw no more than this beside it. [-]
+NEGLIGIBLE = 0.005
 
 
 class Dated(Protocol):
@@ -62,6 +62,33 @@ class Delivery(Dated, Edition, Protocol):
         """Start of the datatake."""
 
 
+class Ground(NamedTuple):
+    """The ground that a package observed: a bit for each cell of a lattice over the frame of its images.
+
+    Attributes
+    ----------
+    frame : tuple of float
+        West, south, east, north. [m]
+    cells : int
+    """
+
+    frame: tuple[float, float, float, float]
+    cells: int
+
+    def within(self, other: Ground) -> bool:
+        """Whether the images reach over a part only of the other's frame."""
+        (west, south, east, north), there = self.frame, other.frame
+        inside = west >= there[0] and south >= there[1] and east <= there[2] and north <= there[3]
+        return inside and self.frame != there
+
+    def beside(self, others: Iterable[Ground]) -> float:
+        """Share of this ground that none of the others, on the same frame, observed."""
+        covered = 0
+        for other in others:
+            covered |= other.cells
+        return (self.cells & ~covered).bit_count() / max(self.cells.bit_count(), 1)
+
+
 D = TypeVar("D", bound=Dated)
 P = TypeVar("P", bound=Delivery)
 E = TypeVar("E", bound=Edition)
@@ -85,37 +112,49 @@ def datatake(start: datetime) -> datetime:
     return start.replace(microsecond=0)
 
 
-def meet(new: Edition, old: Edition) -> Meeting:
-    """What a package is to another one of its pass that was there before it.
+def serving(packages: Iterable[E], ground: Callable[[E], Ground | None] = lambda _: None) -> list[E]:
+    """Of the packages of one pass those that serve, whatever their order.
 
-    The newest baseline serves; of one datastrip what was made last, and the first of those made at the same time;
-    different datastrips are the halves of a pass.
+    Each datastrip is served by its newest baseline, and of that by what was made last, the first of those made at the
+    same time; different datastrips are the halves of a pass. So one that was not made anew still serves beside one
+    that was. An older package also goes on serving where it observed ground that the newer ones lack.
+
+    Parameters
+    ----------
+    ground : callable
+        What a package observed; None where that is not known.
     """
-    if new.baseline != old.baseline:
-        return "replaces" if new.baseline > old.baseline else "yields"
-    if new.datastrip != old.datastrip:
-        return "joins"
-    return "replaces" if new.generation > old.generation else "yields"
-
-
-def serving(packages: Iterable[E]) -> list[E]:
-    """Of the packages of one pass those that serve, whatever their order."""
+    newest_first = sorted(packages, key=lambda p: (p.baseline, p.generation), reverse=True)
+    seen = {id(p): ground(p) for p in newest_first} if len(newest_first) > 1 else {}
+    whole = [g for g in seen.values() if g is not None]
     kept: list[E] = []
-    for package in packages:
-        meetings = [meet(package, other) for other in kept]
-        if "yields" not in meetings:
-            kept = [other for other, found in zip(kept, meetings, strict=True) if found == "joins"] + [package]
+    for package in newest_first:
+        own = seen.get(id(package))
+        if own is not None and any(own.within(other) for other in whole):
+            continue  # a cut of what is there whole
+        if not kept or _has_part(package, own, kept, [seen.get(id(k)) for k in kept]):
+            kept.append(package)
     return kept
 
 
-def passes(packages: Iterable[P]) -> list[Pass[P]]:
-    """The passes that packages of one tile are of, oldest first."""
+def _has_part(package: Edition, own: Ground | None, kept: Sequence[Edition], theirs: Sequence[Ground | None]) -> bool:
+    """Whether a package serves beside newer ones of its pass."""
+    alike = [g for g in theirs if g is not None and own is not None and g.frame == own.frame]
+    beside = own.beside(alike) if own is not None and len(alike) == len(theirs) else None
+    if any(package.datastrip == other.datastrip for other in kept):
+        return beside is not None and beside > NEGLIGIBLE
+    # Where a whole pass was made anew its datastrips may have been cut otherwise.
+    return beside != 0 or any(package.baseline == other.baseline for other in kept)
+
+
+def passes(packages: Iterable[P], ground: Callable[[P], Ground | None] = lambda _: None) -> list[Pass[P]]:
+    """The passes that packages of one tile are of, oldest first; `ground` as of `serving`."""
     same: dict[tuple[str, datetime], list[P]] = defaultdict(list)
     for package in packages:
         same[package.platform, datatake(package.datatake_sensing)].append(package)
     found = []
     for group in same.values():
-        kept = serving(group)
+        kept = serving(group, ground)
         found.append(Pass(kept, [p for p in group if not any(p is k for k in kept)]))
     return sorted(found, key=lambda one: one.sensing)
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from processing.errors import UnknownName
+from processing.l1c import packages
 from processing.production import ingest as ingest_module
 from processing.production import operations, watcher
-from processing.production.ingest import Ingested, ingest, packages
+from processing.production.ingest import Ingested, ingest
 from processing.production.watcher import Inbox
 from processing.settings import Settings
 from processing.store import Store
@@ -282,14 +283,14 @@ def test_a_full_disk_leaves_the_package_in_the_inbox(
 def test_a_fault_of_the_reader_stops_nobody(
     inbox: Inbox, settings: Settings, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = ingest_module.l1c.granules
+    real = ingest_module.l1c.contents
 
-    def granules(path: Path) -> object:
+    def contents(path: Path) -> object:
         if DATES[0] in path.name:
             raise ZeroDivisionError("division by zero")
         return real(path)
 
-    monkeypatch.setattr(ingest_module.l1c, "granules", granules)
+    monkeypatch.setattr(ingest_module.l1c, "contents", contents)
     bad = drop(safe(t33twm_small), settings)
     drop(safe(t33twm_small, DATES[1]), settings)
     assert sorted(r.accepted for r in look(inbox)) == [False, True]

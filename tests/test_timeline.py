@@ -30,6 +30,7 @@ from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
 from processing.store.models import Base
 from processing.store.outcomes import Made
+from processing.timeline import Ground
 from processing.versions import parameters
 
 V1_4 = parameters("V1_4")
@@ -406,3 +407,73 @@ def test_which_packages_serve_does_not_depend_on_their_order(baselines: list[str
     assert [p.name for p in timeline.serving(packages)] == ["05.10 3"]
     half = packages[0]._replace(name="half", baseline="05.10", datastrip=MORNING)
     assert {p.name for p in timeline.serving([half, *packages])} == {"05.10 3", "half"}
+
+
+# Halves of which one was made anew, and packages that show less ground
+
+
+FRAME = (300_000.0, 4_990_200.0, 409_800.0, 5_100_000.0)
+
+
+def ground(cells: str, frame: tuple[float, float, float, float] = FRAME) -> Ground:
+    return Ground(frame, int(cells, 16))
+
+
+@pytest.mark.parametrize("older", ["02.04", "04.00", "05.10"])
+def test_each_datastrip_is_served_by_its_own_newest_baseline(older: str) -> None:
+    """Of a pass in two halves one was made anew so far: the other one goes on serving, whichever comes first."""
+    west = one(MORNING, name="west", baseline=older)
+    east = west._replace(name="east", datastrip=west.datastrip + SECONDS, generation=west.generation + SECONDS)
+    new = west._replace(name="new", baseline="05.11", generation=west.generation + timedelta(days=900))
+    for order in ([west, east, new], [new, west, east], [east, new, west], [west, new, east]):
+        with both() as (alone, centre):
+            alone.run(order)
+            for package in order:
+                centre.run([package])
+            assert [step.packages for step in alone.steps] == [{"new", "east"}]
+            assert centre.steps[-1].packages == {"new", "east"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "serve"),
+    [
+        ("ffff", "ffff", {"new"}),
+        ("ff00", "ffff", {"new"}),
+        ("ffff", "ff00", {"new", "old"}),
+        ("f0f0", "0f0f", {"new", "old"}),
+        ("f" * 100, "f" * 99 + "7", {"new"}),  # a cell of 400: nobody misses it
+    ],
+)
+@pytest.mark.parametrize("datastrip", [0, 1])
+def test_an_older_package_goes_on_serving_where_it_alone_saw_the_ground(
+    old: str, new: str, serve: set[str], datastrip: int
+) -> None:
+    first = one(MORNING, name="old", baseline="02.04")
+    again = first._replace(name="new", baseline="05.10", datastrip=first.datastrip + timedelta(seconds=datastrip))
+    seen = {"old": ground(old), "new": ground(new)}
+    found = timeline.serving([first, again], lambda package: seen[package.name])
+    missed = datastrip and seen["old"].beside([seen["new"]]) > 0
+    assert {p.name for p in found} == ({"new", "old"} if missed else serve)
+
+
+def test_a_cut_never_takes_the_place_of_the_whole() -> None:
+    whole = one(MORNING, name="whole", baseline="02.04")
+    cut = whole._replace(name="cut", baseline="05.10")
+    frame = (FRAME[0] + 600, FRAME[1], FRAME[2], FRAME[3])
+    seen = {"whole": ground("ff"), "cut": ground("ff", frame)}
+    assert [p.name for p in timeline.serving([whole, cut], lambda package: seen[package.name])] == ["whole"]
+    seen = {"whole": ground("ff", frame), "cut": ground("ff")}
+    assert [p.name for p in timeline.serving([whole, cut], lambda package: seen[package.name])] == ["cut"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["02.04", "05.10"]), st.integers(0, 1), st.integers(1, 255)), min_size=1))
+def test_no_ground_is_lost_whatever_comes(drawn: list[tuple[str, int, int]]) -> None:
+    packages = [
+        one(MORNING, name=str(n), baseline=baseline, generation=MORNING + timedelta(hours=n))._replace(
+            datastrip=MORNING + half * SECONDS
+        )
+        for n, (baseline, half, _) in enumerate(drawn)
+    ]
+    seen = {str(n): Ground(FRAME, cells) for n, (_, _, cells) in enumerate(drawn)}
+    kept = timeline.serving(packages, lambda package: seen[package.name])
+    assert all(seen[p.name].beside(seen[k.name] for k in kept) <= timeline.NEGLIGIBLE for p in packages)

@@ -56,7 +56,7 @@ def list_alerts(home: Home = None, as_json: Json = False) -> None:
             }
             for alert in watch.open_alerts(session)
         ]
-        unsent = [
+        unsent: list[dict[str, object]] = [
             {"sender": row.sender, "what": row.what, "tries": row.tries, "line": row.line, "fault": row.fault}
             for row in watch.unsent(session)
         ]

@@ -6,11 +6,13 @@ The package that was given stays as it is until its date is committed, so that n
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -18,8 +20,10 @@ from uuid import uuid4
 import sqlalchemy as sa
 import structlog
 
-from processing import l1c
-from processing.errors import InputError, L1CError, MuscateError, UnsafeArchive
+from processing import l1c, timeline
+from processing.errors import InputError, L1CError, MuscateError, StorageError, UnsafeArchive, printable
+from processing.l1c import ground, packages
+from processing.l1c.package import failed
 from processing.product import disk
 from processing.settings import Settings
 from processing.sites import sites as known_sites
@@ -43,9 +47,28 @@ class Ingested:
     name: str
     path: Path
     accepted: bool
+    #: Why it was refused; of one that is queued, what of it was left out.
     reason: str | None = None
     #: Refused for a fault of its own; else the centre could not take it now, and it may be given again.
     bad: bool = False
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A package that was read: its granules, and why others of it can't be used."""
+
+    package: Path
+    granules: Sequence[l1c.Granule]
+    faults: Sequence[MuscateError]
+
+    @property
+    def name(self) -> str:
+        return named(self.package)
+
+
+def named(package: Path) -> str:
+    """The name that a package has in the store."""
+    return printable(package.name.removesuffix(".zip").removesuffix(".SAFE"))
 
 
 def prepare(settings: Settings, store: Store) -> None:
@@ -53,15 +76,6 @@ def prepare(settings: Settings, store: Store) -> None:
     with store.write() as session:
         store_sites.register_sites(session, known_sites())
         store_sites.open_campaigns(session, settings.versions)
-
-
-def packages(path: Path) -> list[Path]:
-    """The packages that a path means: itself, or those that a folder of packages holds."""
-    if path.is_dir() and path.suffix != ".SAFE" and not any(path.glob("*.xml")):
-        held = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and not p.name.startswith("."))
-        if held:
-            return held
-    return [path]
 
 
 def ingest(
@@ -76,7 +90,8 @@ def ingest(
     What is given together is due together, when all of it is catalogued: the first date of a tile begins with the
     later ones.
 
-    On the same file system a package is hard-linked, else copied. A bad one is refused and the others go on.
+    On the same file system a package is hard-linked, else copied. A bad one is refused and the others go on; so do the
+    granules of a package of which others can't be used.
 
     Parameters
     ----------
@@ -89,23 +104,28 @@ def ingest(
         One for each package, those that can't be read first.
     """
     prepare(settings, store)
-    readable: list[tuple[Path, list[l1c.Granule]]] = []
+    readable: list[_Read] = []
     for package in [p for path in paths for p in packages(path)]:
         try:
-            readable.append((package, _read(package)))
+            with _last_resort(package):
+                readable.append(_read(package))
         except MuscateError as error:
             yield _refused(package, error)
     wait = settings.settle_seconds + (BATCH_SECONDS if len(readable) > 1 else 0)
     jobs: list[int] = []
     try:
-        for package, held in sorted(readable, key=lambda item: min(g.sensing for g in item[1])):
+        for read in sorted(readable, key=lambda read: min(g.sensing for g in read.granules)):
             try:
-                jobs += _take(settings, store, package, held, source, wait, (noticed or {}).get(package))
+                with _last_resort(read.package):
+                    queued, left_out = _take(settings, store, read, source, wait, (noticed or {}).get(read.package))
             except MuscateError as error:
-                yield _refused(package, error)
-            else:
-                log.info("queued", l1c=package.name, tiles=[g.tile for g in held], source=source)
-                yield Ingested(package.name, package, True)
+                yield _refused(read.package, error)
+                continue
+            jobs += queued
+            name, tiles = printable(read.package.name), sorted({g.tile for g in read.granules})
+            without = "; ".join(error.fault if isinstance(error, InputError) else str(error) for error in left_out)
+            log.info("queued", l1c=name, tiles=tiles, source=source, **({"without": without} if without else {}))
+            yield Ingested(name, read.package, True, f"without {without}" if without else None)
     finally:
         if jobs and wait > settings.settle_seconds:
             with store.write() as session:
@@ -114,80 +134,132 @@ def ingest(
 
 def _refused(package: Path, error: MuscateError) -> Ingested:
     bad = isinstance(error, InputError)
-    log.warning("refused", l1c=package.name, reason=str(error))
-    return Ingested(package.name, package, False, str(error), bad)
+    log.warning("refused", l1c=printable(package.name), reason=str(error))
+    return Ingested(printable(package.name), package, False, str(error), bad)
 
 
-def _read(package: Path) -> list[l1c.Granule]:
-    if package.exists() and not (package.is_file() or package.is_dir()):
-        raise L1CError(package, "neither a file nor a folder")
+@contextmanager
+def _last_resort(package: Path) -> Iterator[None]:
+    """A fault that has no name must not stop the other packages: it is this one's; the traceback is in the log."""
     try:
-        return l1c.granules(package)
-    except (MuscateError, MemoryError):
+        yield
+    except MuscateError:
         raise
+    except OSError as error:
+        log.exception("package failed", l1c=printable(package.name))
+        raise failed(package, error, "can't be taken") from error
+    except MemoryError as error:
+        raise StorageError(f"{package}: not enough memory to read it now") from error
     except Exception as error:
-        # A fault the reader has no name for must not stop the other packages; the traceback is in the log.
-        log.exception("reader failed", l1c=package.name)
+        log.exception("package failed", l1c=printable(package.name))
         raise L1CError(package, f"can't be read: {type(error).__name__}: {error}") from error
 
 
+def _read(package: Path) -> _Read:
+    if package.exists() and not (package.is_file() or package.is_dir()):
+        raise L1CError(package, "neither a file nor a folder")
+    if package.exists():
+        for _ in files(package):  # nothing is opened that one would wait for, or that lies elsewhere
+            pass
+    held = l1c.contents(package)
+    return _Read(package, held.granules, held.unusable)
+
+
 def _take(
-    settings: Settings,
-    store: Store,
-    package: Path,
-    held: Sequence[l1c.Granule],
-    source: str,
-    wait: float,
-    seen: datetime | None,
-) -> list[int]:
-    """Check, put in place, catalogue; all tiles of a package in one transaction. The jobs, due after `wait` seconds."""
-    name = package.name.removesuffix(".zip").removesuffix(".SAFE")
-    folder = held[0].tile if len(held) == 1 else SEVERAL
-    relative = PurePosixPath(folder, package.name)
+    settings: Settings, store: Store, read: _Read, source: str, wait: float, seen: datetime | None
+) -> tuple[list[int], list[MuscateError]]:
+    """Check, put in place, catalogue; all tiles of a package in one transaction.
+
+    Returns
+    -------
+    list of int
+        The jobs, due after `wait` seconds.
+    list of MuscateError
+        Why granules of the package were left out.
+    """
+    package = read.package
+    several = len(read.granules) + len(read.faults) > 1
+    relative = _place(store, package, SEVERAL if several else read.granules[0].tile, several)
     size = sum(s.st_size for _, s in files(package))
-    arrivals = [
-        catalogue.Arrival(
-            tile=g.tile,
-            platform=g.platform,
-            datatake=g.datatake_sensing,
-            sensing=g.sensing,
-            relative_orbit=g.relative_orbit,
-            name=name,
-            baseline=g.baseline,
-            datastrip=g.datastrip,
-            generation=g.generation,
-            source=source,
-            path=str(relative),
-            bytes=size,
-            simulated=g.simulated,
-            seen=seen,
-        )
-        for g in sorted(held, key=lambda g: g.tile)
-    ]
-    with store.read() as session:
-        for arrival in arrivals:
-            catalogue.refuse_known(session, arrival)
-        used = sa.select(Granule.id).where(Granule.path == str(relative), Granule.state != "rejected")
-        if session.scalar(used.limit(1)) is not None:
-            raise InputError(package, "another package of this name is already there")
-    for granule in held:
-        granule.check()
-    growing = settings.l1c / folder / f".{uuid4().hex}.partial"
+    grounds = _grounds(settings, store, read)
+    arrivals: list[catalogue.Arrival] = []
+    faults = list(read.faults)
+    for granule in sorted(read.granules, key=lambda g: g.tile):
+        arrival = replace(_arrival(read, granule, source, relative, size), seen=seen)
+        try:
+            with store.read() as session:
+                catalogue.refuse_known(session, arrival, grounds)
+            granule.check()
+        except InputError as error:
+            if len(read.granules) == 1:
+                raise
+            faults.append(L1CError(package, f"tile {granule.tile}: {error.fault}"))
+        else:
+            arrivals.append(arrival)
+    if not arrivals:
+        raise faults[-1]
+    growing = settings.l1c / relative.parent / f".{uuid4().hex}.partial"
     final = settings.l1c / relative
     try:
         with disk.storing(growing):
             growing.parent.mkdir(parents=True, exist_ok=True)
             _copy(package, growing)
         with store.write() as session:
-            jobs = [job for arrival in arrivals for job in catalogue.add(session, arrival, wait)]
+            jobs = [job for arrival in arrivals for job in catalogue.add(session, arrival, wait, grounds)]
             with disk.storing(final):
                 # What lies there was rejected, or was left by an ingest that was killed.
                 remove(final)
                 growing.rename(final)
                 disk.sync(final.parent)
-        return jobs
+        return jobs, faults
     finally:
         remove(growing)
+
+
+def _place(store: Store, package: Path, folder: str, several: bool) -> PurePosixPath:
+    """Where a package goes in ``l1c/``; one of several tiles may come again, with those that it lacked."""
+    with store.read() as session:
+        for number in itertools.count(1):
+            relative = PurePosixPath(folder if number == 1 else f"{folder}-{number}", printable(package.name))
+            used = sa.select(Granule.id).where(Granule.path == str(relative), Granule.state != "rejected")
+            if session.scalar(used.limit(1)) is None:
+                return relative
+            if not several:
+                break
+    raise InputError(package, "another package of this name is already there")
+
+
+def _arrival(read: _Read, granule: l1c.Granule, source: str, relative: PurePosixPath, size: int) -> catalogue.Arrival:
+    return catalogue.Arrival(
+        tile=granule.tile,
+        platform=granule.platform,
+        datatake=granule.datatake_sensing,
+        sensing=granule.sensing,
+        relative_orbit=granule.relative_orbit,
+        name=read.name,
+        baseline=granule.baseline,
+        datastrip=granule.datastrip,
+        generation=granule.generation,
+        source=source,
+        path=str(relative),
+        bytes=size,
+        simulated=granule.simulated,
+    )
+
+
+def _grounds(settings: Settings, store: Store, read: _Read) -> dict[str, timeline.Ground]:
+    """What a package of one tile and those of the same pass observed; empty where it is the first of its pass."""
+    if len(read.granules) != 1:
+        return {}
+    granule = read.granules[0]
+    with store.read() as session:
+        there = catalogue.siblings(session, _arrival(read, granule, "", PurePosixPath(), 0))
+        packages = {g.name: settings.l1c / g.path for g in there}
+    if not packages or read.name in packages:
+        return {}
+    found = {read.name: ground.of(read.package, granule.tile)}
+    found |= {name: ground.of(path, granule.tile) for name, path in packages.items()}
+    return {name: seen for name, seen in found.items() if seen is not None}
 
 
 def files(package: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -212,7 +284,7 @@ def files(package: Path) -> Iterator[tuple[Path, os.stat_result]]:
             elif not stat.S_ISDIR(status.st_mode):
                 raise UnsafeArchive(package, f"holds a link or device: {path.relative_to(package)}")
     except OSError as error:
-        raise L1CError(package, f"can't be read: {error.strerror or error}") from error
+        raise failed(package, error) from error
 
 
 def _copy(package: Path, target: Path) -> None:

@@ -72,10 +72,10 @@ def granule(packages: Iterable[Path], tile: str | None) -> l1c.Granule:
     """
     found = []
     for package in packages:
-        held = l1c.granules(package)
-        mine = [g for g in held if tile is None or g.tile == tile]
+        held = l1c.contents(package)
+        mine = held.of(tile)
         if not mine:
-            raise L1CError(package, f"is of tile {', '.join(sorted(g.tile for g in held))}, not of {tile}")
+            raise L1CError(package, f"is of tile {', '.join(sorted(g.tile for g in held.granules))}, not of {tile}")
         if len(mine) > 1:
             raise L1CError(
                 package, f"holds {len(mine)} tiles ({', '.join(g.tile for g in mine)}): name one with --tile"

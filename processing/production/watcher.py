@@ -8,15 +8,20 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
-from processing.errors import MuscateError, StorageError
+from processing.errors import MuscateError, StorageError, printable
+from processing.l1c import packages
+from processing.l1c.finding import PARTIAL, is_stray
 from processing.product import disk
 from processing.production import logs
-from processing.production.ingest import SUFFIXES, Ingested, files, ingest, packages, prepare, remove, same_files
+from processing.production.alone import alone
+from processing.production.ingest import SUFFIXES, Ingested, files, ingest, named, prepare, remove, same_files
 from processing.settings import Settings
 from processing.store import Store, events
 from processing.store.dialect import now
@@ -24,8 +29,6 @@ from processing.store.models import Granule
 
 log = structlog.get_logger(__name__)
 
-#: Endings of files that a transfer program has not finished yet.
-PARTIAL = (".part", ".partial", ".tmp", ".filepart", ".crdownload", ".aria2")
 #: ``<package>.done`` beside a package says that it is whole; checksums may lie beside one.
 DONE = ".done"
 BESIDE = (DONE, ".md5", ".reason.txt")
@@ -34,6 +37,8 @@ BESIDE = (DONE, ".md5", ".reason.txt")
 PATIENCE = 20.0
 #: Prefix of what was catalogued and is about to be removed.
 TAKEN = ".taken-"
+#: Of a file, on all usual file systems. [bytes]
+LONGEST_NAME = 255
 
 Signature = tuple[int, int, int]
 
@@ -58,11 +63,12 @@ class Inbox:
         self._whole_since = {p: self._whole_since.get(p, clock) for p in whole}
         self._seen = seen
         impatient = any(clock - since >= PATIENCE for since in self._whole_since.values())
-        marked = [p for p in visible if Path(f"{p}{DONE}").exists()]
+        marked = [p for p in visible if os.path.exists(f"{p}{DONE}")]
         take = sorted({*marked, *(whole if impatient or not moving else [])})
         results = list(ingest(self.settings, self.store, take, "inbox", self._noticed)) if take else []
-        for result in results:
-            self._clear(result)
+        troubles = [error for result in results if (error := self._cleared(result)) is not None]
+        if troubles:
+            raise troubles[0]  # when all the others are out of the way
         return results
 
     def _scan(self) -> tuple[list[Path], dict[Path, Signature]]:
@@ -74,7 +80,7 @@ class Inbox:
         except OSError as error:
             raise StorageError(f"{self.settings.inbox}: can't be read: {error.strerror}") from error
         for entry in entries:
-            if entry == self.settings.rejected or entry.name.endswith(BESIDE):
+            if entry == self.settings.rejected or entry.name.endswith(BESIDE) or is_stray(entry.name):
                 continue
             if entry.name.startswith(TAKEN):
                 remove(entry)  # a removal that was interrupted
@@ -83,12 +89,22 @@ class Inbox:
             if entry.name.startswith(".") or entry.suffix in PARTIAL:
                 continue
             held = packages(entry)
-            if entry.is_dir() and held == [entry] and entry.suffix not in SUFFIXES and not any(entry.iterdir()):
+            if held == [entry] and entry.suffix not in SUFFIXES and _is_empty_folder(entry):
                 continue  # an empty folder says nothing yet
             for package in held:
                 seen[package] = _signature(package)
                 visible.append(package)
         return visible, seen
+
+    def _cleared(self, result: Ingested) -> MuscateError | None:
+        """`_clear`, with what it could not do: the other packages don't wait for it."""
+        try:
+            self._clear(result)
+        except MuscateError as error:
+            return error
+        except OSError as error:
+            return StorageError(f"{result.path}: can't be moved: {error.strerror or error}")
+        return None
 
     def _clear(self, result: Ingested) -> None:
         """Take a package that is catalogued out of the inbox, or set a bad one aside."""
@@ -96,21 +112,31 @@ class Inbox:
         if not result.accepted and not result.bad:
             return  # the disk or the store is in trouble: it stays, and is looked at again
         with disk.storing(package):
-            if result.accepted or self._is_ours(package):
-                taken = package.with_name(TAKEN + package.name)
+            if not os.path.lexists(package):
+                pass  # taken out by its owner meanwhile
+            elif result.accepted or self._is_ours(package):
+                taken = package.with_name(f"{TAKEN}{uuid4().hex}")
                 package.rename(taken)
                 remove(taken)
             else:
                 self._reject(result)
-        Path(f"{package}{DONE}").unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(f"{package}{DONE}").unlink(missing_ok=True)
         self._seen.pop(package, None)
-        folder = package.parent
-        if folder != self.settings.inbox and not any(folder.iterdir()):
-            folder.rmdir()
+        self._remove_empty(package.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Remove a folder of the inbox that nothing is left in but what desktops leave, and those around it."""
+        while folder != self.settings.inbox and self.settings.inbox in folder.parents:
+            left = list(folder.iterdir())
+            if not all(is_stray(path.name) for path in left):
+                return
+            remove(folder)
+            folder = folder.parent
 
     def _is_ours(self, package: Path) -> bool:
         """Whether it was catalogued already by an ingest that was stopped before it could clear the inbox."""
-        name = package.name.removesuffix(".zip").removesuffix(".SAFE")
+        name = named(package)
         with self.store.read() as session:
             known = [g.path for g in session.query(Granule).filter(Granule.name == name)]
         try:
@@ -120,21 +146,47 @@ class Inbox:
 
     def _reject(self, result: Ingested) -> None:
         package, number = result.path, 1
-        target = self.settings.rejected / package.name
-        while target.exists() or target.is_symlink():
+        while True:
+            target = self.settings.rejected / _named(package.name, "" if number == 1 else f".{number}")
+            if not os.path.lexists(target):
+                break
             number += 1
-            target = self.settings.rejected / f"{package.name}.{number}"
         reason = result.reason or "no reason"
-        target.with_name(target.name + ".reason.txt").write_text(reason + "\n", encoding="utf-8")
+        beside = target.with_name(_named(target.name, ".reason.txt"))
+        beside.write_text(reason + "\n", encoding="utf-8", errors="backslashreplace")
         package.rename(target)
         with self.store.write() as session:
-            data = {"l1c": package.name, "reason": reason}
+            data = {"l1c": printable(package.name), "reason": reason}
             events.record(session, now(session), "refused", severity="warning", actor="inbox", data=data)
             events.note_anomaly(session, now(session), "input", "refused Level-1C", reason)
 
 
+def _named(name: str, ending: str) -> str:
+    """A name with an ending, cut so that a file may bear it."""
+    limit = LONGEST_NAME - len(os.fsencode(ending))
+    return os.fsdecode(os.fsencode(name)[:limit]) + ending
+
+
+def _is_empty_folder(entry: Path) -> bool:
+    try:
+        return entry.is_dir() and all(is_stray(path.name) for path in entry.iterdir())
+    except OSError:
+        return False
+
+
 def watch(settings: Settings, stop: threading.Event) -> None:
-    """Look into the inbox every `settings.scan_seconds` until stopped."""
+    """Look into the inbox every `settings.scan_seconds` until stopped.
+
+    Raises
+    ------
+    Runs
+        If another process does so already.
+    """
+    with alone(settings, "watch"):
+        _watch(settings, stop)
+
+
+def _watch(settings: Settings, stop: threading.Event) -> None:
     logs.start(settings, "watch")
     store = Store(settings.url)
     store.upgrade()
@@ -146,6 +198,8 @@ def watch(settings: Settings, stop: threading.Event) -> None:
             inbox.look()
         except MuscateError as error:
             log.error("inbox", reason=str(error))
+        except Exception:  # whatever it is, the next look may get on; the traceback is in the log
+            log.exception("inbox")
         stop.wait(settings.scan_seconds)
     store.dispose()
 
@@ -155,6 +209,6 @@ def _signature(entry: Path) -> Signature:
     try:
         found = [s for _, s in files(entry)]
         found.append(os.stat(entry))
-    except (OSError, MuscateError):  # vanished meanwhile, a broken link, or something the reader will refuse
+    except (OSError, ValueError, MuscateError):  # vanished, a broken link, or what will be refused
         return (-1, 0, 0)
     return sum(s.st_size for s in found), max(s.st_mtime_ns for s in found), len(found)

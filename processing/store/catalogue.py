@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,10 @@ from processing.store import events, sites
 from processing.store.dialect import now
 from processing.store.lease import advance, lock
 from processing.store.models import Acquisition, Attempt, Chain, Granule, Job, Tile
+from processing.timeline import Ground
+
+#: The ground that packages of one pass observed, by their names; where it isn't known their datastrips tell alone.
+Grounds = Mapping[str, Ground]
 
 
 @dataclass(frozen=True)
@@ -40,42 +44,60 @@ class Arrival:
     offered: datetime | None = None
 
 
-def refuse_known(session: Session, arrival: Arrival) -> None:
+def siblings(session: Session, arrival: Arrival) -> Sequence[Granule]:
+    """The usable packages of the same pass, the first that came first."""
+    acquisition = session.scalar(_same_pass(arrival))
+    if acquisition is None:
+        return []
+    return sorted((g for g in acquisition.granules if g.state == "usable"), key=lambda g: g.id)
+
+
+def refuse_known(session: Session, arrival: Arrival, grounds: Grounds | None = None) -> None:
     """Refuse a date that is already there.
 
     Raises
     ------
     InputError
-        If the package itself is catalogued, or one of the same pass that was made later.
+        If the package itself is catalogued, or all it could give is there in one of the same pass that was made later.
     """
     acquisition = session.scalar(_same_pass(arrival))
     if acquisition is None:
         return
-    usable = [g for g in acquisition.granules if g.state != "rejected"]
     date = f"{arrival.platform} {arrival.tile} {arrival.sensing:%Y-%m-%d}"
-    if any(g.name == arrival.name for g in usable):
+    if any(g.name == arrival.name for g in acquisition.granules if g.state != "rejected"):
         raise InputError(arrival.name, f"is already there ({date})")
-    for granule in sorted(usable, key=lambda g: g.baseline, reverse=True):
-        if timeline.meet(arrival, granule) != "yields":
-            continue
-        if granule.baseline > arrival.baseline:
-            fault = f"has baseline {arrival.baseline}; {date} is already there with baseline {granule.baseline}"
-        else:
-            fault = f"{date} is already there, made at the same time or later: {granule.name}"
-        raise InputError(arrival.name, fault)
+    usable = [g for g in acquisition.granules if g.state != "rejected"]
+    if any(found is arrival for found in _serving(usable, arrival, grounds)):
+        return
+    there = max(usable, key=lambda g: (g.datastrip == arrival.datastrip, g.baseline, g.generation))
+    if there.baseline > arrival.baseline:
+        fault = f"has baseline {arrival.baseline}; {date} is already there with baseline {there.baseline}"
+    elif there.baseline < arrival.baseline:
+        fault = f"shows a part only of what is already there of {date}: {there.name}"
+    else:
+        fault = f"{date} is already there, made at the same time or later: {there.name}"
+    raise InputError(arrival.name, fault)
 
 
-def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list[int]:
+def _serving(there: Iterable[Granule], arrival: Arrival, grounds: Grounds | None) -> list[Granule | Arrival]:
+    """What serves of a pass with a package that comes to those that are there."""
+    known = grounds or {}
+    return timeline.serving([*sorted(there, key=lambda g: g.id), arrival], lambda package: known.get(package.name))
+
+
+def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0, grounds: Grounds | None = None) -> list[int]:
     """Catalogue a granule and queue its date in every chain of its tile.
 
     The other half of a pass (another datastrip) joins it; a package made later, or of a newer baseline, takes the
-    place of the older ones (`timeline.meet`). A date that ran already, or runs now, is then produced again as its next
-    revision.
+    place of the older one of its datastrip (`timeline.serving`). A date that ran already, or runs now, is then produced
+    again as its next revision.
 
     Parameters
     ----------
     settle_seconds : float
         Wait for the other half of the pass before the date is due. [s]
+    grounds : mapping, optional
+        What the package and those of the same pass observed.
 
     Returns
     -------
@@ -91,9 +113,9 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list
     sites.register_tile(session, arrival.tile)
     # The tile's row is the lock under which its acquisitions and chains come to be.
     session.execute(sa.select(Tile.mgrs).where(Tile.mgrs == arrival.tile).with_for_update())
-    refuse_known(session, arrival)
+    refuse_known(session, arrival, grounds)
     chains = [lock(session, chain.id) for chain in sites.chains(session, arrival.tile)]
-    acquisition = _put(session, arrival, time)
+    acquisition = _put(session, arrival, time, grounds)
     due = time + timedelta(seconds=settle_seconds)
     jobs = [_queue(session, chain, acquisition, time, due) for chain in chains]
     events.record(
@@ -109,7 +131,7 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0) -> list
     return jobs
 
 
-def _put(session: Session, arrival: Arrival, time: datetime) -> Acquisition:
+def _put(session: Session, arrival: Arrival, time: datetime, grounds: Grounds | None) -> Acquisition:
     """Put a granule to its pass, in the place of those that it replaces."""
     acquisition = session.scalar(_same_pass(arrival))
     if acquisition is None:
@@ -125,8 +147,10 @@ def _put(session: Session, arrival: Arrival, time: datetime) -> Acquisition:
         session.add(acquisition)
         session.flush()
     known = {g.name: g for g in acquisition.granules}
-    for granule in known.values():
-        if granule.state == "usable" and timeline.meet(arrival, granule) == "replaces":
+    usable = [granule for granule in known.values() if granule.state == "usable"]
+    serving = _serving(usable, arrival, grounds)
+    for granule in usable:
+        if not any(granule is served for served in serving):
             granule.state, granule.reason = "superseded", f"by {arrival.name}"
     _date(session, acquisition, arrival)
     granule = known.get(arrival.name) or Granule(acquisition_id=acquisition.id, name=arrival.name)
