@@ -29,14 +29,17 @@ def up(
     from processing.production import centre
 
     muscate = f'"{sys.executable}" -m dashboard'
-    raise typer.Exit(centre.up(settings_of(home, port=port), muscate, open_browser=open_))
+    raise typer.Exit(centre.up(settings_of(home, make=True, port=port), muscate, open_browser=open_))
 
 
 def web(home: Home = None, port: Port = None) -> None:
     """Serve the dashboard, tiles and health."""
     from dashboard.app import serve
+    from processing.production import centre
 
-    serve(settings_of(home, port=port))
+    settings = settings_of(home, make=True, port=port)
+    centre.check_port(settings)
+    serve(settings)
 
 
 def _put_before(name: str, command: Callable[..., None]) -> None:

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
+from typing import Any, get_origin
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from processing.people import Role
+
+#: No time of the settings is longer: more than a year. [s]
+LONGEST = 1e8
+
+
+class _Environment(EnvSettingsSource):
+    """`MUSCATE_*` variables; a list is JSON or, as people write it, names with commas or spaces between them."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """A variable's text as the value of a setting that is no plain one."""
+        is_list = get_origin(field.annotation) is list
+        try:
+            found = json.loads(value)
+        except ValueError:
+            return _names(value) if is_list else value  # what a setting of another form makes of it says so
+        return _names(found) if is_list and isinstance(found, str) else found
+
+
+def _names(text: str) -> list[str]:
+    """What stands between commas, semicolons or spaces; quotes and brackets around them are dropped."""
+    return [name for part in re.split(r"[,;\s]+", text.strip().strip("[]()")) if (name := part.strip("'\" "))]
+
 
 #: What each part of the web asks of whoever opens it: pages, sockets, files, tiles and programs' routes alike.
 ACCESS = {
@@ -33,7 +65,7 @@ ACCESS = {
 class Settings(BaseSettings):
     """Where things lie and how many run at once. The environment wins over the file."""
 
-    model_config = SettingsConfigDict(env_prefix="MUSCATE_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="MUSCATE_", extra="forbid", allow_inf_nan=False)
 
     home: Path = Field(Path("var"), description="Folder of the store, inbox, archive, state and logs.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home.")
@@ -42,7 +74,7 @@ class Settings(BaseSettings):
     hosts: list[str] = Field(
         default_factory=list, description="Further names under which the web may be spoken to, as behind a proxy."
     )
-    port: int = Field(5006, description="Port of the web.")
+    port: int = Field(5006, ge=0, le=65535, description="Port of the web.")
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^/\s]+)?$",
@@ -59,18 +91,24 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, Role] = Field(
         default_factory=dict, description="OpenID Connect: role for each value of that claim; the highest counts."
     )
-    workers: int = Field(1, ge=1, description="Tiles processed at once on this host.")
+    workers: int = Field(1, ge=1, le=10_000, description="Tiles processed at once on this host.")
     versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")
     targets: dict[str, float] = Field(
         default_factory=dict, description="Products a day that a version should reach, a line on the charts."
     )
     dem: Path | None = Field(None, description="Terrain model: a raster or a folder of them, any projection; glo30.")
-    scan_seconds: float = Field(5.0, gt=0, description="Time between two looks into the inbox.")
-    lease_seconds: float = Field(120.0, gt=0, description="Life of a worker's lease on a chain without renewal.")
-    attempt_seconds: float = Field(7200.0, gt=0, description="Wall-clock limit of one date in the chain.")
+    scan_seconds: float = Field(5.0, gt=0, le=LONGEST, description="Time between two looks into the inbox.")
+    lease_seconds: float = Field(
+        120.0, gt=0, le=LONGEST, description="Life of a worker's lease on a chain without renewal."
+    )
+    attempt_seconds: float = Field(7200.0, gt=0, le=LONGEST, description="Wall-clock limit of one date in the chain.")
     min_free_gb: float = Field(2.0, ge=0, description="No date is started with less free space in the archive. [GB]")
-    settle_seconds: float = Field(0.0, ge=0, description="Wait for the other half of a pass before a date is due.")
-    replay_dates: int = Field(3, ge=0, description="A date that comes late has its later ones, if no more, made again.")
+    settle_seconds: float = Field(
+        0.0, ge=0, le=LONGEST, description="Wait for the other half of a pass before a date is due."
+    )
+    replay_dates: int = Field(
+        3, ge=0, le=10_000, description="A date that comes late has its later ones, if no more, made again."
+    )
     readers_act: bool = Field(False, description="A bad verdict on the page may withdraw its product or hold its tile.")
     target_hours: float = Field(24.0, gt=0, description="A date that came is late if it is not over after this. [h]")
     target_per_day: float = Field(0.0, ge=0, description="Products a day that the centre aims at; 0: no target.")
@@ -89,7 +127,28 @@ class Settings(BaseSettings):
         """What is given in code goes before the environment, this before the home's ``muscate.toml``."""
         home = Path(os.environ.get("MUSCATE_HOME", "var"))
         file = Path(os.environ.get("MUSCATE_CONFIG", home / "muscate.toml"))
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        environment = _Environment(settings_cls)
+        return init_settings, environment, TomlConfigSettingsSource(settings_cls, file)
+
+    @field_validator("versions", "hosts", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        """In the file too one name may stand for a list of one."""
+        return _names(given) if isinstance(given, str) else given
+
+    @field_validator("versions")
+    @classmethod
+    def _some(cls, given: list[str]) -> list[str]:
+        if not given:
+            raise ValueError("no version is named")
+        return list(dict.fromkeys(given))
+
+    @field_validator("executor")
+    @classmethod
+    def _address(cls, given: str) -> str:
+        if given != "local" and not re.fullmatch(r"(tcp|tls|ucx|ws|wss|inproc)://\S+", given):
+            raise ValueError(f"{given!r} is neither local nor an address, tcp://host:port")
+        return given
 
     @field_validator("access")
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +17,9 @@ from honcho.manager import Manager
 from sqlalchemy import select
 
 from processing.alerts import rules
+from processing.errors import WrongSetting
 from processing.people import command_line
+from processing.production.alone import alone
 from processing.settings import Settings
 from processing.store import Store, people
 from processing.store.models import Granule
@@ -33,8 +37,48 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     -------
     int
         Exit code: that of the part that ended first, 0 if the user stopped them.
+
+    Raises
+    ------
+    WrongSetting
+        If its port is taken: then nothing starts.
+    Runs
+        If it runs on this home already.
     """
     rules.read(rules.path(settings))  # what is wrong with it is said before anything starts
+    check_port(settings)
+    with alone(settings, "up"):
+        with alone(settings, "watch"):  # one that runs for itself; ours takes its place
+            pass
+        return _up(settings, muscate, open_browser=open_browser)
+
+
+def check_port(settings: Settings) -> None:
+    """Make sure that the web can listen where it is told to, before anything starts.
+
+    Raises
+    ------
+    WrongSetting
+        If the port is taken, or the address is none of this machine.
+    """
+    place = f"{settings.host}, port {settings.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            hint = "another program listens there (--port or MUSCATE_PORT names another one)"
+            raise WrongSetting(f"{place} is taken: {hint}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise WrongSetting(f"{place}: the web can't listen there ({reason})") from None
+
+
+def _up(settings: Settings, muscate: str, *, open_browser: bool) -> int:
     store = Store(settings.url)
     store.upgrade()
     with store.read() as session:

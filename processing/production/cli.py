@@ -66,7 +66,7 @@ def ingest(
     """Catalogue and queue Level-1C packages; the given files stay where they are."""
     from processing.production.ingest import ingest as ingest_paths
 
-    settings = settings_of(home)
+    settings = settings_of(home, make=True)
     results = ingest_paths(settings, store_of(settings), path)
     rejected = False
     for result in results:
@@ -77,9 +77,9 @@ def ingest(
 
 
 def _until_stopped(part: Callable[[Settings, threading.Event], None], settings: Settings) -> None:
-    """Run one part of the centre until SIGINT or SIGTERM."""
+    """Run one part of the centre until SIGINT, SIGTERM or SIGHUP."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     part(settings, stop)
 
@@ -88,21 +88,21 @@ def watch(home: Home = None) -> None:
     """Watch the inbox and queue what arrives."""
     from processing.production.watcher import watch as run
 
-    _until_stopped(run, settings_of(home))
+    _until_stopped(run, settings_of(home, make=True))
 
 
 def dispatch(home: Home = None) -> None:
     """Claim chains in time order and hand them to the workers."""
     from processing.production.dispatcher import dispatch as run
 
-    _until_stopped(run, settings_of(home))
+    _until_stopped(run, settings_of(home, make=True))
 
 
 def worker(home: Home = None) -> None:
     """Run attempts handed out by the dispatcher."""
     from processing.production.worker import work as run
 
-    _until_stopped(run, settings_of(home))
+    _until_stopped(run, settings_of(home, make=True))
 
 
 def _print(answer: Any, as_json: bool) -> None:
@@ -217,7 +217,7 @@ def reject(names: Names, home: Home = None) -> None:
 def _set_campaign(version: str, status: str | None, home: Path | None) -> None:
     from processing.store import sites
 
-    with store_of(settings_of(home)).write() as session:
+    with store_of(settings_of(home, make=status is None)).write() as session:
         try:
             if status is None:
                 sites.new_campaign(session, version, command_line())

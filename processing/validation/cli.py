@@ -252,7 +252,7 @@ def _finish(
 def _record(run: Run, home: Path) -> None:
     from processing.store import validations
 
-    _, store = centre(home)
+    _, store = centre(home, make=True)
     command = shlex.join(["muscate", *sys.argv[1:]])
     rows = [row | {"command": command} for row in run.rows]
     for place, pairs in run.samples.items():
