@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import rasterio
-from affine import Affine
+from affine import Affine, AffineError
 from numpy.typing import NDArray
 from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
@@ -237,8 +237,7 @@ def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Ter
         with ExitStack() as stack:
             for reading in paths:
                 model = stack.enter_context(rasterio.open(reading))
-                if model.crs is None:
-                    raise AncillaryError(reading, "a terrain model without projection")
+                _check_place(model, reading)
                 here = _frame(model, grid, x, y)
                 covered |= here
                 if here.any():
@@ -252,13 +251,23 @@ def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Ter
                 for source in _merged(grid, alike):
                     for target, pixel in ((coarse, resolution), (fine, TERRAIN_RESOLUTION)):
                         _fill(target, pixel, grid, source, _pixel(grid, alike[0]))
-    except (RasterioError, CRSError) as error:
+    except (RasterioError, CRSError, AffineError, ValueError, ArithmeticError) as error:
         raise AncillaryError(reading, f"can't be read as a terrain model ({error})") from error
     void = _fill_gaps(coarse, fine, resolution)
+    if void == 1:
+        raise AncillaryError(dem, "says nothing of the tile: it has voids only")
     low, high = coarse.min(), coarse.max()
     if low < ALTITUDE_RANGE[0] or high > ALTITUDE_RANGE[1]:
         raise AncillaryError(dem, f"altitudes from {low:g} to {high:g} m")
     return Terrain(coarse, fine, void, dem.name)
+
+
+def _check_place(model: rasterio.DatasetReader, path: Path) -> None:
+    """Make sure that a model says where its pixels lie."""
+    if model.crs is None:
+        raise AncillaryError(path, "a terrain model without projection")
+    if not np.isfinite(model.transform.determinant) or model.transform.is_degenerate:
+        raise AncillaryError(path, "a terrain model without a place (its transform can't be inverted)")
 
 
 def _fill_gaps(coarse: NDArray[np.float32], fine: NDArray[np.float32], resolution: int) -> float:

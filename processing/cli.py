@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 done but some inputs were rejected 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -66,6 +67,9 @@ def _begin(
 ) -> None:
     global _debug
     _debug = debug
+    if debug:
+        logging.basicConfig()
+        logging.getLogger("processing").setLevel(logging.DEBUG)
     # Two copies of PROJ are installed, rasterio's and pyproj's: a variable that points at one breaks the other.
     for name in ("PROJ_DATA", "PROJ_LIB"):
         os.environ.pop(name, None)

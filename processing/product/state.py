@@ -232,5 +232,7 @@ def _check(composite: Composite, path: Path) -> None:
             raise StateError(path, f"{name} of shape {array.shape} on a grid of {shape}")
         if array.dtype != RASTERS.get(name, np.float32):
             raise StateError(path, f"{name} is {array.dtype}")
+    if composite.sensing.tzinfo is None:
+        raise StateError(path, f"its sensing time {composite.sensing.isoformat()} has no time zone")
     if len(composite.stack) != len(composite.stack_days):
         raise StateError(path, f"{len(composite.stack_days)} dates for a stack of {len(composite.stack)}")

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import glob
+import logging
+import os
+import shutil
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from processing import l1c, product, timeline
-from processing.errors import InputError, L1CError, MuscateError, ProductError, StorageError
+from processing.errors import InputError, L1CError, MuscateError, ProductError, StorageError, printable
+from processing.l1c.package import failed
+from processing.product import disk
+from processing.production import staging
 from processing.production.processor import Outcome, correct, granule
 from processing.production.request import Setup
 from processing.scene import Composite
-from processing.timeline import Pass
+from processing.timeline import Ground, Pass
 from processing.versions import parameters
+
+log = logging.getLogger(__name__)
 
 
 def process(
@@ -52,40 +62,73 @@ def process(
         and, where there is one, ``reason``; ``late``, true where the state of a newer date is already there. One each
         package, unreadable ones first; halves of a pass share theirs.
     """
+    for folder in (out, *([] if state is None else [state])):
+        _prepare(folder)
+    with staging.removed_on_signals():
+        found = yield from _read(packages, tile)
+        series = _Series(version, out, dem, state)
+        passes = timeline.passes(found, _ground)
+        for n, date in enumerate(passes):
+            newest = max(date.serving, key=lambda g: (g.baseline, g.generation)).path.name
+            for other in date.replaced:
+                yield _refused(other.path, L1CError(other.path, f"the same pass as {newest}, which is newer"))
+            yield from series.run(date, passes[n + 1 :])
+
+
+def _prepare(folder: Path) -> None:
+    """Make a folder where there is none, sure that it can be written, before anything is made for it."""
+    with disk.storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    staging.sweep(folder)
+
+
+def _ground(granule: l1c.Granule) -> Ground | None:
+    """What a package observed; None where that can't be told."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if state is not None:
-            state.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{error.filename}: {error.strerror}") from error
-    found = yield from _read(packages, tile)
-    series = _Series(version, out, dem, state)
-    passes = timeline.passes(found)
-    for n, date in enumerate(passes):
-        newest = max(date.serving, key=lambda g: g.generation).path.name
-        for other in date.replaced:
-            yield _refused(other.path.name, L1CError(other.path, f"the same pass as {newest}, which is newer"))
-        result = series.run(date, passes[n + 1 :])
-        for half in date.serving:
-            yield {"l1c": half.path.name, **result}
+        return granule.ground()
+    except Exception:  # what is wrong with it will be said where it is used
+        log.debug("%s: the ground that it observed is not known", granule.path, exc_info=True)
+        return None
 
 
 def _read(packages: Sequence[Path], tile: str | None) -> Generator[dict[str, Any], None, list[l1c.Granule]]:
     """Give the granules of one tile in the packages, oldest first; what can't be used is yielded."""
     found: list[l1c.Granule] = []
-    for package in packages:
+    for package in [inner for path in packages for inner in l1c.packages(path)]:
         try:
-            held = granule([package], tile)
-            held.check()
-            found.append(held)
+            with _last_resort(package):
+                held = granule([package], tile)
+                held.check()
+                found.append(held)
         except InputError as error:
-            yield _refused(package.name, error)
+            yield _refused(package, error)
+        except MuscateError as error:
+            yield {"l1c": printable(package.name), **_without_product("failed", error)}
     found.sort(key=lambda g: (g.sensing, g.identifier))
     if tile is None and found:
         tile = found[0].tile
     for other in [g for g in found if g.tile != tile]:
-        yield _refused(other.path.name, L1CError(other.path, f"is of tile {other.tile}, not of {tile}"))
+        yield _refused(other.path, L1CError(other.path, f"is of tile {other.tile}, not of {tile}"))
     return [g for g in found if g.tile == tile]
+
+
+@contextmanager
+def _last_resort(package: Path) -> Iterator[None]:
+    """A fault that has no name must not stop the other packages: it is this one's; `--debug` shows the traceback."""
+    try:
+        yield
+    except MuscateError:
+        raise
+    except OSError as error:
+        log.debug("%s", package, exc_info=True)
+        raise failed(package, error) from error
+    except MemoryError as error:
+        log.debug("%s", package, exc_info=True)
+        raise StorageError(f"{package.name}: not enough memory") from error
+    except Exception as error:
+        log.debug("%s", package, exc_info=True)
+        raise L1CError(package, f"can't be read: {type(error).__name__}: {error}") from error
 
 
 class _Series:
@@ -97,40 +140,77 @@ class _Series:
         self.setup = Setup(dem=dem, keep_state=states is not None)
         self.last: Composite | None = None
 
-    def run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]]) -> dict[str, Any]:
-        """What became of a date; `after` are the later ones."""
-        try:
-            # Beside the final place, so that the rename stays on one file system.
-            with tempfile.TemporaryDirectory(prefix=".staging-", dir=self.out, ignore_cleanup_errors=True) as staging:
-                return self._run(date, after, Path(staging))
-        except InputError as error:
-            return _without_product("rejected", error)
-        except MuscateError as error:
-            return _without_product("failed", error)
+    def run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]]) -> Iterator[dict[str, Any]]:
+        """What became of each package of a date; `after` are the later ones.
 
-    def _run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]], staging: Path) -> dict[str, Any]:
-        source = l1c.merge(date.serving)
-        final = self.out / product.identifier(source.platform, source.sensing, source.tile, self.version)
+        A half that turns out to be bad does not take the other one with it.
+        """
+        serving = list(date.serving)
+        while serving:
+            try:
+                result = self._run(serving, after)
+            except InputError as error:
+                bad = [half for half in serving if half.path == error.path]
+                if not bad or len(serving) == 1:
+                    result = _without_product("rejected", error)
+                else:
+                    yield from (_refused(half.path, error) for half in bad)
+                    serving = [half for half in serving if half not in bad]
+                    continue
+            except MuscateError as error:
+                result = _without_product("failed", error)
+            except Exception as error:
+                log.debug("%s", serving[0].path, exc_info=True)
+                result = _without_product("failed", _defect(error))
+            for half in serving:
+                yield {"l1c": printable(half.path.name), **result}
+            return
+
+    def _run(self, halves: Sequence[l1c.Granule], after: Sequence[Pass[l1c.Granule]]) -> dict[str, Any]:
+        source = l1c.merge(halves)
+        name = product.identifier(source.platform, source.sensing, source.tile, self.version)
+        final = self.out / name
         if final.exists():
             raise ProductError(final, "is already there")
-        kept, late = self._kept(source)
-        # Of the same date the one in memory.
-        known = [state for state in (self.last, kept) if state is not None]
-        outcome, left = correct(
-            source,
-            self.version,
-            timeline.predecessor(known, source.sensing, self.numbers),
-            staging=staging,
-            later=[partial(l1c.merge, d.serving) for d in timeline.feeders(after, source.sensing, self.numbers)],
-            setup=self.setup,
-        )
-        if outcome.product is not None:
-            outcome.product.rename(final)
+        # Beside the final places, so that the renames stay on one file system.
+        with ExitStack() as stack:
+            folder = stack.enter_context(staging.staging(self.out, name))
+            if final.exists():  # published while this one waited for nothing
+                raise ProductError(final, "is already there")
+            kept, late = self._kept(source)
+            # Of the same date the one in memory.
+            known = [state for state in (self.last, kept) if state is not None]
+            outcome, left = correct(
+                source,
+                self.version,
+                timeline.predecessor(known, source.sensing, self.numbers),
+                staging=folder,
+                later=[partial(l1c.merge, d.serving) for d in timeline.feeders(after, source.sensing, self.numbers)],
+                setup=self.setup,
+            )
+            self._put(outcome, final)
         if left is not None and outcome.status == "valid":
             self.last = left
-        if outcome.state is not None and self.states is not None:
-            outcome.state.rename(self.states / outcome.state.name)
         return _told(outcome, final, late)
+
+    def _put(self, outcome: Outcome, final: Path) -> None:
+        """Bring a state, then its product, to their places: what can fail comes before anything is published."""
+        if outcome.state is not None and self.states is not None:
+            with staging.staging(self.states, outcome.state.name) as folder, disk.storing(self.states):
+                beside = folder / outcome.state.name
+                shutil.move(outcome.state, beside)
+                with beside.open("rb") as file:
+                    os.fsync(file.fileno())
+                os.replace(beside, self.states / outcome.state.name)
+                disk.sync(self.states)
+        if outcome.product is not None:
+            try:
+                outcome.product.rename(final)
+            except OSError as error:
+                if final.exists():
+                    raise ProductError(final, "is already there: another process made it meanwhile") from error
+                raise StorageError(f"{final}: can't be written: {error.strerror or error}") from error
+            disk.sync(final.parent)
 
     def _kept(self, source: l1c.Granule) -> tuple[Composite | None, bool]:
         """The newest state before a date in the folder of states; whether there is one of a newer date."""
@@ -139,7 +219,8 @@ class _Series:
         # A state has its product's name: platform, date, then what all dates of a tile and version share.
         name = product.identifier(source.platform, source.sensing, source.tile, self.version)
         _, own, kind = name.split("_", 2)
-        dated = {path.name.split("_")[1]: path for path in self.states.glob(f"*_{kind}.npz")}
+        found = self.states.glob(f"SENTINEL2?_*_{glob.escape(kind)}.npz")
+        dated = {path.name.split("_")[1]: path for path in found}
         before = max((date for date in dated if date < own), default=None)
         return None if before is None else product.load_state(dated[before]), any(date > own for date in dated)
 
@@ -163,8 +244,15 @@ def _told(outcome: Outcome, final: Path, late: bool) -> dict[str, Any]:
     return result
 
 
-def _refused(name: str, error: MuscateError) -> dict[str, Any]:
-    return {"l1c": name, **_without_product("rejected", error)}
+def _refused(package: Path, error: MuscateError) -> dict[str, Any]:
+    return {"l1c": printable(package.name), **_without_product("rejected", error)}
+
+
+def _defect(error: Exception) -> MuscateError:
+    """An error without a name in one line."""
+    if isinstance(error, OSError):
+        return StorageError(printable(f"{error.filename or 'disk'}: {error.strerror or error}"))
+    return MuscateError(printable(" ".join(f"{type(error).__name__}: {error}".split())))
 
 
 def _without_product(status: str, error: MuscateError) -> dict[str, Any]:

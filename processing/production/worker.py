@@ -243,8 +243,7 @@ def _record(store: Store, claim: Claim, error: MuscateError) -> str:
                 bad = (
                     error.path.name.removesuffix(".zip").removesuffix(".SAFE") if isinstance(error, L1CError) else None
                 )
-                outcomes.rejected(session, claim, error.reason_class, reason, bad)
-                return "rejected"
+                return outcomes.rejected(session, claim, error.reason_class, reason, bad)
             failure = outcomes.Failure(
                 error.reason_class,
                 reason,

@@ -17,6 +17,9 @@ from processing.store.dialect import now
 from processing.store.lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
 from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
 
+#: A revision that lacks so much more of the tile than what it replaces is spoken of. [%]
+LESS_GROUND = 1.0
+
 
 @dataclass(frozen=True)
 class Made:
@@ -108,6 +111,7 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
         Product.platform == claim.platform,
         Product.sensing == claim.sensing,
     )
+    _note_less_ground(session, claim, made, same_date, time)
     session.execute(sa.update(Product).where(same_date, Product.current).values(current=False))
     product = Product(
         job_id=claim.job_id,
@@ -142,6 +146,24 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
     return product
 
 
+def _note_less_ground(
+    session: Session, claim: Claim, made: Made, same_date: sa.ColumnElement[bool], time: datetime
+) -> None:
+    """Say so where a revision shows less ground than the product whose place it takes."""
+    before = session.execute(
+        sa.select(Product.identifier, Quality.no_data_percent)
+        .join(Quality, Quality.job_id == Product.job_id)
+        .where(same_date, Product.current)
+        .limit(1)
+    ).one_or_none()
+    lacking = made.figures.no_data_percent
+    if before is None or before[1] is None or not lacking > before[1] + LESS_GROUND:
+        return
+    text = f"{made.identifier}: {lacking:.1f} % of it without data, {before[1]:.1f} % of what it replaces"
+    events.note_anomaly(session, time, "input", "revision with less ground", text)
+    _event(session, claim, time, "less ground", severity="warning", data={"reason": text, "replaces": before[0]})
+
+
 def not_valid(session: Session, claim: Claim, made: Made, reason: str) -> None:
     """Record a date that gives no product (too cloudy, hardly observed). The chain goes on from the older state."""
     chain = fence(session, claim)
@@ -151,21 +173,44 @@ def not_valid(session: Session, claim: Claim, made: Made, reason: str) -> None:
     _event(session, claim, time, "not_valid", data={"reason": reason})
 
 
-def rejected(session: Session, claim: Claim, reason_class: str, reason: str, bad: str | None = None) -> None:
+def rejected(session: Session, claim: Claim, reason_class: str, reason: str, bad: str | None = None) -> str:
     """Record that the Level-1C can't be used; the chain goes on. `bad`: the name of the package at fault, if known.
 
-    The same package may be delivered again.
+    The same package may be delivered again. Where others of the pass are usable, among them those that the bad one had
+    replaced, the date is queued again with these.
+
+    Returns
+    -------
+    str
+        ``rejected``, or ``retry`` where it is queued again.
     """
     chain = fence(session, claim)
     time = now(session)
-    granules = session.scalars(
-        sa.select(Granule).where(Granule.acquisition_id == claim.acquisition_id, Granule.name.in_(claim.names))
-    ).all()
-    for granule in [g for g in granules if g.name == bad] or granules:
+    all_ = session.scalars(sa.select(Granule).where(Granule.acquisition_id == claim.acquisition_id)).all()
+    used = [g for g in all_ if g.name in claim.names]
+    at_fault = [g for g in used if g.name == bad] or used
+    for granule in at_fault:
         granule.state, granule.reason = "rejected", reason
-    _close(session, claim, chain, time, _Ended("rejected", reason, reason_class))
+    for granule in all_:
+        if granule.state == "superseded" and granule.reason in {f"by {g.name}" for g in at_fault}:
+            granule.state, granule.reason = "usable", None
+    session.flush()
     events.note_anomaly(session, time, reason_class, "rejected Level-1C", reason)
     _event(session, claim, time, "rejected", severity="warning", data={"reason": reason})
+    left = {g.name for g in all_ if g.state == "usable"}
+    if left and left != _made_from(session, claim):
+        session.get_one(Job, claim.job_id).not_before = time
+        _close(session, claim, chain, time, _Ended("retry", reason, reason_class))
+        return "retry"
+    _close(session, claim, chain, time, _Ended("rejected", reason, reason_class))
+    return "rejected"
+
+
+def _made_from(session: Session, claim: Claim) -> set[str]:
+    """Names of the packages that the current product of a date was made from."""
+    current = sa.select(Product.l1c).join(Job, Job.id == Product.job_id)
+    current = current.where(Job.chain_id == claim.chain_id, Job.acquisition_id == claim.acquisition_id, Product.current)
+    return set(session.scalar(current.limit(1)) or ())
 
 
 def failed(session: Session, claim: Claim, failure: Failure, max_attempts: int = MAX_ATTEMPTS) -> str:
