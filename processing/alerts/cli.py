@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -45,7 +45,7 @@ def list_alerts(home: Home = None, as_json: Json = False) -> None:
 
     _, store = centre(home)
     with store.read() as session:
-        found = [
+        found: list[dict[str, Any]] = [
             {
                 "rule": alert.rule,
                 "subject": alert.subject,
@@ -56,7 +56,7 @@ def list_alerts(home: Home = None, as_json: Json = False) -> None:
             }
             for alert in watch.open_alerts(session)
         ]
-        unsent: list[dict[str, object]] = [
+        unsent: list[dict[str, Any]] = [
             {"sender": row.sender, "what": row.what, "tries": row.tries, "line": row.line, "fault": row.fault}
             for row in watch.unsent(session)
         ]
@@ -65,7 +65,7 @@ def list_alerts(home: Home = None, as_json: Json = False) -> None:
         return
     for one in found:
         typer.echo(f"{one['opened']:.16} {one['severity']} {one['rule']}, {one['subject']}: {one['line']}")
-    for one in unsent:
-        typer.echo(f"not sent to {one['sender']} ({one['tries']} tries): {one['fault']}")
+    for message in unsent:
+        typer.echo(f"not sent to {message['sender']} ({message['tries']} tries): {message['fault']}")
     if not found and not unsent:
         typer.echo("no alert is open")
