@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from playwright import sync_api as playwright
 
 from tests.browser import FLAGS, chromium
 from tests.shared import SHARED
+
+# How long an example takes says more of the machine's other work than of the code.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def _series(folder: Path, pixels: int) -> Path:

@@ -43,7 +43,7 @@ def commands(package: str) -> list[str]:
 def test_processing_alone_has_all_but_the_web() -> None:
     whole = commands("dashboard")
     assert whole[:8] == "up process ingest watch dispatch worker web status".split()
-    assert whole[-6:] == "campaign db validate quality mask bench".split()
+    assert {"campaign", "db", "validate", "quality", "mask", "bench", "user", "logs", "alerts"} <= set(whole)
     assert commands("processing") == [name for name in whole if name not in ("up", "web")]
 
 
