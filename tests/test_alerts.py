@@ -281,7 +281,7 @@ def test_many_watchers_tell_once(store: Store, settings: Settings) -> None:
     with mail_server() as box, ThreadPoolExecutor(6) as pool:
         rules = Rules.model_validate({
             "rules": {"one": {**LATE, "senders": ["team"]}},
-            "senders": {"team": {"to": "mail", "host": "127.0.0.1", "port": box.port, "sender": "a@b", "recipients": ["c@d"]}},
+            "senders": {"team": {"to": "mail", "host": "127.0.0.1", "port": box.port, "sender": "a@b", "recipients": ["c@d"]}},  # noqa: E501
         })  # fmt: skip
 
         def look(_: int) -> None:
