@@ -5,12 +5,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import pairwise
 from typing import IO, Any
 
 from processing.l1c.package import Package
 
 SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+#: Pixels on a side and tiles of an image, at most: a whole tile of 10 m, and what the format can number.
+MOST_PIXELS, MOST_TILES = 10_980, 65_535
+#: Layers, at most: a mask of quality has 8.
+MOST_LAYERS = 8
+#: The size of the image stands within so many bytes of the start, behind some boxes. [bytes]
+START = 65_536
 #: Markers: start and end of a codestream, image and tile size, start of a tile part; none is below the last one.
 _SOC, _EOC, _SIZ, _SOT, _LEAST = 0xFF4F, 0xFFD9, 0xFF51, 0xFF90, 0xFF30
 
@@ -65,6 +72,22 @@ def read(package: Package, name: str, file: IO[bytes]) -> Codestream:
         If the file is truncated, lacks a tile, or is not built as a JPEG 2000 file.
     """
     return _Walk(package, name, file).codestream()
+
+
+def check_size(package: Package, name: str, start: bytes) -> None:
+    """Refuse a file that claims more pixels than a decoder should be asked for; looks at its first `START` bytes.
+
+    Raises
+    ------
+    L1CError
+        Also if it is no JPEG 2000 file; what else is wrong with it, others say.
+    """
+    check_signature(package, name, start[: len(SIGNATURE)])
+    at = start.find(struct.pack(">HH", _SOC, _SIZ))
+    if 0 <= at <= len(start) - 42:
+        walk = _Walk(package, name, BytesIO(start))
+        walk.file.seek(at + 6)
+        walk.measure()
 
 
 class _Walk:
@@ -127,7 +150,7 @@ class _Walk:
         (length,) = self._take(">H")
         after = here + 2 + length
         if marker == _SIZ:
-            self._image()
+            self.measure()
         elif marker == _SOT:
             after = self._part(here, end)
         elif marker < _LEAST:
@@ -135,10 +158,16 @@ class _Walk:
         self.file.seek(after)
         return True
 
-    def _image(self) -> None:
-        _, x1, y1, x0, y0, dx, dy, tx0, ty0 = self._take(">H8I")
+    def measure(self) -> None:
+        """Read the size of the image and of its tiles, where the walk stands."""
+        _, x1, y1, x0, y0, dx, dy, tx0, ty0, layers = self._take(">H8IH")
         if not (dx and dy and x1 > x0 and y1 > y0):
             raise self.package.fault(self.name, "not a JPEG 2000 file: an image without pixels")
+        tiles = -(-(x1 - tx0) // dx) * -(-(y1 - ty0) // dy)
+        if max(x1, y1) > MOST_PIXELS or layers > MOST_LAYERS or tiles > MOST_TILES:
+            size = f"{layers} layers of {x1 - x0} x {y1 - y0} pixels in {tiles} tiles"
+            most = f"{MOST_LAYERS} of {MOST_PIXELS} x {MOST_PIXELS} in {MOST_TILES}"
+            raise self.package.fault(self.name, f"claims {size}; at most {most} are read")
         self.edges = _edges(x0, x1, tx0, dx), _edges(y0, y1, ty0, dy)
 
     def _part(self, here: int, end: int) -> int:

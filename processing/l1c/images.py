@@ -91,6 +91,8 @@ def _opened(
     try:
         with ExitStack() as stack:
             warnings = stack.enter_context(_ear.listening())
+            start = package.start(name, codestream.START) if content is None else content[: codestream.START]
+            codestream.check_size(package, name, start)
             source = package.gdal(name)
             if content is not None:
                 source = stack.enter_context(MemoryFile(content)).name

@@ -16,6 +16,7 @@ import os
 import random
 import re
 import resource
+import select
 import shutil
 import signal
 import stat
@@ -144,9 +145,8 @@ class Worker:
                     start_new_session=True,
                     preexec_fn=_bound,
                 )
-        assert self.process.stdin is not None and self.process.stdout is not None
-        import select
-
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
             self.process.stdin.write(json.dumps({"package": str(package), "out": str(out), "dem": str(dem)}) + "\n")
             self.process.stdin.flush()
@@ -239,7 +239,7 @@ class Trial:
         for form in ("new", "old"):
             out = folder / "right" / form
             answer = self.worker.run(self.sound[form], out, self.sound["dem"])
-            assert answer.get("found") and answer["found"][0]["product"], answer
+            assert answer["found"][0]["product"], answer
             self.right[form] = Product(Path(answer["found"][0]["product"]))
 
     def run(self, mutant: Mutant) -> tuple[str, str, str]:
@@ -298,9 +298,8 @@ def main() -> int:
         finally:
             trial.end()
         seconds = time.monotonic() - start
-    print(
-        f"{sum(counted.values())} mutants in {seconds:.0f} s, the slowest {slowest:.1f} s: {dict(counted.most_common())}"
-    )
+    print(f"{sum(counted.values())} mutants in {seconds:.0f} s, the slowest {slowest:.1f} s")
+    print(", ".join(f"{word} {count}" for word, count in counted.most_common()))
     print("bars: " + ", ".join(f"{kind} {counted[kind]}" for kind in BAD))
     return int(any(counted[kind] for kind in BAD))
 

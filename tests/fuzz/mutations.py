@@ -1,4 +1,4 @@
-"""The kinds of damage. Each is a function of a random source and a package's folder, or of a zip, and says what it did."""
+"""The kinds of damage, each a function of a random source and a package's folder, or a zip; it says what it did."""
 
 from __future__ import annotations
 

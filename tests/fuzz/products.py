@@ -14,7 +14,7 @@ from rasterio.features import shapes
 from rasterio.transform import from_origin
 
 from processing import simulation
-from processing.bands import BANDS
+from processing.scene import Grid
 from processing.simulation.safe import jp2
 from tests.l1c_products import FEATURE, GML, OFFSET, SAFE
 
@@ -52,7 +52,8 @@ def sign(package: Path, method: str = "", make_sum: Callable[[bytes], Any] | Non
     objects = "".join(
         f'<dataObject ID="object_{n}"><byteStream mimeType="application/octet-stream" size="{path.stat().st_size}">'
         f'<fileLocation locatorType="URL" href="./{path.relative_to(package)}"/>'
-        f'<checksum checksumName="{method}">{make_sum(path.read_bytes()).hexdigest()}</checksum></byteStream></dataObject>'
+        f'<checksum checksumName="{method}">{make_sum(path.read_bytes()).hexdigest()}</checksum>'
+        "</byteStream></dataObject>"
         for n, path in enumerate(sorted(p for p in package.rglob("*") if p.is_file() and p != manifest))
     )
     manifest.write_text(
@@ -114,10 +115,5 @@ def _without_offset(path: Path) -> bytes:
         west, north, size = image.transform.c, image.transform.f, image.transform.a
         crs = f"EPSG:{image.crs.to_epsg()}"
     plain = np.where(counts == 0, 0, np.clip(counts.astype(np.int32) - 1000, 1, None)).astype(np.uint16)
-    from processing.scene import Grid
-
     rows, cols = plain.shape
     return jp2(plain, Grid(crs, west, north, cols * int(size), rows * int(size)), int(size))
-
-
-BAND_FILES = [band.l1c for band in BANDS.values()]
