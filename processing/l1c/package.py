@@ -138,6 +138,8 @@ class Package:
 
     def _bounded(self, name: str, file: IO[bytes]) -> IO[bytes]:
         try:
+            if not Path(os.path.realpath(self.path / name)).is_relative_to(os.path.realpath(self.path)):
+                raise self.fault(name, "a link out of the package")
             self._check_size(name, os.fstat(file.fileno()).st_size)
         except L1CError:
             file.close()
