@@ -1,0 +1,170 @@
+"""One bad package never ends the others: every kind of fault, in the inbox, in `ingest` and in `process`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processing.production import series
+from processing.production.watcher import Inbox
+from processing.settings import Settings
+from processing.simulation import Series, simulate
+from processing.store import Store
+from processing.store.models import Granule
+from tests.spoiled_packages import KINDS
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two dates."""
+    folder = tmp_path_factory.mktemp("good")
+    return sorted(simulate(folder, **(vars(Series("31TCJ")) | {"size": 36, "dates": 2})))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(home=tmp_path / "home")  # type: ignore[call-arg]
+    settings.make_folders()
+    return settings
+
+
+@pytest.fixture
+def store(settings: Settings) -> Iterator[Store]:
+    store = Store(settings.url)
+    store.upgrade()
+    yield store
+    store.dispose()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_the_inbox_sets_every_kind_aside_with_its_true_reason_and_goes_on(
+    settings: Settings, store: Store, good: list[Path], tmp_path: Path
+) -> None:
+    """All of them at once, under their own folders since many would have one name."""
+    expected: dict[str, str] = {}
+    for number, (spoil, words) in enumerate(KINDS.values()):
+        place = settings.inbox / f"{number:02d}"
+        place.mkdir()
+        name = spoil(good[0], place).name
+        where = place if not re.search("^(pipe|link|S2A_OPER_GIP)", name) else place / name
+        if where != place:  # what is no package by itself is dropped as such
+            (place / name).rename(settings.inbox / f"{number:02d}_{name}")
+            place.rmdir()
+        expected[f"{number:02d}"] = words
+    shutil.copytree(good[1], settings.inbox / good[1].name)
+    inbox = Inbox(settings, store)
+    results = [result for _ in range(2) for result in inbox.look()]
+    assert len(results) == len(KINDS) + 1
+    assert [r.name for r in results if r.accepted] == [good[1].name]
+    for result in results:
+        if result.accepted:
+            continue
+        number = (result.path.parent.name if result.path.parent != settings.inbox else result.path.name)[:2]
+        assert result.reason is not None
+        assert re.search(expected[number], result.reason), f"{list(KINDS)[int(number)]}: {result.reason}"
+        assert result.reason.isprintable()
+        assert result.bad, result.reason
+    assert names(settings.inbox) == ["rejected"]
+    aside = [n for n in names(settings.rejected) if not n.endswith(".reason.txt")]
+    assert len(aside) == len(KINDS)
+    assert len(names(settings.rejected)) == 2 * len(KINDS)
+    with store.read() as session:
+        assert [g.state for g in session.query(Granule)] == ["usable"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_process_refuses_every_kind_in_one_line(kind: str, good: list[Path], tmp_path: Path) -> None:
+    """No pixel is made: what could be read is another date's, whose tile is not asked for."""
+    spoil, words = KINDS[kind]
+    bad = spoil(good[0], tmp_path)
+    results = list(series.process([bad], "V1_4", tmp_path / "out"))
+    assert [r["status"] for r in results] == ["rejected"]
+    (result,) = results
+    # Unlike the inbox, which takes no links, it reads what a link points to.
+    expected = words.replace("link or device.*", "(no regular file|no product metadata|malformed|missing).*|")
+    assert re.search(expected, result["reason"]), result["reason"]
+    assert result["reason"].isprintable()
+    assert result["l1c"].isprintable()
+    assert names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), RecursionError("deep"), OverflowError("big"), MemoryError()])
+@pytest.mark.parametrize("where", ["contents", "check", "correct"])
+def test_process_goes_on_after_any_exception(
+    error: Exception, where: str, good: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any, **_: Any) -> Any:
+        first = arguments[0]
+        name = getattr(first, "identifier", None) or getattr(first, "name", "")
+        if good[0].stem in name:
+            raise error
+        return real(*arguments, **_)
+
+    if where == "contents":
+        real: Any = series.l1c.contents
+        monkeypatch.setattr(series.l1c, "contents", fails)
+    elif where == "check":
+        real = series.l1c.Granule.check
+        monkeypatch.setattr(series.l1c.Granule, "check", fails)
+    else:
+        real = series.correct
+        monkeypatch.setattr(series, "correct", fails)
+    results = {r["l1c"]: r for r in series.process(good, "V1_4", tmp_path)}
+    assert results[good[1].name]["status"] in ("valid", "not_valid")
+    assert results[good[0].name]["status"] == (
+        "failed" if where == "correct" or isinstance(error, MemoryError) else "rejected"
+    )
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_read_only_folder_is_said_before_anything_is_read(
+    good: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from processing.errors import StorageError
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(series.tempfile, "TemporaryFile", read_only)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        list(series.process(good, "V1_4", tmp_path))
+
+
+def test_states_on_another_file_system_are_there_before_the_product(good: list[Path], tmp_path: Path) -> None:
+    """`/dev/shm` is one on Linux; elsewhere the rename is the usual one."""
+    shared = Path("/dev/shm")
+    if not shared.is_dir() or os.stat(shared).st_dev == os.stat(tmp_path).st_dev:
+        pytest.skip("no second file system here")
+    states = shared / f"muscate-{os.getpid()}"
+    try:
+        (result, *_) = list(series.process(good[:1], "V1_4", tmp_path / "out", state=states))
+        assert result["status"] == "valid", result
+        assert [p.suffix for p in states.iterdir()] == [".npz"]
+        assert stat.S_ISREG(next(states.iterdir()).stat().st_mode)
+        assert names(tmp_path / "out") == [Path(result["product"]).name]
+    finally:
+        shutil.rmtree(states, ignore_errors=True)
+
+
+def test_nothing_is_published_where_the_state_can_not_be_kept(
+    good: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(series.shutil, "move", full)
+    (result,) = list(series.process(good[:1], "V1_4", tmp_path / "out", state=tmp_path / "states"))
+    assert result["status"] == "failed"
+    assert "No space left" in result["reason"]
+    assert names(tmp_path / "out") == []
+    assert names(tmp_path / "states") == []
