@@ -524,6 +524,82 @@ def test_a_package_that_one_version_found_bad_is_rejected_in_the_others_too(stor
     assert len(run_all(store)) == 2
 
 
+def half(store: Store, name: str, seconds: int = 9, **changes: object) -> list[int]:
+    """The other half of the first date's pass."""
+    start = FIRST + timedelta(seconds=seconds)
+    return add(store, 0, **{"name": name, "datastrip": start, "path": f"33TWM/{name}.SAFE"} | changes)
+
+
+def test_a_bad_half_does_not_take_the_other_one_with_it(store: Store) -> None:
+    add(store, 0)
+    half(store, "bad")
+    both = claim(store)
+    assert both is not None
+    assert len(both.names) == 2
+    with store.write() as session:
+        assert outcomes.rejected(session, both, "input", "B02: truncated", "bad") == "retry"
+    alone = claim(store)
+    assert alone is not None
+    assert alone.names == (arrival(0).name,)
+    publish(store, alone)
+    assert claim(store) is None
+    half(store, "bad again", generation=FIRST + timedelta(days=1))
+    again = claim(store)
+    assert again is not None
+    with store.write() as session:  # nothing new is left to be made
+        assert outcomes.rejected(session, again, "input", "B02: truncated", "bad again") == "rejected"
+    assert claim(store) is None
+
+
+def test_what_a_bad_package_had_replaced_serves_again(store: Store) -> None:
+    add(store, 0, baseline="02.04")
+    add(store, 0, name="new", path="33TWM/new.SAFE", baseline="05.10")
+    new = claim(store)
+    assert new is not None
+    assert new.names == ("new",)
+    with store.write() as session:
+        assert outcomes.rejected(session, new, "input", "B02: truncated", "new") == "retry"
+    old = claim(store)
+    assert old is not None
+    assert old.names == (arrival(0).name,)
+
+
+def test_a_half_that_was_not_made_anew_goes_on_serving(store: Store) -> None:
+    add(store, 0, baseline="02.04")
+    half(store, "east", baseline="02.04")
+    half(store, "east anew", baseline="05.10", generation=FIRST + timedelta(days=900))
+    claimed = claim(store)
+    assert claimed is not None
+    assert set(claimed.names) == {arrival(0).name, "east anew"}
+
+
+def test_a_revision_with_less_ground_says_so(store: Store) -> None:
+    add(store, 0)
+    first = claim(store)
+    assert first is not None
+    publish(store, first, figures=Figures(no_data_percent=10.0))
+    for lacking, told in ((10.5, 0), (60.0, 1)):
+        half(store, f"of {lacking}", seconds=int(lacking))
+        revision = claim(store)
+        assert revision is not None
+        publish(store, revision, figures=Figures(no_data_percent=lacking), identifier=f"x{lacking}")
+        with store.read() as session:
+            found = session.scalars(sa.select(Event).where(Event.kind == "less ground")).all()
+            assert len(found) == told
+    assert "60.0 % of it without data, 10.5 % of what it replaces" in found[0].data["reason"]
+
+
+def test_a_package_that_shows_less_joins_what_it_would_replace(store: Store) -> None:
+    frame = (0.0, 0.0, 1.0, 1.0)
+    grounds = {arrival(0).name: timeline.Ground(frame, 0xFFFF), "new": timeline.Ground(frame, 0xFF00)}
+    add(store, 0)
+    with store.write() as session:
+        catalogue.add(session, arrival(0, name="new", baseline="05.11", path="33TWM/new.SAFE"), 0.0, grounds)
+    claimed = claim(store)
+    assert claimed is not None
+    assert set(claimed.names) == {arrival(0).name, "new"}
+
+
 # Late dates, halves, baselines
 
 
