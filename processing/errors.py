@@ -9,6 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 
+#: A line that is longer, as where a file has a number of 5000 digits, is cut. [characters]
+LONGEST_LINE = 800
+
+
 def printable(text: str) -> str:
     """A text that any terminal, file and database takes: control characters and surrogates are spelt out."""
     return "".join(c if c.isprintable() else c.encode("unicode-escape").decode() for c in text)
@@ -38,7 +42,8 @@ class InputError(MuscateError):
     def __init__(self, path: Path | str, fault: str) -> None:
         self.path = Path(path)
         self.fault = fault
-        super().__init__(printable(" ".join(f"{self.path.name}: {fault}".split())))
+        line = printable(" ".join(f"{self.path.name}: {fault}".split()))
+        super().__init__(line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} ...")
 
     def __reduce__(self) -> tuple[type[InputError], tuple[Path, str]]:  # crosses process borders whole
         return type(self), (self.path, self.fault)

@@ -105,6 +105,27 @@ def test_void_pixels_are_left_out_and_sea_is_at_sea_level(tmp_path: Path, nodata
     assert found.origin["altitude"] == "dem.tif (32.3 % without data taken as sea level)"
 
 
+@pytest.mark.parametrize("nodata", [-9999.0, np.nan])
+def test_a_model_of_voids_only_is_refused(tmp_path: Path, nodata: float) -> None:
+    """It covers the tile and says nothing of it: taken as the sea it would look like one."""
+    void = np.full((250, 250), nodata)
+    dem = write_dem(tmp_path / "dem.tif", void, 299_000, 4_901_000, 60, nodata=nodata)
+    with pytest.raises(AncillaryError, match=r"dem\.tif: says nothing of the tile: it has voids only"):
+        ancillary(GRID, 240, dem)
+    void[100, 100] = 0  # one pixel of sea is said
+    assert ancillary(GRID, 240, write_dem(dem, void, 299_000, 4_901_000, 60, nodata=nodata)).terrain is not None
+
+
+@pytest.mark.parametrize("terms", [(0, 0, 3e5, 0, -30, 5e6), (30, 0, 3e5, 0, 0, 5e6), (30, 60, 3e5, -15, -30, 5e6)])
+def test_a_model_whose_transform_has_no_inverse_is_refused(tmp_path: Path, terms: tuple[float, ...]) -> None:
+    text = f"""<VRTDataset rasterXSize="9" rasterYSize="9"><SRS>EPSG:32631</SRS>
+<GeoTransform>{terms[2]}, {terms[0]}, {terms[1]}, {terms[5]}, {terms[3]}, {terms[4]}</GeoTransform>
+<VRTRasterBand dataType="Float32" band="1"/></VRTDataset>"""
+    (tmp_path / "dem.vrt").write_text(text)
+    with pytest.raises(AncillaryError, match=r"dem\.vrt: "):
+        ancillary(GRID, 240, tmp_path / "dem.vrt")
+
+
 def test_what_is_no_terrain_model(tmp_path: Path) -> None:
     with pytest.raises(AncillaryError, match=r"^none.tif: can't be read as a terrain model"):
         ancillary(GRID, 240, tmp_path / "none.tif")

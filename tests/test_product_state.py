@@ -121,6 +121,7 @@ def rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda header: header.pop("tile"), "is damaged: 'tile'"),
         (lambda header: header["bands"]["toa"].append("B12"), r"toa/B12\.npy"),
         (lambda header: header.update(sensing="yesterday"), "yesterday"),
+        (lambda header: header.update(sensing="2023-08-13T10:00:00"), "no time zone"),
     ],
 )
 def test_a_state_that_contradicts_itself_is_refused(tmp_path: Path, change: Any, fault: str) -> None:

@@ -115,6 +115,6 @@ def kind_of(path: Path, files: Iterable[str] = ()) -> str | None:
     """What something is that is no Level-1C, in words, as far as its name or those of its files tell."""
     for name in (path.name, *files):
         for pattern, words in OTHERS:
-            if re.fullmatch(pattern, name, re.IGNORECASE):
+            if re.fullmatch(rf"(.*[\s_.-])?({pattern})", name, re.IGNORECASE):
                 return words
     return None
