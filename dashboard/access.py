@@ -50,6 +50,7 @@ PARTS = {
     "account": ALWAYS,
     "assets": ALWAYS,
     "static": ALWAYS,
+    "components": ALWAYS,
     "favicon.ico": ALWAYS,
     "robots.txt": ALWAYS,
 }
@@ -61,13 +62,17 @@ SCRIPTED = frozenset(
 )
 
 
+def words(path: str) -> list[str]:
+    """The words of a path without its language."""
+    found = [word for word in path.split("/") if word]
+    return found[1:] if found and found[0] in (*LANGUAGES, "{language}") else found
+
+
 def part(path: str) -> str | None:
     """The part of the web that a path belongs to; None where no part has it."""
-    words = [word for word in path.split("/") if word]
-    if words and words[0] in LANGUAGES:
-        words = words[1:]
+    said = words(path)
     for length in (2, 1):
-        if (found := PARTS.get("/".join(words[:length]))) is not None and len(words) >= length:
+        if len(said) >= length and (found := PARTS.get("/".join(said[:length]))) is not None:
             return found
     return PARTS[""] if not words else None
 
@@ -75,3 +80,4 @@ def part(path: str) -> str | None:
 def gives_back(path: str) -> bool:
     """Whether the route of a form changes nothing where its request was refused, but shows what was typed again."""
     return path.split("/")[2:4] == ["news", "edit"]
+    return None if said else PARTS[""]

@@ -13,7 +13,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -24,7 +24,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from cachetools import TTLCache
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import access, faults, forms, languages
@@ -189,11 +189,8 @@ class Guard:
             return Role.PUBLIC
         if part is not None:
             return self._guards.settings.table[part]
-        routes = scope["app"].router.routes
-        if scope["path"].strip("/").partition("/")[0] not in languages.LANGUAGES:
-            # routes that begin with a language say themselves that this is none
-            routes = [route for route in routes if not getattr(route, "path", "").startswith("/{")]
-        leads = any(route.matches(scope)[0] is not Match.NONE for route in routes)
+        words = access.words(scope["path"])
+        leads = any(access.words(path)[:1] == words[:1] for path in paths(scope["app"].router.routes))
         return Role.ADMIN if leads else Role.PUBLIC
 
     async def _sent_by_himself(self, headers: Headers, visit: Visit, receive: Receive) -> tuple[Receive, str | None]:
@@ -225,6 +222,16 @@ class Guard:
             response = faults.answer(scope, 401 if who is None else 403, f"needs the role {least}")
         response.headers["Cache-Control"] = "no-store"
         await response(scope, receive, send)
+
+
+def paths(routes: Iterable[BaseRoute], before: str = "") -> Iterator[str]:
+    """The paths of routes as they are written, those of routers within routers too."""
+    for route in routes:
+        inner: Any = getattr(route, "original_router", None)  # FastAPI keeps a router that was included as one route
+        if inner is None:
+            yield before + getattr(route, "path", "")
+        else:
+            yield from paths(inner.routes, before + getattr(getattr(route, "include_context", None), "prefix", ""))
 
 
 async def _private(send: Send, message: Message) -> None:
