@@ -67,8 +67,12 @@ nav { display: flex; gap: 2px; font-size: 15px; margin-left: 18px; }
 nav a { color: #fff; text-decoration: none; padding: 5px 12px; border-radius: 6px; opacity: .82; }
 nav a:hover { opacity: 1; background: rgba(255, 255, 255, .12); }
 nav a[aria-current] { opacity: 1; background: rgba(255, 255, 255, .2); font-weight: 600; }
-@media (max-width: 640px) { nav { font-size: 12px; gap: 0; margin-left: 4px; flex-wrap: wrap; }
-                            nav a { padding: 2px 4px; } }
+nav a:focus-visible { outline: 2px solid #fff; outline-offset: -2px; }
+.account { border: 1px solid rgba(255, 255, 255, .5); margin-left: 10px; max-width: 14em; overflow: hidden;
+           text-overflow: ellipsis; white-space: nowrap; }
+@media (max-width: 1100px) { nav { gap: 0; margin-left: 4px; overflow-x: auto; white-space: nowrap;
+                                   max-width: calc(100vw - 190px); }
+                             nav a { padding: 5px 9px; } }
 """
 
 

@@ -62,8 +62,10 @@ def _back(guards: Guards, request: Request) -> str:
 
 def _client(guards: Guards, request: Request) -> Any:
     try:
+        from authlib.deprecate import AuthlibDeprecationWarning
+
         with warnings.catch_warnings():  # authlib's, of its own choice of httpx
-            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", AuthlibDeprecationWarning)
             from authlib.integrations.httpx_client import AsyncOAuth2Client
     except ImportError:
         raise Unreachable("OpenID Connect needs the extra `oidc`: pip install 'muscate[oidc]'") from None
@@ -78,11 +80,12 @@ def _client(guards: Guards, request: Request) -> Any:
     )
 
 
-async def _get(client: Any, url: str) -> dict[str, Any]:
-    from httpx import HTTPError
+async def _get(url: str) -> dict[str, Any]:
+    from httpx import AsyncClient, HTTPError
 
     try:
-        answer = await client.get(url, withhold_token=True)
+        async with AsyncClient(timeout=TIMEOUT) as client:
+            answer = await client.get(url)
         answer.raise_for_status()
         found = answer.json()
     except (HTTPError, ValueError) as fault:
@@ -92,9 +95,9 @@ async def _get(client: Any, url: str) -> dict[str, Any]:
     return found
 
 
-async def _discovered(client: Any, settings: Settings) -> dict[str, Any]:
+async def _discovered(settings: Settings) -> dict[str, Any]:
     issuer = settings.oidc_issuer.rstrip("/")
-    found = await _get(client, f"{issuer}/.well-known/openid-configuration")
+    found = await _get(f"{issuer}/.well-known/openid-configuration")
     if str(found.get("issuer", "")).rstrip("/") != issuer:
         raise WrongPassword("the other house calls itself by another name than the settings do")
     if missing := {"authorization_endpoint", "token_endpoint", "jwks_uri"} - set(found):
@@ -106,7 +109,7 @@ async def ask(guards: Guards, request: Request, there: str, renew: str) -> tuple
     """Where to send somebody, and what his browser keeps until he is back."""
     state, nonce, verifier = token_urlsafe(24), token_urlsafe(24), token_urlsafe(48)
     async with _client(guards, request) as client:
-        known = await _discovered(client, guards.settings)
+        known = await _discovered(guards.settings)
         address, _ = client.create_authorization_url(
             known["authorization_endpoint"], state=state, code_verifier=verifier, nonce=nonce
         )
@@ -145,12 +148,12 @@ async def _claims(guards: Guards, request: Request, code: str, aside: dict[str, 
     from joserfc.jwk import KeySet
 
     async with _client(guards, request) as client:
-        known = await _discovered(client, guards.settings)
+        known = await _discovered(guards.settings)
         try:
             token = await client.fetch_token(known["token_endpoint"], code=code, code_verifier=aside["verifier"])
         except (OAuthError, HTTPError, ValueError) as fault:
             raise WrongPassword(f"the other house does not take its code back: {type(fault).__name__}") from None
-        keys = await _get(client, known["jwks_uri"])
+        keys = await _get(known["jwks_uri"])
     try:
         found = jwt.decode(str(token.get("id_token", "")), KeySet.import_key_set(keys), algorithms=SIGNATURES)  # type: ignore[arg-type]
         claims = found.claims
@@ -175,12 +178,9 @@ def role_of(settings: Settings, claims: dict[str, Any]) -> Role:
     NotAllowed
         If they give none.
     """
-    values = claims.get(settings.oidc_role_claim, [])
-    roles = [
-        settings.oidc_roles[v]
-        for v in ([values] if isinstance(values, str) else values)
-        if isinstance(v, str) and v in settings.oidc_roles
-    ]
+    said = claims.get(settings.oidc_role_claim)
+    values = said if isinstance(said, list) else [said]
+    roles = [settings.oidc_roles[v] for v in values if isinstance(v, str) and v in settings.oidc_roles]
     if not roles:
         raise NotAllowed("the other house knows you, but nothing of what it says gives you a role here")
     return max(roles, key=list(Role).index)
