@@ -74,10 +74,9 @@ def part(path: str) -> str | None:
     for length in (2, 1):
         if len(said) >= length and (found := PARTS.get("/".join(said[:length]))) is not None:
             return found
-    return PARTS[""] if not words else None
+    return None if said else PARTS[""]
 
 
 def gives_back(path: str) -> bool:
     """Whether the route of a form changes nothing where its request was refused, but shows what was typed again."""
     return path.split("/")[2:4] == ["news", "edit"]
-    return None if said else PARTS[""]

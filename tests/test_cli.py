@@ -12,8 +12,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from processing import product
+from processing.cli import app
 
 
 def muscate(*words: str | Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -180,3 +182,25 @@ def test_ingest_and_status_on_an_empty_home(tmp_path: Path) -> None:
     unknown = muscate("explain", "S2A_nothing", home=tmp_path / "home")
     assert unknown.returncode == 1
     assert len(unknown.stderr.splitlines()) == 1
+
+
+def test_people_are_made_known_and_forgotten(tmp_path: Path) -> None:
+    def user(*words: str, given: str = "", code: int = 0) -> str:
+        done = CliRunner().invoke(app, ["user", *words, "--home", str(tmp_path)], input=given)
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert "nobody yet" in user("list")
+    assert "anna may sign in as scientist" in user(
+        "add", "anna", "--role", "scientist", "--stdin", given="correct horse battery\n"
+    )
+    assert json.loads(user("list", "--json")) == [{"name": "anna", "role": "scientist", "by": "password"}]
+    assert "anna is operator" in user("role", "anna", "operator")
+    user("role", "anna", "king", code=2)
+    user("role", "ben", "operator", code=1)
+    user("add", "ben", "--role", "public", "--stdin", given="short\n", code=1)
+    assert "another password" in user("password", "anna", "--stdin", given="another horse battery\n")
+    assert "no session holds" in user("sessions")
+    assert "anna: 0 ended" in user("revoke", "anna")
+    assert "no more" in user("remove", "anna")
+    assert "nobody yet" in user("list")

@@ -134,7 +134,7 @@ def test_an_unknown_name_and_a_wrong_password_are_one_answer_after_one_time(tmp_
                 seconds.setdefault(name, []).append(time.perf_counter() - begun)
                 answers.add((answer.status_code, answer.text.replace(f'value="{name}"', "")))
     assert len(answers) == 1
-    assert "Name and password don&#39;t fit." in next(iter(answers))[1]
+    assert "Name and password don't fit." in next(iter(answers))[1]
     least = {name: min(found) for name, found in seconds.items()}
     assert max(least.values()) < 2 * statistics.median(least.values()), least
     centre.store.dispose()
