@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -15,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import pages
+from dashboard import queries
 from processing.production import operations
 from processing.settings import Settings
-from processing.store import Store, backlog, delays, failures, orders, sites
+from processing.store import Store, attempts, backlog, delays, failures, orders, sites
 from processing.store.dialect import now
 from processing.store.failures import STATES, Wanted, signature, without_name
 from processing.store.models import (
@@ -308,3 +310,54 @@ def test_delays_of_a_home_of_before_are_known(tmp_path: Path) -> None:
     assert after.keys() == before.keys()
     assert all(abs(after[job] - before[job]) <= 2 for job in before)  # the database counts whole seconds
     store.dispose()
+
+
+#: Tables that grow with every date.
+GROWING = ("job", "product", "acquisition", "granule", "attempt", "event", "stage_delay", "quality")
+
+
+def test_no_page_reads_a_growing_table_from_end_to_end(store: Store) -> None:
+    """What operators' pages ask goes by an index, however large the store is."""
+    if not store.is_sqlite:
+        pytest.skip("Postgres chooses by the size of its tables, and these are small")
+    month = datetime.now(UTC) - timedelta(days=30)
+    asked = {
+        "summary": backlog.summary,
+        "waiting": backlog.waiting,
+        "waiting of a tile": lambda s: backlog.waiting(s, tile="31TCJ", reason="older"),
+        "running": backlog.running,
+        "backlog in time": lambda s: backlog.over_time(s, month),
+        "delays": lambda s: delays.by_site(s, month),
+        "blame": lambda s: delays.blame(s, datetime.now(UTC)),
+        "failures": lambda s: failures.find(s, Wanted(since=month)),
+        "failures of a site": lambda s: failures.find(s, Wanted(states=("failed",), site="s0", signature="x")),
+        "groups": lambda s: failures.groups(s, Wanted(since=month)),
+        "refused": lambda s: failures.refused(s, month),
+        "sources": lambda s: failures.sources(s, month),
+        "outcomes": lambda s: queries.outcomes_per_hour(s, month),
+        "coverage": queries.newest_product,
+        "anything": queries.anything,
+        "growth": lambda s: queries.archive_growth(s, 7),
+        "attempts": lambda s: attempts.of_job(s, attempts.jobs(s, "job:1")[0]),
+    }
+    for name, question in asked.items():
+        statements: list[tuple[str, object]] = []
+
+        def keep(_c: object, _cursor: object, statement: str, given: object, *_: object) -> None:
+            statements.append((statement, given))  # noqa: B023
+
+        with store.read() as session:
+            sa.event.listen(store.engine, "before_cursor_execute", keep)
+            try:
+                question(session)
+            finally:
+                sa.event.remove(store.engine, "before_cursor_execute", keep)
+            connection = session.connection().connection.dbapi_connection
+            assert connection is not None
+            for statement, given in statements:
+                if not statement.lstrip().upper().startswith(("SELECT", "WITH")):
+                    continue
+                plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", given).fetchall()
+                scans = [row[3] for row in plan if row[3].startswith("SCAN") and "USING" not in row[3]]
+                read = [scan for scan in scans if re.sub(r"_\d+$", "", scan.split()[1]) in GROWING]
+                assert read == [], (name, statement)
