@@ -36,6 +36,7 @@ from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.validation import Validation
 from dashboard.pages.versions import Versions
+from dashboard.public import help as helping
 from dashboard.public import news, routes, sign_in
 from dashboard.public.status import Board
 from processing.settings import Settings
@@ -109,6 +110,7 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(sign_in.router)
     app.include_router(compare.router)
     app.include_router(news.router)
+    app.include_router(helping.router)
     api.include(app, centre)
     routes.include(app, Board(settings, store))
     app.mount("/assets", Assets(directory=assets.STATIC))

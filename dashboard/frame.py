@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard import people, sockets, theme
+from dashboard import glossary, people, sockets, theme
 from dashboard.snapshot import SECONDS, Snapshot, Snapshots
 from processing.errors import StoreError
 from processing.people import VISITOR, Actor
@@ -90,7 +90,8 @@ def kpis(tiles: Iterable[Sequence[str]]) -> str:
     """Figures with their label, a note and maybe a link, as HTML."""
     cells = []
     for label, value, note, *link in tiles:
-        body = f"<span>{escape(label)}</span><b>{escape(value)}</b><span>{escape(note)}</span>"
+        named = escape(label) if link else glossary.linked(label, only=glossary.LABELS)  # no link within a link
+        body = f"<span>{named}</span><b>{escape(value)}</b><span>{escape(note)}</span>"
         cells.append(
             f'<a class="kpi" href="{escape(link[0])}">{body}</a>' if link else f'<div class="kpi">{body}</div>'
         )
@@ -100,7 +101,8 @@ def kpis(tiles: Iterable[Sequence[str]]) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()) -> str:
     """Rows of ready HTML as a table that scrolls sideways where the page is narrow."""
     mark = [' class="num"' if c in numbers else "" for c in columns]
-    head = "".join(f"<th{m}>{escape(c)}</th>" for c, m in zip(columns, mark, strict=True))
+    titles = [glossary.linked(c, only=glossary.LABELS) for c in columns]
+    head = "".join(f"<th{m}>{title}</th>" for title, m in zip(titles, mark, strict=True))
     body = "".join(
         "<tr>" + "".join(f"<td{m}>{cell}</td>" for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
     )

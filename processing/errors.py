@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-
 #: A line that is longer, as where a file has a number of 5000 digits, is cut. [characters]
 LONGEST_LINE = 800
 

@@ -279,10 +279,8 @@ def test_many_watchers_tell_once(store: Store, settings: Settings) -> None:
     for site in SITES:
         date(store, site)
     with mail_server() as box, ThreadPoolExecutor(6) as pool:
-        rules = Rules.model_validate({
-            "rules": {"one": {**LATE, "senders": ["team"]}},
-            "senders": {"team": {"to": "mail", "host": "127.0.0.1", "port": box.port, "sender": "a@b", "recipients": ["c@d"]}},  # noqa: E501
-        })  # fmt: skip
+        team = {"to": "mail", "host": "127.0.0.1", "port": box.port, "sender": "a@b", "recipients": ["c@d"]}
+        rules = Rules.model_validate({"rules": {"one": {**LATE, "senders": ["team"]}}, "senders": {"team": team}})
 
         def look(_: int) -> None:
             watch.check(store, settings, rules)

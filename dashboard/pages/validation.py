@@ -14,7 +14,7 @@ import param
 from bokeh.models import HoverTool, OpenURL, TapTool
 from holoviews.operation.datashader import rasterize
 
-from dashboard import queries, theme
+from dashboard import glossary, queries, theme
 from dashboard.frame import View, html, legend, table
 from processing.bands import DISTRIBUTED
 from processing.store import validations
@@ -430,7 +430,7 @@ def summary(rows: Mapping[str, Sequence[Result]]) -> str:
             value = values.get(method)
             text = "" if value is None else f"{value:.4f}"
             cells.append(f"<b>{text}</b>" if value == best and len(set(values.values())) > 1 else text)
-        body.append([escape(line), *cells])
+        body.append([glossary.linked(line, only=glossary.LABELS), *cells])
     heads = [version or method for method, version in methods]
     return "<h2>Side by side <small>over all images; the best is bold</small></h2>" + table(
         ["Figure", *heads], body, numbers=heads

@@ -10,7 +10,7 @@ import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
 
-from dashboard import charts, people, theme
+from dashboard import charts, glossary, people, theme
 from dashboard.frame import View, how_to_begin, html, legend, table
 from dashboard.pages import rights, version_progress
 from processing.errors import MuscateError
@@ -222,7 +222,7 @@ class Versions(View):
             defect = f"<p><b>Known defect.</b> {escape(version.known_defect)}</p>" if version.known_defect else ""
             blocks.append(
                 f'<div style="margin:10px 0">{theme.chip(name, theme.version_colour(name))}{status}{since}'
-                f"<p>{escape(version.summary)}</p>{defect}</div>"
+                f"<p>{glossary.linked(version.summary, only=glossary.LABELS)}</p>{defect}</div>"
             )
         return "".join(blocks)
 
