@@ -65,7 +65,7 @@ class Mutant:
             names = list(mutations.FOLDER)
             weights = [mutations.WEIGHTS.get(name, 1) for name in names]
             for name in source.choices(names, weights, k=source.choice([1, 1, 1, 2])):
-                with contextlib.suppress(OSError, IndexError, ValueError, TypeError):  # the first one left nothing for the second
+                with contextlib.suppress(OSError, IndexError, ValueError, TypeError):
                     told.append(mutations.FOLDER[name](source, package))
         manifest = source.choices(["kept", "dropped", "signed"], [7, 2, 1])[0]
         if manifest == "dropped":
