@@ -79,4 +79,5 @@ def part(path: str) -> str | None:
 
 def gives_back(path: str) -> bool:
     """Whether the route of a form changes nothing where its request was refused, but shows what was typed again."""
-    return path.split("/")[2:4] == ["news", "edit"]
+    words = path.split("/")[1:4]
+    return words[0] in LANGUAGES and words[1:] == ["news", "edit"]

@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
 from babel.messages.pofile import read_po
+from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2.ext import babel_extract
@@ -23,12 +24,15 @@ from lxml import etree, html
 from playwright import sync_api as playwright
 
 from dashboard import markdown
+from dashboard.api.centre import Centre
+from dashboard.guard import Guard, Guards
 from dashboard.languages import LANGUAGES, LOCALE
 from dashboard.public import feeds, news, writing
 from processing.people import Actor, Role
 from processing.settings import Settings
 from processing.sites import Site
 from processing.store import Store, bulletins, sites
+from processing.store import people as kept
 from processing.store.bulletins import Draft, Told
 from processing.store.models import Bulletin, Event
 from tests.public_web import ROLE, application, served
@@ -443,8 +447,67 @@ def test_a_session_that_ended_loses_nothing_typed(http: httpx.Client) -> None:
 def test_a_form_is_bounded_and_an_unknown_bulletin_is_none(http: httpx.Client) -> None:
     assert send(http, "/en/news/edit/new", text_en="x" * 310_000).status_code == 413
     for key in ("99999", "x", "-1", "1" * 30, "²"):
+        assert send(http, f"/en/news/edit/{key}", {}, kind="news", title_en="x").status_code == 403
         assert http.get(f"/en/news/edit/{key}", headers=TEAM).status_code == 404
         assert send(http, f"/en/news/edit/{key}", token=token(http), kind="news", title_en="x").status_code == 404
+
+
+# Behind the guard
+
+
+def test_whose_session_ended_signs_in_anew_and_sends_what_he_typed(tmp_path: Path) -> None:
+    """Revoked while the form is open: told so, nothing lost, and sent again after the next sign-in."""
+    told_to = Settings(home=tmp_path)
+    store, admin = Store(told_to.url), Actor("root", Role.ADMIN, "test")
+    store.upgrade()
+    app = FastAPI()
+    app.state.centre = Centre(told_to, store)
+    app.include_router(news.router)
+    app.add_middleware(Guard, guards=Guards(told_to, store, b"x" * 32))
+    typed = {"kind": "news", "grade": "info", "title_fr": "Titre à moi", "text_fr": "Longtemps écrit."}
+    form = {"content-type": "application/x-www-form-urlencoded"}
+
+    def signed_in() -> dict[str, str]:
+        with store.write() as session:
+            token = kept.begin(session, kept.find(session, "olga"), "here", "browser", "password")
+        return {"cookie": f"muscate-{told_to.port}={token}"}
+
+    with store.write() as session:
+        kept.add(session, "olga", Role.OPERATOR, admin, None)
+    with served(app) as address, httpx.Client(base_url=address) as client:
+        here, page = {"origin": address, **form}, f"{address}/fr/news/edit/new"
+
+        def token_in(answer: httpx.Response) -> str:
+            return str(html.fromstring(answer.text).xpath("string(//input[@name='token']/@value)"))
+
+        def sent(cookie: dict[str, str], token: str) -> httpx.Response:
+            return client.post(
+                page, content=urlencode({**typed, "token": token, "do": "publish"}), headers=here | cookie
+            )
+
+        first = signed_in()
+        token = token_in(client.get(page, headers=first))
+        with store.write() as session:
+            kept.revoke(session, "olga", admin)
+        over = sent(first, token)
+        assert (over.status_code, "pas connecté" in over.text) == (403, True)
+        second = signed_in()
+        again = sent(second, token_in(over))  # the form is still the other session's
+        assert (again.status_code, "autre session" in again.text) == (403, True)
+        for answer in (over, again):
+            shown = html.fromstring(answer.text)
+            assert shown.xpath("string(//input[@name='title_fr']/@value)") == typed["title_fr"]
+            assert shown.xpath("string(//textarea[@name='text_fr'])").strip() == typed["text_fr"]
+        assert sent(second, token_in(again)).status_code == 303
+        stranger = client.post(
+            page, content=urlencode(typed), headers={**form, **second, "origin": "http://evil.example"}
+        )
+        assert (stranger.status_code, typed["title_fr"] in stranger.text) == (403, False)
+    with store.read() as session:
+        assert [one.title for one in bulletins.latest(session, "fr", 9)] == [typed["title_fr"]]
+        whys = [e.data["why"] for e in session.scalars(sa.select(Event).where(Event.kind == "request_refused"))]
+        assert len(whys) == 3  # each once
+    store.dispose()
 
 
 # Texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -323,9 +324,10 @@ def _refused(here: Centre, language: str, key: str, form: _Form) -> Response | N
             events.audit(session, now(session), "request_refused", actor, data={"path": "/news/edit", "why": why})
     if form.foreign:  # nothing of what another page made up is shown as if it were typed here
         return _page("news_closed.html", language, 403, OWN, here=f"/news/edit/{key}")
-    with here.store.read() as session:
+    with here.store.read() as session, suppress(HTTPException):  # whether it is there is not for him to know
         desk = _Desk(form, _row(session, key), said="again" if actor.may("write_news") else "signed_out", status=403)
         return _show(session, language, desk)
+    return _page("news_closed.html", language, 403, OWN, here=f"/news/edit/{key}")
 
 
 def _again(here: Centre, language: str, key: str, form: _Form, fault: BadBulletin) -> Response:

@@ -40,19 +40,21 @@ def check(store: Store, settings: Settings, rules: Rules, time: datetime | None 
     StoreError
         If the database can't be reached.
     """
-    with store.write() as session:
+    with store.read() as session:  # may take a while, and keeps nobody from writing
         time = time or now(session)
         look = Look(session, time, settings.archive)
-        queued = sum(_apply(look, name, rule) for name, rule in rules.rules.items())
+        holds = {name: CONDITIONS[rule.when](look, rule) for name, rule in rules.rules.items()}
+    with store.write() as session:
+        look = Look(session, time, settings.archive)
+        queued = sum(_apply(look, name, rule, holds[name]) for name, rule in rules.rules.items())
         # A rule that is gone from the file holds no more, and nobody is told.
         gone = sa.update(Alert).where(Alert.closed.is_(None), Alert.rule.not_in(list(rules.rules)))
         session.execute(gone.values(closed=time))
     return queued
 
 
-def _apply(look: Look, name: str, rule: Rule) -> int:
+def _apply(look: Look, name: str, rule: Rule, cases: Sequence[Case]) -> int:
     """Hold the alerts of one rule against what holds now."""
-    cases = CONDITIONS[rule.when](look, rule)
     silenced = bulletins.under_maintenance(look.session, look.time) if rule.silenced_by_maintenance else frozenset()
     queued = 0
     for case in cases:
