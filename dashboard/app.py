@@ -27,9 +27,7 @@ from dashboard.api import metrics
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
 from dashboard.line import Line
-from dashboard.pages import compare
-from dashboard.pages.browse import Browse
-from dashboard.pages.coverage import Coverage
+from dashboard.pages import browse, compare, coverage
 from dashboard.pages.failures import Failures
 from dashboard.pages.production import Production
 from dashboard.pages.products import Products
@@ -111,6 +109,8 @@ def create(settings: Settings) -> FastAPI:
     app.include_router(compare.router)
     app.include_router(news.router)
     app.include_router(helping.router)
+    app.include_router(coverage.router)
+    app.include_router(browse.router)
     api.include(app, centre)
     routes.include(app, Board(settings, store))
     app.mount("/assets", Assets(directory=assets.STATIC))
@@ -135,9 +135,7 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     views: dict[str, Callable[..., frame.View]] = {
         "production": Production,
         "failures": partial(Failures, store),
-        "coverage": Coverage,
         "versions": Versions,
-        "browse": partial(Browse, store),
         "products": partial(Products, store),
         "quality": partial(Quality, store),
         "validation": partial(Validation, store),

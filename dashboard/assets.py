@@ -23,13 +23,14 @@ def text(name: str) -> str:
 
 
 @lru_cache
-def module(name: str) -> str:
-    """One of our ES modules for a page, as HTML. What it imports from its folder lies beside it.
+def module(name: str, shared: bool = False) -> str:
+    """One of our ES modules for a page, as HTML. What it imports lies beside it, or in ``shared/`` where it says so.
 
     Modules name each other without a digest: the page's import map adds it, so that none is ever stale. They are all
     asked for at once, before one names the next.
     """
-    beside = sorted(path.relative_to(STATIC).as_posix() for path in (STATIC / name).parent.glob("*.js"))
+    folders = [(STATIC / name).parent, *([STATIC / "shared"] if shared else [])]
+    beside = sorted(path.relative_to(STATIC).as_posix() for folder in folders for path in folder.glob("*.js"))
     imports = {"imports": {f"/assets/{other}": address(other) for other in beside}}
     ahead = "".join(f'<link rel="modulepreload" href="{address(other)}">' for other in beside)
     return (

@@ -346,6 +346,11 @@ def offered(session: Session) -> dict[str, list[str]]:
     }
 
 
+def titles_of_sites(session: Session) -> dict[str, str]:
+    """Names of the sites by their code."""
+    return {code: name for code, name in session.execute(sa.select(Site.code, Site.name))}
+
+
 def products_of_images(session: Session, images: Iterable[str]) -> dict[tuple[str, str], str]:
     """Current products of acquisitions (``SENTINEL2A_..._L2A_T33TWM``) by acquisition and version."""
     names = {f"{image}_D_{version.replace('_', '-')}": (image, version) for image in images for version in VERSIONS}
@@ -356,7 +361,7 @@ def products_of_images(session: Session, images: Iterable[str]) -> dict[tuple[st
 def calendar(session: Session, tile: str, version: str, year: int) -> pd.DataFrame:
     """A tile's dates in a year. Columns: sensing, platform, state, cloud_percent, identifier (None without a product).
 
-    The state of a date is that of its last revision.
+    The state of a date is that of its last revision; without a version that of the newest version that has it.
     """
     first = datetime(year, 1, 1, tzinfo=UTC)
     query = (
@@ -368,11 +373,11 @@ def calendar(session: Session, tile: str, version: str, year: int) -> pd.DataFra
         .outerjoin(Product, sa.and_(Product.job_id == Job.id, Product.current, Product.valid))
         .where(
             Chain.tile == tile,
-            Campaign.version == version,
+            *([Campaign.version == version] if version else []),
             Job.sensing >= first,
             Job.sensing < first.replace(year=year + 1),
         )
-        .order_by(Job.sensing, Job.revision)
+        .order_by(Job.sensing, Campaign.version, Job.revision)
     )
     return _frame(session, query).drop_duplicates(["sensing", "platform"], keep="last")
 

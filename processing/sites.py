@@ -1,4 +1,4 @@
-"""The sites of the centre and their tiles, from ``data/sites.toml``."""
+"""The sites of the centre and their tiles, from ``data/sites.toml``; and the tiles that THEIA produces."""
 
 from __future__ import annotations
 
@@ -53,3 +53,10 @@ def sites() -> list[Site]:
 def site_of(tile: str) -> Site | None:
     """The site that a tile belongs to, or None."""
     return next((site for site in _read() if tile in site.tiles), None)
+
+
+@cache
+def theia_tiles() -> tuple[str, ...]:
+    """The 1,075 tiles of which THEIA produces Level-2A, in alphabetical order (``data/theia_tiles.txt``)."""
+    lines = (DATA / "theia_tiles.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(tile for line in lines if not line.startswith("#") for tile in line.split())

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from html import escape
 from typing import Any
 
 import geoviews as gv
@@ -18,8 +15,8 @@ import pytest
 from cartopy import crs as ccrs
 from sqlalchemy.orm.attributes import set_committed_value
 
-from dashboard import frame, people, queries, theme, tiles, web_mercator
-from dashboard.pages import browse, coverage, production, products, versions
+from dashboard import frame, layers, people, queries, theme, tiles, web_mercator
+from dashboard.pages import production, products, versions
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
 from processing.masks import Cloud, Geophysical
@@ -104,7 +101,7 @@ def test_production_page_tells_what_there_is(centre: tuple[Settings, Store], sna
         assert shown(view).count(f"last {period}") >= 4  # the charts and the lists follow, not the figures alone
 
 
-@pytest.mark.parametrize("view", [production.Production, coverage.Coverage, versions.Versions, products.Products])
+@pytest.mark.parametrize("view", [production.Production, versions.Versions, products.Products])
 def test_empty_store_says_what_to_do(view: type[frame.View], tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = Settings(home=tmp_path_factory.mktemp("empty"))
     settings.make_folders()
@@ -117,7 +114,7 @@ def test_empty_store_says_what_to_do(view: type[frame.View], tmp_path_factory: p
 
 
 def test_tiles_lie_on_the_map_where_they_lie_on_the_ground(snapshot: Snapshot) -> None:
-    layer = coverage.tile_layer(snapshot.coverage)
+    layer = layers.tile_layer(snapshot.coverage)
     assert len(layer.split()) == len(TILES)
     for polygon in layer.split(datatype="dictionary"):
         ring = web_mercator.tile(str(np.ravel(polygon["tile"])[0]))
@@ -130,16 +127,13 @@ def test_tiles_lie_on_the_map_where_they_lie_on_the_ground(snapshot: Snapshot) -
     assert ring[:, 1].min() < y < ring[:, 1].max()
 
 
-def test_map_is_made_of_geoviews_layers_in_its_own_projection(
-    centre: tuple[Settings, Store], snapshot: Snapshot
-) -> None:
-    view = coverage.Coverage(snapshot=snapshot, settings=centre[0])
-    view.draw()
-    countries, tile_layer = view._map.object[()]
+def test_map_is_made_of_geoviews_layers_in_its_own_projection(snapshot: Snapshot) -> None:
+    drawn = layers.coverage_map(snapshot.coverage)
+    countries, tile_layer = drawn
     assert isinstance(countries, gv.Path)
     assert isinstance(tile_layer, gv.Polygons)
     assert countries.crs == tile_layer.crs == ccrs.GOOGLE_MERCATOR
-    plot = hv.renderer("bokeh").get_plot(view._map.object)
+    plot = hv.renderer("bokeh").get_plot(drawn)
     data = plot.state.renderers[-1].data_source.data
     assert sorted(data["tile"]) == sorted(TILES)
     colours = {theme.colour(state) for state in snapshot.coverage["state"]}
@@ -157,9 +151,9 @@ def test_thousand_tiles_are_drawn_in_time(snapshot: Snapshot) -> None:
     names = [name for name in names if tiling.valid(name)]
     row = snapshot.coverage.iloc[0].to_dict()
     many = pd.DataFrame([row | {"tile": names[i % len(names)]} for i in range(1000)])
-    coverage.tile_layer(many)
+    layers.tile_layer(many)
     began = time.process_time()
-    hv.renderer("bokeh").get_plot(coverage.tile_layer(many).opts(**coverage.TILES))
+    hv.renderer("bokeh").get_plot(layers.tile_layer(many).opts(**layers.TILES))
     assert time.process_time() - began < 6  # about 1.3 s on an idle core
 
 
@@ -276,110 +270,9 @@ def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snaps
     view = products.Products(store, snapshot=snapshot, settings=settings)
     assert "SIMULATED" in shown(view)
     assert view._list.value["Origin"].str.contains("SIMULATED").all()
-    assert "SIMULATED" in shown(coverage.Coverage(snapshot=snapshot, settings=settings))
-    assert set(coverage.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
+    assert set(layers.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
     with people.acting(ADMIN):
         page = frame.page("versions", versions.Versions(snapshot=snapshot, settings=settings), Snapshots(store))
     assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))
 
 
-def found(view: browse.Browse) -> list[str]:
-    """Identifiers of the cards, in order."""
-    return re.findall('data-product="([^"]+)"', shown(view))
-
-
-def test_browse_page_shows_what_its_form_asks_for(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
-    assert len(found(view)) == browse.PAGE
-    assert "GET /stac/search?collections=muscate-l2a<" in shown(view)
-    view.tile = "T31TCJ"
-    everything = found(view)
-    assert everything
-    assert all("_T31TCJ_" in name and name.endswith("V1-4") for name in everything)
-    assert "31TCJ in 2023" in shown(view)
-    view.version = "V1_3"
-    assert all(name.endswith("V1-3") for name in found(view))
-    view.version = browse.EVERY
-    assert set(everything) < set(found(view))
-    view.clear()
-    view.words = "Réunion 2023-08-06"
-    assert all("_20230806" in name and "_T40KCB_" in name for name in found(view))
-    view.words = ""
-    view.bbox = "55,-22,56,-20"
-    assert {name.split("_T")[1][:5] for name in found(view)} == {"40KCB"}
-    assert "bbox=55,-22,56,-20" in shown(view)
-    assert "/browse?bbox=55" in shown(view)
-    view.clear()
-    view.orbit = "143"
-    assert found(view) == []
-    assert "Nothing fits" in shown(view)
-
-
-def test_browse_page_goes_on_and_comes_to_an_end(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
-    view.draw()
-    while view._after:
-        view._go_on()
-    shown_now = " ".join(pane.object for pane in view.__panel__().select(pn.pane.HTML) if pane.object)
-    names = re.findall('data-product="([^"]+)"', shown_now)
-    assert len(names) == len(set(names)) > browse.PAGE
-    assert f"<h2>{len(names)} products</h2>" in shown_now
-
-
-@pytest.mark.parametrize(
-    ("field", "text"),
-    [
-        ("words", "atlantis"),
-        ("first", "soon"),
-        ("orbit", "x"),
-        ("bbox", "1,2,3"),
-        ("since", "<b>"),
-        ("bbox", "0,9,1,5"),
-    ],
-)
-def test_browse_page_says_what_it_does_not_understand(
-    centre: tuple[Settings, Store], snapshot: Snapshot, field: str, text: str
-) -> None:
-    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
-    setattr(view, field, text)
-    assert found(view) == []
-    assert f"{escape(text)} is no" in shown(view)
-
-
-def test_click_on_the_map_searches_there(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = browse.Browse(centre[1], snapshot=snapshot, settings=centre[0])
-    view.draw()
-    ring = web_mercator.tile("40KCB")
-    view._tapped(*ring[:-1].mean(axis=0))
-    assert view.tile == "40KCB"
-    assert {name.split("_T")[1][:5] for name in found(view)} == {"40KCB"}
-    view._tapped(*ring[:-1].mean(axis=0))
-    assert view.tile == ""
-    view._tapped(0.0, 0.0)  # the sea
-    assert view.tile == ""
-    west, south = web_mercator.project(np.array([[54.0, -23.0]]))[0]
-    east, north = web_mercator.project(np.array([[57.0, -19.0]]))[0]
-    view._boxed((west, south, east, north))
-    assert view.bbox == "54.000,-23.000,57.000,-19.000"
-
-
-def test_calendar_has_each_day_once() -> None:
-    rows = pd.DataFrame(
-        [
-            (datetime(2024, 2, 29, 10, tzinfo=UTC), "S2A", "published", 12.0, "A"),
-            (datetime(2024, 3, 5, 10, tzinfo=UTC), "S2B", "not_valid", 97.0, None),
-            (datetime(2024, 3, 10, 10, tzinfo=UTC), "S2B", "published", 5.0, None),
-        ],
-        columns=["sensing", "platform", "state", "cloud_percent", "identifier"],
-    )
-    drawn = browse.year_svg(2024, rows)
-    assert drawn.count("<rect") == 366
-    assert drawn.count("<a ") == 1
-    assert "2024-02-29, S2A: Published, cloud 12 %" in drawn
-    assert "2024-03-05, S2B: Not valid (too cloudy), cloud 97 %" in drawn
-    assert "2024-03-10, S2B: Withdrawn, cloud 5 %" in drawn
-    said = browse.calendar_legend(rows)
-    assert "Withdrawn" in said
-    assert "Cloud, from none to all" in said
-    assert "Not valid (too cloudy)" in said
-    assert "Published" not in said  # its colour is that of the clouds

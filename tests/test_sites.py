@@ -7,7 +7,7 @@ import shapely
 
 from processing import tiling
 from processing.outlines import outlines
-from processing.sites import site_of, sites
+from processing.sites import site_of, sites, theia_tiles
 
 
 def _parts() -> list[np.ndarray]:
@@ -59,3 +59,11 @@ def test_sites_lie_on_land_that_is_drawn() -> None:
     for site in sites():
         for tile in site.tiles:
             assert land.intersects(shapely.Polygon(tiling.footprint(tile))), tile
+
+
+def test_tiles_of_theia_are_tiles_each_named_once() -> None:
+    found = theia_tiles()
+    assert len(set(found)) == len(found) == 1075
+    assert list(found) == sorted(found)
+    assert all(map(tiling.valid, found))
+    assert {"31TCJ", "32TMM", "40KCB"} <= set(found)

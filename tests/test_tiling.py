@@ -14,6 +14,7 @@ import shapely
 from pyproj import Geod
 
 from processing import tiling
+from processing.sites import theia_tiles
 from tests.shared import SHARED
 
 
@@ -40,6 +41,12 @@ def test_tiles_of_theia_agree_to_a_millimetre() -> None:
         count += 1
     assert count == 1075
     assert worst < 0.001  # m
+
+
+def test_our_list_is_that_of_theia() -> None:
+    names = {name for name, _ in _theia_tiles()}
+    assert names - set(theia_tiles()) == {"Sans titre - Polygone"}
+    assert set(theia_tiles()) <= names
 
 
 def _real_tile_metadata() -> Iterator[str]:

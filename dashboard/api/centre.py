@@ -17,6 +17,7 @@ from cachetools import TTLCache
 from fastapi import Depends, HTTPException, Request
 
 from dashboard import provenance, queries
+from dashboard.dates import Coverages
 from dashboard.provenance import Provenance
 from dashboard.snapshot import Snapshots
 from processing.errors import InputError, L1CError
@@ -121,6 +122,7 @@ class Centre:
     Attributes
     ----------
     snapshots : Snapshots
+    coverages : Coverages
     lookups : Lookups
     anomalies : Anomalies
     drawing : ThreadPoolExecutor
@@ -137,6 +139,7 @@ class Centre:
         self.settings = settings
         self.store = store
         self.snapshots = Snapshots(store)
+        self.coverages = Coverages(store)
         self.lookups = Lookups(store, settings)
         self.anomalies = Anomalies(store)
         self.drawing = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")

@@ -1,343 +1,405 @@
-"""Browse: products found; list, map and calendar of a tile in step. The address is the search, and a STAC query too."""
+"""Browse: products found; list, map and calendar of a tile in step. The address is the search, and a STAC query too.
+
+Plain HTML, no Panel session: the form works as it is; `static/browse/` asks again whenever a field changes, and draws
+the map.
+"""
 
 from __future__ import annotations
 
-import calendar as days
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-import holoviews as hv
-import pandas as pd
-import panel as pn
-import panel_material_ui as pmui
-import param
-from bokeh.models import HoverTool
-from cartopy import crs as ccrs
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import HTMLResponse, JSONResponse
+from sqlalchemy.orm import Session
 
-from dashboard import queries, stac, theme, web_mercator
-from dashboard.frame import View, how_to_begin, html, legend
-from dashboard.pages.coverage import COUNTRIES, TILES, TilePolygons, countries_layer, same_scale
+from dashboard import frame, plain, queries, stac, theme, web_mercator, year_calendar
+from dashboard.api import coverage as api
+from dashboard.api.centre import Centre, Here
+from dashboard.year_calendar import calendar_legend, year_svg
+from processing import tiling
 from processing.errors import SearchError
 from processing.store import search as catalogue
 from processing.store import verdicts
 from processing.store.search import FLAGS, Found, Search
 
-if TYPE_CHECKING:
-    from dashboard.snapshot import Snapshot
-    from processing.settings import Settings
-    from processing.store import Store
+__all__ = ["Form", "calendar_legend", "card", "router", "year_svg"]
 
 ANY = "Any"
 CURRENT, EVERY = "Current", "All"
 #: Products that are shown at once, and added by each wish for more.
 PAGE = 24
-#: Tiles without a result that are drawn for orientation.
-FAINT = 1500
-MAP_HEIGHT = 330
+#: Counting stops here.
+MOST = 1000
 ORDERS = {
-    "Newest image first": "-sensing",
-    "Oldest image first": "sensing",
-    "Last published first": "-published",
-    "First published first": "published",
+    "-sensing": "Newest image first",
+    "sensing": "Oldest image first",
+    "-published": "Last published first",
+    "published": "First published first",
 }
 
-CARDS_CSS = """
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(152px, 1fr)); gap: 12px; }
-.card { border: 1px solid var(--line); border-radius: 8px; overflow: hidden; background: var(--fill); min-width: 0; }
-.card img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; background:
-  repeating-linear-gradient(45deg, var(--fill) 0 6px, transparent 6px 12px); font-size: 11px; }
-.card > div { padding: 6px 9px 8px; font-size: 12.5px; }
-.card b { font-size: 13.5px; font-weight: 600; font-variant-numeric: tabular-nums; }
-.card .links { display: flex; flex-wrap: wrap; gap: 2px 10px; margin-top: 3px; }
-.year { display: block; width: 100%; height: auto; min-width: 540px; max-width: 760px; }
-.year text { font-size: 9px; fill: currentColor; opacity: .65; }
-.year rect { stroke: color-mix(in srgb, currentColor 22%, transparent); stroke-width: .6; fill: transparent; }
-.year a rect { stroke-width: 1; cursor: pointer; } .year a:hover rect { stroke: currentColor; stroke-width: 1.6; }
-"""
-#: From a clear date to one that is all cloud.
-CLOUD_RAMP = ("#08519c", "#3182bd", "#6baed6", "#9ecae1", "#c6dbef", "#eff3f7")
+router = APIRouter()
+Text = Annotated[str, Query(max_length=500)]
 
 
-class Browse(View):
-    """The form, what it finds as cards and on the map, and the calendar of a tile."""
+@dataclass(frozen=True)
+class Form:
+    """What the fields hold, as the address has it; an empty one asks for nothing.
 
-    words = param.String(doc="Tile, date, version, platform, orbit, flag, site, or the name of a product.")
-    tile = param.String(doc="Tile ids, 31TCJ.")
-    site: Any = param.Selector(default=ANY, objects=[ANY])
-    version: Any = param.Selector(default=CURRENT, objects=[CURRENT, EVERY])
-    platform: Any = param.Selector(default=ANY, objects=[ANY])
-    orbit = param.String(doc="Relative orbit.")
-    first = param.String(doc="First date, 2023-08-01.")
-    last = param.String(doc="Last date.")
-    cloud = param.Integer(default=100, bounds=(0, 100), doc="Most cloud. [%]")
-    aot = param.Number(default=1.0, bounds=(0, 1), doc="Highest mean AOT; 1: any. [-]")
-    flag: Any = param.Selector(default=ANY, objects=[ANY, *dict.fromkeys(FLAGS.values())])
-    since = param.String(doc="What was published, withdrawn or reinstated since, 2026-11-20 or 2026-11-20T12:00.")
-    bbox = param.String(doc="West, south, east, north. [deg]")
-    order: Any = param.Selector(default="-sensing", objects=list(ORDERS.values()))
+    Attributes
+    ----------
+    words : str
+        Tile, date, version, platform, orbit, flag, site, or the name of a product.
+    tile : str
+        Tile ids.
+    site, version, platform, orbit, flag : str
+    first, last : str
+        First and last date.
+    cloud, aot : str
+        Most cloud [%], highest mean AOT [-].
+    since : str
+        What was published, withdrawn or reinstated since.
+    bbox : str
+        West, south, east, north. [deg]
+    order : str
+        Of `ORDERS`.
+    """
 
-    #: What the address holds.
-    ADDRESS = (
-        *("words", "tile", "site", "version", "platform", "orbit", "first", "last", "cloud", "aot", "flag", "since"),
-        *("bbox", "order"),
+    words: Text = ""
+    tile: Text = ""
+    site: Text = ""
+    version: Text = ""
+    platform: Text = ""
+    orbit: Text = ""
+    first: Text = ""
+    last: Text = ""
+    cloud: Text = ""
+    aot: Text = ""
+    flag: Text = ""
+    since: Text = ""
+    bbox: Text = ""
+    order: Text = ""
+
+    def given(self) -> dict[str, str]:
+        """The fields that ask for something."""
+        neutral = {"site": ANY, "platform": ANY, "flag": ANY, "version": CURRENT, "order": "-sensing"}
+        values = {field.name: str(getattr(self, field.name)).strip() for field in fields(self)}
+        values = {name: value for name, value in values.items() if value and value != neutral.get(name)}
+        return {
+            name: value
+            for name, value in values.items()
+            if not (name == "cloud" and value == "100") and not (name == "aot" and value in ("1", "1.0"))
+        }
+
+    def address(self) -> str:
+        """The page with this search."""
+        given = self.given()
+        return "/browse" + (f"?{urlencode(given)}" if given else "")
+
+
+Asked = Annotated[Form, Depends()]
+
+
+def criteria(session: Session, form: Form) -> tuple[list[tuple[str, Search]], list[str]]:
+    """Each thing that is asked for, as a search for it alone with what the reader wrote, and the faults of others."""
+    found: list[tuple[str, Search]] = []
+    faults: list[str] = []
+    for name, value in form.given().items():
+        for part in _parts(name, value):
+            try:
+                found.append((f"{_TITLES[name]} {part}".strip(), _one(session, name, part)))
+            except SearchError as fault:
+                faults.append(str(fault))
+    return found, faults
+
+
+_TITLES = {
+    **{"words": "", "tile": "tile", "site": "site", "version": "version", "platform": "platform", "orbit": "orbit"},
+    **{"first": "from", "last": "to", "cloud": "cloud at most", "aot": "AOT at most", "flag": "flag"},
+    **{"since": "changed since", "bbox": "the area", "order": "order"},
+}
+
+
+def _parts(name: str, value: str) -> list[str]:
+    """Words and tiles one by one; other fields whole."""
+    if name == "tile":
+        return value.replace(",", " ").split()
+    return value.replace(",", " ").replace(";", " ").split() if name == "words" else [value]
+
+
+def _one(session: Session, name: str, value: str) -> Search:
+    """The search for one word or field.
+
+    Raises
+    ------
+    SearchError
+        If it can't be understood.
+    """
+    if name == "words":
+        return catalogue.understand(session, value)
+    if name == "tile":
+        tile = value.upper().removeprefix("T")
+        if not tiling.valid(tile):
+            raise SearchError(f"{value} is no tile: an id is such as 31TCJ")
+        return Search(tiles=(tile,))
+    if name in _LISTS:
+        offered = [*queries.offered(session)[name], *([EVERY] if name == "version" else [])]
+        if value not in offered:
+            raise SearchError(f"{value} is no {name} of this centre: {', '.join(offered) or 'none yet'}")
+        chosen: dict[str, Any] = {_LISTS[name]: ("all",) if value == EVERY and name == "version" else (value,)}
+        return Search(**chosen)
+    if name == "flag" and value not in FLAGS.values():
+        raise SearchError(f"{value} is no flag: {', '.join(dict.fromkeys(FLAGS.values()))}")
+    if name == "order" and value not in ORDERS:
+        raise SearchError(f"{value} is no order: {', '.join(ORDERS)}")
+    return Search(**_limit(name, value))
+
+
+_LISTS = {"site": "sites", "version": "versions", "platform": "platforms"}
+
+
+def _limit(name: str, value: str) -> dict[str, Any]:
+    """Of the fields that are typed: what they restrict."""
+    if name == "flag":
+        return {"flags": (value,)}
+    if name == "order":
+        return {"order": value}
+    if name == "orbit":
+        if not value.isdecimal():
+            raise SearchError(f"{value} is no relative orbit")
+        return {"orbits": (int(value),)}
+    if name == "first":
+        return {"first": stac.moment(value)}
+    if name == "last":
+        whole_day = timedelta(days=1, microseconds=-1) if len(value) == 10 else timedelta()
+        return {"last": stac.moment(value) + whole_day}
+    if name == "since":
+        return {"changed_since": stac.moment(value), "withdrawn": True, "replaced": True}
+    if name == "bbox":
+        return {"area": _area(value)}
+    return {name: (None, _number(name, value))}
+
+
+def _area(value: str) -> Any:
+    try:
+        west, south, east, north = (float(part) for part in value.split(","))
+    except ValueError:
+        raise SearchError(f"{value} is no west,south,east,north") from None
+    return catalogue.rectangle(west, south, east, north)
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise SearchError(f"{value} is no {'cloud cover [%]' if name == 'cloud' else 'AOT'}") from None
+
+
+def together(parts: Sequence[Search]) -> Search:
+    """All of it: places and kinds of one field add up, times and limits narrow each other."""
+    result = Search()
+    for part in parts:
+        changed: dict[str, Any] = {}
+        for field in fields(Search):
+            value, before, nothing = getattr(part, field.name), getattr(result, field.name), field.default
+            if value == nothing:
+                continue
+            if isinstance(value, tuple) and field.name not in ("cloud", "aot") and value != ("all",):
+                value = value if before == ("all",) else (*before, *value)
+            elif field.name == "versions":
+                value = before or value
+            elif before != nothing and field.name in ("first", "last"):
+                value = max(before, value) if field.name == "first" else min(before, value)
+            changed[field.name] = value
+        result = replace(result, **changed)
+    return result
+
+
+def why_nothing(session: Session, parts: Sequence[tuple[str, Search]]) -> str:
+    """Which word or field is to blame that nothing fits, as HTML."""
+
+    def some(*asked: Search, every: bool = False) -> bool:
+        search = together(asked)
+        return catalogue.count(session, replace(search, versions=("all",)) if every else search, 1) > 0
+
+    versions = [search for _, search in parts if search.versions]
+    limits = [(words, search) for words, search in parts if search not in versions]
+    alone = [words for words, search in limits if not some(*versions, search)]
+    lines = []
+    for words in alone:
+        search = dict(limits)[words]
+        hint = "; there are some of another version: ask for All" if some(search, every=True) else ""
+        lines.append(f"No product fits <b>{escape(words)}</b>{hint}.")
+    if not alone:
+        for words, _ in parts:
+            if some(*(search for other, search in parts if other != words)):
+                lines.append(f"Without <b>{escape(words)}</b> there are some.")
+        lines = lines or ["Each of the words and fields fits some product, but none fits two of them together."]
+    return "<p>Nothing fits.</p>" + "".join(f"<p>{line}</p>" for line in lines)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a search gives, ready to be shown: pieces of HTML, tiles with their number of products, the next key."""
+
+    said: str
+    query: str
+    cards: str
+    calendar: str
+    tiles: dict[str, int]
+    after: str | None
+    understood: bool
+
+
+def answered(centre: Centre, form: Form, after: str | None = None) -> Answer:
+    """Ask the store for a page of products."""
+    with centre.store.read() as session:
+        parts, faults = criteria(session, form)
+        if faults:
+            said = "".join(plain.said(escape(fault)) for fault in faults)
+            return Answer(said, "", "", "", {}, None, False)
+        search = together([part for _, part in parts])
+        try:
+            page = catalogue.find(session, search, PAGE, after)
+        except SearchError as fault:
+            return Answer(plain.said(escape(str(fault))), "", "", "", {}, None, False)
+        names = [found.product.identifier for found in page.found]
+        words = {name: verdicts.worst(said) for name, said in verdicts.verdicts_of(session, names).items()}
+        cards = "".join(card(found, words.get(found.product.identifier, "")) for found in page.found)
+        if after is not None:
+            return Answer("", "", cards, "", _counted(page.found), page.after, True)
+        count = catalogue.count(session, search, MOST)
+        if not count:
+            cards = f'<div class="nothing">{why_nothing(session, parts)}</div>' if parts else ""
+        calendar = _calendar(session, page.found)
+    said = f"<h2>{'more than ' if count >= MOST else ''}{theme.number(count)} product{'s' if count != 1 else ''}</h2>"
+    address = escape(stac.address(search))
+    query = (
+        f'<p><a href="{escape(form.address())}">Permalink of this search</a></p>'
+        f'<p>The same as a STAC query: <a href="{address}"><code>GET {address}</code></a></p>'
+    )
+    return Answer(said, query, cards, calendar, _counted(page.found), page.after, True)
+
+
+def _counted(found: Sequence[Found]) -> dict[str, int]:
+    return dict(Counter(one.product.tile for one in found))
+
+
+def _calendar(session: Session, found: Sequence[Found]) -> str:
+    """Of the first product's tile, in the year of its date."""
+    if not found:
+        return ""
+    product = found[0].product
+    year, tile = product.sensing.year, product.tile
+    dates = queries.calendar(session, tile, product.version, year)
+    before = urlencode({"tile": tile, "last": f"{year - 1}-12-31"})
+    later = urlencode({"tile": tile, "first": f"{year + 1}-01-01", "order": "sensing"})
+    return (
+        f'<h2>{escape(tile)} in {year} <small>{escape(product.version)} · <a href="/browse?{before}">{year - 1}</a> · '
+        f'<a href="/browse?{later}">{year + 1}</a></small></h2><div class="scroll" tabindex="0">'
+        f"{year_svg(year, dates)}</div>{calendar_legend(dates)}{year_calendar.in_words(dates)}"
     )
 
-    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
-        self._store = store
-        with store.read() as session:
-            offered = queries.offered(session)
-        for name, values in offered.items():
-            self.param[name].objects = [*self.param[name].objects, *values]
-        super().__init__(snapshot, settings, **params)
-        self._found: list[Found] = []
-        self._verdicts: dict[str, str] = {}
-        self._after: str | None = None
-        self._form = self._fields()
-        button: dict[str, Any] = {"size": "small", "variant": "outlined"}
-        self._clear = pmui.Button(label="Clear the search", on_click=lambda _: self.clear(), margin=(6, 8), **button)
-        self._more = pmui.Button(label="Show more", on_click=lambda _: self._go_on(), margin=(10, 0), **button)
-        self._form.append(self._clear)
-        self._empty, self._said, self._query = html(), html(), html()
-        self._cards, self._calendar = html(), html()
-        for pane in (self._cards, self._calendar):
-            pane.stylesheets = [*pane.stylesheets, CARDS_CSS]
-        self._map = pn.pane.HoloViews(sizing_mode="stretch_width", height=MAP_HEIGHT, linked_axes=False)
-        self._full = pn.Column(
-            self._form,
-            self._said,
-            pn.FlexBox(
-                pn.Column(
-                    self._map,
-                    self._calendar,
-                    self._query,
-                    styles={"flex": "2 1 420px", "min-width": "min(100%, 320px)", "max-width": "100%"},
-                ),
-                pn.Column(self._cards, self._more, styles={"flex": "3 1 560px", "min-width": "min(100%, 320px)"}),
-                sizing_mode="stretch_width",
-                gap="8px 20px",
-            ),
-            sizing_mode="stretch_width",
+
+@router.get("/api/browse/found")
+def found(centre: Here, form: Asked, after: str | None = None) -> JSONResponse:
+    """A page of products as pieces of the page Browse."""
+    return JSONResponse(vars(answered(centre, form, after)), headers={"Cache-Control": "no-store"})
+
+
+@router.get("/browse", response_class=HTMLResponse)
+def browse(centre: Here, form: Asked) -> HTMLResponse:
+    """The form, what it finds as cards and on the map, and the calendar of a tile."""
+    dates = centre.coverages.latest()
+    head = plain.age(dates.version, dates.taken, dates.newest)
+    if not len(dates.rows):
+        return plain.page(
+            "browse", head + frame.how_to_begin(centre.settings), styles="browse.css", script="browse/main.js"
         )
-        self._layout = pn.Column(self._empty, self._full, sizing_mode="stretch_width")
-        if pn.state.location:
-            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+    if centre.coverages.fault:
+        head += plain.said(f"The store can't be read: {escape(centre.coverages.fault)}")
+    answer = answered(centre, form)
+    with centre.store.read() as session:
+        fields_ = _fields(session, form)
+    tiles = [tile for tile in (answer.tiles or sorted(dates.known)) if tiling.valid(tile)]
+    data = {
+        "ground": api.ground_address(dates.tiles),
+        "known": sorted(dates.known),
+        "around": list(web_mercator.around(tiles)),
+        "tiles": answer.tiles,
+        "after": answer.after,
+        "colour": theme.ACCENT,
+    }
+    banner = plain.simulated_banner() if dates.all_simulated else ""
+    return plain.page(
+        "browse",
+        head + banner + fields_ + _results(answer),
+        styles="browse.css",
+        script="browse/main.js",
+        data=data,
+        status=200 if answer.understood else 404,
+    )
 
-    def _fields(self) -> pn.FlexBox:
-        """The form."""
-        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
-        short, middle = {**small, "width": 112}, {**small, "width": 150}
-        return pn.FlexBox(
-            pmui.TextInput.from_param(
-                self.param.words, label="Words", placeholder="toulouse 2023-08 V1_4", **{**small, "width": 268}
-            ),
-            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
-            pmui.Select.from_param(self.param.site, label="Site", **middle),
-            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
-            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
-            pmui.Select.from_param(self.param.version, label="Version", **short),
-            pmui.Select.from_param(self.param.platform, label="Platform", **short),
-            pmui.TextInput.from_param(self.param.orbit, label="Orbit", placeholder="51", **{**small, "width": 76}),
-            pmui.Select.from_param(self.param.flag, label="Flag", **short),
-            pmui.TextInput.from_param(self.param.since, label="Changed since", placeholder="2026-11-20", **middle),
-            pmui.Select.from_param(self.param.order, options=ORDERS, label="Order", **{**small, "width": 196}),
-            pmui.IntSlider.from_param(
-                self.param.cloud, label="Cloud at most [%]", **{**small, "width": 190, "margin": (3, 14, 3, 4)}
-            ),
-            pmui.FloatSlider.from_param(
-                self.param.aot, label="AOT at most", step=0.05, **{**small, "width": 190, "margin": (3, 14, 3, 4)}
-            ),
-            align_items="center",
-            sizing_mode="stretch_width",
+
+def _results(answer: Answer) -> str:
+    more = "" if answer.after else " hidden"
+    return f"""
+<div id="said" role="status">{answer.said}</div>
+<div class="columns"><section class="map" aria-label="Where">
+  <div id="map" tabindex="0" role="application" aria-label="Map: arrows move it, + and - zoom; a click on a tile
+searches there, another one everywhere"><canvas></canvas><canvas></canvas><div class="zoom">
+  <button id="in" aria-label="Zoom in">+</button><button id="out" aria-label="Zoom out">−</button></div></div>
+  <p class="soft"><button id="here" class="link">Search in the area that the map shows</button></p>
+  <div id="calendar">{answer.calendar}</div><div id="query">{answer.query}</div>
+</section><section class="found" aria-label="Products"><div id="cards" class="cards">{answer.cards}</div>
+<button id="more"{more}>Show more</button></section></div>"""
+
+
+def _fields(session: Session, form: Form) -> str:
+    """The form."""
+    offered = queries.offered(session)
+    sites = queries.titles_of_sites(session)
+
+    def text(name: str, title: str, example: str, size: int) -> str:
+        value = escape(str(getattr(form, name)))
+        hint = f' placeholder="{example}"' if example else ""
+        return f'<label>{title} <input name="{name}" value="{value}" size="{size}"{hint} autocomplete="off"></label>'
+
+    def choice(name: str, title: str, values: dict[str, str], neutral: str) -> str:
+        chosen = str(getattr(form, name)).strip() or neutral
+        listed = values if chosen in values else {chosen: chosen, **values}
+        options = "".join(
+            f'<option value="{escape(key)}"{" selected" if key == chosen else ""}>{escape(words)}</option>'
+            for key, words in listed.items()
         )
+        return f'<label>{title} <select name="{name}" data-neutral="{neutral}">{options}</select></label>'
 
-    def search(self) -> Search:
-        """What the form asks for.
-
-        Raises
-        ------
-        SearchError
-            If a field can't be understood.
-        """
-        tiles = tuple(word.upper().removeprefix("T") for word in self.tile.replace(",", " ").split())
-        search = Search(order=self.order, tiles=tiles)
-        if self.words.strip():
-            with self._store.read() as session:
-                search = catalogue.understand(session, self.words, search)
-        return replace(search, **self._kinds(search), **self._times(search), **self._limits())
-
-    def _kinds(self, search: Search) -> dict[str, Any]:
-        """What is chosen from a list, and the orbit, beside what the words say."""
-        asked: dict[str, Any] = {}
-        if self.site != ANY:
-            asked["sites"] = (*search.sites, self.site)
-        if self.version == EVERY:
-            asked["versions"] = search.versions or ("all",)
-        elif self.version != CURRENT:
-            asked["versions"] = (self.version,)
-        if self.platform != ANY:
-            asked["platforms"] = (self.platform,)
-        if self.flag != ANY:
-            asked["flags"] = (*search.flags, self.flag)
-        if self.orbit.strip():
-            if not self.orbit.strip().isdecimal():
-                raise SearchError(f"{self.orbit} is no relative orbit")
-            asked["orbits"] = (int(self.orbit),)
-        return asked
-
-    def _times(self, search: Search) -> dict[str, Any]:
-        """First and last date, no wider than the words say, and since when something changed."""
-        asked: dict[str, Any] = {}
-        if self.first.strip():
-            asked["first"] = max(filter(None, (search.first, stac.moment(self.first.strip()))))
-        if self.last.strip():
-            end = stac.moment(self.last.strip())
-            end += timedelta(days=1, microseconds=-1) if len(self.last.strip()) == 10 else timedelta()
-            asked["last"] = min(filter(None, (search.last, end)))
-        if self.since.strip():
-            asked |= {"changed_since": stac.moment(self.since.strip()), "withdrawn": True, "replaced": True}
-        return asked
-
-    def _limits(self) -> dict[str, Any]:
-        """Most cloud [%] and AOT [-], and the area."""
-        asked: dict[str, Any] = {}
-        if self.cloud < 100:
-            asked["cloud"] = (None, float(self.cloud))
-        if self.aot < 1:
-            asked["aot"] = (None, float(self.aot))
-        if self.bbox.strip():
-            try:
-                west, south, east, north = (float(part) for part in self.bbox.split(","))
-            except ValueError:
-                raise SearchError(f"{self.bbox} is no west,south,east,north") from None
-            asked["area"] = catalogue.rectangle(west, south, east, north)
-        return asked
-
-    def clear(self) -> None:
-        """Ask for nothing in particular."""
-        self.param.update(**{name: self.param[name].default for name in self.ADDRESS})
-
-    @param.depends(*ADDRESS, watch=True)
-    def draw(self) -> None:
-        """Search anew, and show what is found."""
-        self._empty.object = how_to_begin(self.settings) if self.snapshot.empty else ""
-        self._empty.visible, self._full.visible = self.snapshot.empty, not self.snapshot.empty
-        if self.snapshot.empty:
-            return
-        self._found, self._after = [], None
-        try:
-            search = self.search()
-            with self._store.read() as session:
-                count = catalogue.count(session, search)
-            self._fetch(search)
-        except SearchError as fault:
-            self._said.object = f'<div class="note" style="--c:{theme.colour("failed")}">{escape(str(fault))}</div>'
-            self._query.object = ""
-        else:
-            words = f"{theme.number(count)} product{'s' if count != 1 else ''}"
-            self._said.object = f"<h2>{'more than ' if count >= 1000 else ''}{words}</h2>"
-            address = stac.address(search)
-            wanted = {name: getattr(self, name) for name in self.ADDRESS}
-            wanted = {name: value for name, value in wanted.items() if value != self.param[name].default}
-            here = "/browse" + ("?" + urlencode(wanted) if wanted else "")
-            self._query.object = (
-                f'<p><a href="{escape(here)}">Permalink of this search</a></p>'
-                f'<p>The same as a STAC query: <a href="{escape(address)}"><code>GET {escape(address)}</code></a></p>'
-            )
-        self._show()
-        self._draw_map()
-        self._draw_calendar()
-
-    def _fetch(self, search: Search) -> None:
-        """Add the next page to what was found."""
-        with self._store.read() as session:
-            page = catalogue.find(session, search, PAGE, self._after)
-            names = [f.product.identifier for f in page.found]
-            self._verdicts |= {n: verdicts.worst(v) for n, v in verdicts.verdicts_of(session, names).items()}
-        self._found += page.found
-        self._after = page.after
-
-    def _go_on(self) -> None:
-        self._fetch(self.search())
-        self._show()
-        self._draw_map()
-
-    def _show(self) -> None:
-        cards = "".join(card(found, self._verdicts.get(found.product.identifier, "")) for found in self._found)
-        nothing = '<p class="soft">Nothing fits. Leave something out, or ask for all versions.</p>'
-        self._cards.object = f'<div class="cards">{cards}</div>' if cards else nothing
-        self._more.visible = self._after is not None
-
-    def _draw_map(self) -> None:
-        count = Counter(found.product.tile for found in self._found)
-        faint = [t for t in self.snapshot.coverage["tile"] if t not in count][:FAINT]
-        west, south, east, north = web_mercator.around(list(count) or faint)
-        hover = HoverTool(tooltips=[("Tile", "@tile"), ("Products shown", "@products")], point_policy="follow_mouse")
-        tiles = result_layer(count, faint).opts(**{**TILES, "tools": [hover, "tap", "box_select"]})
-        self._tap = hv.streams.Tap(source=tiles)
-        self._tap.add_subscriber(self._tapped)
-        self._bounds = hv.streams.BoundsXY(source=tiles)
-        self._bounds.add_subscriber(self._boxed)
-        self._map.object = (countries_layer().opts(**COUNTRIES) * tiles).opts(
-            xlim=(west, east), ylim=(south, north), responsive=True, height=MAP_HEIGHT, xlabel="", ylabel="",
-            hooks=[same_scale],
-        )  # fmt: skip
-
-    def _tapped(self, x: float | None, y: float | None) -> None:
-        """A click on a tile of the map searches in it; another one in all."""
-        if x is None or y is None:
-            return
-        lon, lat = web_mercator.degrees(x, y)
-        try:
-            place = catalogue.rectangle(lon, lat, lon, lat)
-        except SearchError:
-            return
-        hit = catalogue.touching(self.snapshot.coverage["tile"], place)
-        if hit:
-            self.tile = "" if self.tile else ", ".join(sorted(hit))
-
-    def _boxed(self, bounds: tuple[float, float, float, float] | None) -> None:
-        if bounds is not None:
-            (west, south), (east, north) = web_mercator.degrees(*bounds[:2]), web_mercator.degrees(*bounds[2:])
-            self.bbox = f"{max(west, -180):.3f},{max(south, -90):.3f},{min(east, 180):.3f},{min(north, 90):.3f}"
-
-    def _draw_calendar(self) -> None:
-        """Of the first product's tile, in the year of its date."""
-        if not self._found:
-            self._calendar.object = ""
-            return
-        product = self._found[0].product
-        with self._store.read() as session:
-            dates = queries.calendar(session, product.tile, product.version, product.sensing.year)
-        year, tile = product.sensing.year, product.tile
-        before, after = (
-            f'<a href="/browse?{urlencode({"tile": tile, "last": f"{year - 1}-12-31"})}">{year - 1}</a>',
-            f'<a href="/browse?{urlencode({"tile": tile, "first": f"{year + 1}-01-01", "order": "sensing"})}">'
-            f"{year + 1}</a>",
-        )
-        self._calendar.object = (
-            f"<h2>{escape(tile)} in {year} <small>{escape(product.version)} · {before} · {after}</small></h2>"
-            f'<div class="scroll">{year_svg(year, dates)}</div>{calendar_legend(dates)}'
+    def slider(name: str, title: str, most: str, step: str) -> str:
+        value = escape(str(getattr(form, name)).strip() or most)
+        return (
+            f'<label>{title} <output>{value}</output><input type="range" name="{name}" min="0" max="{most}" '
+            f'step="{step}" value="{value}" data-neutral="{most}"></label>'
         )
 
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
+    def same(names: Sequence[str]) -> dict[str, str]:
+        return {name: name for name in names}
 
-
-def result_layer(count: Counter[str], faint: Iterable[str]) -> TilePolygons:
-    """Tiles with results in colour, others as faint outlines."""
-    polygons = []
-    for tile, products in [*((t, 0) for t in faint), *count.items()]:
-        ring = web_mercator.tile(tile)
-        colour = theme.ACCENT if products else "#A9B1BA"
-        polygons.append(
-            {"x": ring[:, 0], "y": ring[:, 1], "tile": tile, "products": str(products or "–"), "colour": colour}
-        )
-    return TilePolygons(polygons, ["x", "y"], ["tile", "products", "colour"], crs=ccrs.GOOGLE_MERCATOR)
+    return f"""<form id="form" class="tools" action="/browse" role="search">
+{text("words", "Words", "toulouse 2023-08 V1_4", 30)}{text("tile", "Tile", "31TCJ", 9)}
+{choice("site", "Site", {ANY: ANY, **{code: sites[code] for code in offered["site"]}}, ANY)}
+{text("first", "From", "2023-08-01", 11)}{text("last", "To", "2023-08-31", 11)}
+{choice("version", "Version", same([CURRENT, EVERY, *offered["version"]]), CURRENT)}
+{choice("platform", "Platform", same([ANY, *offered["platform"]]), ANY)}{text("orbit", "Orbit", "51", 5)}
+{choice("flag", "Flag", same([ANY, *dict.fromkeys(FLAGS.values())]), ANY)}
+{text("since", "Changed since", "2026-11-20", 12)}{choice("order", "Order", ORDERS, "-sensing")}
+{slider("cloud", "Cloud at most [%]", "100", "1")}{slider("aot", "AOT at most", "1", "0.05")}
+{text("bbox", "Area", "west,south,east,north", 20)}
+<button>Search</button><a class="button" href="/browse">Clear the search</a></form>"""
 
 
 def card(found: Found, verdict: str) -> str:
@@ -371,56 +433,3 @@ def card(found: Found, verdict: str) -> str:
         f'<a href="/products/{name}/zip" title="{theme.number(product.bytes / 1e6, 1)} MB">download</a>'
         "</div></div></div>"
     )
-
-
-def _without(row: Any) -> tuple[str, str]:
-    """What became of a date of which there is no product, and its colour: what was published is withdrawn now."""
-    state = theme.state(row.state)
-    return ("Withdrawn", theme.colour("failed")) if state == "published" else (theme.word(state), theme.colour(state))
-
-
-def calendar_legend(dates: pd.DataFrame) -> str:
-    """What the colours of the days of `year_svg` say, as HTML."""
-    ramp = f"linear-gradient(90deg, {', '.join(CLOUD_RAMP)})"
-    absent = dict.fromkeys(_without(row) for row in dates.itertuples() if not isinstance(row.identifier, str))
-    others = [(words, f"color-mix(in srgb, {colour} 45%, transparent)") for words, colour in absent]
-    return legend([("Cloud, from none to all", ramp), *others])
-
-
-def year_svg(year: int, dates: pd.DataFrame) -> str:
-    """The days of a year, a column a week; those with an image are coloured, and linked to their product.
-
-    Parameters
-    ----------
-    dates : DataFrame
-        As of `queries.calendar`.
-    """
-    size, left, top = 13, 24, 14
-    first = datetime(year, 1, 1, tzinfo=UTC)
-    shift = first.weekday()
-    cells, seen = [], {row.sensing.timetuple().tm_yday: row for row in dates.itertuples()}
-    for number in range(1, 366 + days.isleap(year)):
-        week, weekday = divmod(number - 1 + shift, 7)
-        place = f'x="{left + size * week}" y="{top + size * weekday}" width="{size - 2}" height="{size - 2}" rx="2"'
-        row = seen.get(number)
-        if row is None:
-            cells.append(f"<rect {place}/>")
-            continue
-        cloud = row.cloud_percent
-        known = cloud is not None and cloud == cloud
-        there = isinstance(row.identifier, str)
-        words, colour = (theme.word(row.state), theme.ACCENT) if there else _without(row)
-        said = f"{row.sensing:%Y-%m-%d}, {row.platform}: {words}"
-        said += f", cloud {cloud:.0f} %" if known else ""
-        if there:
-            colour = CLOUD_RAMP[min(int(cloud / 100 * len(CLOUD_RAMP)), len(CLOUD_RAMP) - 1)] if known else colour
-            cell = f'<rect {place} style="fill:{colour}"><title>{escape(said)}</title></rect>'
-            cells.append(f'<a href="/products?product={escape(row.identifier)}">{cell}</a>')
-        else:
-            cells.append(f'<rect {place} style="fill:{colour};fill-opacity:.45"><title>{escape(said)}</title></rect>')
-    for month in range(1, 13):
-        week = ((datetime(year, month, 1, tzinfo=UTC) - first).days + shift) // 7
-        cells.append(f'<text x="{left + size * week}" y="9">{days.month_abbr[month]}</text>')
-    for weekday, name in ((0, "Mon"), (3, "Thu"), (6, "Sun")):
-        cells.append(f'<text x="0" y="{top + size * weekday + 9}">{name}</text>')
-    return f'<svg class="year" viewBox="0 0 {left + 54 * size} {top + 7 * size}" role="img">{"".join(cells)}</svg>'

@@ -1,226 +1,256 @@
-"""Coverage: where the tiles lie and how each one's latest date stands."""
+"""Coverage: every tile of THEIA and of the centre on a map, by what the reader chooses. Plain HTML, no Panel session.
+
+The map, the matrix and the table are drawn in the browser by `static/coverage/` from `dashboard.api.coverage`.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
-import geoviews as gv
-import holoviews as hv
-import pandas as pd
-import panel as pn
-import panel_material_ui as pmui
-import param
-from bokeh.models import CustomJS, HoverTool
-from cartopy import crs as ccrs
-from geoviews.plotting.bokeh import GeoPolygonPlot
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
 
-from dashboard import assets, theme, web_mercator
-from dashboard.frame import View, how_to_begin, html, kpis, legend, table
+from dashboard import dates, frame, plain, theme, web_mercator
+from dashboard.api import coverage as api
+from dashboard.api.centre import Here
+from processing import tiling
+from processing.sites import theia_tiles
 
 ALL = "All sites"
+#: What tiles can be coloured by.
+COLOURS = {
+    "state": "State of the latest date",
+    "delay": "Delay from image to product",
+    "version": "Version of the latest product",
+    "dates": "Dates in the period",
+    "clear": "Share of clear dates",
+    "valid": "Last valid date",
+    "missing": "Missing passes in the period",
+}
+#: Months that a period can be long; 0: from the first date on.
+SPANS = {0: "From the first date", 1: "One month", 3: "Three months", 12: "Twelve months"}
+#: Beside the states of dates.
+OTHER_STATES = {
+    "withdrawn": ("Withdrawn", "#8C2D04"),
+    "absent": ("Not followed by this centre", "#E3E6E9"),
+}
+#: How a state is drawn, so that it is told without its colour: the pattern's name in `static/coverage/classes.js`.
+PATTERNS = {
+    "published": "plain",
+    "not_valid": "rows",
+    "running": "dots",
+    "waiting": "rising",
+    "rejected": "falling",
+    "failed": "crossed",
+    "held": "columns",
+    "withdrawn": "grid",
+    "none": "plain",
+    "absent": "plain",
+}
+
+router = APIRouter()
 
 
-class TilePolygons(gv.Polygons):
-    """Polygons that are in the map's projection already."""
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for, and what of it can't be.
 
-    group = param.String(default="TilePolygons", constant=True)
-
-
-class _TilePolygonsPlot(GeoPolygonPlot):
-    # GeoViews projects each polygon anew for each session, even into the projection it is in (3 s for 1000 tiles).
-    _project_operation = None
-
-
-hv.Store.register({TilePolygons: _TilePolygonsPlot}, "bokeh")
-
-
-def tile_layer(coverage: pd.DataFrame) -> TilePolygons:
-    """The tiles in the colour of the state of their latest date; what a hover tells is in the vdims.
-
-    Parameters
+    Attributes
     ----------
-    coverage : DataFrame
-        As of `queries.coverage`.
+    colour, site, version, tile : str
+        Empty where not chosen.
+    until : str
+        Last month of the period; empty: now.
+    span : int
+        Of `SPANS`.
+    year : int or None
+        Of the calendar.
+    faults : tuple of str
+        Ready HTML.
     """
-    polygons = []
-    for row in coverage.itertuples():
-        ring = web_mercator.tile(row.tile)
-        polygons.append(
-            {
-                "x": ring[:, 0],
-                "y": ring[:, 1],
-                "tile": row.tile,
-                "site": row.site or "–",
-                "date": "–" if pd.isna(row.sensing) else f"{row.sensing:%Y-%m-%d}",
-                "state": theme.word(row.state) + (f", {row.version}" if row.version else ""),
-                "products": theme.number(row.products),
-                "origin": "SIMULATED" if row.simulated else "Level-1C" if row.dates else "–",
-                "colour": theme.colour(row.state),
-            }
-        )
-    vdims = ["tile", "site", "date", "state", "products", "origin", "colour"]
-    return TilePolygons(polygons, ["x", "y"], vdims, crs=ccrs.GOOGLE_MERCATOR)
+
+    colour: str = "state"
+    site: str = ""
+    version: str = ""
+    tile: str = ""
+    until: str = ""
+    span: int = 0
+    year: int | None = None
+    faults: tuple[str, ...] = ()
+
+    def period(self, months: list[str]) -> tuple[str, str]:
+        """First and last month of the period, of the months that have dates; empty: no limit."""
+        last = self.until or (months[-1] if self.span and months else "")
+        return (month_before(last, self.span - 1) if last and self.span else ""), last
 
 
-def countries_layer() -> gv.Path:
-    """Outlines of the countries as one line with gaps."""
-    return gv.Path([web_mercator.countries()], ["x", "y"], crs=ccrs.GOOGLE_MERCATOR)
+def month_before(month: str, count: int) -> str:
+    """The month so many before ``2023-08``."""
+    whole = int(month[:4]) * 12 + int(month[5:]) - 1 - count
+    return f"{whole // 12:04d}-{whole % 12 + 1:02d}"
 
 
-def _hover() -> Any:
-    names = {
-        "Tile": "tile",
-        "Site": "site",
-        "Latest date": "date",
-        "State": "state",
-        "Products": "products",
-        "Origin": "origin",
+def understood(found: dates.Dates, asked: dict[str, str]) -> Asked:
+    """The parameters of the address; one that means nothing here is left out and said."""
+    faults: list[str] = []
+    good: dict[str, Any] = {}
+    sites = names_of_sites(found)
+    offered: dict[str, tuple[Any, str]] = {
+        "colour": (COLOURS, "nothing that tiles can be coloured by"),
+        "site": (sites, "no site of this centre"),
+        "version": (found.versions, "no version of this centre"),
+        "span": ([str(span) for span in SPANS], "no length of a period (0, 1, 3, 12 months)"),
     }
-    return HoverTool(
-        tooltips=[(title, f"@{{{column}}}") for title, column in names.items()], point_policy="follow_mouse"
+    for name, value in asked.items():
+        value = value.strip()
+        if not value or (name == "site" and value == ALL):
+            continue
+        fault = ""
+        if name in offered and value not in offered[name][0]:
+            fault = offered[name][1]
+        elif name == "tile" and not tiling.valid(value := value.upper().removeprefix("T")):
+            fault = "no tile: an id is such as 31TCJ"
+        elif name == "until" and not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", value):
+            fault = "no month such as 2023-08"
+        elif name == "year" and not re.fullmatch(r"20\d\d", value):
+            fault = "no year"
+        if fault:
+            faults.append(f"<b>{escape(value)}</b> is {fault}.")
+        else:
+            good[name] = value
+    numbers: dict[str, Any] = {name: int(good.pop(name)) for name in ("span", "year") if name in good}
+    return Asked(**good, **numbers, faults=tuple(faults))
+
+
+def names_of_sites(found: dates.Dates) -> list[str]:
+    """Sites that have tiles here."""
+    return sorted({site for joined in found.sites.values() for site in joined.split(", ") if site})
+
+
+Text = Annotated[str, Field(max_length=200)]
+
+
+class Address(BaseModel):
+    """The parameters of the page."""
+
+    colour: Text = ""
+    site: Text = ""
+    version: Text = ""
+    tile: Text = ""
+    until: Text = ""
+    span: Text = ""
+    year: Text = ""
+
+
+@router.get("/coverage", response_class=HTMLResponse)
+def coverage(centre: Here, address: Annotated[Address, Query()]) -> HTMLResponse:
+    """The map, its legend, the matrix and the tiles as a table."""
+    found = centre.coverages.latest()
+    asked = understood(found, address.model_dump())
+    months, _ = dates.by_month(found)
+    parts = [plain.age(found.version, found.taken, found.newest)]
+    if centre.coverages.fault:
+        parts.append(plain.said(f"The store can't be read: {escape(centre.coverages.fault)}"))
+    if found.all_simulated:
+        parts.append(plain.simulated_banner())
+    parts += [plain.said(fault) for fault in asked.faults]
+    if not len(found.rows):
+        parts.append(frame.how_to_begin(centre.settings))
+    parts.append(_body(centre, found, asked, months))
+    first, last = asked.period(months)
+    data = {
+        "ground": api.ground_address(found.tiles),
+        "columns": api.COLUMNS,
+        **api.answer(found, first, last, asked.version),
+        "months": months,
+        "chosen": {
+            **{name: getattr(asked, name) for name in ("colour", "site", "version", "tile", "until", "span")},
+            "year": asked.year,
+        },
+        "around": list(web_mercator.around(_in_view(found, asked.site))),
+        "colours": {
+            **{key: [*words, PATTERNS.get(key, "plain")] for key, words in {**theme.STATES, **OTHER_STATES}.items()},
+        },
+        "versions": {name: theme.version_colour(name) for name in found.versions},
+        "simulated": theme.SIMULATED,
+        "clear": dates.CLEAR,
+        "theia": len(theia_tiles()),
+    }
+    page = plain.page(
+        "coverage",
+        "".join(parts),
+        styles="coverage.css",
+        script="coverage/main.js",
+        data=data,
+        status=404 if asked.faults else 200,
+    )
+    page.headers["Link"] = f"<{api.ground_address(found.tiles)}>; rel=preload; as=fetch; crossorigin"
+    return page
+
+
+def _in_view(found: dates.Dates, site: str) -> list[str]:
+    """The tiles that the map begins with: those of a site, else those with dates, else all of the centre's."""
+    if site:
+        return [tile for tile, joined in found.sites.items() if site in joined.split(", ")]
+    with_dates = [found.tiles[place] for place in found.rows["tile"].unique()]
+    return [tile for tile in with_dates or found.known or found.tiles if tiling.valid(tile)]
+
+
+def _options(choices: dict[Any, str], chosen: Any) -> str:
+    return "".join(
+        f'<option value="{escape(str(key))}"{" selected" if key == chosen else ""}>{escape(title)}</option>'
+        for key, title in choices.items()
     )
 
 
-def same_scale(plot: Any, element: Any) -> None:
-    """Hook of a map: a metre is as long northwards as eastwards, whatever the room the page leaves."""
-    figure = plot.state
-    figure.outline_line_color = None
-    keep = CustomJS(args={"figure": figure}, code=assets.text("coverage_scale.js"), module=True)
-    figure.js_on_change("inner_width", keep)
-    figure.js_on_change("inner_height", keep)
-    figure.toolbar.logo = None
-
-
-COUNTRIES = {"projection": ccrs.GOOGLE_MERCATOR, "color": "#8A95A1", "line_width": 0.8, "apply_ranges": False}
-TILES = {
-    "projection": ccrs.GOOGLE_MERCATOR,
-    "color": "colour",
-    "line_color": "colour",
-    "fill_alpha": 0.62,
-    "line_width": 2,
-    "apply_ranges": False,
-    "default_tools": ["pan", "wheel_zoom", "reset"],
-    "active_tools": ["pan", "wheel_zoom"],
-}
-
-
-class Coverage(View):
-    """The map, its legend and the tiles as a table; a site can be chosen."""
-
-    site: Any = param.Selector(default=ALL, objects=[ALL], doc="The site the map zooms to.")
-
-    def __init__(self, **params: Any) -> None:
-        super().__init__(**params)
-        self._data = hv.streams.Pipe(data=self.snapshot.coverage)
-        self._drawn: pd.DataFrame | None = None
-        self._map = pn.pane.HoloViews(sizing_mode="stretch_width", height=560, linked_axes=False)
-        self._empty, self._kpis, self._legend, self._table = html(), html(), html(), html()
-        choice = pmui.Select.from_param(
-            self.param.site, label="Zoom to site", description="", size="small", width=220, margin=(4, 0)
-        )
-        self._layout = pn.Column(
-            self._empty,
-            self._kpis,
-            pn.FlexBox(
-                pn.Column(
-                    pn.FlexBox(choice, self._legend, align_items="center", gap="4px 20px", sizing_mode="stretch_width"),
-                    self._map,
-                    styles={"flex": "3 1 560px", "min-width": "min(100%, 320px)"},
-                ),
-                pn.Column(
-                    self._table,
-                    styles={
-                        "flex": "2 1 420px",
-                        "min-width": "min(100%, 320px)",
-                        "max-height": "720px",
-                        "overflow-y": "auto",
-                    },
-                ),
-                sizing_mode="stretch_width",
-                gap="8px 20px",
-            ),
-            sizing_mode="stretch_width",
-        )
-
-    def draw(self) -> None:
-        """Colour the tiles by their latest state; zoom at the start only."""
-        snapshot = self.snapshot
-        coverage = snapshot.coverage
-        self._empty.object = how_to_begin(self.settings) if snapshot.empty else ""
-        self._empty.visible = snapshot.empty
-        names = sorted({site for joined in coverage["site"] for site in joined.split(", ") if site})
-        if self.param.site.objects != [ALL, *names]:
-            self.param.site.objects = [ALL, *names]
-        count = coverage["state"].map(theme.state).value_counts()
-        self._legend.object = legend(
-            (f"{title} ({theme.number(int(count.get(key, 0)))})", colour)
-            for key, (title, colour) in theme.STATES.items()
-        )
-        with_dates = coverage[coverage["dates"] > 0]
-        self._kpis.object = kpis(
-            [
-                ("Tiles", theme.number(len(coverage)), f"of {theme.number(len(names))} sites"),
-                ("With dates", theme.number(len(with_dates)), "tiles"),
-                ("Latest date published", theme.number(int(count.get("published", 0))), "tiles"),
-                (
-                    "Products",
-                    theme.number(int(coverage["products"].sum())),
-                    f"of {theme.number(int(coverage['dates'].sum()))} dates",
-                    "/products",
-                ),
-            ]
-        )
-        if self._drawn is None or not self._drawn.equals(coverage):
-            self._drawn = coverage
-            if self._map.object is None:
-                self._zoom()
-            else:
-                self._data.send(coverage)
-        self._rows()
-
-    @param.depends("site", watch=True)
-    def _zoom(self) -> None:
-        """Draws the map anew around the site."""
-        west, south, east, north = web_mercator.around(self._tiles_in_view())
-        hover = _hover()
-        tiles = hv.DynamicMap(lambda data: tile_layer(data).opts(tools=[hover], **TILES), streams=[self._data])
-        layers = countries_layer().opts(**COUNTRIES) * tiles
-        self._map.object = layers.opts(
-            xlim=(west, east),
-            ylim=(south, north),
-            responsive=True,
-            height=560,
-            xlabel="",
-            ylabel="",
-            hooks=[same_scale],
-        )
-        self._rows()
-
-    def _tiles_in_view(self) -> list[str]:
-        coverage = self.snapshot.coverage
-        if self.site == ALL:
-            with_dates = coverage[coverage["dates"] > 0]
-            return list(with_dates["tile"] if len(with_dates) else coverage["tile"])
-        return list(coverage.loc[coverage["site"].map(lambda joined: self.site in joined.split(", ")), "tile"])
-
-    def _rows(self) -> None:
-        coverage = self.snapshot.coverage
-        shown = coverage[coverage["tile"].isin(self._tiles_in_view())].sort_values(["site", "tile"])
-        rows = [
-            (
-                f'<a href="/products?tile={escape(row.tile)}">{escape(row.tile)}</a>',
-                escape(row.site),
-                "–" if pd.isna(row.sensing) else f"{row.sensing:%Y-%m-%d}",
-                theme.state_chip(row.state) + (" " + theme.simulated_mark() if row.simulated else ""),
-                theme.number(row.products),
-                theme.number(row.dates),
-            )
-            for row in shown.head(300).itertuples()
-        ]
-        self._table.object = "<h2>Tiles <small>state of the latest date</small></h2>" + table(
-            ["Tile", "Site", "Latest date", "State", "Products", "Dates"], rows, numbers=["Products", "Dates"]
-        )
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
+def _body(centre: Here, found: dates.Dates, asked: Asked, months: list[str]) -> str:
+    """The controls and the places that the script fills."""
+    sites = _options({"": ALL, **{name: name for name in names_of_sites(found)}}, asked.site)
+    versions = _options({"": "Newest of each date", **{name: name for name in found.versions}}, asked.version)
+    place = months.index(asked.until) if asked.until in months else max(len(months) - 1, 0)
+    calendar = api.tile_calendar(centre, asked.tile, asked.year, asked.version) if asked.tile else ""
+    return f"""
+<div id="kpis" class="kpis"></div>
+<form id="choices" class="tools">
+  <label>Colour by <select id="colour">{_options(dict(COLOURS), asked.colour)}</select></label>
+  <label>Zoom to site <select id="site">{sites}</select></label>
+  <label>Version <select id="version">{versions}</select></label>
+  <label>Tile <input id="find" list="tiles" size="7" placeholder="31TCJ" value="{escape(asked.tile)}"
+  autocomplete="off">  <datalist id="tiles"></datalist></label>
+  <label>Period <select id="span">{_options(dict(SPANS), asked.span)}</select></label>
+  <span class="time"><label for="until">until</label>
+  <button type="button" id="earlier" aria-label="A month earlier">◀</button>
+  <input type="range" id="until" min="0" max="{max(len(months) - 1, 0)}" value="{place}" {"" if months else "disabled"}>
+  <button type="button" id="later" aria-label="A month later">▶</button>
+  <button type="button" id="film" aria-label="Play the months as a film">▶ Film</button>
+  <output id="month"></output></span>
+</form>
+<p id="said" class="soft" role="status"></p>
+<div class="columns">
+<section class="wide" aria-label="Map">
+  <div id="legend" class="legend"></div>
+  <div id="map" tabindex="0" role="application" aria-label="Map of the tiles: arrows move it, + and - zoom, a click
+opens the calendar of a tile. The same is in the table below."><canvas id="ground"></canvas><canvas id="drawn"></canvas>
+    <div class="zoom"><button id="in" aria-label="Zoom in">+</button><button id="out" aria-label="Zoom out">−</button>
+    <button id="whole" aria-label="All tiles with dates">⤢</button></div><div id="tip" hidden></div></div>
+  <p class="soft">Take it with you: <a id="csv" href="/api/coverage/export">CSV</a> ·
+  <a id="geojson" href="/api/coverage/export?format=geojson">GeoJSON</a> · <button id="png" class="link">PNG of the
+  map</button> · <a href="/api/coverage/export?format=html">HTML map</a> ·
+  <a id="permalink" href="/coverage">Permalink</a></p>
+  <section id="calendar" aria-live="polite">{calendar or '<p class="soft">A click on a tile opens its calendar.</p>'}
+  </section>
+</section>
+<section class="narrow" aria-label="Tiles"><h2>Tiles <small id="count">state of the latest date</small></h2>
+  <div id="table" class="scroll tall" tabindex="0"></div></section>
+</div>
+<section aria-label="Completeness"><h2>Completeness <small>tile by month: dates that came to an end (published or not
+valid), of those that came or should have come</small></h2>
+<div id="scale" class="legend"></div>
+<div id="matrix" tabindex="0" role="application" aria-label="Matrix of tiles and months: arrows choose a cell,
+Enter opens its calendar"><canvas></canvas><div class="rows"></div></div>
+<p id="cell" class="soft" role="status">Move over a cell, or choose it with the arrows.</p>
+<p class="soft"><a id="matrixcsv" href="/api/coverage/matrix?format=csv">The matrix as CSV</a></p></section>"""

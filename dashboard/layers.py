@@ -1,0 +1,90 @@
+"""The map of the tiles as GeoViews layers in the map's own projection, for notebooks and for the map as a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geoviews as gv
+import holoviews as hv
+import pandas as pd
+import param
+from bokeh.models import HoverTool
+from cartopy import crs as ccrs
+from geoviews.plotting.bokeh import GeoPolygonPlot
+
+from dashboard import theme, web_mercator
+
+
+class TilePolygons(gv.Polygons):
+    """Polygons that are in the map's projection already."""
+
+    group = param.String(default="TilePolygons", constant=True)
+
+
+class _TilePolygonsPlot(GeoPolygonPlot):
+    # GeoViews projects each polygon anew for each session, even into the projection it is in (3 s for 1000 tiles).
+    _project_operation = None
+
+
+hv.Store.register({TilePolygons: _TilePolygonsPlot}, "bokeh")
+
+COUNTRIES = {"projection": ccrs.GOOGLE_MERCATOR, "color": "#8A95A1", "line_width": 0.8, "apply_ranges": False}
+TILES = {
+    "projection": ccrs.GOOGLE_MERCATOR,
+    "color": "colour",
+    "line_color": "colour",
+    "fill_alpha": 0.62,
+    "line_width": 2,
+    "apply_ranges": False,
+    "default_tools": ["pan", "wheel_zoom", "reset"],
+    "active_tools": ["pan", "wheel_zoom"],
+}
+
+
+def tile_layer(coverage: pd.DataFrame) -> TilePolygons:
+    """The tiles in the colour of the state of their latest date; what a hover tells is in the vdims.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        As of `queries.coverage`.
+    """
+    polygons = []
+    for row in coverage.itertuples():
+        ring = web_mercator.tile(row.tile)
+        polygons.append(
+            {
+                "x": ring[:, 0],
+                "y": ring[:, 1],
+                "tile": row.tile,
+                "site": row.site or "–",
+                "date": "–" if pd.isna(row.sensing) else f"{row.sensing:%Y-%m-%d}",
+                "state": theme.word(row.state) + (f", {row.version}" if row.version else ""),
+                "products": theme.number(row.products),
+                "origin": "SIMULATED" if row.simulated else "Level-1C" if row.dates else "–",
+                "colour": theme.colour(row.state),
+            }
+        )
+    vdims = ["tile", "site", "date", "state", "products", "origin", "colour"]
+    return TilePolygons(polygons, ["x", "y"], vdims, crs=ccrs.GOOGLE_MERCATOR)
+
+
+def countries_layer() -> gv.Path:
+    """Outlines of the countries as one line with gaps."""
+    return gv.Path([web_mercator.countries()], ["x", "y"], crs=ccrs.GOOGLE_MERCATOR)
+
+
+def coverage_map(coverage: pd.DataFrame) -> Any:
+    """Countries and tiles, around the tiles that have dates.
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        As of `queries.coverage`.
+    """
+    dated = coverage.loc[coverage["dates"] > 0, "tile"]
+    west, south, east, north = web_mercator.around(list(dated if len(dated) else coverage["tile"]))
+    names = {"Tile": "tile", "Site": "site", "Latest date": "date", "State": "state", "Products": "products"}
+    hover = HoverTool(tooltips=[(title, f"@{{{column}}}") for title, column in names.items()])
+    layers = countries_layer().opts(**COUNTRIES) * tile_layer(coverage).opts(tools=[hover], **TILES)
+    return layers.opts(xlim=(west, east), ylim=(south, north), width=900, height=640, xlabel="", ylabel="")

@@ -1,0 +1,83 @@
+"""The frame of pages that are plain HTML with our own scripts: no Panel session, so they are there at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+
+from dashboard import assets, frame, theme
+
+
+def page(
+    name: str,
+    body: str,
+    *,
+    styles: str = "",
+    script: str = "",
+    data: Mapping[str, Any] | None = None,
+    status: int = 200,
+) -> HTMLResponse:
+    """A whole page.
+
+    Parameters
+    ----------
+    name : str
+        Of `frame.PAGES`.
+    body : str
+        Ready HTML.
+    styles, script : str
+        File of styles beside those of all, and ES module, in ``static/``.
+    data : mapping, optional
+        What the script reads from the element ``data``.
+    """
+    links = "".join(
+        f'<a href="/{key}"{" aria-current=page" if key == name else ""}>{title}</a>'
+        for key, title in frame.PAGES.items()
+    )
+    sheets = "".join(
+        f'<link rel="stylesheet" href="{assets.address(sheet)}">' for sheet in ("plain.css", styles) if sheet
+    )
+    text = "" if data is None else f'<script type="application/json" id="data">{as_json(data)}</script>'
+    return HTMLResponse(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f"<title>{frame.PAGES[name]} · muscate</title>"
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/favicon.ico">'
+        f'{sheets}</head><body><header><a class="skip" href="#main">Skip to the content</a><b>muscate</b>'
+        f'<nav aria-label="Pages">{links}</nav>'
+        '<button id="theme" aria-label="Change the theme" hidden>◐</button></header>'
+        f'<main id="main"><h1 class="unseen">{frame.PAGES[name]}</h1>{body}</main>'
+        f"{text}{assets.module(script, shared=True) if script else ''}</body></html>",
+        status,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """JSON that can stand in a script of a page."""
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def age(version: int, taken: datetime, newest: datetime | None) -> str:
+    """When the store was read, and when the newest product was published, as HTML that `static/plain.js` renews."""
+    text = f"Store read {taken:%H:%M:%S} UTC"
+    if newest is not None:
+        text += f" · newest product {theme.duration(taken - newest)} ago"
+    return f'<div class="soft age" data-snapshot="{version}">{escape(text)}</div>'
+
+
+def simulated_banner() -> str:
+    """What stands above a page where all that is shown comes from the simulation, as HTML."""
+    return (
+        f'<div class="note" style="--c:{theme.SIMULATED}">{theme.simulated_mark()} All products shown here come from '
+        "the simulation: nothing of it was seen by a satellite.</div>"
+    )
+
+
+def said(text: str) -> str:
+    """Something that the reader asked for and that can't be, as HTML."""
+    return f'<div class="note" role="alert" style="--c:{theme.colour("failed")}">{text}</div>'
