@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,6 +63,9 @@ def test_page_begins_with_the_products_of_its_address(centre: tuple[Http, Settin
     page = http.get("/compare", params={"left": LEFT, "right": RIGHT})
     assert page.status_code == 200
     assert f'"chosen": ["{LEFT}", "{RIGHT}"]' in page.text
+    offered = json.loads(page.text.split('id="data">')[1].split("</script>")[0])["offered"]
+    assert list(offered) == [LEFT, RIGHT]  # in their order, not in a set's
+    assert "blink automatically" in page.text
     alone = http.get("/compare")
     assert alone.status_code == 200
     assert '"tile": "' in alone.text

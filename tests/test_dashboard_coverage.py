@@ -1,4 +1,4 @@
-"""Coverage: every tile counted, only changed ones sent again, exports, the calendar, and what the address can't mean."""
+"""Coverage: every tile counted, only changed ones sent again, exports, calendar, what the address can't mean."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from processing import tiling
 from processing.settings import Settings
 from processing.sites import theia_tiles
 from processing.store import Store
-from processing.store.models import Acquisition, Event, Job, Product
+from processing.store.models import Acquisition, Attempt, Event, Granule, Job, Product, Quality
 from tests.dashboard_archive import SITES, filled
 from tests.test_dashboard_tiles import Http
 
@@ -142,21 +142,19 @@ def test_a_withdrawn_product_is_said(tmp_path_factory: pytest.TempPathFactory) -
 
 
 def gap(store: Store, tile: str) -> datetime:
-    """Takes a date from between two others of a tile: a pass that should have come. Its time."""
+    """Makes nothing of a date between two others of a tile: a pass that should have come. Its time."""
     with store.write() as session:
-        every = session.scalars(sa.select(Acquisition).where(Acquisition.tile == tile).order_by(Acquisition.sensing)).all()
-        taken = every[2]
-        time = taken.sensing
-        session.execute(sa.text("PRAGMA defer_foreign_keys = ON"))
-        for table, column in (("product", "job_id"), ("quality", "job_id"), ("attempt", "job_id")):
-            jobs = "(SELECT id FROM job WHERE acquisition_id = :a)"
-            if table == "product":
-                named = f"(SELECT id FROM product WHERE job_id IN {jobs})"
-                session.execute(sa.text(f"UPDATE product SET prev_product = NULL WHERE prev_product IN {named}"), {"a": taken.id})
-            session.execute(sa.text(f"DELETE FROM {table} WHERE {column} IN {jobs}"), {"a": taken.id})
-        for table in ("job", "granule"):
-            session.execute(sa.text(f"DELETE FROM {table} WHERE acquisition_id = :a"), {"a": taken.id})
-        session.execute(sa.text("DELETE FROM acquisition WHERE id = :a"), {"a": taken.id})
+        of_tile = sa.select(Acquisition).where(Acquisition.tile == tile).order_by(Acquisition.sensing)
+        taken = session.scalars(of_tile).all()[2]
+        time, mine = taken.sensing, sa.select(Job.id).where(Job.acquisition_id == taken.id)
+        jobs = list(session.scalars(mine))
+        products = list(session.scalars(sa.select(Product.id).where(Product.job_id.in_(jobs))))
+        session.execute(sa.update(Product).where(Product.prev_product.in_(products)).values(prev_product=None))
+        for table in (Product, Quality, Attempt):
+            session.execute(sa.delete(table).where(table.job_id.in_(jobs)))
+        for table in (Job, Granule):
+            session.execute(sa.delete(table).where(table.acquisition_id == taken.id))
+        session.execute(sa.delete(Acquisition).where(Acquisition.id == taken.id))
         return time
 
 

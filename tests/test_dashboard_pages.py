@@ -11,18 +11,19 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import panel as pn
+import param
 import pytest
 from cartopy import crs as ccrs
 from sqlalchemy.orm.attributes import set_committed_value
 
-from dashboard import frame, layers, people, queries, theme, tiles, web_mercator
+from dashboard import address, frame, layers, people, queries, theme, tiles, web_mercator
 from dashboard.pages import production, products, versions
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
 from processing.masks import Cloud, Geophysical
 from processing.settings import Settings
 from processing.store import Store
-from processing.store.models import JOB_STATES
+from processing.store.models import JOB_STATES, Product
 from processing.versions import VERSIONS
 from tests.dashboard_archive import SITES, filled
 from tests.people import ADMIN
@@ -265,6 +266,55 @@ def test_unknown_or_lost_product_is_said(centre: tuple[Settings, Store], snapsho
     assert "can't be shown" in shown(view)
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"tile": "XXXXX"}, "XXXXX"),
+        ({"tile": "33TWM"}, "No product is of tile 33TWM"),
+        ({"tile": "31TCJ", "published": "1999-01-01"}, "No product fits the filter Published on 1999-01-01"),
+        ({"tile": "40KCB", "version": "V1_3"}, "Without the filter Tile 40KCB there are"),
+        ({"first": "soon"}, "From: soon is no day"),
+        ({"last": "2023-02-30"}, "To: 2023-02-30 is no day"),
+        ({"published": "yesterday"}, "Published on: yesterday is no day"),
+    ],
+)
+def test_filters_that_leave_nothing_are_said_by_name(
+    centre: tuple[Settings, Store], snapshot: Snapshot, asked: dict[str, str], said: str
+) -> None:
+    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0], **asked)
+    assert said in shown(view)
+    whole = products.Products(centre[1], snapshot=snapshot, settings=centre[0], tile="31TCJ")
+    assert 'role="alert"' not in shown(whole)
+
+
+def test_choices_of_the_address_that_are_none_are_said() -> None:
+    class Page(param.Parameterized):
+        version: Any = param.Selector(default="All", objects=["All", "V1_4"])
+
+    words = {"version": "version with products here"}
+    assert address.unknown(Page(), {"version": "V9_9"}, words) == ["V9_9 is no version with products here: All, V1_4"]
+    assert address.unknown(Page(), {"version": "V1_4", "tile": "x"}, words) == []
+    assert "<b>" not in address.said(["<b>"])
+
+
+@pytest.mark.parametrize(
+    ("origin", "lines"),
+    [
+        (
+            {"flat_reflectance": "absent: no terrain model"},
+            [
+                "Not made, as no terrain model was given: FRE, MG2.HIDDEN",
+                "Not made, as V1_4 has no step for it in init mode: CLM.SHADOW",
+            ],
+        ),
+        ({}, ["Not made, as V1_4 has no step for it in init mode: CLM.SHADOW, FRE, MG2.HIDDEN"]),
+    ],
+)
+def test_what_was_not_made_has_its_true_reason(origin: dict[str, str], lines: list[str]) -> None:
+    product = Product(absent=["MG2.HIDDEN", "CLM.SHADOW", "FRE"], origin=origin, version="V1_4", mode="init")
+    assert products.not_made(product) == lines
+
+
 def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
     settings, store = centre
     view = products.Products(store, snapshot=snapshot, settings=settings)
@@ -274,5 +324,3 @@ def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snaps
     with people.acting(ADMIN):
         page = frame.page("versions", versions.Versions(snapshot=snapshot, settings=settings), Snapshots(store))
     assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))
-
-

@@ -254,6 +254,18 @@ def test_files_of_a_product_can_be_taken(client: tuple[Http, str, Settings]) -> 
         assert len(taken.content) == file["bytes"]
 
 
+def test_files_are_a_page_for_people_and_json_for_programs(client: tuple[Http, str, Settings]) -> None:
+    http, product, _ = client
+    listed = http.get(f"/products/{product}/files")
+    assert listed.headers["content-type"].startswith("application/json")
+    page = http.get(f"/products/{product}/files", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert listed.headers["vary"] == page.headers["vary"] == "Accept"
+    for one in listed.json():
+        assert f'<a href="{one["href"]}">{one["name"]}</a>' in page.text
+    assert http.get("/products/nobody/files", headers={"Accept": "text/html"}).status_code == 404
+
+
 def test_health_and_summary(client: tuple[Http, str, Settings]) -> None:
     http, _, _ = client
     health = http.get("/health").json()

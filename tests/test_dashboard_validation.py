@@ -8,6 +8,7 @@ from typing import Any
 
 import holoviews as hv
 import numpy as np
+import pandas as pd
 import panel as pn
 import pytest
 import sqlalchemy as sa
@@ -132,6 +133,31 @@ def test_bars_stand_for_every_image_method_and_treatment(view: validation.Valida
         assert (frame["y0"] < frame["y1"]).all()
         spans = frame.sort_values("x0")
         assert (spans["x0"].to_numpy()[1:] >= spans["x1"].to_numpy()[:-1]).all()  # none covers another
+
+
+def test_bars_begin_at_zero_or_say_where(view: validation.Validation) -> None:
+    def floors() -> list[float]:
+        charts = [d for d in drawings(view) if isinstance(d, hv.Rectangles)]
+        for chart in charts:
+            lowest = hv.Store.lookup_options("bokeh", chart, "plot").kwargs["ylim"][0]
+            assert (chart.dframe()["y0"] == lowest).all()
+        return [chart.dframe()["y0"].min() for chart in charts]
+
+    assert floors() == [0, 0]
+    assert "not at zero" not in text(view)
+    view.axis = "close"
+    close = floors()
+    assert min(close) > 0
+    assert all(f"the axis begins at {floor:g} %, not at zero" in text(view) for floor in close)
+    view.axis = "zero"
+
+
+def test_figures_of_versions_are_numbers_that_sort_and_align(view: validation.Validation) -> None:
+    (table,) = view.__panel__().select(pn.widgets.Tabulator)
+    assert list(table.value.columns) == ["Versions", "What", "share new", "share old", "images"]
+    assert table.value["share new"].tolist() == [0.71]
+    assert all(pd.api.types.is_numeric_dtype(table.value[name]) for name in ("share new", "share old", "images"))
+    assert table.text_align == dict.fromkeys(("share new", "share old", "images"), "right")
 
 
 def test_bar_leads_to_the_image_in_compare(view: validation.Validation, centre: Any) -> None:

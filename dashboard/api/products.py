@@ -7,13 +7,15 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
-from dashboard import product_folder, tiles
+from dashboard import frame, plain, product_folder, theme, tiles
 from dashboard.api import headers
 from dashboard.api.centre import Here
 from processing.errors import ProductError
@@ -45,13 +47,34 @@ def package(centre: Here, product: str) -> Response:
     return StreamingResponse(whole, media_type="application/zip", headers=headers.attachment(f"{product}.zip"))
 
 
-@router.get("/products/{product}/files")
-def files(centre: Here, product: str) -> list[dict[str, Any]]:
-    """Files of a product: name, size in bytes, address."""
-    return [
+@router.get("/products/{product}/files", response_model=None)
+def files(request: Request, centre: Here, product: str) -> Response:
+    """Files of a product: name, size in bytes, address. Programs get JSON, a browser the same as a page."""
+    listed = [
         {"name": name, "bytes": path.stat().st_size, "href": f"/products/{product}/files/{name}"}
         for name, path in product_folder.files(centre.folder(product)).items()
     ]
+    vary = {"Vary": "Accept"}
+    if "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(listed, headers=vary)
+    page = plain.page(centre.settings, "products", _as_page(product, listed))
+    page.headers.update(vary)
+    return page
+
+
+def _as_page(product: str, listed: list[dict[str, Any]]) -> str:
+    """The files as a table, as HTML."""
+    name = escape(product)
+    rows = [
+        (f'<a href="{escape(quote(one["href"]))}">{escape(one["name"])}</a>', theme.number(one["bytes"] / 1e6, 2))
+        for one in listed
+    ]
+    total = sum(one["bytes"] for one in listed) / 1e6
+    return (
+        f'<h2 style="overflow-wrap:anywhere">Files of {name}</h2><p>{len(listed)} files, {theme.number(total, 1)} MB · '
+        f'<a href="/products/{name}/zip">all as a zip</a> · <a href="/products?product={name}">look at it</a> · '
+        f'<a href="/compare?left={name}">compare</a></p>{frame.table(["File", "Size [MB]"], rows, ["Size [MB]"])}'
+    )
 
 
 @router.api_route("/products/{product}/files/{name:path}", methods=["GET", "HEAD"])

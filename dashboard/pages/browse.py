@@ -319,7 +319,11 @@ def browse(centre: Here, form: Asked) -> HTMLResponse:
     head = plain.age(dates.version, dates.taken, dates.newest)
     if not len(dates.rows):
         return plain.page(
-            "browse", head + frame.how_to_begin(centre.settings), styles="browse.css", script="browse/main.js"
+            centre.settings,
+            "browse",
+            head + frame.how_to_begin(centre.settings),
+            styles="browse.css",
+            script="browse/main.js",
         )
     if centre.coverages.fault:
         head += plain.said(f"The store can't be read: {escape(centre.coverages.fault)}")
@@ -337,6 +341,7 @@ def browse(centre: Here, form: Asked) -> HTMLResponse:
     }
     banner = plain.simulated_banner() if dates.all_simulated else ""
     return plain.page(
+        centre.settings,
         "browse",
         head + banner + fields_ + _results(answer),
         styles="browse.css",

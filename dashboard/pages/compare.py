@@ -60,7 +60,7 @@ def compare(
             **extent,
             "chosen": chosen,
             "products": _listed(listed),
-            "offered": {name: offer(centre, name) for name in set(chosen)},
+            "offered": {name: offer(centre, name) for name in dict.fromkeys(chosen)},
             **_styles(),
         },
     )
@@ -157,7 +157,9 @@ def _body(every: list[str], tile: str) -> str:
 <div class="tools" role="toolbar" aria-label="Views">
   <span><label for="tile">Tile</label><select id="tile">{choices}</select></span>
   <span><button data-mode="side">Side by side</button><button data-mode="swipe">Swipe</button
-  ><button data-mode="blink">Blink</button><label><input type="checkbox" id="auto" checked>by itself</label></span>
+  ><button data-mode="blink">Blink</button><label
+  title="While Blink is on: the next view after 0.8 s; without it with each press of Blink or b"><input type="checkbox"
+  id="auto" checked>blink automatically</label></span>
   <span><button id="add">Add a view</button><button id="versions">Two versions and their difference</button></span>
   <span><label for="opacity">Mask</label><input type="range" id="opacity" min="0" max="1" step="0.05">
   <select id="pattern" aria-label="Pattern of the mask">{patterns}</select></span>

@@ -181,6 +181,7 @@ def coverage(centre: Here, address: Annotated[Address, Query()]) -> HTMLResponse
         "theia": len(theia_tiles()),
     }
     page = plain.page(
+        centre.settings,
         "coverage",
         "".join(parts),
         styles="coverage.css",

@@ -14,8 +14,10 @@ import param
 from bokeh.models import Range1d, WMTSTileSource
 from bokeh.plotting import figure
 
-from dashboard import queries, theme, tiles
+from dashboard import address, queries, theme, tiles
 from dashboard.frame import View, how_to_begin, html, kpis
+from processing import tiling
+from processing.chain.outcome import OF_TERRAIN
 from processing.errors import ProductError
 
 if TYPE_CHECKING:
@@ -297,10 +299,13 @@ class Products(View):
         self.param.site.objects = [ANY, *sorted(set(products["site"]) - {""})]
         self.param.version.objects = [ANY, *sorted(set(products["version"]))]
         super().__init__(snapshot, settings, **params)
+        self._unknown = address.unknown(
+            self, address.parameters(), {"site": "site with products here", "version": "version with products here"}
+        )
         self._filters = self._fields()
         self._list = _empty_list()
         self._list.on_click(self._clicked)
-        self._count, self._head, self._facts, self._empty = html(), html(), html(), html()
+        self._count, self._head, self._facts, self._empty, self._said = (html() for _ in range(5))
         self._viewer = Viewer()
         button: dict[str, Any] = {"size": "small", "variant": "outlined", "margin": (3, 8, 3, 0)}
         self._before = pmui.Button(label="◀ previous date", on_click=lambda _: self._go("before"), **button)
@@ -317,6 +322,7 @@ class Products(View):
         self._full = pn.FlexBox(
             pn.Column(
                 self._filters,
+                self._said,
                 self._count,
                 self._list,
                 styles={"flex": "1 1 430px", "min-width": "min(100%, 320px)", "max-width": "100%"},
@@ -354,6 +360,8 @@ class Products(View):
         for name, values in (("site", products["site"]), ("version", products["version"])):
             self.param[name].objects = [ANY, *sorted(set(values) - {""})]
         self._shown = self.filtered()
+        self._said.object = address.said(self._faults())
+        self._said.visible = bool(self._said.object)
         simulated = (
             f'<span style="background:{theme.SIMULATED};color:#fff;border-radius:4px;padding:1px 6px">SIMULATED</span>'
         )
@@ -379,26 +387,60 @@ class Products(View):
         elif self._detail is None:
             self._open()
 
+    def _faults(self) -> list[str]:
+        """What is asked for and means nothing, or is not there; else which filter leaves nothing."""
+        faults = [*self._unknown]
+        faults += address.no_days({"From": self.first, "To": self.last, "Published on": self.published})
+        part = self.tile.strip().upper().removeprefix("T")
+        if part and not self.snapshot.products["tile"].str.contains(part, regex=False).any():
+            what = "No product is of tile" if tiling.valid(part) else "No tile with products has this in its id:"
+            faults.append(f"{what} {self.tile.strip()}")
+        if faults or len(self._shown):
+            return faults
+        asked = self._conditions()
+        alone = [name for name, keep in asked.items() if not keep.any()]
+        if alone:
+            return [f"No product fits the filter {name}" for name in alone]
+        every = pd.Series(True, index=self.snapshot.products.index)
+        for name in asked:
+            others = every.copy()
+            for other, keep in asked.items():
+                others &= keep if other != name else True
+            if others.any():
+                faults.append(f"Without the filter {name} there are {theme.number(int(others.sum()))} products")
+        return faults or ["No product fits all of the filters together"]
+
     def filtered(self) -> pd.DataFrame:
         """The products that pass the filters, newest date first."""
         frame = self.snapshot.products
         keep = pd.Series(True, index=frame.index)
-        if self.tile:
-            keep &= frame["tile"].str.contains(self.tile.strip().upper().removeprefix("T"), regex=False)
-        if self.site != ANY:
-            keep &= frame["site"] == self.site
-        if self.version != ANY:
-            keep &= frame["version"] == self.version
-        days = frame["sensing"].dt.strftime("%Y-%m-%d")
-        if self.first:
-            keep &= days >= self.first.strip()
-        if self.last:
-            keep &= days <= self.last.strip()
-        if self.published:
-            keep &= frame["published"].dt.strftime("%Y-%m-%d") == self.published.strip()
-        if self.cloud < 100:
-            keep &= frame["cloud_percent"].astype(float) <= self.cloud
+        for condition in self._conditions().values():
+            keep &= condition
         return frame[keep].sort_values(["sensing", "tile", "version"], ascending=False).reset_index(drop=True)
+
+    def _conditions(self) -> dict[str, pd.Series]:
+        """Which products pass each filter that is set, by its title."""
+        frame = self.snapshot.products
+        days = frame["sensing"].dt.strftime("%Y-%m-%d")
+        found: dict[str, pd.Series] = {}
+        if self.tile.strip():
+            part = self.tile.strip().upper().removeprefix("T")
+            found[f"Tile {self.tile}"] = frame["tile"].str.contains(part, regex=False)
+        if self.site != ANY:
+            found[f"Site {self.site}"] = frame["site"] == self.site
+        if self.version != ANY:
+            found[f"Version {self.version}"] = frame["version"] == self.version
+        if self.first.strip():
+            found[f"From {self.first}"] = days >= self.first.strip()
+        if self.last.strip():
+            found[f"To {self.last}"] = days <= self.last.strip()
+        if self.published.strip():
+            found[f"Published on {self.published}"] = (
+                frame["published"].dt.strftime("%Y-%m-%d") == self.published.strip()
+            )
+        if self.cloud < 100:
+            found[f"Cloud at most {self.cloud} %"] = frame["cloud_percent"].astype(float) <= self.cloud
+        return found
 
     def _clicked(self, event: Any) -> None:
         self.product = self._shown.iloc[event.row]["identifier"]
@@ -441,7 +483,7 @@ def _empty_list() -> Any:
         pagination="remote",
         page_size=ROWS,
         row_height=28,
-        layout="fit_data_stretch",
+        layout="fit_data",
         sizing_mode="stretch_width",
         header_filters=False,
         text_align={"Cloud": "right"},
@@ -488,9 +530,7 @@ def _facts(detail: queries.Detail) -> str:
     figures.append(("Mode", product.mode, f"{product.platform}, orbit {product.relative_orbit or '–'}"))
     figures.append(("Published", f"{product.published:%Y-%m-%d}", f"{product.published:%H:%M} UTC"))
     figures.append(("Size", f"{theme.number(product.bytes / 1e6, 1)} MB", f"revision {product.revision}"))
-    absent = ""
-    if product.absent:
-        absent = f'<p class="soft">Not made by this version: {escape(", ".join(sorted(product.absent)))}</p>'
+    absent = "".join(f'<p class="soft">{escape(line)}</p>' for line in not_made(product))
     before = ""
     if detail.previous:
         name = escape(detail.previous)
@@ -499,6 +539,21 @@ def _facts(detail: queries.Detail) -> str:
     links = f'<a href="/products/{name}/files">Files of this product</a> · <a href="/compare?left={name}">Compare</a>'
     files = f'<p class="soft">{links}</p>'
     return kpis(figures) + absent + before + _sources(product.origin) + files
+
+
+def not_made(product: Product) -> list[str]:
+    """What a product does not have, each with its true reason: no terrain model, or no step of its version."""
+    absent = set(product.absent)
+    without_terrain = (
+        absent & OF_TERRAIN if "no terrain model" in str(product.origin.get("flat_reflectance")) else set()
+    )
+    lines = []
+    if without_terrain:
+        lines.append(f"Not made, as no terrain model was given: {', '.join(sorted(without_terrain))}")
+    if absent - without_terrain:
+        steps = ", ".join(sorted(absent - without_terrain))
+        lines.append(f"Not made, as {product.version} has no step for it in {product.mode} mode: {steps}")
+    return lines
 
 
 def _sources(origin: Mapping[str, str]) -> str:

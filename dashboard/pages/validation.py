@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import holoviews as hv
 import numpy as np
+import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
 import param
 from bokeh.models import HoverTool, OpenURL, TapTool
 from holoviews.operation.datashader import rasterize
 
-from dashboard import glossary, queries, theme
+from dashboard import address, glossary, queries, theme
 from dashboard.frame import View, html, legend, table
 from processing.bands import DISTRIBUTED
 from processing.store import validations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 #: Of methods that have no version (and so no colour): Okabe and Ito's that no version near them has.
 OTHERS = ("#56B4E9", "#CC79A7", "#8C564B", "#F0E442", "#7F7F7F", "#17A398")
 SUBJECTS = {"valid": "Clear pixels (neither cloud nor shadow)", "cloud": "Clouds", "shadow": "Cloud shadows"}
+AXES = {"zero": "Bars from zero", "close": "Close to the differences"}
 #: More points than these are drawn as a density.
 MANY_POINTS = 3000
 CHART: dict[str, Any] = {
@@ -51,10 +53,11 @@ class Validation(View):
 
     subject: Any = param.Selector(default="valid", objects=list(SUBJECTS), doc="What the bars judge.")
     reference: Any = param.Selector(default="", objects=[""], doc="What masks are held against.")
+    axis: Any = param.Selector(default="zero", objects=list(AXES), doc="Where the axis of the bars begins.")
     band: Any = param.Selector(default="B4", objects=list(DISTRIBUTED), doc="Band of the curves.")
 
     #: What the address holds.
-    ADDRESS = ("subject", "reference", "band")
+    ADDRESS = ("subject", "reference", "axis", "band")
 
     def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
         self._store = store
@@ -65,17 +68,28 @@ class Validation(View):
             self.param.reference.objects = list(names)
             params = {"reference": next(iter(names)), **params}
         super().__init__(snapshot, settings, **params)
+        choices = {"subject": "subject of masks", "reference": "reference kept here", "band": "band"}
+        choices |= {"axis": "axis of the bars"}
+        self._said = html(address.said(address.unknown(self, address.parameters(), choices)))
+        self._said.visible = bool(self._said.object)
         small: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
         titles = {title: name for name, title in SUBJECTS.items()}
         self._choice = pn.FlexBox(
             pmui.Select.from_param(self.param.subject, options=titles, label="Judged", **{**small, "width": 300}),
             pmui.Select.from_param(self.param.reference, label="Reference", **{**small, "width": 190}),
+            pmui.Select.from_param(
+                self.param.axis,
+                options={title: name for name, title in AXES.items()},
+                label="Axis",
+                **{**small, "width": 210},
+            ),
         )
         self._band = pmui.Select.from_param(self.param.band, label="Band", **{**small, "width": 110})
         self._empty, self._summary = html(HOW), html()
         self._clouds, self._aot = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
-        self._reflectance, self._versions = pn.Column(sizing_mode="stretch_width"), html()
+        self._reflectance, self._versions = (pn.Column(sizing_mode="stretch_width") for _ in range(2))
         self._layout = pn.Column(
+            self._said,
             self._empty,
             self._summary,
             self._clouds,
@@ -102,7 +116,7 @@ class Validation(View):
         self._draw_clouds()
         self._draw_aot()
         self._draw_reflectance()
-        self._versions.object = two_versions(self._rows["versions"])
+        self._draw_versions()
 
     def _draw_clouds(self) -> None:
         rows = [r for r in self._rows["clouds"] if r.reference == self.reference and r.ring is None]
@@ -123,10 +137,13 @@ class Validation(View):
         ]
         for buffer in sorted({r.buffer for r in judged}, key=lambda b: (b is not None, b)):
             title = "as they are" if buffer is None else f"all masks grown to the same {buffer:g} m"
+            drawn = [r for r in judged if r.buffer == buffer]
+            floor = 0.0 if self.axis == "zero" else lowest(drawn)
+            title += f"; <b>the axis begins at {floor:g} %, not at zero</b>" if floor else ""
             parts += [
                 html(f"<h2><small>{title}</small></h2>"),
                 pn.pane.HoloViews(
-                    bars([r for r in judged if r.buffer == buffer], colours, self._known),
+                    bars(drawn, colours, self._known, floor),
                     sizing_mode="stretch_width",
                     height=260,
                     linked_axes=False,
@@ -163,6 +180,11 @@ class Validation(View):
             parts.append(html(per_band(noise, ("noise", "noise_quantile_95", "triplets"))))
         self._reflectance.objects = parts
 
+    def _draw_versions(self) -> None:
+        frame = two_versions(self._rows["versions"])
+        title = "<h2>Version against version <small>mean over the images; a click on a head sorts</small></h2>"
+        self._versions.objects = [html(title), sortable(frame)] if len(frame) else []
+
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
 
@@ -185,7 +207,18 @@ def short(image: str | None) -> str:
     return f"{parts[1][:4]}-{parts[1][4:6]}-{parts[1][6:8]} {parts[3][1:]}" if len(parts) > 3 else image
 
 
-def bars(rows: Sequence[Result], colours: Mapping[str, str], known: Mapping[tuple[str, str], str]) -> hv.Rectangles:
+def lowest(rows: Sequence[Result]) -> float:
+    """Where an axis that shows differences begins: the whole ten below the lowest accuracy. [%]"""
+    found = [row.metrics["overall_accuracy"] for row in rows if row.metrics.get("overall_accuracy") is not None]
+    return float(max(0.0, np.floor(min(found, default=0) * 10 - 1) * 10))
+
+
+def bars(
+    rows: Sequence[Result],
+    colours: Mapping[str, str],
+    known: Mapping[tuple[str, str], str],
+    floor: float = 0.0,
+) -> hv.Rectangles:
     """Overall accuracy, a group of bars for each image and one for all of them.
 
     Parameters
@@ -196,11 +229,11 @@ def bars(rows: Sequence[Result], colours: Mapping[str, str], known: Mapping[tupl
         In the order of the bars.
     known : mapping of (image, version) to identifier
         Products that can be opened.
+    floor : float
+        Where the bars begin. [%]
     """
     images = [*sorted({r.image for r in rows if r.image}, key=short), None]  # by date, whatever the satellite
     width = 0.84 / max(1, len(colours))
-    low = min((r.metrics["overall_accuracy"] for r in rows if r.metrics.get("overall_accuracy") is not None), default=0)
-    floor = max(0.0, np.floor(low * 10 - 1) * 10)
     drawn = []
     for row in rows:
         value = row.metrics.get("overall_accuracy")
@@ -226,7 +259,7 @@ def bars(rows: Sequence[Result], colours: Mapping[str, str], known: Mapping[tupl
         xticks=[(place, short(image)) for place, image in enumerate(images)],
         xrotation=35,
         xlabel="",
-        ylabel="accuracy [%]",
+        ylabel=f"accuracy [%], from {floor:g}" if floor else "accuracy [%]",
         tools=[hover, TapTool(callback=OpenURL(url="@href", same_tab=True))],
         nonselection_alpha=1,
     )
@@ -379,20 +412,38 @@ def per_band(rows: Sequence[Result], names: Sequence[str]) -> str:
     return table(["Band", *columns], lines, numbers=columns)
 
 
-def two_versions(rows: Sequence[Result]) -> str:
-    """What `validate versions` found over all images, as HTML."""
-    overall = [r for r in rows if r.image is None]
-    if not overall:
-        return ""
-    lines = []
-    for row in sorted(overall, key=lambda r: (r.version or "", r.reference, r.subject)):
-        numbers = [(k, v) for k, v in row.metrics.items() if isinstance(v, int | float)]
-        said = ", ".join(f"{k.replace('_', ' ')} {figure(v)}" for k, v in numbers)
-        lines.append(
-            [f"{escape(row.version or '')} against {escape(row.reference)}", escape(row.subject), escape(said)]
-        )
-    return "<h2>Version against version <small>mean over the images</small></h2>" + table(
-        ["Versions", "What", "Figures"], lines
+def two_versions(rows: Sequence[Result]) -> pd.DataFrame:
+    """What `validate versions` found over all images: a line for each pair and subject, a column a figure."""
+    lines = [
+        {"Versions": f"{row.version or ''} against {row.reference}", "What": row.subject}
+        | {
+            name.replace("_", " "): value
+            for name, value in row.metrics.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        for row in sorted(rows, key=lambda r: (r.version or "", r.reference, r.subject))
+        if row.image is None
+    ]
+    return pd.DataFrame(lines)
+
+
+def sortable(frame: pd.DataFrame) -> pn.widgets.Tabulator:
+    """A table whose numbers are numbers: they stand under each other, and a click on a head sorts by them."""
+    numbers = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
+    whole = {name for name in numbers if (frame[name].dropna() % 1 == 0).all()}
+    return pn.widgets.Tabulator(
+        frame,
+        show_index=False,
+        disabled=True,
+        selectable=False,
+        layout="fit_data_table",
+        text_align=dict.fromkeys(numbers, "right"),
+        formatters={
+            name: {"type": "money", "precision": 0 if name in whole else 4, "thousand": "\u202f"} for name in numbers
+        },
+        configuration={"columnDefaults": {"headerSort": True}},
+        header_align=dict.fromkeys(numbers, "right"),
+        sizing_mode="stretch_width",
     )
 
 
