@@ -31,7 +31,7 @@ from processing.settings import Settings
 from processing.store import Store, validations
 from processing.store.models import Event, Job, Product, ReferenceMask
 from tests.browser import answers, free_port
-from tests.dashboard_archive import SITES, fill
+from tests.dashboard_archive import fill
 from tests.people import cookie
 from tests.test_dashboard_validation import results
 
@@ -350,21 +350,81 @@ def test_map_zooms_to_a_site_and_follows_states(
     address, store = centre
     with watched(browser) as watch:
         page = watch.open(f"{address}/coverage")
-        page.get_by_label("Zoom to site").click()
-        page.get_by_role("menuitem", name="Réunion").click()
-        rows = page.locator("table").first.locator("tbody tr")
+        page.wait_for_selector("#map[data-ready]", timeout=WAIT)
+        page.get_by_label("Zoom to site").select_option("Réunion")
+        rows = page.locator("#table tbody tr")
         playwright.expect(rows).to_have_count(1, timeout=WAIT)
-        page.wait_for_timeout(2500)
+        page.wait_for_timeout(1000)
         picture(page, "coverage-site", tmp_path)
+        drawings = page.locator("#map").get_attribute("data-drawings")
         with store.write() as session:
             job = session.scalars(sa.select(Job).where(Job.state == "ready")).one()
             job.state = "held"
         playwright.expect(page.get_by_text("Held (1)")).to_be_visible(timeout=30_000)
-        drawn = page.evaluate(
-            """() => Bokeh.documents.flatMap((d) => [...d._all_models.values()])
-                 .filter((m) => m.type === "ColumnDataSource" && m.data.tile).map((m) => Array.from(m.data.tile))"""
+        # That tile alone is drawn anew: all the others stay as they are.
+        assert page.locator("#map").get_attribute("data-drawings") == drawings
+        assert page.evaluate("performance.getEntriesByName('patch').length") > 0
+
+
+def test_every_choice_of_coverage_is_in_the_address(
+    browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path
+) -> None:
+    """What is chosen by mouse or keyboard is in the address, and the address opened anew shows the same."""
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/coverage")
+        page.wait_for_selector("#map[data-ready]", timeout=WAIT)
+        page.get_by_label("Colour by").select_option("clear")
+        page.get_by_label("Zoom to site").select_option("Toulouse")
+        page.get_by_label("Version").select_option("V1_4")
+        page.get_by_label("Period").select_option("3")
+        page.get_by_label("Tile").fill("31TCJ")
+        page.keyboard.press("Enter")
+        playwright.expect(page.get_by_text("31TCJ in 2023")).to_be_visible(timeout=WAIT)
+        page.wait_for_function("location.search.includes('until=')", timeout=WAIT)
+        asked = urllib.parse.parse_qs(urlparse(page.url).query)
+        assert {name: asked[name] for name in ("colour", "site", "version", "span", "tile")} == {
+            **{"colour": ["clear"], "site": ["Toulouse"], "version": ["V1_4"], "span": ["3"], "tile": ["31TCJ"]}
+        }
+        legend = page.locator("#legend").inner_text()
+        assert "% clear" in legend
+        picture(page, "coverage-clear", tmp_path)
+        page = watch.open(page.url)
+        page.wait_for_selector("#map[data-ready]", timeout=WAIT)
+        assert page.locator("#legend").inner_text() == legend
+        assert page.locator("#table tbody tr").count() == 2
+        playwright.expect(page.get_by_text("31TCJ in 2023")).to_be_visible(timeout=WAIT)
+
+
+def test_coverage_gives_the_map_as_a_picture(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/coverage")
+        page.wait_for_selector("#map[data-ready]", timeout=WAIT)
+        page.wait_for_timeout(500)
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="PNG").click()
+        image = np.asarray(Image.open(waiting.value.path()).convert("RGB"), int)
+        green = np.abs(image - (0x00, 0x9E, 0x73)).sum(axis=2) < 60
+        assert green.sum() > 100  # tiles whose latest date is published, and their swatch
+        assert image.shape[0] > page.locator("#map").bounding_box()["height"]
+
+
+def test_matrix_and_map_are_used_by_keyboard(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/coverage")
+        page.wait_for_selector("#matrix[data-rows='7']", timeout=WAIT)
+        page.locator("#matrix").focus()
+        page.keyboard.press("ArrowDown")
+        said = page.locator("#cell")
+        playwright.expect(said).to_contain_text("dates ended", timeout=WAIT)
+        tile = said.inner_text()[:5]
+        page.keyboard.press("Enter")
+        playwright.expect(page.get_by_text(f"{tile} in 2023")).to_be_visible(timeout=WAIT)
+        page.locator("#map").focus()
+        before = page.locator("#map").get_attribute("data-drawings")
+        page.keyboard.press("+")
+        page.wait_for_function(
+            "(before) => document.getElementById('map').dataset.drawings !== before", arg=before, timeout=WAIT
         )
-        assert {tile for _, _, owned in SITES for tile in owned} in [set(tiles) for tiles in drawn]
 
 
 #: Where on the page the middle of the first bar lies that leads to an image, and where it leads.

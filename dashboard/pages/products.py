@@ -17,8 +17,8 @@ from bokeh.plotting import figure
 from dashboard import address, queries, theme, tiles
 from dashboard.frame import View, how_to_begin, html, kpis
 from processing import tiling
-from processing.chain.outcome import OF_TERRAIN
 from processing.errors import ProductError
+from processing.masks import OF_TERRAIN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -545,7 +545,7 @@ def not_made(product: Product) -> list[str]:
     """What a product does not have, each with its true reason: no terrain model, or no step of its version."""
     absent = set(product.absent)
     without_terrain = (
-        absent & OF_TERRAIN if "no terrain model" in str(product.origin.get("flat_reflectance")) else set()
+        absent & {"FRE", *OF_TERRAIN} if "no terrain model" in str(product.origin.get("flat_reflectance")) else set()
     )
     lines = []
     if without_terrain:
