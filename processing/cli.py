@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from processing import __version__
+from processing import __version__, offline
 from processing.alerts.cli import alerts
 from processing.errors import MuscateError
 from processing.home import Home, Json, parameters_of, settings_of, store_of
@@ -70,10 +69,7 @@ def _begin(
     if debug:
         logging.basicConfig()
         logging.getLogger("processing").setLevel(logging.DEBUG)
-    # Two copies of PROJ are installed, rasterio's and pyproj's: a variable that points at one breaks the other.
-    for name in ("PROJ_DATA", "PROJ_LIB"):
-        os.environ.pop(name, None)
-    os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR")
+    offline.keep()
 
 
 def explain_pixel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,7 +203,7 @@ def given(view: Quality, files: dict[str, bytes], classes: str) -> str:
     view.files.param.update(filename=list(files), value=list(files.values()))
     view.classes.value = classes
     with people.acting(ANNA):
-        view._import()
+        asyncio.run(view._import())
     return str(view._notice.object)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from processing.people import Role
+from processing.settings import ACCESS
 from tests.browser import answers, free_port
 
 #: How long it may take to start. [s]
@@ -59,12 +62,13 @@ class Server:
 
 @contextmanager
 def serving(home: Path, **variables: Any) -> Iterator[Server]:
-    """The web of a home, stopped at the end."""
+    """The web of a home, stopped at the end; all of it is open to all."""
     port, log = free_port(), home / "web.log"
-    environment = os.environ | {"MUSCATE_DEMONSTRATION": "false"} | {k: str(v) for k, v in variables.items()}
+    opened = json.dumps(dict.fromkeys(ACCESS, Role.PUBLIC))
+    told = {"MUSCATE_DEMONSTRATION": "false", "MUSCATE_ACCESS": opened} | {k: str(v) for k, v in variables.items()}
     with log.open("wb") as file:
         command = [sys.executable, "-m", "dashboard", "web", "--home", str(home), "--port", str(port)]
-        process = subprocess.Popen(command, stdout=file, stderr=file, env=environment)
+        process = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | told)
     try:
         began = time.monotonic()
         while not answers(port):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +19,7 @@ from dashboard.pages.products import NO_MASK, Viewer, headline
 from dashboard.pages.quality_areas import Areas
 from dashboard.pages.quality_keys import BUTTON_KEYS, COMMENT, LAYER_KEYS, REASON_KEYS, VERDICT_KEYS, Keys
 from processing.errors import MuscateError
-from processing.people import Role
+from processing.people import Actor, Role
 from processing.quality import queue, reference
 from processing.quality.agreement import agreements
 from processing.quality.judging import Judgement, judge, undo
@@ -39,6 +41,8 @@ AHEAD = 2
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
 #: Classes of an imported mask until the reader says others, and files that one can consist of.
 CLASSES = "cloud=cloud shadow=shadow clear=clear attribute=class"
+#: What of it is taken at once: a message of a page's socket holds no more. [bytes]
+MOST_FILES, LARGEST = 8, 5_500_000
 RASTERS, PARTS = (".tif", ".tiff"), (".shx", ".dbf", ".prj", ".cpg")
 #: A line of its own, and a part of one.
 LINE, PART = {"flex": "1 1 100%", "min-width": "0"}, {"flex": "0 1 auto", "width": "auto"}
@@ -99,7 +103,11 @@ class Quality(View):
     def _importing(self) -> pn.FlexBox:
         """The line that takes a mask from a file."""
         title = "<h2>Import a mask <small>GeoTIFF, GeoJSON, GeoPackage, or all files of a shapefile</small></h2>"
-        take = pmui.Button(label="Import", on_click=lambda _: self._import(), variant="outlined", **BUTTON)
+
+        async def taken(_: Any) -> None:
+            await self._import()
+
+        take = pmui.Button(label="Import", on_click=taken, variant="outlined", **BUTTON)
         return pn.FlexBox(
             html(title, styles=LINE),
             self.files,
@@ -235,30 +243,40 @@ class Quality(View):
         self._note(_kept(kept))
         self.areas.drop_mask()
 
-    def _import(self) -> None:
-        """Keep a mask from a file of the reader's as the reference of this image."""
+    async def _import(self) -> None:
+        """Keep a mask from a file of the reader's as the reference of this image; others need not wait for it."""
         names: Any = self.files.filename or []
         contents: Any = self.files.value or []
         files = dict(zip(names, contents, strict=True)) if isinstance(names, list) else {names: contents}
+        actor, product, said = people.actor(), self.product, self.classes.value.strip()
+        self._note("The file is read.")
+        try:
+            kept = await asyncio.to_thread(self._imported, files, said, product, actor)
+        except (MuscateError, ValueError) as fault:
+            self._note(f"Not kept: {fault}")
+            return
+        self._note(_kept(kept))
+
+    def _imported(self, files: dict[str, bytes], said: str, product: str, actor: Actor) -> ReferenceMask:
+        actor.require("import_masks")
+        if len(files) > MOST_FILES or sum(map(len, files.values())) > LARGEST:
+            raise ValueError(f"at most {MOST_FILES} files of {LARGEST / 1e6:.0f} MB together are taken here")
+        if said.endswith(".toml"):
+            raise ValueError("a TOML file of classes is for the command `muscate mask import`")
+        meaning = masks.classes(said)
         with TemporaryDirectory(prefix="muscate-mask-") as folder:
             paths = []
             for name, content in files.items():
-                paths.append(Path(folder, Path(name).name))
+                plain = re.sub(r"[^\w.-]", "_", Path(name).name)[-100:]
+                paths.append(Path(folder, plain.lstrip(".") or "mask"))
                 paths[-1].write_bytes(content)
             whole = [path for path in paths if path.suffix.lower() in (*RASTERS, *masks.VECTORS)]
+            if len(whole) != 1:
+                raise ValueError("choose one GeoTIFF, GeoJSON or GeoPackage, or all files of one shapefile")
             try:
-                if len(whole) != 1:
-                    raise ValueError("choose one GeoTIFF, GeoJSON or GeoPackage, or all files of one shapefile")
-                if self.classes.value.strip().endswith(".toml"):
-                    raise ValueError("a TOML file of classes is for the command `muscate mask import`")
-                meaning = masks.classes(self.classes.value.strip())
-                kept = reference.import_file(
-                    self._store, self.settings, self.product, whole[0], meaning, people.actor()
-                )
-            except (MuscateError, ValueError) as fault:
-                self._note(f"Not kept: {str(fault).replace(folder, '').lstrip('/')}")
-                return
-        self._note(_kept(kept))
+                return reference.import_file(self._store, self.settings, product, whole[0], meaning, actor)
+            except MuscateError as fault:
+                raise ValueError(str(fault).replace(folder, "").lstrip("/")) from None
 
     def _undo(self) -> None:
         if not self._done:

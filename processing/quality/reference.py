@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.features import rasterize
 
-from processing.errors import BadArea, InputError, ProductError
+from processing import bounded
+from processing.errors import BadArea, InputError, OverLimit, ProductError
 from processing.people import Actor
 from processing.product import names
 from processing.scene import Grid
@@ -21,11 +22,14 @@ from processing.settings import Settings
 from processing.store import Store, events, verdicts
 from processing.store.dialect import now
 from processing.store.models import Product, ReferenceMask
+from processing.validation import foreign
 from processing.validation.masks import Classes, Frame, of_file
 from processing.validation.reference_masks import VALUES
 
 #: Of the kept rasters. [m]
 RESOLUTION = 20
+#: What a file of others may take to be read. [bytes], [s]
+MEMORY, SECONDS = 1_500_000_000, 60.0
 
 
 def frame(settings: Settings, product: Product) -> Frame:
@@ -66,7 +70,11 @@ def import_file(
     with store.read() as session:
         product = verdicts.product(session, identifier)
     onto = frame(settings, product)
-    found = of_file(path, meaning, onto, path.name)
+    foreign.checked(path)
+    try:
+        found = bounded.run(of_file, path, meaning, onto, path.name, memory=MEMORY, seconds=SECONDS)
+    except OverLimit as error:
+        raise InputError(path, str(error)) from None
     if not found.observed.any():
         raise InputError(path, "is empty: nothing of the image is observed in it")
     coded = np.where(found.observed, VALUES["clear"], VALUES["unobserved"]).astype(np.uint8)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, reproject, transform_geom
-from shapely import from_wkb, make_valid
+from rasterio.windows import Window
+from shapely import from_wkb, get_coordinates, make_valid
 from shapely.errors import ShapelyError
 from shapely.geometry import MultiPolygon, box, mapping, shape
 
@@ -26,6 +26,7 @@ from processing.errors import InputError, ProductError
 from processing.masks import Cloud, Edge
 from processing.product import Product
 from processing.scene import Grid
+from processing.validation import foreign
 from processing.versions import VERSIONS
 
 VECTORS = (".geojson", ".json", ".shp", ".gpkg")
@@ -33,6 +34,8 @@ KINDS = ("cloud", "shadow", "clear", "unobserved")
 #: What a class of a raster or polygon becomes; two more that the mapping may not know.
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 _OUTSIDE, _UNKNOWN = 4, 5
+#: Pixels of a raster that are read at once.
+_STRIP = 2**22
 
 
 @dataclass(frozen=True)
@@ -266,46 +269,79 @@ def _mask(
 
 def _raster(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int]]:
     try:
-        with rasterio.open(path) as dataset:
-            values, crs, transform = dataset.read(1), dataset.crs, dataset.transform
-            valid = dataset.read_masks(1) != 0
+        with rasterio.open(path, **_only(path)) as dataset:
+            foreign.pixels(path, dataset.width, dataset.height)
+            crs, transform = foreign.projection(path, dataset.crs), dataset.transform
+            found, places = _places(path, dataset, meaning)
     except RasterioError as error:
         raise InputError(path, f"can't be read as a raster: {error}") from error
-    if crs is None:
-        raise InputError(path, "has no projection")
-    if values.dtype.kind == "f":
-        if not np.array_equal(values[valid], np.rint(values[valid])):
-            raise InputError(path, "holds numbers with fractions: no classes")
-        values = np.where(valid, values, 0).astype(np.int64)
-    found, index = np.unique(values, return_inverse=True)
-    lookup = np.array([_code(str(value), meaning) for value in found.tolist()], np.uint8)
-    # classes by their place in `found`, so that those the mapping does not know can be counted on the frame
-    places = index.reshape(values.shape).astype(np.int32)
-    named = np.array([str(value) in meaning.kinds for value in found.tolist()], bool)
-    # a value that is both declared no-data and named in the mapping is what the mapping says
-    places[~valid & ~named[places]] = -1
+    names = [str(value) for value in found]
+    lookup = np.array([_code(name, meaning) for name in names], np.uint8)
     onto = _warp(places, crs, transform, frame, -2, path)
     coded = np.full(frame.shape, _OUTSIDE, np.uint8)
     coded[onto == -1] = _CODES["unobserved"]
     coded[onto >= 0] = lookup[onto[onto >= 0]]
     counts = np.bincount(onto[onto >= 0], minlength=len(found))
     unknown = {
-        str(value): int(count)
-        for value, count, is_named in zip(found.tolist(), counts, named, strict=True)
-        if count and not is_named
+        name: int(count) for name, count in zip(names, counts, strict=True) if count and name not in meaning.kinds
     }
     return coded, unknown
 
 
+def _only(path: Path) -> dict[str, Any]:
+    """What holds GDAL to the driver that a file's name and first bytes say; of other rasters it may find it."""
+    return {"driver": foreign.checked(path)} if path.suffix.lower() in foreign.KINDS else {}
+
+
+def _places(path: Path, dataset: Any, meaning: Classes) -> tuple[list[int], NDArray[np.int16]]:
+    """The values of a raster, and for each pixel the place of its own among them; -1 where it has none.
+
+    Read a strip after the other: of a whole tile at 10 m no more is held than this answer.
+    """
+    places = np.empty(dataset.shape, np.int16)
+    order: dict[int, int] = {}
+    strip = max(1, _STRIP // dataset.width)
+    for top in range(0, dataset.height, strip):
+        window = Window(0, top, dataset.width, min(strip, dataset.height - top))
+        values, valid = dataset.read(1, window=window), dataset.read_masks(1, window=window) != 0
+        if values.dtype.kind not in "iuf":
+            raise InputError(path, f"holds {values.dtype}: no classes")
+        if values.dtype.kind == "f":
+            if not np.array_equal(values[valid], np.rint(values[valid])):
+                raise InputError(path, "holds numbers with fractions: no classes")
+            values = np.where(valid, np.clip(values, -(2.0**53), 2.0**53), 0).astype(np.int64)
+        here, index = _distinct(values)
+        for value in here.tolist():
+            order.setdefault(value, len(order))
+        if len(order) > foreign.CLASSES:
+            raise InputError(path, f"holds more than {foreign.CLASSES} values: no classes")
+        # a value that is both declared no-data and named in the mapping is what the mapping says
+        named = np.array([str(value) in meaning.kinds for value in here.tolist()], bool)
+        rows = np.array([order[value] for value in here.tolist()], np.int16)[index]
+        rows[~valid & ~named[index]] = -1
+        places[top : top + rows.shape[0]] = rows
+    return list(order), places
+
+
+def _distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The distinct values, and the place of each one among them; of small numbers without sorting."""
+    if values.dtype.kind != "u" or values.dtype.itemsize > 2:
+        found, index = np.unique(values, return_inverse=True)
+        return found, index.reshape(values.shape)
+    found = np.flatnonzero(np.bincount(values.ravel()))
+    places = np.zeros(int(found[-1]) + 1, np.int64)
+    places[found] = np.arange(len(found))
+    return found, places[values]
+
+
 def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int], tuple[str, ...]]:
     """Polygons onto the frame; later ones lie over earlier ones. Between them it is clear. Also what was repaired."""
-    shapes, crs = _geojson(path) if path.suffix.lower() in (".geojson", ".json") else _vector(path)
-    try:
-        CRS.from_user_input(crs)
-    except CRSError as error:
-        raise InputError(path, f"is in a projection that is not known, {crs}") from error
+    shapes, given = _geojson(path) if foreign.checked(path) == "GeoJSON" else _vector(path)
+    crs = foreign.projection(path, given)
+    if len(shapes) > foreign.FEATURES:
+        raise InputError(path, f"has {len(shapes)} features: more than {foreign.FEATURES}")
     image = box(frame.grid.west, frame.grid.south, frame.grid.east, frame.grid.north)
-    crossed = outside = 0
+    crossed = outside = corners = 0
     places: list[str] = []
     drawn: list[tuple[dict[str, Any], int]] = []
     try:
@@ -315,7 +351,12 @@ def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.ui
             value = _text(properties[meaning.attribute])
             if value not in places:
                 places.append(value)
+            if len(places) > foreign.CLASSES:
+                raise InputError(path, f"has more than {foreign.CLASSES} classes")
             polygon, repaired = _sound(geometry, path)
+            corners += len(get_coordinates(polygon))
+            if corners > foreign.CORNERS:
+                raise InputError(path, f"has more than {foreign.CORNERS} corners")
             there = transform_geom(crs, frame.grid.crs, mapping(polygon))
             crossed += repaired
             outside += not image.intersects(shape(there))
@@ -344,7 +385,9 @@ def _sound(geometry: Any, path: Path) -> tuple[Any, bool]:
         raise InputError(path, "holds an empty polygon")
     if found.is_valid:
         return found, False
-    repaired = make_valid(found)
+    if len(get_coordinates(found)) > foreign.CROSSING:
+        raise InputError(path, f"holds a polygon that crosses itself, of more than {foreign.CROSSING} corners")
+    repaired = make_valid(found, method="structure", keep_collapsed=False)
     parts = [part for part in getattr(repaired, "geoms", [repaired]) if part.area > 0]
     return MultiPolygon([p for part in parts for p in getattr(part, "geoms", [part])]), True
 
@@ -356,7 +399,7 @@ def _geojson(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], s
         shapes = [(f["geometry"], f.get("properties") or {}) for f in features if f["geometry"] is not None]
         # RFC 7946 knows longitude and latitude only; files that name another projection are common all the same
         crs = document.get("crs", {}).get("properties", {}).get("name", "EPSG:4326")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(path, f"is no GeoJSON of polygons: {error}") from error
     return shapes, crs
 
@@ -365,7 +408,7 @@ def _vector(path: Path) -> tuple[list[tuple[dict[str, Any], dict[str, Any]]], st
     import pyogrio  # it takes a while, and GeoJSON needs it not
 
     try:
-        meta, _, geometries, fields = pyogrio.raw.read(path)
+        meta, _, geometries, fields = pyogrio.raw.read(path, max_features=foreign.FEATURES + 1)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise InputError(path, f"can't be read: {error}") from error
     if meta["crs"] is None:
