@@ -1,15 +1,18 @@
 # make run    start a production centre, dashboard on http://localhost:5006
 # make test   run every test, browser tests included
-# make lint   ruff and mypy; biome and tsc for the JavaScript (needs Node 20 or newer with npm)
+# make lint   ruff, mypy, bandit, a look for secrets; biome and tsc for the JavaScript (needs Node 20 or newer with npm)
 # make bench  the benchmarks
 # make docs   the documentation as a site, in build/site
 # make structure  the figures of the code's structure against their bars
-# make lock   resolve constraints.txt anew (needs uv)
+# make lock   resolve constraints.txt and the locks with hashes anew (needs uv)
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What is installed is what was looked at: every file by its hash, from whatever index. Ourselves last, with nothing more.
+LOCKED := $(PIP) --require-hashes --requirement
+OURS   := $(PIP) --no-deps --no-build-isolation --editable .
 
 .PHONY: run test lint bench docs structure lock clean system-packages
 
@@ -24,6 +27,8 @@ lint: $(VENV)/.test node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml processing dashboard scripts
+	$(BIN)/python -m scripts.secrets
 	npm run --silent lint
 
 bench: $(VENV)/.test
@@ -42,16 +47,18 @@ $(VENV)/bin/python:
 	    || { echo "Python 3.11 or newer is needed: set PYTHON=..., found $$($(PYTHON) --version)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.runtime: pyproject.toml locks/run.txt | $(VENV)/bin/python
 	@echo "Installing muscate into $(VENV) ..."
-	$(PIP) --editable .
+	$(LOCKED) locks/run.txt
+	$(OURS)
 	@echo "Compiling the chain's kernels ..."
 	$(BIN)/muscate warmup
 	@touch $@
 
-$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.test: pyproject.toml locks/test.txt | $(VENV)/bin/python
 	@echo "Installing muscate and its tests' needs into $(VENV) ..."
-	$(PIP) --editable ".[test]"
+	$(LOCKED) locks/test.txt
+	$(OURS)
 	@touch $@ $(VENV)/.runtime
 
 # What checks the dashboard's JavaScript. Running a centre needs no Node.
@@ -65,9 +72,16 @@ node_modules/.package-lock.json: package.json package-lock.json
 system-packages:
 	@sh scripts/system_packages.sh
 
+# constraints.txt has the versions of everything, for who installs other extras; the locks have the hashes too.
+RESOLVE := uv pip compile --universal --python-version 3.11 --fork-strategy fewest --strip-extras --no-header --no-annotate \
+    --no-emit-index-url --no-emit-find-links
+
 lock:
-	uv pip compile --universal --python-version 3.11 --fork-strategy fewest --all-extras --strip-extras --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links --upgrade pyproject.toml --output-file constraints.txt
+	$(RESOLVE) --upgrade --all-extras pyproject.toml --output-file constraints.txt
+	cp constraints.txt locks/run.txt
+	cp constraints.txt locks/test.txt
+	$(RESOLVE) --generate-hashes pyproject.toml locks/build.in --output-file locks/run.txt
+	$(RESOLVE) --generate-hashes --extra test pyproject.toml locks/build.in --output-file locks/test.txt
 
 clean:
 	rm -rf $(VENV) node_modules dist build
