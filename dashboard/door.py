@@ -155,7 +155,7 @@ def _without_session(scope: Scope) -> Scope:
 
 def names(host: str, given: Collection[str]) -> frozenset[str] | None:
     """Names of a web that listens on `host`: those that were given, and that one; None for any."""
-    if host in ("0.0.0.0", "::", "") and not given:
+    if host in ("0.0.0.0", "::", "") and not given:  # nosec B104: compared, not listened on
         return None
     return frozenset(_name(name.lower()) or name.lower() for name in (*given, host)) | LOOPBACK
 

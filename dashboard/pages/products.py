@@ -191,9 +191,11 @@ class Viewer(pn.viewable.Viewer):
         self._draw()
 
     def _move(self, extent: Extent) -> None:
-        half = max(extent.width, extent.height) / 2
         x, y = extent.west + extent.width / 2, extent.north - extent.height / 2
-        for span, middle in ((self.x_range, x), (self.y_range, y)):
+        # The browser fits the first product into its frame, and says how large that is; the later ones are fitted here.
+        across, down = self.figures[0].inner_width or 1, self.figures[0].inner_height or 1
+        pixel = max(extent.width / across, extent.height / down)
+        for span, middle, half in ((self.x_range, x, pixel * across / 2), (self.y_range, y, pixel * down / 2)):
             start, end = middle - half, middle + half
             span.update(start=start, end=end, reset_start=start, reset_end=end)
         for source in self._sources.values():

@@ -126,7 +126,7 @@ def _way_in(settings: Settings, store: Store) -> str:
 def _open(url: str, way_in: str) -> None:
     for _ in range(120):
         try:
-            urllib.request.urlopen(f"{url}/health", timeout=2).close()
+            urllib.request.urlopen(f"{url}/health", timeout=2).close()  # nosec B310: our own address
         except (urllib.error.URLError, OSError):
             time.sleep(1)
         else:

@@ -61,7 +61,7 @@ def _fill() -> None:
     ]
     connection.execute(
         sa.text(
-            f"INSERT INTO stage_delay (job_id, tile, version, published, {', '.join(STAGES)}, total) "
+            f"INSERT INTO stage_delay (job_id, tile, version, published, {', '.join(STAGES)}, total) "  # nosec B608
             f"SELECT p.job_id, p.tile, p.version, p.published, {', '.join(spent)} FROM product p "
             "JOIN job j ON j.id = p.job_id JOIN attempt a ON a.id = p.attempt_id "
             "JOIN granule g ON g.acquisition_id = j.acquisition_id AND g.state = 'usable' "
