@@ -88,10 +88,8 @@ def files() -> list[File]:
     keys["DTF"] = tuple(f"DTF_{group}-D05" for group in groups)
     keys |= {kind: (f"{kind}_ALL",) for kind in ("QKL", "MTD", "JPI")}
     told = glossary.sections("files.md")
-    product = "SENTINEL2A_20240618-105835-000_L2A_T31TCJ_D_V1-4"
-    stem = names.stem(product)
     found = [
-        File(kind, tuple(names.file_path(product, key).replace(stem, "…") for key in listed), markdown.html(told[kind]))
+        File(kind, tuple(names.file_path("…", key) for key in listed), markdown.html(told[kind]))
         for kind, listed in keys.items()
     ]
     return [*found, File("manifest", ("manifest.json",), markdown.html(told["manifest"]))]

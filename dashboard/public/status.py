@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from dashboard import assets, languages
 from dashboard.public import documents, maps, writing
 from dashboard.public.words import Words
 from processing.errors import MuscateError
-from processing.store import standing
+from processing.store import bulletins, standing
 from processing.store.standing import SiteStanding, Standing
 from processing.versions import VERSIONS
 
@@ -226,8 +225,8 @@ class Board:
 
         def make(look: Look) -> str:
             told = documents.centre(look.standing, self._settings, look.fault)
-            for kind, bulletins in look.bulletins["en"].items():
-                told[kind] = [documents.bulletin(one) for one in bulletins]
+            for kind, told_now in look.bulletins["en"].items():
+                told[kind] = [documents.bulletin(one) for one in told_now]
             return json.dumps(told, ensure_ascii=False)
 
         return self.page(("document",), look, make)
@@ -281,11 +280,6 @@ def inline() -> Inline:
 
 def bulletins_of(session: Any) -> dict[str, dict[str, list[Any]]]:
     """What the team says now, by language."""
-    if find_spec("processing.store.bulletins") is None:
-        return {code: {"incidents": [], "maintenance": [], "news": []} for code in languages.LANGUAGES}
-    from importlib import import_module
-
-    bulletins = import_module("processing.store.bulletins")
     return {
         code: {
             "incidents": bulletins.open_incidents(session, code),
