@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from processing.bands import BANDS
 from processing.errors import L1CError
 from processing.l1c import SIMULATION_CENTRE, Granule, codestream, granules, images, merge
 from processing.l1c.package import Package
-from processing.scene import Grid, Scene
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene
 from tests.l1c_products import (
     ANTIMERIDIAN,
     COMPACT,
@@ -574,6 +575,27 @@ def test_only_halves_of_one_pass_are_merged(offset_package: Path, package: Path)
     (one,), (other,) = granules(offset_package), granules(package)
     with pytest.raises(L1CError, match=r"no half of the same pass .* datatake_sensing"):
         merge([one, other])
+
+
+def test_halves_whose_datatake_begins_some_milliseconds_off_are_of_one_pass(offset_package: Path) -> None:
+    """As the store has it, which names a pass to the second."""
+    (one,) = granules(offset_package)
+    off = one.datatake_sensing.replace(microsecond=(one.datatake_sensing.microsecond + 24_000) % 1_000_000)
+    assert len(merge([one, replace(one, datatake_sensing=off)])._sources) == 2
+
+
+def test_counts_of_an_older_baseline_are_brought_to_those_of_the_newest(offset_package: Path) -> None:
+    (newest,) = granules(offset_package)
+    older = replace(newest, baseline="02.04", offset=dict.fromkeys(BANDS, 0.0))
+    merged = merge([older, newest])
+    assert (merged.baseline, merged.offset) == (newest.baseline, newest.offset)
+    first, second = (replace(merged, _sources=(source,)) for source in merged._sources)
+    for band in ("B4", "B9"):
+        counts, raised = (scene_of(g).counts[band].astype(int) for g in (first, second))
+        usual = (counts != NO_DATA_COUNTS) & (counts != SATURATED_COUNTS)
+        assert usual.any()
+        assert_array_equal(raised[usual], (counts[usual] + 1000).clip(1, SATURATED_COUNTS - 1))
+        assert_array_equal(raised[~usual], counts[~usual])
 
 
 # Whole products of another maker

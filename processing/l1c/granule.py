@@ -90,11 +90,6 @@ class Granule:
     simulated: bool
     _sources: tuple[Source, ...] = field(repr=False)
 
-    @property
-    def datatake(self) -> datetime:
-        """Start of the datatake as it names a pass."""
-        return timeline.datatake(self.datatake_sensing)
-
     def ground(self) -> timeline.Ground:
         """The ground that the images show, seen in those of 60 m without an atmosphere to look through first.
 
@@ -355,8 +350,8 @@ def merge(halves: Sequence[Granule]) -> Granule:
     """
     newest, *others = sorted(halves, key=lambda g: (g.baseline, g.generation, g.identifier), reverse=True)
     for other in others:
-        for name in ("tile", "platform", "datatake", "grid", "quantification"):
-            here, there = getattr(newest, name), getattr(other, name)
+        for name in ("tile", "platform", "datatake_sensing", "grid", "quantification"):
+            here, there = _named(newest, name), _named(other, name)
             if here != there:
                 text = f"no half of the same pass as {newest.identifier}: {name} {there} against {here}"
                 raise L1CError(other.path, text)
@@ -366,6 +361,12 @@ def merge(halves: Sequence[Granule]) -> Granule:
         simulated=any(g.simulated for g in halves),
         _sources=(*newest._sources, *(source for other in others for source in _like(newest, other))),
     )
+
+
+def _named(granule: Granule, name: str) -> object:
+    """What the halves of a pass have in common; the start of a datatake to the second."""
+    value = getattr(granule, name)
+    return timeline.datatake(value) if isinstance(value, datetime) else value
 
 
 def _like(newest: Granule, other: Granule) -> Sequence[Source]:
