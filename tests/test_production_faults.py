@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rasterio
 
 from processing.production import series
+from processing.production.ingest import ingest
 from processing.production.watcher import Inbox
 from processing.settings import Settings
 from processing.simulation import Series, simulate
 from processing.store import Store
 from processing.store.models import Granule
+from tests.l1c_products import OLD, small, write_jp2
 from tests.spoiled_packages import KINDS
 
 
@@ -168,3 +171,57 @@ def test_nothing_is_published_where_the_state_can_not_be_kept(
     assert "No space left" in result["reason"]
     assert names(tmp_path / "out") == []
     assert names(tmp_path / "states") == []
+
+
+# A package that shows less ground than the one before it
+
+
+def without_ground(package: Path, target: Path, share: float) -> Path:
+    """The same pass made anew, of which the images show a part only."""
+    shutil.copytree(package, target)
+    (target / "manifest.safe").unlink()
+    for path in target.glob("GRANULE/*/IMG_DATA/*_B01.jp2"):
+        with rasterio.open(path) as image:
+            pixels, where, crs = image.read(), image.transform, image.crs
+        pixels[:, int(pixels.shape[1] * (1 - share)) :] = 0
+        path.unlink()
+        write_jp2(path, pixels, where.c, where.f, where.a, crs.to_epsg())
+    xml = target / "MTD_MSIL1C.xml"
+    text = re.sub(r"(<PROCESSING_BASELINE>)[^<]*", r"\g<1>05.11", xml.read_text())
+    xml.write_text(re.sub(r"(<GENERATION_TIME>)\d{4}", r"\g<1>2025", text))
+    return target
+
+
+@pytest.mark.parametrize(("share", "serving"), [(0.0, {"new"}), (0.5, {"old", "new"})])
+def test_a_package_made_anew_that_shows_less_does_not_replace_what_shows_more(
+    share: float, serving: set[str], settings: Settings, store: Store, good: list[Path], tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(good[0], tmp_path / "old.SAFE"))
+    new = without_ground(good[0], tmp_path / "new.SAFE", share)
+    for package in (old, new):
+        (result,) = list(ingest(settings, store, [package]))
+        assert result.accepted, result.reason
+    with store.read() as session:
+        assert {g.name for g in session.query(Granule) if g.state == "usable"} == serving
+
+
+def test_a_tile_that_a_package_lacked_is_taken_when_it_comes_again(
+    settings: Settings, store: Store, tmp_path: Path
+) -> None:
+    package = small(OLD, tmp_path)
+    gone = sorted((package / "GRANULE").iterdir())[0]
+    gone.rename(tmp_path / "gone")
+    (first,) = list(ingest(settings, store, [package]))
+    assert first.accepted
+    assert first.reason is not None
+    assert first.reason.startswith("without granule")
+    (tmp_path / "gone").rename(gone)
+    (second,) = list(ingest(settings, store, [package]))
+    assert second.accepted
+    with store.read() as session:
+        paths = {g.path for g in session.query(Granule)}
+        assert paths == {f"several/{package.name}", f"several-2/{package.name}"}
+        assert session.query(Granule).count() == len(list((package / "GRANULE").iterdir()))
+    (third,) = list(ingest(settings, store, [package]))
+    assert not third.accepted
+    assert "already there" in str(third.reason)

@@ -51,6 +51,21 @@ def test_a_signal_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None
     assert left(tmp_path) == []
 
 
+def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As `nohup` starts it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = growing(tmp_path)
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.terminate()
+        assert process.wait(20) == 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert left(tmp_path) == []
+
+
 def test_what_a_killed_process_left_is_swept_and_what_a_live_one_uses_is_not(tmp_path: Path) -> None:
     process = growing(tmp_path)
     sweep(tmp_path)

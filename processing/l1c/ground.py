@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -26,7 +27,9 @@ def of(package: Path, tile: str) -> Ground | None:
     """The ground that a package of one tile observed; None where it can't be told, which the log says why."""
     command = [sys.executable, "-c", f"from {__name__} import main; main()", str(package), tile]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True, text=True)
+        path = os.pathsep.join(p for p in sys.path if p)
+        environment = dict(os.environ, PYTHONPATH=path)
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=True, text=True, env=environment)
         frame, cells = json.loads(done.stdout)
         return Ground(tuple(frame), int(cells, 16))
     except subprocess.CalledProcessError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -101,6 +102,9 @@ def _up(settings: Settings, muscate: str, *, open_browser: bool) -> int:
         threading.Thread(target=_demonstrate, args=(settings, environment), daemon=True).start()
     if open_browser and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         threading.Thread(target=_open, args=(url, way_in), daemon=True).start()
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        # A terminal that is closed ends the parts too, which are in groups of their own.
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager.loop()
     return manager.returncode or 0
 

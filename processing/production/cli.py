@@ -80,7 +80,8 @@ def _until_stopped(part: Callable[[Settings, threading.Event], None], settings: 
     """Run one part of the centre until SIGINT, SIGTERM or SIGHUP."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: stop.set())
     part(settings, stop)
 
 

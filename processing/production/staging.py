@@ -80,7 +80,8 @@ def removed_on_signals() -> Iterator[None]:
         yield
         return
     ending = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    before = {number: signal.signal(number, _end) for number in ending}
+    # What is ignored stays so, as nohup has it.
+    before = {n: signal.signal(n, _end) for n in ending if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield
     finally:
