@@ -23,6 +23,7 @@ PARTS = {
     "maintenance.ics": "news",
     "help": "help",
     "browse": "browse",
+    "api/browse": "browse",
     "compare": "compare",
     "api/compare": "compare",
     "products": "products",
@@ -54,6 +55,8 @@ PARTS = {
     "favicon.ico": ALWAYS,
     "robots.txt": ALWAYS,
 }
+#: Words that are another part where they follow a language: pages of the status.
+OF_LANGUAGES = {"tiles": "status", "sites": "status", "dates": "status", "find": "status"}
 #: Requests by POST that change nothing, and that programs of other houses send.
 READING = frozenset({"/stac/search"})
 #: Pages whose scripts and styles stand in the page itself: Panel's, and those drawn by scripts of ours.
@@ -71,6 +74,8 @@ def words(path: str) -> list[str]:
 def part(path: str) -> str | None:
     """The part of the web that a path belongs to; None where no part has it."""
     said = words(path)
+    if said and said[0] in OF_LANGUAGES and not path.startswith(f"/{said[0]}"):
+        return OF_LANGUAGES[said[0]]
     for length in (2, 1):
         if len(said) >= length and (found := PARTS.get("/".join(said[:length]))) is not None:
             return found

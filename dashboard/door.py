@@ -31,6 +31,7 @@ HEADERS = (
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"accept-ch", b"Sec-CH-Prefers-Color-Scheme"),
 )
 #: Of pages that need no script of their own: nothing but files of this web.
 STRICT = (
@@ -129,7 +130,8 @@ def _name(host: str) -> str:
 
 def policy(path: str) -> bytes:
     """What the browser may load for a page."""
-    return PANEL if path.strip("/").split("/")[0] in access.SCRIPTED else STRICT
+    words = path.strip("/").split("/")
+    return PANEL if words[0] in access.SCRIPTED and (len(words) == 1 or words[0] != "products") else STRICT
 
 
 def _with_headers(send: Send, headers: Collection[tuple[bytes, bytes]]) -> Send:

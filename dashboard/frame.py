@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 import panel as pn
 import panel_material_ui as pmui
+import param
 
-from dashboard import glossary, people, sockets, theme
+from dashboard import assets, glossary, people, sockets, theme
 from dashboard.snapshot import SECONDS, Snapshot, Snapshots
 from processing.errors import StoreError
 from processing.people import VISITOR, Actor
@@ -36,6 +37,7 @@ CSS = """
         --soft: color-mix(in srgb, currentColor 62%, transparent);
         --fill: color-mix(in srgb, currentColor 5%, transparent); font-size: 14px; line-height: 1.45; }
 a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: 2px; }
+h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 h2 { font-size: 15px; font-weight: 600; margin: 4px 0 6px; } h2 small { font-weight: 400; color: var(--soft); }
 .age { text-align: right; font-size: 12.5px; }
 p { margin: 4px 0; } .soft { color: var(--soft); }
@@ -129,6 +131,14 @@ def how_to_begin(settings: Settings) -> str:
     )
 
 
+class Theme(pn.custom.JSComponent):
+    """Light or dark: as the reader's system, until he chooses; the browser keeps his choice for all pages."""
+
+    dark = param.Boolean()
+
+    _esm = assets.STATIC / "theme.js"
+
+
 class View(pn.viewable.Viewer):
     """A page that shows a snapshot; `draw` is called at the start and whenever the store has changed."""
 
@@ -182,6 +192,7 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
     `word` is that of the page's reader (`people.keep_open`).
     """
     nav = pn.pane.HTML(navigation(name, view.settings, people.actor()), stylesheets=[NAV_CSS], margin=0)
+    title = html(f"<h1>{escape(PAGES[name])}</h1>", margin=0)
     age = html(margin=0)
     banner = html()
     session = html(visible=False)
@@ -221,11 +232,13 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
     view.draw()
     if pn.state.curdoc:
         pn.state.add_periodic_callback(pull, int(SECONDS * 1000))  # type: ignore[arg-type]  # takes coroutines too
+    dark = Theme(dark=people.dark(), width=0, height=0, margin=0)
     made = pmui.Page(
         title="muscate",
+        dark_theme=dark.dark,
         meta_title=f"{PAGES[name]} · muscate",
         header=[nav],
-        main=[pn.Column(age, session, banner, view, sizing_mode="stretch_width", margin=(4, 16))],
+        main=[pn.Column(title, age, session, banner, view, dark, sizing_mode="stretch_width", margin=(4, 16))],
         theme_config={
             "light": {"palette": {"primary": {"main": theme.ACCENT}}},
             "dark": {
@@ -234,4 +247,5 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
             },
         },
     )
+    made.link(dark, bidirectional=True, dark_theme="dark")
     return sockets.alone(made)

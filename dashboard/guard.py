@@ -89,7 +89,8 @@ class Guards:
         visitor = cookies.get(f"{name}-form", "") or secrets.token_urlsafe(16)
         address = (scope.get("client") or ["?"])[0]
         sha = digest(token) if token else ""
-        return Visit(self.store, sha, address, self.form_token(sha or visitor), visitor)
+        dark = cookies.get("muscate-theme") or Headers(scope=scope).get("sec-ch-prefers-color-scheme")
+        return Visit(self.store, sha, address, self.form_token(sha or visitor), visitor, dark=dark == "dark")
 
     def form_token(self, of: str) -> str:
         """What the forms of a session, or of a browser without one, have to bring along."""

@@ -76,7 +76,7 @@ def test_a_session_that_ends_while_a_page_is_open_loses_nothing(
     notice.wait_for(state="hidden", timeout=WAIT)
     assert comment.input_value() == "haze over the lake"
     page.get_by_role("button", name="Suspect").click()
-    page.wait_for_function("(product) => !location.search.includes(product)", arg=product, timeout=WAIT)
+    playwright.expect(page.locator("[data-product]")).not_to_have_attribute("data-product", str(product), timeout=WAIT)
     with store.read() as session:
         (kept,) = session.query(Verdict).all()
         assert (kept.reader, kept.verdict, kept.comment) == ("dora", "suspect", "haze over the lake")
