@@ -21,6 +21,7 @@ from dashboard import app as web
 from dashboard.guard import paths
 from dashboard.public.sign_in import inside
 from processing.people import Role
+from processing.production.centre import _way_in
 from processing.settings import ACCESS, Settings
 from processing.store import Store, events
 from processing.store import people as kept
@@ -346,6 +347,21 @@ def test_the_link_of_a_demonstration_signs_in_once_and_soon(tmp_path: Path) -> N
         assert session.query(Granule).count() == 0
         assert digest_only(session.query(SignInLink).all(), real)
     centre.store.dispose()
+
+
+def test_up_says_how_to_get_in(tmp_path: Path) -> None:
+    """A link where there are only simulated products and nobody; else what to do, and nothing where somebody can."""
+    settings = Settings(home=tmp_path)
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    assert _way_in(settings, store).startswith("/sign-in/link/")
+    assert _way_in(settings, store).startswith("/sign-in/link/"), "each start has its own"
+    assert "muscate user add" in _way_in(settings.model_copy(update={"demonstration": False}), store)
+    with store.write() as session:
+        kept.add(session, "ada", Role.ADMIN, ADMIN, kept.hashed(PASSWORD))
+    assert _way_in(settings, store) == ""
+    store.dispose()
 
 
 def digest_only(rows: list[SignInLink], token: str) -> bool:

@@ -122,7 +122,7 @@ def _way_in(settings: Settings, store: Store) -> str:
     with store.write() as session:
         if settings.demonstration and people.is_demonstration(session):
             return f"/sign-in/link/{people.demonstration_link(session, command_line())}"
-        if not settings.oidc_issuer and not people.everybody(session):
+        if not settings.oidc_issuer and not any(person.password for person in people.everybody(session)):
             return "nobody can sign in yet: muscate user add NAME --role admin"
     return ""
 
