@@ -191,7 +191,7 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
 
     `word` is that of the page's reader (`people.keep_open`).
     """
-    nav = pn.pane.HTML(navigation(name, view.settings, people.actor()), stylesheets=[NAV_CSS], margin=0)
+    nav = pn.pane.HTML(navigation(name, view.settings, people.reader()), stylesheets=[NAV_CSS], margin=0)
     title = html(f"<h1>{escape(PAGES[name])}</h1>", margin=0)
     age = html(margin=0)
     banner = html()

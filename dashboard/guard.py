@@ -47,6 +47,8 @@ TOKEN_HEADER, TOKEN_FIELD = "x-muscate-token", "token"
 NO_TOKEN = "lacks the token of its page"
 #: How long a session is believed without asking the store again, where nothing is changed. [s]
 BELIEVED = 2.0
+#: The same while the store does not answer. [s]
+STORE_AWAY = 900.0
 #: How far into a form of several parts its token is looked for. [bytes]
 TOKEN_WITHIN = 64 * 2**10
 #: Refused requests that are kept in an hour; a flood is told by its first ones.
@@ -72,6 +74,7 @@ class Guards:
     secret: bytes
     origins: Collection[str] = ()
     _believed: TTLCache[str, Actor | None] = field(default_factory=lambda: TTLCache(4096, BELIEVED))
+    _known: TTLCache[str, Actor | None] = field(default_factory=lambda: TTLCache(4096, STORE_AWAY))
     _kept: list[float] = field(default_factory=list)
 
     def secure(self, scope: Scope) -> bool:
@@ -101,7 +104,14 @@ class Guards:
         if not visit.token_sha:
             return None
         if fresh or visit.token_sha not in self._believed:
-            self._believed[visit.token_sha] = await asyncio.to_thread(visit.signed)
+            try:
+                found = await asyncio.to_thread(visit.signed)
+            except StoreError:
+                if fresh or visit.token_sha not in self._known:
+                    raise
+                return self._known[visit.token_sha]  # he may look, at the last that was seen
+            self._believed[visit.token_sha] = self._known[visit.token_sha] = found
+            return found
         return self._believed.get(visit.token_sha)
 
     def keep_session(self, response: Response, scope: Scope, token: str) -> None:

@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import panel as pn
 from fastapi import Depends
 
+from processing.errors import StoreError
 from processing.people import VISITOR, Actor, Role
 from processing.store import people as kept
 
@@ -100,6 +101,15 @@ def actor() -> Actor:
         Where nobody can: outside of a request and of a page.
     """
     return visit().actor()
+
+
+def reader() -> Actor:
+    """Who reads here, to be shown: as `actor`, and nobody while the store can't say it."""
+    here = visit()
+    try:
+        return here.actor()
+    except StoreError:
+        return here.nobody
 
 
 def visit(document: Any = None) -> Visit:

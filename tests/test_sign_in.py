@@ -20,6 +20,7 @@ from dashboard import access, people
 from dashboard import app as web
 from dashboard.guard import paths
 from dashboard.public.sign_in import inside
+from processing.errors import StoreError
 from processing.people import Role
 from processing.production.centre import _way_in
 from processing.settings import ACCESS, Settings
@@ -430,3 +431,30 @@ def test_metrics_name_no_tile(centre: Centre) -> None:
     assert "muscate_store_up 1.0" in answer.text
     assert 'muscate_requests_total{part="products",status="4xx"}' in answer.text
     assert "31TCJ" not in answer.text
+
+
+def test_who_was_known_may_look_while_the_store_is_away_and_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    centre = Centre(tmp_path)
+    anna, stranger = centre.visitor("anna"), centre.visitor()
+    token = token_on(anna, "/en/account")
+    centre.app.add_api_route("/quality/kept", lambda: "seen before")
+    assert anna.get("/quality/kept").status_code == 200
+    time.sleep(2.1)
+
+    def away(*_: object) -> None:
+        raise StoreError("unable to open database file")
+
+    monkeypatch.setattr(kept, "held", away)
+    assert anna.get("/quality/kept").status_code == 200
+    assert anna.post(
+        "/account/revoke", data={"name": "anna", "token": token}, headers={"origin": BASE}
+    ).status_code in (
+        403,
+        503,
+    )
+    assert stranger.get("/quality/kept").status_code == 401
+    assert centre.visitor("ben").get("/quality/kept").status_code == 503
+    assert stranger.get("/en/sign-in").status_code == 200
+    centre.store.dispose()

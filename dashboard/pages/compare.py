@@ -121,7 +121,7 @@ def _styles() -> dict[str, Any]:
 
 
 def _page(centre: Centre, body: str, status: int = 200, data: dict[str, Any] | None = None) -> HTMLResponse:
-    links = frame.navigation("compare", centre.settings, people.actor())
+    links = frame.navigation("compare", centre.settings, people.reader())
     script = ""
     if data is not None:
         text = json.dumps(data).replace("<", "\\u003c")

@@ -489,7 +489,8 @@ def _empty_list() -> Any:
         sizing_mode="stretch_width",
         header_filters=False,
         text_align={"Cloud": "right"},
-        configuration={"columnDefaults": {"headerSort": True}},
+        # its own keys would keep the focus within the table
+        configuration={"columnDefaults": {"headerSort": True}, "keybindings": False},
         formatters={"Origin": {"type": "html"}},
         stylesheets=[LIST_CSS],
     )
