@@ -34,7 +34,7 @@ PAGES = {
 #: For pieces of HTML, in both themes: colours derive from the text's.
 CSS = """
 :host { --line: color-mix(in srgb, currentColor 16%, transparent);
-        --soft: color-mix(in srgb, currentColor 62%, transparent);
+        --soft: color-mix(in srgb, currentColor 70%, transparent);
         --fill: color-mix(in srgb, currentColor 5%, transparent); font-size: 14px; line-height: 1.45; }
 a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: 2px; }
 h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -66,9 +66,9 @@ code { background: var(--fill); padding: 1px 5px; border-radius: 4px; overflow-w
 
 NAV_CSS = """
 nav { display: flex; gap: 2px; font-size: 15px; margin-left: 18px; }
-nav a { color: #fff; text-decoration: none; padding: 5px 12px; border-radius: 6px; opacity: .82; }
+nav a { color: #fff; text-decoration: none; padding: 5px 12px; border-radius: 6px; opacity: .9; }
 nav a:hover { opacity: 1; background: rgba(255, 255, 255, .12); }
-nav a[aria-current] { opacity: 1; background: rgba(255, 255, 255, .2); font-weight: 600; }
+nav a[aria-current] { opacity: 1; background: rgba(255, 255, 255, .14); font-weight: 600; }
 nav a:focus-visible { outline: 2px solid #fff; outline-offset: -2px; }
 .account { border: 1px solid rgba(255, 255, 255, .5); margin-left: 10px; max-width: 14em; overflow: hidden;
            text-overflow: ellipsis; white-space: nowrap; }
@@ -108,7 +108,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
     body = "".join(
         "<tr>" + "".join(f"<td{m}>{cell}</td>" for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
     )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> str:

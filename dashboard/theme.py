@@ -158,9 +158,9 @@ def rgb(code: str) -> tuple[int, int, int]:
 
 
 def ink(code: str) -> str:
-    """Black or white: the one that reads better on a colour (WCAG relative luminance)."""
+    """Black or white: the one that reads better on a colour (WCAG relative luminance), by 4.5 at least on any."""
     linear = [((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 255 / 12.92 for c in rgb(code)]
-    return "#ffffff" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.3 else "#111820"
+    return "#ffffff" if 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.179 else "#000000"
 
 
 def number(value: float | int | None, digits: int = 0) -> str:

@@ -129,8 +129,9 @@ def _page(centre: Centre, body: str, status: int = 200, data: dict[str, Any] | N
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Compare · muscate</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="/favicon.ico" type="image/svg+xml">'
         f'<link rel="stylesheet" href="{assets.address("compare.css")}"></head>'
-        f"<body><header><b>muscate</b>{links}</header>{body}{script}</body></html>",
+        f"<body><header><b>muscate</b>{links}<h1>Compare</h1></header>{body}{script}</body></html>",
         status,
     )
 
