@@ -108,7 +108,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequen
     body = "".join(
         "<tr>" + "".join(f"<td{m}>{cell}</td>" for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
     )
-    return f'<div class="scroll" tabindex="0" role="group" aria-label="Table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    whole = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Table">{whole}</div>'
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> str:

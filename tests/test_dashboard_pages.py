@@ -66,15 +66,16 @@ def test_every_state_and_bit_has_a_word_and_a_colour() -> None:
 
 
 def test_words_are_readable_on_their_colour() -> None:
-    """Contrast of at least 3 to 1 (WCAG, large or bold text)."""
+    """Contrast of at least 4.5 to 1 (WCAG 2.2, AA), on the colours of states and on any other."""
 
     def luminance(code: str) -> float:
         linear = [((c / 255 + 0.055) / 1.055) ** 2.4 if c > 10 else c / 255 / 12.92 for c in theme.rgb(code)]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for _, colour in theme.STATES.values():
+    greys = [f"#{level:02x}{level:02x}{level:02x}" for level in range(256)]
+    for colour in [*(colour for _, colour in (*theme.STATES.values(), *theme.VERDICTS.values())), *greys]:
         low, high = sorted((luminance(colour), luminance(theme.ink(colour))))
-        assert (high + 0.05) / (low + 0.05) >= 3
+        assert (high + 0.05) / (low + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize(
