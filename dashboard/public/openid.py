@@ -153,9 +153,9 @@ async def _claims(guards: Guards, request: Request, code: str, aside: dict[str, 
             token = await client.fetch_token(known["token_endpoint"], code=code, code_verifier=aside["verifier"])
         except (OAuthError, HTTPError, ValueError) as fault:
             raise WrongPassword(f"the other house does not take its code back: {type(fault).__name__}") from None
-        keys = await _get(known["jwks_uri"])
+        keys: Any = await _get(known["jwks_uri"])
     try:
-        found = jwt.decode(str(token.get("id_token", "")), KeySet.import_key_set(keys), algorithms=SIGNATURES)  # type: ignore[arg-type]
+        found = jwt.decode(str(token.get("id_token", "")), KeySet.import_key_set(keys), algorithms=SIGNATURES)
         claims = found.claims
         jwt.JWTClaimsRegistry(
             leeway=LEEWAY,
