@@ -41,7 +41,7 @@ SECONDS, AGE = 20.0, 60.0
 #: Between two copies on the disk. [s]
 COPY = 60.0
 #: Sites that the first page lists, those in trouble first; the others are a page further.
-LISTED = 60
+LISTED = 24
 #: News on the first page.
 NEWS = 3
 #: Pages that are kept as they were sent.

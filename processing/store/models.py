@@ -153,6 +153,7 @@ class Acquisition(Base):
     __table_args__ = (
         sa.UniqueConstraint("tile", "platform", "datatake"),
         sa.Index(None, "tile", "sensing"),
+        sa.Index(None, "platform", "datatake"),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)

@@ -106,7 +106,8 @@ def over_tile(session: Session, tile: str, now: datetime) -> Overflown:
     rows = session.execute(_rows().where(Acquisition.tile == tile)).all()
     active = sa.select(SiteTile.tile).join(Site, Site.code == SiteTile.site).where(SiteTile.tile == tile, Site.active)
     followed = session.scalar(active.limit(1)) is not None
-    return _overflown(rows, last_seen(session), now, followed=followed)
+    alive = last_seen(session, {row.platform for row in rows})
+    return _overflown(rows, alive, now, followed=followed)
 
 
 def _rows() -> sa.Select[str, datetime, str, int | None, datetime]:
@@ -143,10 +144,17 @@ def usual_delay(delays: Iterable[timedelta]) -> timedelta:
     return min(max(told[math.ceil(0.9 * len(told)) - 1], EARLIEST), LATEST)
 
 
-def last_seen(session: Session) -> dict[str, datetime]:
-    """When each satellite was last seen over any tile: the start of its last datatake."""
-    query = sa.select(Acquisition.platform, sa.func.max(Acquisition.datatake)).group_by(Acquisition.platform)
-    return {platform: time for platform, time in session.execute(query)}
+def last_seen(session: Session, platforms: Iterable[str] | None = None) -> dict[str, datetime]:
+    """When satellites were last seen over any tile: the start of their last datatakes. All that are known, or some."""
+    if platforms is None:
+        query = sa.select(Acquisition.platform, sa.func.max(Acquisition.datatake)).group_by(Acquisition.platform)
+        return {platform: time for platform, time in session.execute(query)}
+    found = {}
+    for platform in platforms:  # one by one each is a look into the index
+        query = sa.select(sa.func.max(Acquisition.datatake)).where(Acquisition.platform == platform)
+        if (time := session.scalar(query)) is not None:
+            found[platform] = time
+    return found
 
 
 def followed_tiles(session: Session) -> set[str]:

@@ -165,6 +165,10 @@ class Standing:
         """Sites in a state."""
         return sum(site.state == state for site in self.sites)
 
+    def tiles_in(self, state: str) -> int:
+        """Tiles in a state."""
+        return sum(tile.state == state for tile in self.tiles.values())
+
 
 def fingerprint(session: Session) -> tuple[Any, ...]:
     """Changes whenever something that is told has changed; cheap."""

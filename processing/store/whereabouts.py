@@ -202,15 +202,20 @@ def lately(session: Session, tile: str, now: datetime, count: int = 12) -> list[
     """The last passes over a tile, the newest first, each with its state: of a pass, or in the users' version."""
     known = passes.over_tile(session, tile, now)
     version = sa.select(Tile.current_version).where(Tile.mgrs == tile).scalar_subquery()
+    jobs = (
+        sa.select(Job.id, Job.acquisition_id, Job.state, Job.revision)
+        .join(Chain, Chain.id == Job.chain_id)
+        .join(Campaign, Campaign.id == Chain.campaign_id)
+        .where(Chain.tile == tile, Campaign.version == version)
+        .subquery()
+    )
     rows = session.execute(
-        sa.select(Acquisition.sensing, Acquisition.platform, Acquisition.relative_orbit, Job.state, Product.valid)
-        .outerjoin(
-            sa.join(Job, Chain, Chain.id == Job.chain_id).join(Campaign, Campaign.id == Chain.campaign_id),
-            sa.and_(Job.acquisition_id == Acquisition.id, Campaign.version == version),
-        )
-        .outerjoin(Product, sa.and_(Product.job_id == Job.id, Product.current))
+        sa.select(Acquisition.sensing, Acquisition.platform, Acquisition.relative_orbit, jobs.c.state, Product.valid)
+        .select_from(Acquisition)
+        .outerjoin(jobs, jobs.c.acquisition_id == Acquisition.id)
+        .outerjoin(Product, sa.and_(Product.job_id == jobs.c.id, Product.current))
         .where(Acquisition.tile == tile)
-        .order_by(Acquisition.sensing.desc(), Job.revision.desc())
+        .order_by(Acquisition.sensing.desc(), jobs.c.revision.desc())
         .limit(3 * count)
     )
     found: dict[Passage, str] = {}
