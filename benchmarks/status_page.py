@@ -1,9 +1,9 @@
 """How soon the public page is sent, beside a worker at work: `python -m benchmarks.status_page [--seconds S]`.
 
-Fills a home with the rows of a centre of 40,000 products and 1,076 tiles, serves it, keeps a process as busy as a worker
-beside it and writes an event every second, so that what the page tells is stale again and again. Asks for the page in
-three languages 50 times a second, and prints the times, the bytes of the page with all that it needs, and whether the
-copy is there and readable after everything was killed.
+Fills a home with the rows of a centre of 40,000 products and 1,076 tiles, serves it, keeps a process as busy as a
+worker beside it and writes an event every second, so that what the page tells is stale again and again. Asks for the
+page in three languages 50 times a second, and prints the times, the bytes of the page with all that it needs, and
+whether the copy is there and readable after everything was killed.
 """
 
 from __future__ import annotations

@@ -135,11 +135,11 @@ class _Story:
         """Another satellite half a cycle away, and another track, on days that nobody asks for."""
         others = [p for p in ("S2A", "S2B", "S2C") if p != self.platform]
         if self.rng.random() < 0.5:
-            for cycle in range(1, 4):
+            for cycle in range(4):
                 self._published(time - cycle * CYCLE - CYCLE / 2, others[0], self.orbit)
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.5 and self.fate != "stopped":
             shift = timedelta(days=3, minutes=self.rng.choice((-10, 10)))
-            for cycle in range(1, 4):
+            for cycle in range(4):
                 self._published(time - cycle * CYCLE - shift, self.platform, self.orbit % 143 + 1)
 
     def _came(self, time: datetime, platform: str, orbit: int) -> Acquisition:
@@ -153,7 +153,8 @@ class _Story:
         return found
 
     def _published(self, time: datetime, platform: str, orbit: int) -> None:
-        self._job(self._came(time, platform, orbit), "published")
+        if time < NOW - timedelta(hours=12):
+            self._job(self._came(time, platform, orbit), "published")
 
     def _job(self, came: Acquisition, fate: str) -> None:
         if fate == "waits":  # for an older date of the tile, which is held

@@ -48,7 +48,8 @@ class Words:
 
     def day(self, day: date) -> str:
         """A day, its month by name."""
-        return dates.format_date(day, "d MMM y", locale=self.language)
+        told = dates.format_date(day, "d MMM y", locale=self.language)
+        return f"1er{told[1:]}" if self.language == "fr" and day.day == 1 else told
 
     def span(self, span: timedelta) -> str:
         """A length of time in its largest unit or two: ``9 h``, ``1 h 20 min``, ``3 days``."""

@@ -316,7 +316,8 @@ def _withdrawn(session: Session, found: Made, product: Product) -> Made:
         .limit(1)
     ).first()
     reason = str(event.data.get("reason", "")) if event else ""
-    return replace(found, state="withdrawn", since=event.time if event else None, reason=reason)
+    since = event.time if event else None
+    return replace(found, state="withdrawn", since=since, reason=reason, reason_class="operator" if reason else "")
 
 
 def _open(session: Session, found: Made, row: sa.Row[Job, Chain, Campaign, float | None], now: datetime) -> Made:
