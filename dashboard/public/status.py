@@ -179,6 +179,7 @@ class Board:
             language,
             here="/",
             listed=listed,
+            map=drawing(look.standing.sites, maps.view(tile for site in ranked for tile in site.tiles)),
             chart=chart(look.standing, self._settings.target_per_day),
             versions=[v for v in VERSIONS.values() if v.produced or v.known_defect],
             **self.told(language, look),
@@ -187,12 +188,10 @@ class Board:
 
     def told(self, language: str, look: Look) -> dict[str, Any]:
         """What every page of a look is told."""
-        tiles = [tile for site in look.standing.sites for tile in site.tiles]
         return {
             "look": look,
             "standing": look.standing,
             "words": Words(language),
-            "map": drawing(look.standing.sites, maps.view(tiles)),
             "target": self.target,
             "target_per_day": self._settings.target_per_day,
             **look.bulletins[language],
