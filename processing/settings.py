@@ -111,7 +111,6 @@ class Settings(BaseSettings):
     )
     readers_act: bool = Field(False, description="A bad verdict on the page may withdraw its product or hold its tile.")
     target_hours: float = Field(24.0, gt=0, description="A date that came is late if it is not over after this. [h]")
-    target_per_day: float = Field(0.0, ge=0, description="Products a day that the centre aims at; 0: no target.")
     contact: str = Field("", description="Mail or web address that the help names for questions.")
     alerts: Path | None = Field(None, description="Rules of the alerts; alerts.toml in the home, else those shipped.")
     demonstration: bool = Field(True, description="Fill an empty home with a small simulated archive.")

@@ -38,7 +38,7 @@ def centre(now: Standing, settings: Settings, fault: str = "") -> dict[str, Any]
         "taken": plain(now.taken),
         "state": now.state,
         "store": "unreachable" if fault else "ok",
-        "target": {"seconds": round(settings.target_hours * 3600), "products_per_day": settings.target_per_day or None},
+        "target": {"seconds": round(settings.target_hours * 3600), "products_per_day": settings.targets},
         "rate": {
             "last_24_hours": now.last_day,
             "per_day": [{"day": day.isoformat(), "products": count} for day, count in now.per_day],

@@ -180,7 +180,7 @@ class Board:
             here="/",
             listed=listed,
             map=drawing(look.standing.sites, maps.view(tile for site in ranked for tile in site.tiles)),
-            chart=chart(look.standing, self._settings.target_per_day),
+            chart=chart(look.standing, per_day(self._settings)),
             versions=[v for v in VERSIONS.values() if v.produced or v.known_defect],
             **self.told(language, look),
             **given,
@@ -193,7 +193,7 @@ class Board:
             "standing": look.standing,
             "words": Words(language),
             "target": self.target,
-            "target_per_day": self._settings.target_per_day,
+            "target_per_day": per_day(self._settings),
             **look.bulletins[language],
         }
 
@@ -269,6 +269,11 @@ def put(path: Path, body: bytes) -> None:
         growing.replace(path)
     finally:
         growing.unlink(missing_ok=True)
+
+
+def per_day(settings: Settings) -> float:
+    """Products a day that all versions together should reach; 0 without a target."""
+    return sum(settings.targets.values())
 
 
 def inline() -> Inline:

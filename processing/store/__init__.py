@@ -2,8 +2,8 @@
 
 SQLite in the centre's home by default, Postgres by URL. `models` has the tables; `sites`, `catalogue`, `lease`,
 `outcomes`, `orders`, `bulletins` and `upkeep` have the verbs, each a function that works inside one transaction;
-`search` finds products; `passes` those passes that should have come, `whereabouts` what became of a date, `standing` how the centre
-stands; `checks` has the promises as SQL.
+`search` finds products; `passes` those passes that should have come, `whereabouts` what became of a date, `standing`
+how the centre stands; `checks` has the promises as SQL.
 """
 
 from __future__ import annotations
