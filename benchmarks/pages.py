@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -31,9 +31,10 @@ from playwright import sync_api as playwright
 
 from dashboard.frame import PAGES
 from processing import tiling
+from processing.people import Role, command_line
 from processing.product import names
 from processing.settings import Settings
-from processing.store import Store
+from processing.store import Store, people
 from processing.store.delays import STAGES
 from processing.store.models import (
     Acquisition,
@@ -359,6 +360,45 @@ def opened(
         page.close()
 
 
+#: What somebody does on an open page, and what he then sees: a filter.
+FILTERS: dict[str, tuple[Callable[[playwright.Page], None], str]] = {
+    "production": (lambda page: page.get_by_role("button", name="7 days").click(), "last 7 days, by version"),
+    "failures": (lambda page: _typed(page, "Tile", "30NXM"), "· 30NXM"),
+}
+
+
+def _typed(page: playwright.Page, label: str, text: str) -> None:
+    page.get_by_label(label, exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
+def filtered(context: playwright.BrowserContext, address: str, name: str) -> float:
+    """Seconds from a choice to what it shows."""
+    act, words = FILTERS[name]
+    page = context.new_page()
+    try:
+        page.goto(f"{address}/{name}", timeout=PATIENCE * 1000)
+        page.wait_for_selector("[data-snapshot]", timeout=PATIENCE * 1000)
+        page.evaluate(AT_REST, QUIET)
+        start = time.time()
+        act(page)
+        page.get_by_text(words).first.wait_for(timeout=PATIENCE * 1000)
+        return time.time() - start
+    finally:
+        page.close()
+
+
+def signed_in(settings: Settings) -> dict[str, str]:
+    """The cookie of an administrator."""
+    store = Store(settings.url)
+    with store.write() as session:
+        known = [person for person in people.everybody(session) if person.name == "bench"]
+        who = known[0] if known else people.add(session, "bench", Role.ADMIN, command_line(), None)
+        token = people.begin(session, who, "127.0.0.1", "benchmark", "benchmark")
+    store.dispose()
+    return {"name": f"muscate-{settings.port}", "value": token, "url": f"http://localhost:{settings.port}"}
+
+
 def measure(settings: Settings, pages: list[str], repeats: int, width: int) -> None:
     """Open each page once to warm it, then again and again."""
     print(f"{'':40} {'seconds':>13} {'CPU seconds':>13}")
@@ -367,6 +407,7 @@ def measure(settings: Settings, pages: list[str], repeats: int, width: int) -> N
         browser = started.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         drawing = next(child for child in psutil.Process().children(recursive=True) if "chrom" in child.name())
         context = browser.new_context(viewport={"width": width, "height": 900})
+        context.add_cookies([signed_in(settings)])
         for name in pages:
             try:
                 opened(context, f"{address}/{name}", server, drawing)
@@ -379,6 +420,9 @@ def measure(settings: Settings, pages: list[str], repeats: int, width: int) -> N
             figures = np.median(wall), wall.max(), np.median(used), used.max()
             print(f"{name:40} {' '.join(f'{figure:6.2f}' for figure in figures)}", end=" ")
             print(f"{np.median(of_server):7.2f} {np.median(of_browser):7.2f}", flush=True)
+        for name in (name for name in pages if name in FILTERS):
+            seconds = [filtered(context, address, name) for _ in range(repeats)]
+            print(f"{name + ': a filter':40} {np.median(seconds):6.2f} {max(seconds):6.2f}", flush=True)
         browser.close()
 
 

@@ -26,7 +26,7 @@ def muscate(*words: str | Path, home: Path | None = None) -> subprocess.Complete
 
 @pytest.mark.parametrize(
     "command",
-    "up process ingest watch dispatch worker web status explain explain-pixel audit".split()
+    "up process ingest watch dispatch worker web status explain explain-pixel logs audit".split()
     + "retry replay hold release reject simulate warmup".split(),
 )
 def test_help_documents_each_command(command: str) -> None:
