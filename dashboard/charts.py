@@ -19,10 +19,10 @@ CSS = """
          border-left: 1px solid var(--line); }
 .chart .bars { position: absolute; inset: 0; display: flex; align-items: flex-end; }
 .chart .bars > * { flex: 1 1 0; min-width: 0; height: 100%; display: flex; flex-direction: column-reverse;
-                   padding: 0 3%; }
+                   align-items: center; }
 .chart .bars > a:hover, .chart .bars > a:focus-visible { background: var(--fill); outline: 1px solid var(--soft); }
-.chart .dense > * { padding: 0; }
-.chart .bars i { display: block; width: 100%; flex: none; }
+.chart .bars i { display: block; width: 86%; flex: none; }
+.chart .dense i { width: 100%; }
 .chart .up { position: absolute; right: 100%; margin-right: 6px; transform: translateY(50%); font-size: 11.5px;
              color: var(--soft); white-space: nowrap; }
 .chart .along { position: absolute; top: 100%; margin-top: 3px; font-size: 11.5px; color: var(--soft);

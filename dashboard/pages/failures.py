@@ -50,6 +50,7 @@ STYLE = (
     CSS
     + """
 tr.chosen { background: var(--fill); outline: 1px solid var(--soft); }
+td, a { overflow-wrap: normal; } td a { white-space: nowrap; }
 td.reason { max-width: 46ch; overflow-wrap: anywhere; }
 pre.log { font-size: 12px; line-height: 1.5; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--fill);
           border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; max-height: 520px; overflow: auto;
@@ -72,20 +73,28 @@ def refused(session: Session, since: datetime | None, until: datetime | None) ->
     return failures.refused(session, since, until, REFUSED)
 
 
+class Text(param.String):
+    """Text, even where the address holds what looks like a number."""
+
+    def __set__(self, obj: Any, val: Any) -> None:
+        """Take a value as it was written."""
+        super().__set__(obj, str(val) if isinstance(val, int | float) else val)
+
+
 class Failures(View):
     """Filters, list, and the chosen date with its attempts; the address holds all of them."""
 
-    state = param.String(default=ANY, doc="One of `STATES`, or several states with commas.")
+    state: Any = Text(default=ANY, doc="One of `STATES`, or several states with commas.")
     reason_class: Any = param.Selector(default=ANY, objects=[ANY, *failures.CLASSES])
     site: Any = param.Selector(default=ANY, objects=[ANY])
-    tile = param.String(doc="Tile, 31TCJ.")
+    tile: Any = Text(doc="Tile, 31TCJ.")
     version: Any = param.Selector(default=ANY, objects=[ANY])
     period: Any = param.Selector(default=ALL, objects=[ALL, *PERIODS])
-    since = param.String(doc="Ended from this day on, 2026-08-31; in place of a period.")
-    until = param.String(doc="Ended before this day.")
-    signature = param.String(doc="What the reasons have in common.")
+    since: Any = Text(doc="Ended from this day on, 2026-08-31; in place of a period.")
+    until: Any = Text(doc="Ended before this day.")
+    signature: Any = Text(doc="What the reasons have in common.")
     page = param.Integer(default=0, bounds=(0, None))
-    job = param.String(doc="Key of the date that is looked at.")
+    job: Any = Text(doc="Key of the date that is looked at.")
     attempt = param.Integer(default=0, bounds=(0, None), doc="The attempt whose log is shown; 0: the last one.")
 
     #: What the address holds.
@@ -123,8 +132,7 @@ class Failures(View):
     def _fields(self) -> pn.FlexBox:
         """The filters."""
         small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": "", "width": 150}
-        states = {"all that went wrong": ANY, **{theme.word(state): state for state in STATES if state != ANY}}
-        states["To be tried again"] = "retry"
+        states = {"all that went wrong": ANY, **{_word(state): state for state in STATES if state != ANY}}
         if self.state not in STATES:
             states[self.state.replace(",", ", ").replace("_", " ")] = self.state
         state = pmui.Select(label="State", options=states, value=self.state, **small)
@@ -219,7 +227,7 @@ class Failures(View):
 
     def _told(self, wanted: Wanted) -> list[str]:
         """The filters in words."""
-        told = [", ".join(theme.word(state) if state != "retry" else "To be tried again" for state in wanted.states)]
+        told = [", ".join(map(_word, wanted.states))]
         told += [wanted.reason_class, self._sites.get(wanted.site, ""), wanted.tile, wanted.version]
         if wanted.since is not None:
             told.append(f"since {theme.utc(wanted.since)}")
@@ -240,7 +248,8 @@ class Failures(View):
             if number >= 0 and number * PAGE < total:
                 links.append(f'<a href="{self._link(page=number)}" data-choice="page:{number}">{words}</a>')
         first = self.page * PAGE + 1
-        return f"<p>{first} to {min(first + PAGE - 1, total)} of {theme.number(total)} · {' · '.join(links)}</p>"
+        here = f"{first} to {min(first + PAGE - 1, total)} of {theme.number(total)}"
+        return f"<p>{' · '.join([here, *links])}</p>"
 
     def _draw_detail(self) -> None:
         self._buttons.objects = []
@@ -339,6 +348,11 @@ class Failures(View):
         return self._layout
 
 
+def _word(state: str) -> str:
+    """A state in words; one that waits to be tried again has been tried."""
+    return "To be tried again" if state == "retry" else theme.word(state)
+
+
 def _choose(select: pmui.Select, state: str) -> None:
     """Show a state that came with the address, even if the list doesn't offer it."""
     if state not in select.options.values():
@@ -371,9 +385,8 @@ def _list(rows: list[Failure], job: str, link: Any) -> str:
         choice = f'href="{link(job=row.job_id)}" data-choice="job:{row.job_id}"'
         mark = " " + theme.simulated_mark() if row.simulated else ""
         tile = f'<a href="{link(tile=row.tile)}" data-choice="tile:{escape(row.tile)}">{escape(row.tile)}</a>'
-        word = "To be tried again" if row.state == "retry" else theme.word(row.state)
         body.append(
-            f"<tr{chosen}><td>{theme.chip(word, theme.colour(row.state))}{mark}</td><td>{tile}</td>"
+            f"<tr{chosen}><td>{theme.chip(_word(row.state), theme.colour(row.state))}{mark}</td><td>{tile}</td>"
             f"<td><a {choice}>{row.sensing:%Y-%m-%d}</a></td><td>{escape(row.version)}</td>"
             f'<td class="reason">{escape(row.reason)}</td><td>{escape(row.reason_class)}</td>'
             f'<td style="white-space:nowrap">{row.time:%Y-%m-%d %H:%M}</td><td class="num">{row.attempts}</td></tr>'

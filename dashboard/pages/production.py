@@ -111,7 +111,7 @@ class Production(View):
         self._parts = {name: html() for name in parts}
         for name in ("rate", "outcomes", "backlog"):
             self._parts[name].stylesheets = [*self._parts[name].stylesheets, charts.CSS]
-        same: dict[str, Any] = {"size": "small", "label": "", "description": "", "margin": (0, 16, 6, 0)}
+        same: dict[str, Any] = {"size": "small", "label": "", "description": "", "margin": (0, 16, 6, 0), "width": 350}
         choice = pn.FlexBox(
             pmui.RadioButtonGroup.from_param(self.param.period, options=list(PERIODS), **same),
             pmui.RadioButtonGroup.from_param(self.param.step, options=[AUTO, *charts.STEPS], **same),
@@ -501,6 +501,8 @@ def _end(one: backlog.Progress, now: datetime) -> str:
         return f'<span class="soft">{escape(one.status)}</span>'
     if not one.waiting:
         return "nothing left"
+    if one.keeps_up:
+        return "keeps up: less than a day's work waits"
     if one.end is None:
         return _warning("grows") + " more is queued than ends"
     return f"{one.end:%Y-%m-%d}, in {theme.duration(one.end - now)}"

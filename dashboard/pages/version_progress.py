@@ -43,7 +43,7 @@ def _burn_up(one: backlog.BurnUp, progress: backlog.Progress) -> str:
     colour, scope = theme.version_colour(one.version), theme.STATES["none"][1]
     lines = [([(t, float(n)) for t, n in one.done], colour, ""), ([(t, float(n)) for t, n in one.known], scope, "5 4")]
     end = ""
-    if progress.end is not None:
+    if progress.end is not None and not progress.keeps_up:
         # What is still queued on the way is part of what it goes to.
         days = (progress.end - done[0]).total_seconds() / 86400
         final = known[1] + progress.arrived * days
@@ -51,6 +51,8 @@ def _burn_up(one: backlog.BurnUp, progress: backlog.Progress) -> str:
         end = f"done on {progress.end:%Y-%m-%d} at {progress.ended:.0f} dates a day, {progress.arrived:.0f} coming in"
     elif progress.status != "active":
         end = progress.status
+    elif progress.keeps_up and progress.waiting:
+        end = "keeps up: less than a day's work waits"
     elif progress.waiting:
         end = "no end in sight: as much is queued as ends, or more"
     else:

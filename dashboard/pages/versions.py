@@ -19,6 +19,8 @@ from processing.versions import VERSIONS
 
 #: The share of published dates as a colour, from none to all (a single hue: read by everybody).
 _SHARE = ("#E7EEF4", "#C3DBEA", "#8FC0DD", "#4F9CC6", "#1F78AD", "#0B5C8A")
+#: Tiles whose series mix versions that are named.
+MIXED = 6
 #: Order of the parts of a progress bar.
 _PARTS = ("published", "not_valid", "rejected", "failed", "running", "waiting", "held")
 
@@ -135,9 +137,9 @@ class Versions(View):
         mixed = self.snapshot.mixed
         if not len(mixed):
             return ""
-        rows = [(escape(r.tile), escape(r.site), escape(r.versions)) for r in mixed.head(20).itertuples()]
+        rows = [(escape(r.tile), escape(r.site), escape(r.versions)) for r in mixed.head(MIXED).itertuples()]
         colour = theme.STATES["rejected"][1]
-        more = f'<p class="soft">and {len(mixed) - 20} more tiles</p>' if len(mixed) > 20 else ""
+        more = f'<p class="soft">and {len(mixed) - MIXED} more tiles</p>' if len(mixed) > MIXED else ""
         title = f"{theme.number(len(mixed))} tile{'s' if len(mixed) > 1 else ''}"
         return (
             f'<div class="note" style="--c:{colour}"><h2>{theme.chip("Mixed versions", colour)} {title}</h2>'

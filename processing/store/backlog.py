@@ -83,6 +83,11 @@ class Progress:
     arrived: float
     end: datetime | None
 
+    @property
+    def keeps_up(self) -> bool:
+        """Whether what waits is no more than the work of a day."""
+        return self.waiting <= self.ended
+
 
 def _reason(time: datetime) -> sa.Case[str]:
     """Of an open job, its chain and its campaign; words as in `REASONS`."""
