@@ -164,6 +164,25 @@ def test_the_backlog_in_time_is_counted_back_from_now(store: Store) -> None:
         assert count == len(opened), moment
 
 
+@pytest.mark.parametrize("microsecond", [0, 400_000, 999_999])
+def test_the_last_moment_of_a_day_belongs_to_it(store: Store, microsecond: int) -> None:
+    """To the microsecond, on both databases."""
+    with store.write() as session:
+        time = now(session)
+        midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
+        before = dict(backlog.over_time(session, time - timedelta(days=5), 86400))
+        job = session.scalars(sa.select(Job).where(Job.state == "ready").limit(1)).one()
+        copy = {c: getattr(job, c) for c in ("chain_id", "acquisition_id", "sensing", "not_before")}
+        created = midnight - timedelta(seconds=1) + timedelta(microseconds=microsecond)
+        session.add(Job(**copy, revision=9, state="ready", created=created))
+        session.flush()
+        after = dict(backlog.over_time(session, time - timedelta(days=5), 86400))
+        grown = {moment for moment in before.keys() & after.keys() if after[moment] > before[moment]}
+        assert midnight in grown
+        assert midnight - timedelta(days=1) not in grown
+        session.rollback()
+
+
 def test_a_campaign_ends_when_its_rate_says(store: Store) -> None:
     with store.read() as session:
         told = {one.version: one for one in backlog.campaigns(session)}

@@ -270,7 +270,7 @@ def _per_step(
     session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], step: int, *where: sa.ColumnElement[bool]
 ) -> dict[int, int]:
     # Written out: as a parameter it would make two different expressions of the one selected and the one grouped by.
-    epoch = sa.cast(sa.extract("epoch", column), sa.BigInteger)
+    epoch = sa.extract("epoch", column)
     number = (epoch - epoch % sa.literal_column(str(step))).label("number")
     rows = session.execute(sa.select(number, sa.func.count()).where(*where).group_by(number))
     return {int(found) // step: count for found, count in rows}
@@ -317,7 +317,7 @@ def _per_day(
     session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], *where: sa.ColumnElement[bool]
 ) -> dict[tuple[int, int], int]:
     """Jobs by the key of their campaign and the day."""
-    epoch = sa.cast(sa.extract("epoch", column), sa.BigInteger)
+    epoch = sa.extract("epoch", column)
     day = (epoch - epoch % sa.literal_column("86400")).label("day")
     rows = session.execute(
         sa.select(Chain.campaign_id, day, sa.func.count())
