@@ -277,6 +277,10 @@ def test_failures_of_a_kind_have_one_signature(one: str, other: str) -> None:
     assert signature(one) != signature("ZeroDivisionError: division by zero")
 
 
+def test_what_a_file_is_called_stays_in_the_signature() -> None:
+    assert signature("B04.jp2: cut short") != signature("B05.jp2: cut short")
+
+
 @given(st.text(max_size=80))
 def test_a_signature_is_that_of_itself(reason: str) -> None:
     assert isinstance(signature(reason), str)

@@ -309,7 +309,7 @@ class Production(View):
         rows = [
             (
                 f'<a href="{_job(run.job_id)}">{escape(run.tile)}</a>',
-                f"{run.sensing:%Y-%m-%d}",
+                _unbroken(f"{run.sensing:%Y-%m-%d}"),
                 escape(run.version),
                 escape(run.host or run.owner),
                 theme.duration(now - run.since),
@@ -347,9 +347,9 @@ class Production(View):
             (
                 theme.state_chip(one.state) + (" " + theme.simulated_mark() if one.simulated else ""),
                 f'<a href="{_job(one.job_id)}">{escape(one.tile)}</a>',
-                f"{one.sensing:%Y-%m-%d}",
+                _unbroken(f"{one.sensing:%Y-%m-%d}"),
                 escape(one.version),
-                theme.duration(now - one.created),
+                _unbroken(theme.duration(now - one.created)),
                 escape(one.why),
             )
             for one in self.snapshot.ask(backlog.waiting, SHOWN)
@@ -369,8 +369,8 @@ class Production(View):
                 f'<a href="{_group(group, self.period)}">{escape(group.signature or "no reason given")}</a>',
                 escape(group.reason_class),
                 theme.number(group.count),
-                f"{group.first:%m-%d %H:%M}",
-                f"{group.last:%m-%d %H:%M}",
+                _unbroken(f"{group.first:%m-%d %H:%M}"),
+                _unbroken(f"{group.last:%m-%d %H:%M}"),
             )
             for group in groups[:SHOWN]
         ]
@@ -433,7 +433,7 @@ class Production(View):
     def _events(self) -> str:
         rows = [
             (
-                f'<span style="white-space:nowrap">{event.time:%m-%d %H:%M:%S}</span>',
+                _unbroken(f"{event.time:%m-%d %H:%M:%S}"),
                 _severity(event.severity) + escape(event.kind.replace("_", " ")),
                 f"{plain(event.tile)} {plain(event.version)}",
                 _words(event),
@@ -444,6 +444,11 @@ class Production(View):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
+
+
+def _unbroken(text: str) -> str:
+    """On one line."""
+    return f'<span style="white-space:nowrap">{escape(text)}</span>'
 
 
 def _dates_of(start: datetime, step: str, state: str) -> str:

@@ -33,7 +33,7 @@ _PARTICULAR = (
     (re.compile(r"(?:/[\w.@+-]+){2,}"), "..."),
     (re.compile(r"\b(?:0x)?[0-9a-f]{8,}\b"), "#"),
     (re.compile(r"\bT?\d\d[C-X][A-Z]{2}\b"), "tile"),
-    (re.compile(r"\d+(?:[.,:-]\d+)*"), "#"),
+    (re.compile(r"(?<![\w.])\d+(?:[.,:-]\d+)*(?!\w)"), "#"),
 )
 #: Reasons that a signature stands for in one look, at most.
 _REASONS = 900
