@@ -119,6 +119,9 @@ class Failures(View):
             pn.FlexBox(
                 pn.Column(self._list, self._refused, styles=wide),
                 pn.Column(self._detail, self._buttons, self._said, styles={**wide, "flex": "2 1 420px"}),
+                # On a narrow screen what was chosen stands above the long list.
+                flex_wrap="wrap-reverse",
+                align_items="flex-end",
                 sizing_mode="stretch_width",
                 gap="8px 24px",
             ),
@@ -135,7 +138,7 @@ class Failures(View):
         states = {"all that went wrong": ANY, **{_word(state): state for state in STATES if state != ANY}}
         if self.state not in STATES:
             states[self.state.replace(",", ", ").replace("_", " ")] = self.state
-        state = pmui.Select(label="State", options=states, value=self.state, **small)
+        state = pmui.Select(label="State", options=states, value=self.state, **{**small, "width": 200})
         state.link(self, value="state")
         self.param.watch(lambda event: _choose(state, event.new), "state")
         classes = {"any": ANY, **{name: name for name in failures.CLASSES}}
@@ -277,8 +280,8 @@ class Failures(View):
             product = escape(str(told["product"]))
             links.insert(0, f'<a href="/products?product={product}">the product and its pixels</a>')
         rows = {
-            "State": theme.state_chip(job.state) + f" {escape(str(told['why']))}",
-            "Reason": escape(job.reason or "–"),
+            "State": theme.chip(_word(job.state), theme.colour(job.state)),
+            "Why": escape(str(told["why"])),
             "Class": escape(job.reason_class or "–"),
             "Product": escape(str(told["product"] or "–")),
             "Level-1C": "<br>".join(escape(name) for name in told["l1c"]) or "–",
