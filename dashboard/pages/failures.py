@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from dashboard import people, queries, theme
 from dashboard.frame import CSS, View, html, table
 from dashboard.pages import rights
-from dashboard.pages.choice import Choice
+from dashboard.pages.choice import Choice, field, select
 from dashboard.pages.production import PERIODS, address
 from dashboard.snapshot import Snapshot
 from processing.errors import MuscateError, UnknownName
@@ -108,6 +109,7 @@ class Failures(View):
         self.param.version.objects = [ANY, *snapshot.ask(queries.offered)["version"]]
         super().__init__(snapshot, settings, **params)
         self._head, self._said = html(), html()
+        self._filters = Choice(self._chose)
         self._list = Choice(self._chose, style=STYLE)
         self._detail = Choice(self._chose, style=STYLE)
         self._refused = html()
@@ -115,7 +117,7 @@ class Failures(View):
         wide = {"flex": "3 1 520px", "min-width": "min(100%, 320px)", "max-width": "100%"}
         self._layout = pn.Column(
             self._head,
-            self._fields(),
+            self._filters,
             pn.FlexBox(
                 pn.Column(self._list, self._refused, styles=wide),
                 pn.Column(self._detail, self._buttons, self._said, styles={**wide, "flex": "2 1 420px"}),
@@ -132,29 +134,22 @@ class Failures(View):
         self.param.watch(self._narrowed, list(self.ADDRESS))
         self.param.watch(lambda _: self.draw(), list(self.CHOICE))
 
-    def _fields(self) -> pn.FlexBox:
-        """The filters."""
-        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": "", "width": 150}
-        states = {"all that went wrong": ANY, **{_word(state): state for state in STATES if state != ANY}}
-        if self.state not in STATES:
-            states[self.state.replace(",", ", ").replace("_", " ")] = self.state
-        state = pmui.Select(label="State", options=states, value=self.state, **{**small, "width": 200})
-        state.link(self, value="state")
-        self.param.watch(lambda event: _choose(state, event.new), "state")
-        classes = {"any": ANY, **{name: name for name in failures.CLASSES}}
-        sites = {"any": ANY, **{name: code for code, name in self._sites.items()}}
-        return pn.FlexBox(
-            state,
-            pmui.Select.from_param(self.param.reason_class, label="Class", options=classes, **small),
-            pmui.Select.from_param(self.param.site, label="Site", options=sites, **small),
-            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **small),
-            pmui.Select.from_param(self.param.version, label="Version", **small),
-            pmui.Select.from_param(self.param.period, label="Ended in the last", **small),
-            pmui.TextInput.from_param(self.param.since, label="From", placeholder="2026-08-01", **small),
-            pmui.TextInput.from_param(self.param.until, label="Before", placeholder="2026-08-31", **small),
-            pmui.TextInput.from_param(self.param.signature, label="Reason in common", **{**small, "width": 260}),
-            sizing_mode="stretch_width",
+    def _fields(self) -> str:
+        """The filters, as HTML."""
+        states = {ANY: "all that went wrong", **{state: _word(state) for state in STATES if state != ANY}}
+        versions = {name: name for name in self.param.version.objects}
+        fields = (
+            select("state", "State", self.state, states),
+            select("reason_class", "Class", self.reason_class, {name: name for name in (ANY, *failures.CLASSES)}),
+            select("site", "Site", self.site, {ANY: ANY, **self._sites}),
+            field("tile", "Tile", self.tile, "31TCJ"),
+            select("version", "Version", self.version, versions),
+            select("period", "Ended in the last", self.period, {name: name for name in (ALL, *PERIODS)}),
+            field("since", "From", self.since, "2026-08-01"),
+            field("until", "Before", self.until, "2026-08-31"),
+            field("signature", "Reason in common", self.signature),
         )
+        return f'<div class="fields">{"".join(fields)}</div>'
 
     # What is wanted
 
@@ -193,20 +188,22 @@ class Failures(View):
             self.draw()
 
     def _chose(self, choice: str) -> None:
-        """A click in the list or in the detail: ``job:12``, ``attempt:2``, ``page:1``, ``signature:...``."""
+        """A click in the list or in the detail, ``job:12``, ``attempt:2``, ``page:1``; a filter, ``tile:31TCJ``."""
         what, _, value = choice.partition(":")
         if what == "job":
             self.param.update(job=value, attempt=0)
         elif what in ("page", "attempt"):
             self.param.update(**{what: int(value)})
-        elif what in ("signature", "tile"):
-            self.param.update(**{what: value})
+        elif what in self.ADDRESS:
+            with contextlib.suppress(ValueError):  # a choice that isn't offered, and was not made on this page
+                self.param.update(**{what: value})
 
     # Drawing
 
     def draw(self) -> None:
         """Show the list and the chosen date."""
         with pn.io.hold():
+            self._filters.content = self._fields()
             try:
                 wanted = self.wanted()
             except ValueError as fault:
@@ -354,13 +351,6 @@ class Failures(View):
 def _word(state: str) -> str:
     """A state in words; one that waits to be tried again has been tried."""
     return "To be tried again" if state == "retry" else theme.word(state)
-
-
-def _choose(select: pmui.Select, state: str) -> None:
-    """Show a state that came with the address, even if the list doesn't offer it."""
-    if state not in select.options.values():
-        select.options = {**select.options, state.replace(",", ", ").replace("_", " "): state}
-    select.value = state
 
 
 def _day(text: str) -> datetime | None:

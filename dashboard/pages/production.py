@@ -12,13 +12,13 @@ from urllib.parse import urlencode
 
 import pandas as pd
 import panel as pn
-import panel_material_ui as pmui
 import param
 from cachetools import TTLCache
 from sqlalchemy.orm import Session
 
 from dashboard import charts, queries, theme
 from dashboard.frame import View, how_to_begin, html, kpis, legend, plain, table
+from dashboard.pages.choice import Choice, buttons
 from processing.store import backlog, delays, failures, passes
 from processing.store.failures import without_name
 
@@ -111,14 +111,9 @@ class Production(View):
         self._parts = {name: html() for name in parts}
         for name in ("rate", "outcomes", "backlog"):
             self._parts[name].stylesheets = [*self._parts[name].stylesheets, charts.CSS]
-        same: dict[str, Any] = {"size": "small", "label": "", "description": "", "margin": (0, 16, 6, 0), "width": 350}
-        choice = pn.FlexBox(
-            pmui.RadioButtonGroup.from_param(self.param.period, options=list(PERIODS), **same),
-            pmui.RadioButtonGroup.from_param(self.param.step, options=[AUTO, *charts.STEPS], **same),
-            sizing_mode="stretch_width",
-        )
+        self._choice = Choice(self._chose)
         self._full = pn.Column(
-            choice,
+            self._choice,
             self._parts["kpis"],
             self._side_by_side("rate", "outcomes", "backlog", "now"),
             self._side_by_side("waits", "failed"),
@@ -130,6 +125,12 @@ class Production(View):
         self._layout = pn.Column(self._parts["empty"], self._full, sizing_mode="stretch_width")
         if pn.state.location:
             pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+
+    def _chose(self, choice: str) -> None:
+        """A click: ``period:7 days``, ``step:day``."""
+        what, _, value = choice.partition(":")
+        if what in self.ADDRESS and value in self.param[what].objects:
+            self.param.update(**{what: value})
 
     def _side_by_side(self, *names: str) -> pn.FlexBox:
         wide = {"flex": "1 1 420px", "min-width": "min(100%, 320px)"}
@@ -155,6 +156,9 @@ class Production(View):
         ended = snapshot.ask(outcomes, self.days)
         now = datetime.now(UTC)
         with pn.io.hold():
+            self._choice.content = buttons("period", "Period", self.period, PERIODS) + buttons(
+                "step", "Length of a bar", self.step, (AUTO, *charts.STEPS)
+            )
             parts["kpis"].object = kpis(self._figures(ended, now))
             parts["rate"].object = self._rate(ended, now)
             parts["outcomes"].object = self._outcomes(ended, now)

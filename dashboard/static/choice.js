@@ -1,4 +1,4 @@
-// A piece of HTML in which links that choose something do so in the page, without opening it anew.
+// A piece of HTML in which links, buttons and fields that choose something do so in the page, without opening it anew.
 
 /**
  * What Panel gives the component: the parameters of `Choice`, and a way to its `_handle_msg`.
@@ -16,8 +16,12 @@ export function render({ model }) {
   const style = document.createElement("style")
   const body = document.createElement("div")
   const draw = () => {
+    // What had the focus keeps it: the new piece has it too, by its name.
+    const active = /** @type {ShadowRoot | Document} */ (root.getRootNode()).activeElement
+    const name = active && body.contains(active) ? active.getAttribute("name") : null
     style.textContent = model.style
     body.innerHTML = model.content
+    if (name) /** @type {HTMLElement | null} */ (body.querySelector(`[name="${CSS.escape(name)}"]`))?.focus()
   }
   root.append(style, body)
   draw()
@@ -28,6 +32,10 @@ export function render({ model }) {
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
     model.send_msg({ choice: link.getAttribute("data-choice") ?? "" })
+  })
+  body.addEventListener("change", (event) => {
+    const field = /** @type {HTMLInputElement | HTMLSelectElement} */ (event.target)
+    if (field.name) model.send_msg({ choice: `${field.name}:${field.value}` })
   })
   return root
 }
