@@ -119,7 +119,9 @@ def test_a_link_keeps_the_filters_and_each_choice_has_an_address(centre: tuple[S
     assert view.job == str(job.id)
     assert "muscate logs job:" in view._detail.content
     assert "all that went wrong with it" in view._detail.content
-    view._chose("nonsense")
+    for forged in ("nonsense", "page:x", "page:-4", "version:V9", "site:<b>", "attempt:", ""):
+        view._chose(forged)
+    assert (view.page, view.version, view.site) == (0, "any", "any")
     view._chose("tile:31TCJ")
     assert view.tile == "31TCJ"
 

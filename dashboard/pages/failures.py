@@ -190,12 +190,12 @@ class Failures(View):
     def _chose(self, choice: str) -> None:
         """A click in the list or in the detail, ``job:12``, ``attempt:2``, ``page:1``; a filter, ``tile:31TCJ``."""
         what, _, value = choice.partition(":")
-        if what == "job":
-            self.param.update(job=value, attempt=0)
-        elif what in ("page", "attempt"):
-            self.param.update(**{what: int(value)})
-        elif what in self.ADDRESS:
-            with contextlib.suppress(ValueError):  # a choice that isn't offered, and was not made on this page
+        with contextlib.suppress(ValueError):  # a choice that isn't offered, and was not made on this page
+            if what == "job":
+                self.param.update(job=value, attempt=0)
+            elif what in ("page", "attempt"):
+                self.param.update(**{what: int(value)})
+            elif what in self.ADDRESS:
                 self.param.update(**{what: value})
 
     # Drawing
