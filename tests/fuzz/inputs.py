@@ -239,7 +239,8 @@ class Trial:
         for form in ("new", "old"):
             out = folder / "right" / form
             answer = self.worker.run(self.sound[form], out, self.sound["dem"])
-            assert answer["found"][0]["product"], answer
+            if not answer.get("found") or not answer["found"][0]["product"]:
+                sys.exit(f"the sound package gives no product: {answer}")
             self.right[form] = Product(Path(answer["found"][0]["product"]))
 
     def run(self, mutant: Mutant) -> tuple[str, str, str]:
