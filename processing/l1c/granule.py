@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
-from processing import timeline
+from processing import bounded, timeline
 from processing.bands import BANDS, COARSE
-from processing.errors import L1CError
+from processing.errors import L1CError, OverLimit
 from processing.l1c import codestream, decoding, images, metadata
 from processing.l1c.angles import merge_angles
+from processing.l1c.checksums import Checksums
 from processing.l1c.package import Package
 from processing.l1c.rasters import Rasters
 from processing.l1c.source import Source
@@ -27,6 +29,10 @@ from processing.scene import NO_DATA_COUNTS, Ancillary, Angles, Grid, Lazy, Scen
 THINNED = dict.fromkeys(COARSE, 120) | {"B1": 60}
 #: Band and cells on a side by which the ground is told that packages of a pass observed.
 GROUND, LATTICE = "B1", 64
+#: What checking a granule may take; a whole tile takes 0.4 GB and 4 s, one of a slow disk some minutes. [bytes], [s]
+CHECK_MEMORY, CHECK_SECONDS = 2_000_000_000, 900.0
+#: Threads that make checksums.
+HASHING = 2
 
 
 @dataclass(frozen=True)
@@ -234,23 +240,20 @@ class Granule:
         """Make sure that every file the scene needs is there and whole, without decoding pixels.
 
         The structure of each JPEG 2000 file is walked through to its end, each XML and GML file is parsed, and the
-        checksums of the manifest and of a zip are verified.
+        checksums of the manifest and of a zip are verified; in a process of its own, which limits of memory and time
+        can end.
 
         Raises
         ------
         L1CError
             With the file and its fault.
         """
-        self.angles()
-        for source in self._sources:
-            package = source.package
-            for name in (*source.images.values(), *source.masks.values()):
-                if name.endswith(".gml"):
-                    images.features(package, name)
-                else:
-                    with package.open(name) as file:
-                        codestream.read(package, name, file)
-                    package.verify(name)
+        try:
+            states = bounded.run(_checked, self, memory=CHECK_MEMORY, seconds=CHECK_SECONDS)
+        except OverLimit as error:
+            raise L1CError(self.path, str(error)) from error
+        for source, state in zip(self._sources, states, strict=True):
+            source.package.checksums.learn(state)
 
     def integrity(self) -> str:
         """How far the files that were used are those that the package's manifest lists, in one line.
@@ -335,6 +338,23 @@ class Granule:
         source = self._sources[0]
         names = [n for n in source.package.files(f"{source.folder}/AUX_DATA") if kind in n]
         return source.package.read(names[0]) if names else None
+
+
+def _checked(granule: Granule) -> list[Checksums]:
+    """Walk through all files of a granule; what is known of the checksums of each of its packages."""
+    granule.angles()
+    with ThreadPoolExecutor(HASHING) as pool:
+        for source in granule._sources:
+            package, names = source.package, (*source.images.values(), *source.masks.values())
+            for name in names:
+                if name.endswith(".gml"):
+                    images.features(package, name)
+                else:
+                    with package.open(name) as file:
+                        codestream.read(package, name, file)
+            # Hashing lets other threads run; the first that fails is told.
+            list(pool.map(package.verify, names))
+    return [source.package.checksums for source in granule._sources]
 
 
 def merge(halves: Sequence[Granule]) -> Granule:

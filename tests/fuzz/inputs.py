@@ -38,6 +38,8 @@ from tests.fuzz import mutations, products
 
 #: Bars of one mutant. [s], [bytes]
 HANG, MEMORY = 60.0, 3_000_000_000
+#: What the first one may take, for which the kernels are compiled. [s]
+COMPILES = 600.0
 #: What is counted as a failure of ours.
 BAD = ("silent", "traceback", "abort", "hang", "memory")
 FORMS = ("new", "old", "new-zip", "old-zip")
@@ -132,7 +134,7 @@ class Worker:
         self.log = log
         self.process: subprocess.Popen[str] | None = None
 
-    def run(self, package: Path, out: Path, dem: Path) -> dict[str, Any]:
+    def run(self, package: Path, out: Path, dem: Path, seconds: float = HANG) -> dict[str, Any]:
         """What became of a package; ``hang`` or ``abort`` if nothing did."""
         if self.process is None:
             with self.log.open("a") as log:
@@ -150,7 +152,7 @@ class Worker:
         try:
             self.process.stdin.write(json.dumps({"package": str(package), "out": str(out), "dem": str(dem)}) + "\n")
             self.process.stdin.flush()
-            if not select.select([self.process.stdout], [], [], HANG)[0]:
+            if not select.select([self.process.stdout], [], [], seconds)[0]:
                 self.end()
                 return {"hang": True}
             line = self.process.stdout.readline()
@@ -238,7 +240,7 @@ class Trial:
         self.right = {}
         for form in ("new", "old"):
             out = folder / "right" / form
-            answer = self.worker.run(self.sound[form], out, self.sound["dem"])
+            answer = self.worker.run(self.sound[form], out, self.sound["dem"], COMPILES)
             if not answer.get("found") or not answer["found"][0]["product"]:
                 sys.exit(f"the sound package gives no product: {answer}")
             self.right[form] = Product(Path(answer["found"][0]["product"]))
