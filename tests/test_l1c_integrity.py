@@ -188,6 +188,17 @@ def test_offsets_before_their_baseline_are_a_contradiction(sound: dict[str, Path
         granules(package)
 
 
+def test_a_satellite_that_the_datatake_denies_is_told(package: Path) -> None:
+    edit(product_xml(package), "<SPACECRAFT_NAME>Sentinel-2B", "<SPACECRAFT_NAME>Sentinel-2C")
+    assert opened(package).integrity().endswith("; SPACECRAFT_NAME says S2C, the datatake S2B")
+
+
+def test_no_image_was_taken_hours_from_its_datatake(package: Path) -> None:
+    edit(tile_xml(package), "(<SENSING_TIME[^>]*>....-..-..)T1.", r"\g<1>T17")
+    with pytest.raises(L1CError, match="hours from datatake to sensing is"):
+        opened(package)
+
+
 def test_a_mask_of_another_band_is_refused(package: Path) -> None:
     edit(tile_xml(package), r"MSK_DETFOO_B02", "MSK_DETFOO_B11")
     with pytest.raises(L1CError, match=r"names MSK_DETFOO_B11\.\w+ as MSK_DETFOO of B02"):

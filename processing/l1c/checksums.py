@@ -62,15 +62,21 @@ class Checksums:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] | None = None
         self._state: dict[str, str] = {}
+        self._doubts: list[str] = []
         self._locks: dict[str, Lock] = {}
         self._lock = Lock()
 
-    def __getstate__(self) -> tuple[Any, Any]:  # crosses process borders with what it knows
-        return self._entries, self._state
+    def __getstate__(self) -> tuple[Any, ...]:  # crosses process borders with what it knows
+        return self._entries, self._state, self._doubts
 
-    def __setstate__(self, state: tuple[Any, Any]) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.__init__()  # type: ignore[misc]
-        self._entries, self._state = state
+        self._entries, self._state, self._doubts = state
+
+    def doubt(self, text: str) -> None:
+        """Note a contradiction in the package that is no reason to refuse it; the product tells it."""
+        if text not in self._doubts:
+            self._doubts.append(text)
 
     def verify(self, package: Files, name: str, content: bytes | None = None) -> None:
         """Hold a file against the manifest; once.
@@ -133,9 +139,9 @@ class Checksums:
         return size == entry.size or any(size == other.size for other in self._entries.values())
 
     def summary(self) -> str:
-        """What was verified of the files that were looked at, and what not."""
+        """What was verified of the files that were looked at, what not, and what else is in doubt."""
         if not self._entries:
-            return f"not verified: no checksums in the package ({MANIFEST})"
+            return "; ".join([f"not verified: no checksums in the package ({MANIFEST})", *self._doubts])
         by_state: dict[str, list[str]] = {}
         for name, state in self._state.items():
             by_state.setdefault(state, []).append(name)
@@ -145,7 +151,7 @@ class Checksums:
             if names := sorted(PurePosixPath(name).name for name in by_state.get(state, [])):
                 more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
                 said += f"; {words} in {MANIFEST}: {', '.join(names[:TOLD])}{more}"
-        return said
+        return "; ".join([said, *self._doubts])
 
 
 def _read(package: Files) -> dict[str, Entry]:

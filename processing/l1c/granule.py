@@ -17,7 +17,7 @@ from rasterio.windows import Window
 from processing import bounded, timeline
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError, OverLimit
-from processing.l1c import codestream, decoding, images, metadata
+from processing.l1c import codestream, decoding, images, limits, metadata
 from processing.l1c.angles import merge_angles
 from processing.l1c.checksums import Checksums
 from processing.l1c.package import Package
@@ -343,6 +343,9 @@ class Granule:
 def _checked(granule: Granule) -> list[Checksums]:
     """Walk through all files of a granule; what is known of the checksums of each of its packages."""
     granule.angles()
+    hours = (granule.sensing - granule.datatake_sensing).total_seconds() / 3600
+    if text := limits.fault("hours from datatake to sensing", hours):
+        raise L1CError(granule.path, text)
     with ThreadPoolExecutor(HASHING) as pool:
         for source in granule._sources:
             package, names = source.package, (*source.images.values(), *source.masks.values())

@@ -157,7 +157,9 @@ def product(package: Package) -> Product:
     datatake = document.element("Datatake").get("datatakeIdentifier", "")
     orbit = re.fullmatch(r"GS2[A-Z]_\d{8}T\d{6}_(\d{6})_N\d\d\.\d\d", datatake)
     if not orbit:
-        raise document.fault(f"datatakeIdentifier is {datatake!r}")
+        raise document.fault(f"datatakeIdentifier is {datatake[:80]!r}")
+    if (other := datatake[1:4]) != platform:  # some tools write the one and not the other
+        package.checksums.doubt(f"SPACECRAFT_NAME says {platform}, the datatake {other}")
     offset = dict.fromkeys(BANDS, 0.0)
     if baseline >= OFFSET_SINCE:
         offset = document.per_band("RADIO_ADD_OFFSET", "band_id")
