@@ -57,9 +57,9 @@ CAMS_TOTAL, CAMS_SULPHATE = 207, 212
 #: 6S's dust-like component absorbs far more than dust does where it was measured (single scattering albedo 0.73 against
 #: 0.92 to 0.97, Dubovik et al., J. Atmos. Sci. 59, 2002); its desert model does not (0.97). No table knows humidity.
 CAMS_SPECIES = {208: "oceanic", 209: "desert", 210: "watersoluble", 211: "soot", CAMS_SULPHATE: "watersoluble"}
-#: Points of a layer of a forecast and layers, at most: real ones have 9 x 9 of 3 (ECMWF) or 15 (CAMS) layers.
+#: Points of a layer of a forecast and layers, at most: real ones have 9 x 9 of up to 11 layers.
 FORECAST_POINTS, FORECAST_LAYERS = 1_000_000, 500
-#: What reading a forecast may take: real ones take 20 MB and 0.05 s. [bytes], [s]
+#: What reading a forecast may take: real ones are read within 10 MB and 0.3 s. [bytes], [s]
 FORECAST_MEMORY, FORECAST_SECONDS = 300_000_000, 20.0
 #: No ground lies outside of this: such a model is not in metres. [m]
 ALTITUDE_RANGE = (-500.0, 9000.0)

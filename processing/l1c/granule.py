@@ -29,7 +29,7 @@ from processing.scene import NO_DATA_COUNTS, Ancillary, Angles, Grid, Lazy, Scen
 THINNED = dict.fromkeys(COARSE, 120) | {"B1": 60}
 #: Band and cells on a side by which the ground is told that packages of a pass observed.
 GROUND, LATTICE = "B1", 64
-#: What checking a granule may take; a whole tile takes 0.4 GB and 4 s, one of a slow disk some minutes. [bytes], [s]
+#: What checking a granule may take: all its files are read, those in a zip each as a whole. [bytes], [s]
 CHECK_MEMORY, CHECK_SECONDS = 2_000_000_000, 900.0
 #: Threads that make checksums.
 HASHING = 2

@@ -44,7 +44,7 @@ DEFECTIVE_TYPES = {
 #: observed several 100,000. [bytes]
 BLANK = 1024
 
-#: Corners of a mask; the longest of real products have some 10,000.
+#: Corners of a mask; the longest of real products at hand has 14,800.
 MOST_CORNERS = 1_000_000
 #: No coordinate of a projection is as far. [m]
 FARTHEST = 1e8

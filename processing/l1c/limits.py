@@ -22,15 +22,17 @@ class Limit(NamedTuple):
 
 #: By the name of the element, or of what is made of several.
 LIMITS: Mapping[str, Limit] = {
-    "QUANTIFICATION_VALUE": Limit(1000, 10_000, "1000 in the products of 2015, 10000 since"),
-    "RADIO_ADD_OFFSET": Limit(-5000, 0, "-1000 in all products, which leaves room for bands with offsets of their own"),
+    "QUANTIFICATION_VALUE": Limit(1000, 10_000, "10000 in all products at hand, with room for a coarser scale"),
+    "RADIO_ADD_OFFSET": Limit(
+        -5000, 0, "-1000 in all products at hand, which leaves room for bands with offsets of their own"
+    ),
     "SOLAR_IRRADIANCE": Limit(50, 2500, "85 W m-2 um-1 in B12 to 1960 in B2"),
-    "PHYSICAL_GAINS": Limit(0.5, 1000, "3.2 to 107 in the products of 2016 to 2024"),
-    "U": Limit(0.96, 1.04, "the eccentricity of the Earth's orbit makes 0.9666 to 1.0343"),
+    "PHYSICAL_GAINS": Limit(0.5, 1000, "3.7 to 109 in the products of 2016 to 2024"),
+    "U": Limit(0.96, 1.04, "the eccentricity of the Earth's orbit makes 0.967 to 1.035"),
     "SPECIAL_VALUE_INDEX": Limit(0, 65_535, "the counts have 16 bits"),
     "ULX": Limit(0, 1_000_000, "the eastings of a UTM zone [m]"),
     "ULY": Limit(-1_000_000, 11_000_000, "the northings of a UTM zone, false or not [m]"),
-    "COL_STEP": Limit(1000, 10_000, "5000 m in all products"),
+    "COL_STEP": Limit(1000, 10_000, "5000 m in all products at hand"),
     "NROWS": Limit(1, 10_980, "a tile has 10980 rows of 10 m"),
     "NCOLS": Limit(1, 10_980, "a tile has 10980 columns of 10 m"),
     "sun zenith": Limit(0, 90, "there is no image by night [deg]"),
@@ -42,7 +44,7 @@ LIMITS: Mapping[str, Limit] = {
     "mean view": Limit(0, 0.15, "the mean of what was seen; real products differ by 0.06 from that of the nodes"),
     "hours from datatake to sensing": Limit(-1, 1, "a datatake is at most half an orbit of 100 minutes long"),
 }
-#: Nodes on a side of an angle grid; 23 in all products.
+#: Nodes on a side of an angle grid, at most: a tile has 23 of 5 km, and would have 110 of 1 km.
 NODES = 110
 
 
