@@ -24,7 +24,7 @@ class Limit(NamedTuple):
 LIMITS: Mapping[str, Limit] = {
     "QUANTIFICATION_VALUE": Limit(1000, 10_000, "10000 in all products at hand, with room for a coarser scale"),
     "RADIO_ADD_OFFSET": Limit(
-        -5000, 0, "-1000 in all products at hand, which leaves room for bands with offsets of their own"
+        -5000, 0, "-1000 in all products at hand; bands may get offsets of their own"
     ),
     "SOLAR_IRRADIANCE": Limit(50, 2500, "85 W m-2 um-1 in B12 to 1960 in B2"),
     "PHYSICAL_GAINS": Limit(0.5, 1000, "3.7 to 109 in the products of 2016 to 2024"),
