@@ -23,9 +23,7 @@ class Limit(NamedTuple):
 #: By the name of the element, or of what is made of several.
 LIMITS: Mapping[str, Limit] = {
     "QUANTIFICATION_VALUE": Limit(1000, 10_000, "10000 in all products at hand, with room for a coarser scale"),
-    "RADIO_ADD_OFFSET": Limit(
-        -5000, 0, "-1000 in all products at hand; bands may get offsets of their own"
-    ),
+    "RADIO_ADD_OFFSET": Limit(-5000, 0, "-1000 in all products at hand; bands may get offsets of their own"),
     "SOLAR_IRRADIANCE": Limit(50, 2500, "85 W m-2 um-1 in B12 to 1960 in B2"),
     "PHYSICAL_GAINS": Limit(0.5, 1000, "3.7 to 109 in the products of 2016 to 2024"),
     "U": Limit(0.96, 1.04, "the eccentricity of the Earth's orbit makes 0.967 to 1.035"),

@@ -219,7 +219,7 @@ def judge(answer: dict[str, Any], sound: Product, manifest: str) -> tuple[str, s
     if found["product"] is None:
         good = found["status"] in ("rejected", "failed", "not_valid") and reason.strip() and "\n" not in reason
         # A reader that has no name for a fault has one for the exception.
-        unnamed = re.search(r"\b[A-Z]\w+(Error|Exception): ", reason)
+        unnamed = re.search(r"\b[A-Z]\w+(Error|Exception): |\[Errno", reason)
         return ("traceback" if unnamed or not good else "refused"), f"{found['status']}: {reason}"
     made = Product(Path(found["product"]))
     if made.same(sound):
