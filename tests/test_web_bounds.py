@@ -1,0 +1,329 @@
+"""Whatever is sent to the web: no fault of its own, no core held, no line kept; sockets only with a token of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import shapely
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.websockets import WebSocketDisconnect
+
+from dashboard import app as web
+from dashboard import bounds, door, line, pixels, sockets, stac
+from processing.errors import SearchError
+from processing.people import Role
+from processing.settings import ACCESS, Settings
+from tests.dashboard_archive import filled
+from tests.fuzz import web as fuzz
+
+HERE = "localhost:5006"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    told = Settings(home=tmp_path_factory.mktemp("home"), access=dict.fromkeys(ACCESS, Role.PUBLIC))
+    filled(told, size=64, dates=2).dispose()
+    return web.create(told)
+
+
+@pytest.fixture(scope="module")
+def client(application: FastAPI) -> Iterator[TestClient]:
+    """Of a web whose faults are raised here."""
+    with TestClient(application, base_url=f"http://{HERE}") as client:
+        yield client
+
+
+def sent(client: TestClient, request: fuzz.Request) -> int:
+    headers = {name: value.encode("latin-1", "replace") for name, value in request.headers.items()}
+    return client.request(request.method, request.path, headers=headers, content=request.body).status_code
+
+
+@pytest.fixture(scope="module")
+def known(client: TestClient) -> fuzz.Known:
+    found = client.get("/stac/search?limit=50&collections=muscate-l2a-all").json()["features"]
+    tiles = sorted({item["properties"]["grid:code"].removeprefix("MGRS-") for item in found})
+    return fuzz.Known(client.get("/openapi.json").json(), [item["id"] for item in found], tiles, ["V1_3", "V1_4"])
+
+
+def test_wrong_requests_get_no_fault(client: TestClient, known: fuzz.Known) -> None:
+    drawn = [r for r in fuzz.Fuzz(known, 11).requests(500) if r.path.partition("?")[0] not in fuzz.PAGES]
+    began = time.process_time()
+    assert {str(r)[:200]: status for r in drawn if (status := sent(client, r)) >= 500} == {}
+    assert time.process_time() - began < 0.1 * len(drawn)
+
+
+FOUND = (
+    *(
+        '{"limit": Infinity}',
+        '{"limit": NaN}',
+        '{"ids": 5}',
+        '{"ids": [5]}',
+        '{"ids": ["\\ud800"]}',
+        "NaN",
+        '"\\ud800"',
+    ),
+    *('{"fields": "\\ud800"}', '{"fields": {"include": 5}}', '{"sortby": [5]}', '{"sortby": {"a": 1}}', '{"token": 5}'),
+    '{"filter": {"op": "=", "args": [{"property": "sat:relative_orbit"}, 1e30]}}',
+    '{"filter": {"op": "=", "args": [{"property": "eo:cloud_cover"}, ' + "9" * 400 + "]}}",
+    '{"filter": ' + '{"op": "and", "args": [' * 1000 + "1" + "]}" * 1000 + "}",
+    '{"ids": [' + ",".join(['"a"'] * 9000) + "]}",
+)
+
+
+@pytest.mark.parametrize("body", FOUND)
+def test_a_search_that_is_none_is_refused(client: TestClient, body: str) -> None:
+    answer = client.post("/stac/search", content=body, headers={"content-type": "application/json"})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["0001-01-01", "9999-12-31", "0001-01-01/9999-12-31", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+14:00"],
+)
+def test_years_at_the_ends_of_the_calendar_are_times(client: TestClient, when: str) -> None:
+    assert client.get("/stac/search", params={"datetime": when}).status_code == 200
+    for name in ("datetime", "published", "updated"):
+        test = {"op": ">", "args": [{"property": name}, when.partition("/")[0]]}
+        asked = {"filter": json.dumps(test), "filter-lang": "cql2-json"}
+        assert client.get("/stac/search", params=asked).status_code == 200
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(st.sampled_from(fuzz.SEARCH), JSON, max_size=3))
+def test_no_search_is_more_than_refused(body: dict[str, object]) -> None:
+    try:
+        stac.asked(body)
+    except SearchError as fault:
+        str(fault).encode()
+
+
+@pytest.mark.parametrize("corners", [3, 60, 150, 400, 2500])
+def test_an_area_is_understood_soon_or_refused(corners: int) -> None:
+    began = time.process_time()
+    try:
+        stac.asked({"intersects": {"type": "Polygon", "coordinates": [fuzz.star(corners)]}})
+    except SearchError:
+        assert corners > 150
+    whole = shapely.box(300000, 4790000, 310000, 4800000)
+    given = [tuple(map(float, pair.split())) for pair in fuzz.polygon_text(corners).split(",")]
+    try:
+        pixels.area(given, whole)
+    except ValueError:
+        assert corners > 150
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "", "1e9", "a"])
+def test_a_place_that_is_none_is_refused(client: TestClient, known: fuzz.Known, value: str) -> None:
+    product, tile = known.names["product"][0], known.names["tile"][0]
+    for address in (
+        f"/api/compare/pixel?products={product}&x={value}&y=0",
+        f"/api/compare/explain/{product}?x=0&y={value}",
+        f"/api/compare/series/{tile}?x={value}&y=0&version=V1_4",
+    ):
+        assert client.get(address).status_code == 422
+
+
+@pytest.mark.parametrize("place", [2**18, 2**31, 2**63, 2**64, 10**30, -1])
+def test_a_tile_beyond_every_lattice_is_none(client: TestClient, known: fuzz.Known, place: int) -> None:
+    product = known.names["product"][0]
+    for address in (f"/tiles/{product}/natural/5/{place}/0", f"/xyz/{product}/natural/5/0/{place}.png"):
+        assert client.get(address).status_code in (404, 422)
+
+
+def test_long_and_broken_requests_are_refused_at_the_door(client: TestClient) -> None:
+    assert client.get("/" + "a" * bounds.PATH).status_code == 414
+    assert client.get("/health?" + "a" * bounds.QUERY + "a").status_code == 414
+    assert client.get("/health?a=%00").status_code == 400
+    assert client.get("/products/%00/files").status_code == 400
+    body = json.dumps({"ids": ["a" * bounds.BODY]})
+    assert client.post("/stac/search", content=body).status_code == 413
+    assert client.get("/components/nothing").status_code == 404
+
+
+def test_the_parameters_of_a_search_are_declared(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/stac/search", "/stac/collections/{name}/items"):
+        named = {p["name"] for p in paths[path]["get"]["parameters"]}
+        assert {"ids", "bbox", "intersects", "datetime", "limit", "token", "sortby", "query", "filter"} <= named
+    body = paths["/stac/search"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(fuzz.SEARCH) == set(body["properties"])
+
+
+@pytest.mark.slow
+def test_schemathesis_finds_no_fault(application: FastAPI, client: TestClient) -> None:
+    """Every operation of the description, with values made from it and against it."""
+    import schemathesis
+    from schemathesis.checks import not_a_server_error
+
+    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+    faults: list[str] = []
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @given(case=operation.as_strategy())
+        def tried(case: schemathesis.Case) -> None:
+            answer = case.call(session=client, base_url=f"http://{HERE}", headers={"host": HERE})
+            if answer.status_code >= 500:
+                faults.append(f"{case.method} {case.formatted_path}: {answer.status_code}")
+
+        tried()
+    assert not_a_server_error
+    assert faults == []
+
+
+# Sockets
+
+
+def refused_socket(client: TestClient, *protocols: str, path: str = "/validation/ws") -> str:
+    with (
+        pytest.raises(WebSocketDisconnect) as closed,
+        client.websocket_connect(f"ws://{HERE}{path}", subprotocols=list(protocols)) as opened,
+    ):
+        opened.receive_text()
+    assert closed.value.code == sockets.POLICY_VIOLATION
+    return closed.value.reason
+
+
+def bomb() -> str:
+    """A token that unpacks to a hundred megabytes, signed by nobody."""
+    packed = base64.urlsafe_b64encode(zlib.compress(bytes(100 * 2**20), 9)).decode().rstrip("=")
+    told = json.dumps({"session_id": "a", "__bk__zlib_": packed})
+    return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=") + ".c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "protocols",
+    [
+        (),
+        ("bokeh",),
+        ("bokeh", "a"),
+        ("bokeh", "a.b"),
+        ("bokeh", "e30.e30"),
+        ("other", "a.b"),
+        ("bokeh", "a", "b"),
+        ("bokeh", "x" * sockets.LONGEST_TOKEN + "x"),
+        ("bokeh", bomb()),
+    ],
+)
+def test_a_socket_without_a_token_of_ours_is_closed(client: TestClient, protocols: tuple[str, ...]) -> None:
+    began = time.process_time()
+    assert refused_socket(client, *protocols).partition(" ")[0] in ("no", "the")
+    assert time.process_time() - began < 1
+
+
+# Lines
+
+
+class Answering:
+    """The smallest application: takes a body, and answers with more than a socket holds."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.cut = size, 0
+
+    async def __call__(self, scope: dict, receive: object, send: object) -> None:
+        if scope["type"] != "http":
+            return
+        while (message := await receive())["type"] == "http.request" and message.get("more_body"):  # type: ignore
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore
+        for _ in range(self.size):
+            await send({"type": "http.response.body", "body": bytes(2**16), "more_body": True})  # type: ignore
+        await send({"type": "http.response.body", "body": b""})  # type: ignore
+        self.cut += 1
+
+
+def lasting(said: bytes, seconds: float, size: int = 0, reading: bool = True, more: bytes = b"") -> float:
+    """How long the server keeps a line on which this is said, and `more` again and again. [s]"""
+    import uvicorn
+
+    async def run() -> float:
+        told = uvicorn.Config(Answering(size), http=line.Line, log_level="critical", lifespan="off")
+        server = uvicorn.Server(told)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            serving = asyncio.create_task(server.serve([listening]))
+            while not server.started:
+                await asyncio.sleep(0.01)
+            there, here = await asyncio.open_connection(*listening.getsockname()[:2])
+            here.write(said)
+            began = time.monotonic()
+            try:
+                while time.monotonic() - began < seconds:
+                    here.write(more)
+                    if not reading:
+                        await asyncio.sleep(0.1)
+                        if here.transport.is_closing() or not serving or not server.server_state.connections:
+                            break
+                        continue
+                    try:
+                        if not await asyncio.wait_for(there.read(2**16), 0.1):
+                            break
+                    except TimeoutError:
+                        pass
+            except OSError:
+                pass
+            lasted = time.monotonic() - began
+            here.close()
+            server.should_exit = server.force_exit = True
+            await serving
+            return lasted
+
+    return asyncio.run(run())
+
+
+HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HEAD", "BODY", "STALLED"):
+        monkeypatch.setattr(line, name, 0.5)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    ("said", "more"),
+    [
+        (b"", b""),
+        (b"GET", b""),
+        (HEAD, b""),
+        (HEAD, b"X: y\r\n"),
+        (b"", b"\r\n"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n", b"a"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    ],
+)
+def test_a_line_that_brings_no_request_is_cut(said: bytes, more: bytes) -> None:
+    assert 0.3 < lasting(said, 5, more=more) < 2.5
+
+
+@pytest.mark.usefixtures("hurried")
+def test_an_answer_that_nobody_takes_is_cut() -> None:
+    assert lasting(HEAD + b"\r\n", 6, size=2000, reading=False) < 3
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_head_without_end_is_cut() -> None:
+    assert lasting(HEAD + b"X: " + b"a" * line.LONGEST, 5) < 0.5
+
+
+def test_the_door_has_one_code_for_sockets() -> None:
+    assert sockets.POLICY_VIOLATION == door.POLICY_VIOLATION
