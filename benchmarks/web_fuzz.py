@@ -14,7 +14,7 @@ from pathlib import Path
 
 from processing.settings import Settings
 from tests.dashboard_archive import filled
-from tests.fuzz import web
+from tests.fuzz import described, web
 from tests.web_server import serving
 
 
@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--examples", type=int, default=25, help="of schemathesis, of each operation and mode")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder))
@@ -36,6 +37,7 @@ def main() -> None:
                 verdicts.append(verdict)
                 if verdict.fault:
                     print(f"{verdict.fault}: {request}", flush=True)
+            sent, wrong = described.faults(server.address, asked.examples)
             found = web.tracebacks(server)
     statuses = Counter(verdict.status for verdict in verdicts)
     print(", ".join(f"{count} of {status}" for status, count in sorted(statuses.items())))
@@ -44,6 +46,7 @@ def main() -> None:
     print(f"longest on a core: {max(v.seconds for v in verdicts if not v.of_panel):.2f} s (bar {web.CORE} s)")
     print(f"pages that open a session, which cost what the page costs: {max(pages, default=0):.2f} s")
     print(f"most memory: {max(v.memory for v in verdicts):.0f} MB (bar {web.MEMORY} MB)")
+    print(f"schemathesis: {sent} requests, {len(wrong)} of 5xx", *wrong, sep="\n  ")
     for words, count in Counter(found).most_common():
         print(f"traceback, {count} times: {words}")
     print(f"tracebacks: {len(found)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,8 +14,11 @@ PATH, QUERY = 2_000, 32_000
 BODY = 128 * 2**10
 
 
-class TooLong(Exception):
+class TooLong(HTTPException):
     """A body that goes on beyond its bound."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"the body has more than {BODY} bytes")
 
 
 class Bounds:
@@ -41,9 +45,9 @@ class Bounds:
 
         try:
             await self._app(scope, _counted(receive), sending)
-        except TooLong:
+        except TooLong as fault:
             if not begun:
-                await PlainTextResponse(f"the body has more than {BODY} bytes", 413)(scope, receive, send)
+                await PlainTextResponse(fault.detail, fault.status_code)(scope, receive, send)
 
 
 def _fault(scope: Scope) -> tuple[int, str]:
@@ -66,7 +70,7 @@ def _counted(receive: Receive) -> Receive:
         message = await receive()
         length += len(message.get("body", b""))
         if length > BODY:
-            raise TooLong
+            raise TooLong()
         return message
 
     return receiving
