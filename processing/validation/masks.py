@@ -341,28 +341,11 @@ def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.ui
     if len(shapes) > foreign.FEATURES:
         raise InputError(path, f"has {len(shapes)} features: more than {foreign.FEATURES}")
     image = box(frame.grid.west, frame.grid.south, frame.grid.east, frame.grid.north)
-    crossed = outside = corners = 0
-    places: list[str] = []
-    drawn: list[tuple[dict[str, Any], int]] = []
     try:
-        for geometry, properties in shapes:
-            if meaning.attribute not in properties:
-                raise InputError(path, f"a polygon has no {meaning.attribute!r}: {', '.join(properties) or 'nothing'}")
-            value = _text(properties[meaning.attribute])
-            if value not in places:
-                places.append(value)
-            if len(places) > foreign.CLASSES:
-                raise InputError(path, f"has more than {foreign.CLASSES} classes")
-            polygon, repaired = _sound(geometry, path)
-            corners += len(get_coordinates(polygon))
-            if corners > foreign.CORNERS:
-                raise InputError(path, f"has more than {foreign.CORNERS} corners")
-            there = transform_geom(crs, frame.grid.crs, mapping(polygon))
-            crossed += repaired
-            outside += not image.intersects(shape(there))
-            drawn.append((there, places.index(value) + 1))
-        if not drawn:
-            raise InputError(path, "holds no polygon")
+        polygons, places, crossed = _looked_at(path, shapes, meaning)
+        there = [transform_geom(crs, frame.grid.crs, mapping(polygon)) for polygon, _ in polygons]
+        outside = sum(not image.intersects(shape(geometry)) for geometry in there)
+        drawn = [(geometry, place + 1) for geometry, (_, place) in zip(there, polygons, strict=True)]
         onto = rasterize(drawn, out_shape=frame.shape, transform=frame.transform, fill=0, dtype="int32")
     except (RasterioError, CRSError, ShapelyError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(path, f"its polygons can't be used: {error}") from error
@@ -374,6 +357,28 @@ def _polygons(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.ui
     counted = ((crossed, "crossed themselves: repaired"), (outside, "lie outside of the image: left out"))
     notes = tuple(f"{number} of {len(drawn)} polygons {words}" for number, words in counted if number)
     return lookup[onto], {value: count for value, count in unknown.items() if count}, notes
+
+
+def _looked_at(
+    path: Path, shapes: list[tuple[dict[str, Any], dict[str, Any]]], meaning: Classes
+) -> tuple[list[tuple[Any, int]], list[str], int]:
+    """Polygons, each with the place of its class; the classes; and how many polygons crossed themselves."""
+    crossed = corners = 0
+    places: dict[str, int] = {}
+    polygons = []
+    for geometry, properties in shapes:
+        if meaning.attribute not in properties:
+            raise InputError(path, f"a polygon has no {meaning.attribute!r}: {', '.join(properties) or 'nothing'}")
+        place = places.setdefault(_text(properties[meaning.attribute]), len(places))
+        polygon, repaired = _sound(geometry, path)
+        crossed += repaired
+        corners += len(get_coordinates(polygon))
+        if len(places) > foreign.CLASSES or corners > foreign.CORNERS:
+            raise InputError(path, f"has more than {foreign.CLASSES} classes or {foreign.CORNERS} corners")
+        polygons.append((polygon, place))
+    if not polygons:
+        raise InputError(path, "holds no polygon")
+    return polygons, list(places), crossed
 
 
 def _sound(geometry: Any, path: Path) -> tuple[Any, bool]:

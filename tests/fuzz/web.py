@@ -155,7 +155,7 @@ THINGS: tuple[Any, ...] = (
 
 COMPARED = ("eo:cloud_cover", "sat:relative_orbit", "datetime", "updated", "version", "muscate:simulated", "id")
 FILTERS: tuple[Any, ...] = (
-    *(joined(1), joined(50), joined(1500), {"op": "and", "args": [joined(0)] * 900}, {"op": "and", "args": [1]}),
+    *(joined(1), joined(50), joined(200), {"op": "and", "args": [joined(0)] * 900}, {"op": "and", "args": [1]}),
     *(
         {"op": operator, "args": [{"property": name}, value]}
         for operator in ("=", "<", ">=", "in", "between")
