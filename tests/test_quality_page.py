@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import holoviews as hv
+import numpy as np
 import panel as pn
 import pytest
 import rasterio
@@ -369,3 +371,38 @@ def test_exports_over_http(centre: tuple[Settings, Store]) -> None:
     features = client.get("/api/quality/verdicts.geojson")
     assert features.headers["content-type"] == "application/geo+json"
     assert features.json()["features"][0]["properties"]["verdict"] == "bad"
+
+
+@pytest.mark.parametrize(
+    ("corners", "crossing", "words"),
+    [(40, True, "repaired"), (4_000, False, ""), (4_000, True, "Not taken"), (50_000, False, "Not taken")],
+)
+def test_a_line_of_many_corners_is_taken_soon_or_not(
+    centre: tuple[Settings, Store], corners: int, crossing: bool, words: str
+) -> None:
+    view = opened(centre)
+    extent = view.viewer._extent
+    assert extent is not None
+    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    draw = np.random.default_rng(1)
+    angles = draw.permutation(angles) if crossing else angles
+    x, y = extent.west + 320 + 300 * np.cos(angles), extent.north - 320 + 300 * np.sin(angles)
+    began = time.process_time()
+    line = {"type": "poly", "x": x.tolist(), "y": y.tolist()}
+    view.areas.mark(SelectionGeometry(view.viewer.figures[0], line, True))
+    assert time.process_time() - began < 1
+    assert words in shown(view)
+    assert bool(view.areas.shapes()) == (words != "Not taken")
+
+
+def test_a_corner_that_is_none_is_not_taken(centre: tuple[Settings, Store]) -> None:
+    view = opened(centre)
+    for drawn in (
+        {"type": "rect", "x0": float("nan"), "x1": 1, "y0": 0, "y1": 1},
+        {"type": "poly", "x": [0, 1, float("inf")], "y": [0, 1, 0]},
+        {"type": "poly", "x": [0, 1, "a"], "y": [0, 1, 0]},
+        {"type": "poly", "x": [0, 1], "y": [0, 1]},
+        {"type": "nothing"},
+    ):
+        view.areas.mark(SelectionGeometry(view.viewer.figures[0], drawn, True))
+    assert view.areas.shapes() == []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import panel_material_ui as pmui
 from bokeh.events import SelectionGeometry
 from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 from shapely import make_valid
-from shapely.geometry import Polygon, box, mapping
+from shapely.geometry import LinearRing, Polygon, box, mapping
 
 from dashboard import theme
 from dashboard.pages.products import Viewer
@@ -17,6 +18,12 @@ from dashboard.pages.products import Viewer
 #: What a drawn area is: part of the verdict, or of a mask made by hand.
 MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}
 MARK_COLOURS = {"area": "#FF2D95", "cloud": "#F0A202", "shadow": "#3F2FC4"}
+#: Most areas of a product, and corners of a line as it comes; fewer than these are kept as they are.
+MOST, LONGEST, FREE = 100, 20_000, 60
+#: Most corners of a line that crosses itself: its repair takes with the square of them.
+CROSSING = 150
+#: Half of it is what a line may be moved by. [m]
+PIXEL = 10.0
 #: How an area's reason is written at its corner.
 WORDS: dict[str, Any] = {
     "text_color": "white",
@@ -46,6 +53,46 @@ def _columns(drawn: Sequence[Area]) -> dict[str, Any]:
         "y": [max(area.ys) for area in drawn],
         "words": [theme.REASONS[area.reason] if area.reason else "" for area in drawn],
     }
+
+
+def _shape(drawn: Mapping[str, Any]) -> Polygon | None:
+    """What was drawn, without the corners that a hand makes and nobody sees; None if it is no area.
+
+    Raises
+    ------
+    ValueError
+        If it has a corner that is none, or too many.
+    """
+    if drawn.get("type") == "rect":
+        corners = [drawn[corner] for corner in ("x0", "y0", "x1", "y1")]
+        if not np.isfinite(np.array(corners, float)).all():
+            raise ValueError("a corner is no place")
+        return box(*corners)
+    if drawn.get("type") != "poly" or len(drawn["x"]) < 3:
+        return None
+    if len(drawn["x"]) > LONGEST:
+        raise ValueError(f"the line has more than {LONGEST} corners")
+    corners = np.column_stack([np.array(drawn["x"], float), np.array(drawn["y"], float)])
+    if not np.isfinite(corners).all():
+        raise ValueError("a corner is no place")
+    shape = Polygon(corners)
+    return shape if len(corners) <= FREE else Polygon(LinearRing(corners).simplify(PIXEL / 2))
+
+
+def _sound(shape: Polygon) -> list[Polygon]:
+    """The parts of an area whose line may cross itself.
+
+    Raises
+    ------
+    ValueError
+        If it crosses itself and has more corners than can be repaired soon.
+    """
+    if shape.is_valid:
+        return [shape] if shape.area > 0 else []
+    if len(shape.exterior.coords) > CROSSING:
+        raise ValueError(f"the line crosses itself, and has more than {CROSSING} corners")
+    repaired = make_valid(shape, method="structure", keep_collapsed=False)
+    return [part for part in getattr(repaired, "geoms", [repaired]) if part.area > 0]
 
 
 class Areas:
@@ -82,13 +129,17 @@ class Areas:
         drawn: Any = event.geometry
         if not event.final or drawn is None:
             return
-        if drawn["type"] == "rect":
-            shape = box(*(drawn[corner] for corner in ("x0", "y0", "x1", "y1")))
-        elif drawn["type"] == "poly" and len(drawn["x"]) > 2:
-            shape = Polygon(zip(drawn["x"], drawn["y"], strict=True))
-        else:
+        try:
+            shape = _shape(drawn)
+            parts = [] if shape is None else _sound(shape)
+        except ValueError as fault:
+            self._say(f"Not taken: {fault}.")
             return
-        parts = [p for p in getattr(make_valid(shape), "geoms", [make_valid(shape)]) if p.area > 0]
+        if shape is None:
+            return
+        if len(self._drawn) + len(parts) > MOST:
+            self._say(f"Not taken: {MOST} areas are drawn already.")
+            return
         self._say("" if shape.is_valid else "The line crossed itself: repaired.")
         kind = self.kind.value
         reason = self._reason if kind == "area" else None

@@ -19,6 +19,11 @@ from processing.store import events
 from processing.store.dialect import now
 from processing.store.models import REASONS, VERDICTS, Product, Verdict
 
+#: Most corners of an area: a hand draws no more.
+CORNERS = 10_000
+#: Longest comment. [characters]
+COMMENT = 4_000
+
 
 def product(session: Session, identifier: str) -> Product:
     """The newest revision of a product.
@@ -69,6 +74,8 @@ def keep(
     """
     actor.require("judge")
     reasons, reader = list(dict.fromkeys(reasons)), actor.name.strip()
+    if len(comment) > COMMENT:
+        raise ValueError(f"the comment has more than {COMMENT} characters")
     if verdict not in VERDICTS:
         raise ValueError(f"{verdict!r} is not one of {', '.join(VERDICTS)}")
     if not reader:
@@ -144,6 +151,8 @@ def checked_area(tile: str, geometry: Mapping[str, Any]) -> dict[str, Any]:
     """
     try:
         polygon = from_geojson(json.dumps(geometry))
+        if len(get_coordinates(polygon)) > CORNERS:
+            raise BadArea(f"an area has more than {CORNERS} corners")
     except (GEOSException, TypeError, ValueError) as error:
         raise BadArea(f"an area is no GeoJSON polygon: {error}") from None
     if polygon.geom_type not in ("Polygon", "MultiPolygon"):
