@@ -50,7 +50,8 @@ function begin() {
       map.show(Object.keys(counts))
     } catch (fault) {
       if (fault instanceof DOMException && fault.name === "AbortError") return
-      $("said").innerHTML = `<div class="note" role="alert">${plain(fault instanceof Error ? fault.message : fault)}</div>`
+      $("said").innerHTML =
+        `<div class="note" role="alert">${plain(fault instanceof Error ? fault.message : fault)}</div>`
     }
     form.setAttribute("aria-busy", "false")
   }

@@ -29,7 +29,8 @@ const STEPS = {
   },
   valid: {
     ends: [5, 10, 20, 30, 60, Number.POSITIVE_INFINITY],
-    words: (low, high) => (high === Number.POSITIVE_INFINITY ? `More than ${low} days before` : `Up to ${high} days before`),
+    words: (low, high) =>
+      high === Number.POSITIVE_INFINITY ? `More than ${low} days before` : `Up to ${high} days before`,
     none: "No valid date in the period",
   },
   missing: {
@@ -82,7 +83,13 @@ const SHORT = {
 /** All classes of the present way to colour, in the order of the legend. @returns {Class[]} */
 export function classes() {
   const fixed = [named("absent")]
-  if (state.colour === "state") return [...Object.keys(state.colours).filter((k) => k !== "absent").map(named), ...fixed]
+  if (state.colour === "state")
+    return [
+      ...Object.keys(state.colours)
+        .filter((k) => k !== "absent")
+        .map(named),
+      ...fixed,
+    ]
   const none = (/** @type {string} */ words) => ({ key: "", words, colour: NOTHING, pattern: "plain", label: "" })
   if (state.colour === "version") {
     const found = Object.entries(state.versions).map(([version, colour], place) => ({
@@ -142,10 +149,24 @@ export function fill(one) {
 const STROKES = {
   rows: [[0, 4, 8, 4]],
   columns: [[4, 0, 4, 8]],
-  grid: [[0, 4, 8, 4], [4, 0, 4, 8]],
-  rising: [[-1, 9, 9, -1], [-1, 1, 1, -1], [7, 9, 9, 7]],
-  falling: [[-1, -1, 9, 9], [-1, 7, 1, 9], [7, -1, 9, 1]],
-  crossed: [[-1, -1, 9, 9], [-1, 9, 9, -1]],
+  grid: [
+    [0, 4, 8, 4],
+    [4, 0, 4, 8],
+  ],
+  rising: [
+    [-1, 9, 9, -1],
+    [-1, 1, 1, -1],
+    [7, 9, 9, 7],
+  ],
+  falling: [
+    [-1, -1, 9, 9],
+    [-1, 7, 1, 9],
+    [7, -1, 9, 1],
+  ],
+  crossed: [
+    [-1, -1, 9, 9],
+    [-1, 9, 9, -1],
+  ],
   dots: [[3, 4, 5, 4]],
 }
 

@@ -65,7 +65,10 @@ function around() {
   figures()
   table()
   const address = keep()
-  for (const [id, format] of [["csv", "csv"], ["geojson", "geojson"]])
+  for (const [id, format] of [
+    ["csv", "csv"],
+    ["geojson", "geojson"],
+  ])
     $(id).setAttribute("href", `/api/coverage/export?${query({ site: state.site, format })}`)
   $("permalink").setAttribute("href", address)
   $("matrixcsv").setAttribute("href", `/api/coverage/matrix?format=csv&version=${encodeURIComponent(state.version)}`)
@@ -139,7 +142,9 @@ async function open(tile, year = state.year) {
   const asked = new URLSearchParams({ version: state.version, ...(year ? { year: String(year) } : {}) })
   const answer = await fetch(`/api/coverage/calendar/${encodeURIComponent(tile)}?${asked}`)
   if (state.tile !== tile) return
-  $("calendar").innerHTML = answer.ok ? await answer.text() : `<p>${plain(tile)} is no tile: an id is such as 31TCJ.</p>`
+  $("calendar").innerHTML = answer.ok
+    ? await answer.text()
+    : `<p>${plain(tile)} is no tile: an id is such as 31TCJ.</p>`
 }
 
 /** What the pointer says of a tile. @param {string} tile */
@@ -152,7 +157,10 @@ function tip(tile) {
     lines.push(row.dates ? `Latest date ${row.day}: ${plain(state.colours[row.state][0])}` : "No date in the period")
     lines.push(`${number(row.products)} products of ${number(row.dates)} dates${row.version ? `, ${row.version}` : ""}`)
     if (row.known) lines.push(`${row.clear} of ${row.known} dates clear (cloud up to ${page.clear} %)`)
-    if (row.delay !== null) lines.push(`Delay ${row.delay < 48 ? `${Math.round(row.delay)} h` : `${Math.round(row.delay / 24)} days`} (median)`)
+    if (row.delay !== null)
+      lines.push(
+        `Delay ${row.delay < 48 ? `${Math.round(row.delay)} h` : `${Math.round(row.delay / 24)} days`} (median)`,
+      )
     if (row.valid) lines.push(`Last valid date ${row.valid}`)
     if (row.missing) lines.push(`${row.missing} passes missing`)
     if (row.simulated) lines.push("SIMULATED")
@@ -226,7 +234,10 @@ function choices() {
   $("earlier").onclick = () => month(Number(input("until").value) - 1)
   $("later").onclick = () => month(Number(input("until").value) + 1)
   input("find").onchange = () => {
-    const tile = input("find").value.trim().toUpperCase().replace(/^T(?=.{5}$)/, "")
+    const tile = input("find")
+      .value.trim()
+      .toUpperCase()
+      .replace(/^T(?=.{5}$)/, "")
     open(tile, null)
     if (map.tiles.has(tile)) map.show([tile])
   }

@@ -176,14 +176,22 @@ element.addEventListener("click", (event) => {
   if (found) opened(matrix.tiles[rows[found.row]], matrix.months[found.column])
 })
 element.addEventListener("keydown", (event) => {
-  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], PageUp: [-20, 0], PageDown: [20, 0] }
+  const steps = {
+    ArrowLeft: [0, -1],
+    ArrowRight: [0, 1],
+    ArrowUp: [-1, 0],
+    ArrowDown: [1, 0],
+    PageUp: [-20, 0],
+    PageDown: [20, 0],
+  }
   const step = steps[/** @type {keyof typeof steps} */ (event.key)]
   if (step && rows.length) {
     at.row = Math.min(Math.max(at.row + step[0], 0), rows.length - 1)
     at.column = Math.min(Math.max(at.column + step[1], 0), matrix.months.length - 1)
     const y = at.row * ROW
     if (y < element.scrollTop) element.scrollTop = y
-    else if (y + ROW + HEAD > element.scrollTop + element.clientHeight) element.scrollTop = y + ROW + HEAD - element.clientHeight
+    else if (y + ROW + HEAD > element.scrollTop + element.clientHeight)
+      element.scrollTop = y + ROW + HEAD - element.clientHeight
     paint()
     say()
   } else if (event.key === "Enter" && rows.length) opened(matrix.tiles[rows[at.row]], matrix.months[at.column])

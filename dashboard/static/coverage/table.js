@@ -18,7 +18,9 @@ export function table() {
   const left = rows.length > MOST ? `, ${number(MOST)} of ${number(rows.length)}: choose a site for the others` : ""
   $("count").textContent = `state of the latest date${left}`
   const lines = rows.slice(0, MOST).map(([tile, row]) => {
-    const mark = row.simulated ? ` <span class="chip" style="background:${page.simulated};color:#fff">SIMULATED</span>` : ""
+    const mark = row.simulated
+      ? ` <span class="chip" style="background:${page.simulated};color:#fff">SIMULATED</span>`
+      : ""
     const coloured = more ? `<td>${plain(words.get(classOf(row).key) ?? "")}</td>` : ""
     return `<tr><td><a href="/products?tile=${tile}">${tile}</a></td><td>${plain(row.site)}</td><td>${row.day || "–"}</td>
       <td>${chip(row.state)}${mark}</td>${coloured}<td class="num">${number(row.products)}</td>
