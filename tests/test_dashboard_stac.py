@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import io
 import json
+import re
 import threading
 import time
 import zipfile
@@ -19,6 +21,7 @@ import pystac
 import pystac_client
 import pytest
 import rasterio
+import shapely
 import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
@@ -31,8 +34,10 @@ from stac_pydantic import api
 from dashboard import stac
 from dashboard.api import Centre, include
 from processing import product as products
+from processing import tiling
 from processing.errors import SearchError
 from processing.settings import Settings
+from processing.simulation.series import DEMONSTRATION
 from processing.store import Store, search
 from processing.store.models import Product, Quality
 from processing.store.search import Search
@@ -123,6 +128,23 @@ def test_client_finds_the_products(centre: tuple[str, Store, Settings]) -> None:
             assert set(names) == stored(store, *where), (method, parameters)
             assert len(names) == len(set(names))
     assert len(stored(store, cloudless)) > 3
+
+
+def test_example_of_the_readme_finds_products(
+    centre: tuple[str, Store, Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run as it stands but for the month, which has to be one of the simulated archive's that a new centre has."""
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```\n(import pystac_client\n.*?)```", text, re.S)
+    (month,) = re.findall(r'datetime="(\d{4}-\d\d)"', code)
+    first = datetime.fromisoformat(f"{month}-01").replace(tzinfo=UTC)
+    assert first < DEMONSTRATION - timedelta(days=20) < DEMONSTRATION <= first + timedelta(days=31)
+    (bbox,) = re.findall(r"bbox=\(([^)]*)\)", code)
+    assert shapely.box(*map(float, bbox.split(", "))).intersects(shapely.Polygon(tiling.footprint("31TCJ")))
+    exec(code.replace("http://localhost:5006", centre[0]).replace(month, "2023-08"), {})
+    found = ast.literal_eval(capsys.readouterr().out)
+    assert found
+    assert all("_T31TCJ_" in name for name in found)
 
 
 def test_pages_are_sorted_and_joined(centre: tuple[str, Store, Settings]) -> None:
