@@ -20,7 +20,7 @@ function begin() {
   /** @type {AbortController | null} */
   let asking = null
   const map = new GroundMap($("map"), (tile) => {
-    if (counts[tile]) return { fill: page.colour, label: `${counts[tile]} shown` }
+    if (counts[tile]) return { fill: page.colour, label: `${counts[tile]} shown`, level: 1 }
     return known.has(tile) ? { fill: "#A9B1BA", faint: true } : null
   })
 

@@ -21,7 +21,8 @@ const map = new GroundMap($("map"), (tile) => {
   if (!row) return null
   const { key, label } = classOf(row)
   const one = shown.get(key)
-  return one ? { fill: fill(one), label, faint: key === "absent" } : null
+  const level = key === "absent" ? 0 : row.dates ? 2 : 1
+  return one ? { fill: fill(one), label, faint: key === "absent", level } : null
 })
 
 /** Legend with the number of tiles of each class. */

@@ -2,7 +2,8 @@
 
 import { colour } from "./theme.js"
 
-/** @typedef {{fill: string | CanvasPattern, label?: string, faint?: boolean}} Style */
+/** Tiles overlap: those of a higher level lie over the others.
+ * @typedef {{fill: string | CanvasPattern, label?: string, faint?: boolean, level?: number}} Style */
 /** @typedef {{ring: number[], box: [number, number, number, number]}} Tile */
 
 const MOST_ZOOM = 0.6
@@ -105,7 +106,7 @@ export class GroundMap {
     this.below(context(this.ground))
     const pen = context(this.drawn)
     pen.clearRect(0, 0, this.width, this.height)
-    for (const name of this.tiles.keys()) this.tile(pen, name)
+    for (const name of this.inOrder([...this.tiles.keys()])) this.tile(pen, name)
     this.coasts(pen)
     this.drawings += 1
     this.element.dataset.drawings = String(this.drawings)
@@ -125,15 +126,22 @@ export class GroundMap {
       pen.rect(left, top, right - left, bottom - top)
       pen.clip()
       pen.clearRect(left, top, right - left, bottom - top)
-      for (const other of this.tiles.keys()) {
+      const around = [...this.tiles.keys()].filter((other) => {
         const near = this.box(other, 1)
-        if (near && near[0] < right && near[2] > left && near[1] < bottom && near[3] > top) this.tile(pen, other)
-      }
+        return near && near[0] < right && near[2] > left && near[1] < bottom && near[3] > top
+      })
+      for (const other of this.inOrder(around)) this.tile(pen, other)
       this.coasts(pen)
       pen.restore()
       this.patches += 1
     }
     this.element.dataset.patches = String(this.patches)
+  }
+
+  /** The lowest level first. @param {string[]} names */
+  inOrder(names) {
+    const levels = new Map(names.map((name) => [name, this.style(name)?.level ?? 0]))
+    return names.sort((a, b) => (levels.get(a) ?? 0) - (levels.get(b) ?? 0))
   }
 
   /** @param {CanvasRenderingContext2D} pen */
