@@ -140,7 +140,7 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
         "quality": partial(Quality, store),
         "validation": partial(Validation, store),
     }
-    # Makes the folders of GeoViews' and the others' scripts known: only those known by now are served.
+    # Makes the folders of Panel's and the others' scripts known: only those known by now are served.
     bundle_for_objs_and_resources(None, Resources("server"))
     add_applications(
         {f"/{name}": opener(name, make) for name, make in views.items()},

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import geoviews as gv
 import holoviews as hv
 import pandas as pd
 import param
+from bokeh.embed import file_html
 from bokeh.models import HoverTool
+from bokeh.resources import INLINE
 from cartopy import crs as ccrs
 from geoviews.plotting.bokeh import GeoPolygonPlot
 
@@ -88,3 +92,16 @@ def coverage_map(coverage: pd.DataFrame) -> Any:
     hover = HoverTool(tooltips=[(title, f"@{{{column}}}") for title, column in names.items()])
     layers = countries_layer().opts(**COUNTRIES) * tile_layer(coverage).opts(tools=[hover], **TILES)
     return layers.opts(xlim=(west, east), ylim=(south, north), width=900, height=640, xlabel="", ylabel="")
+
+
+def main() -> None:
+    """Write the map of the coverage that comes as JSON (``orient="split"``) as one HTML file."""
+    coverage = pd.read_json(io.StringIO(sys.stdin.read()), orient="split", dtype=False)
+    coverage = coverage.assign(sensing=pd.to_datetime(coverage["sensing"], format="ISO8601", utc=True))
+    hv.extension("bokeh")
+    plot = hv.renderer("bokeh").get_plot(coverage_map(coverage)).state
+    sys.stdout.write(file_html(plot, INLINE, "Coverage"))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -215,6 +217,12 @@ def test_map_as_a_file_needs_nothing_else(centre: tuple[Http, Store]) -> None:
     assert "coverage.html" in answer.headers["content-disposition"]
     assert "40KCB" in answer.text
     assert not re.findall(r'(?:src|href)="https?://', answer.text)
+
+
+def test_the_web_itself_does_not_import_geoviews() -> None:
+    """Once it is imported Panel asks for its scripts on every page: it costs each reader, and is not served."""
+    code = "import sys, dashboard.app; sys.exit('geoviews' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_ground_is_where_it_is(centre: tuple[Http, Store]) -> None:

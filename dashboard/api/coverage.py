@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
+import sys
+import threading
 from functools import lru_cache
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-import holoviews as hv
 import numpy as np
 import pandas as pd
-from bokeh.embed import file_html
-from bokeh.resources import INLINE
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
@@ -34,7 +34,11 @@ COLUMNS = (
 #: Of more months than these the matrix has the last ones.
 MONTHS = 180
 
+#: A map as HTML is given up after this. [s]
+DRAWING_SECONDS = 120
+
 router = APIRouter()
+_drawing = threading.Lock()
 
 
 @router.get("/api/coverage/ground")
@@ -193,13 +197,24 @@ def export(
 
 
 def _as_html(centre: Centre) -> Response:
-    """The map as one file that needs nothing else: GeoViews' layers with Bokeh's scripts inside."""
-    from dashboard import layers  # GeoViews takes seconds to import: who never asks for this never waits for it
+    """The map as one file that needs nothing else: GeoViews' layers with Bokeh's scripts inside.
 
+    Drawn by a process of its own, one at a time: GeoViews takes seconds, and once imported it is on every page.
+    """
     with centre.store.read() as session:
         coverage = queries.coverage(session)
-    plot = hv.renderer("bokeh").get_plot(layers.coverage_map(coverage)).state
-    return HTMLResponse(file_html(plot, INLINE, "Coverage"), headers=attachment("coverage.html"))
+    with _drawing:
+        drawn = subprocess.run(
+            [sys.executable, "-m", "dashboard.layers"],
+            input=coverage.to_json(orient="split", date_format="iso"),
+            capture_output=True,
+            text=True,
+            timeout=DRAWING_SECONDS,
+            check=False,
+        )
+    if drawn.returncode:
+        raise HTTPException(500, f"the map could not be drawn: {(drawn.stderr.splitlines() or ['?'])[-1]}")
+    return HTMLResponse(drawn.stdout, headers=attachment("coverage.html"))
 
 
 def _outline(tile: str) -> np.ndarray:

@@ -384,6 +384,8 @@ class Products(View):
         self._count.object = (
             f'<span class="soft">{theme.number(len(self._shown))} of {theme.number(len(products))} products</span>'
         )
+        if not self.product:
+            self._before.disabled = self._after.disabled = True
         if not self.product and len(self._shown):
             self.product = self._shown.iloc[0]["identifier"]
         elif self._detail is None:
