@@ -66,14 +66,14 @@ def _as_page(product: str, listed: list[dict[str, Any]]) -> str:
     """The files as a table, as HTML."""
     name = escape(product)
     rows = [
-        (f'<a href="{escape(quote(one["href"]))}">{escape(one["name"])}</a>', theme.number(one["bytes"] / 1e6, 2))
+        (f'<a href="{escape(quote(one["href"]))}">{escape(one["name"])}</a>', theme.number(one["bytes"] / 1e3, 1))
         for one in listed
     ]
     total = sum(one["bytes"] for one in listed) / 1e6
     return (
         f'<h2 style="overflow-wrap:anywhere">Files of {name}</h2><p>{len(listed)} files, {theme.number(total, 1)} MB · '
         f'<a href="/products/{name}/zip">all as a zip</a> · <a href="/products?product={name}">look at it</a> · '
-        f'<a href="/compare?left={name}">compare</a></p>{frame.table(["File", "Size [MB]"], rows, ["Size [MB]"])}'
+        f'<a href="/compare?left={name}">compare</a></p>{frame.table(["File", "Size [kB]"], rows, ["Size [kB]"])}'
     )
 
 

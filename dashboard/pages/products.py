@@ -327,9 +327,9 @@ class Products(View):
                 self._said,
                 self._count,
                 self._list,
-                styles={"flex": "1 1 430px", "min-width": "min(100%, 320px)", "max-width": "100%"},
+                styles={"flex": "1 1 560px", "min-width": "min(100%, 320px)", "max-width": "100%"},
             ),
-            pn.Column(self._chosen, styles={"flex": "2 1 640px", "min-width": "min(100%, 320px)"}),
+            pn.Column(self._chosen, styles={"flex": "2 1 620px", "min-width": "min(100%, 320px)"}),
             sizing_mode="stretch_width",
             gap="8px 20px",
         )
@@ -371,14 +371,14 @@ class Products(View):
             {
                 "Date": self._shown["sensing"].dt.strftime("%Y-%m-%d"),
                 "Tile": self._shown["tile"],
-                "Site": self._shown["site"],
-                "Version": self._shown["version"],
                 "Cloud": [
                     f"{theme.number(v)} %" if v == v and v is not None else "–" for v in self._shown["cloud_percent"]
                 ],
-                "Origin": [simulated if s else "Level-1C" for s in self._shown["simulated"]],
-                "State": ["published" if v else "withdrawn" for v in self._shown["valid"]],
                 "Verdict": [theme.VERDICTS[v][0] if v else "" for v in self._shown["verdict"]],
+                "Version": self._shown["version"],
+                "State": ["published" if v else "withdrawn" for v in self._shown["valid"]],
+                "Site": self._shown["site"],
+                "Origin": [simulated if s else "Level-1C" for s in self._shown["simulated"]],
             }
         )
         self._count.object = (
