@@ -57,6 +57,6 @@ def site_of(tile: str) -> Site | None:
 
 @cache
 def theia_tiles() -> tuple[str, ...]:
-    """The 1,075 tiles of which THEIA produces Level-2A, in alphabetical order (``data/theia_tiles.txt``)."""
+    """The 1,074 tiles of which THEIA produces Level-2A, in alphabetical order (``data/theia_tiles.txt``)."""
     lines = (DATA / "theia_tiles.txt").read_text(encoding="utf-8").splitlines()
     return tuple(tile for line in lines if not line.startswith("#") for tile in line.split())

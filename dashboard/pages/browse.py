@@ -231,6 +231,8 @@ def why_nothing(session: Session, parts: Sequence[tuple[str, Search]]) -> str:
     limits = [(words, search) for words, search in parts if search not in versions]
     alone = [words for words, search in limits if not some(*versions, search)]
     lines = []
+    if not alone and some(*versions, *(search for _, search in limits), every=True):
+        lines.append("There are some of another version: ask for All.")
     for words in alone:
         search = dict(limits)[words]
         hint = "; there are some of another version: ask for All" if some(search, every=True) else ""
