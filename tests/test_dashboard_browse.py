@@ -83,9 +83,9 @@ def test_fields_that_ask_for_nothing_are_not_in_the_address() -> None:
 
 def test_page_goes_on_and_comes_to_an_end(http: Http) -> None:
     text = page(http)
-    names, after = found(text), http.get("/api/browse/found").json()["after"]
+    names, after = found(text), http.get("/browse/found").json()["after"]
     while after:
-        answer = http.get("/api/browse/found", params={"after": after}).json()
+        answer = http.get("/browse/found", params={"after": after}).json()
         names += found(answer["cards"])
         after = answer["after"]
     assert len(names) == len(set(names)) > browse.PAGE

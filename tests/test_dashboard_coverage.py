@@ -237,7 +237,7 @@ def test_ground_is_where_it_is(centre: tuple[Http, Store]) -> None:
     address = routes.ground_address(tiles)
     answer = http.get(address)
     assert "immutable" in answer.headers["cache-control"]
-    assert "immutable" not in http.get("/api/coverage/ground?v=other").headers["cache-control"]
+    assert "immutable" not in http.get("/browse/ground?v=other").headers["cache-control"]
     ground = answer.json()
     for tile in ("31TCJ", "40KCB"):
         ring = np.cumsum(np.reshape(ground["tiles"][tile], (-1, 2)), axis=0) * ground["unit"]

@@ -41,7 +41,7 @@ router = APIRouter()
 _drawing = threading.Lock()
 
 
-@router.get("/api/coverage/ground")
+@router.get("/browse/ground")
 def ground(centre: Here, v: str = "") -> Response:
     """Land, borders and tiles in Web Mercator, as rings of whole `UNIT` metres: differences from point to point."""
     found = centre.coverages.latest().tiles
@@ -52,7 +52,7 @@ def ground(centre: Here, v: str = "") -> Response:
 
 def ground_address(tiles: tuple[str, ...]) -> str:
     """Where `ground` is, with its digest: it may be kept for ever."""
-    return f"/api/coverage/ground?v={_ground(tiles)[1]}"
+    return f"/browse/ground?v={_ground(tiles)[1]}"
 
 
 @lru_cache(maxsize=2)

@@ -308,7 +308,7 @@ def _calendar(session: Session, found: Sequence[Found]) -> str:
     )
 
 
-@router.get("/api/browse/found")
+@router.get("/browse/found")
 def found(centre: Here, form: Asked, after: str | None = None) -> JSONResponse:
     """A page of products as pieces of the page Browse."""
     return JSONResponse(vars(answered(centre, form, after)), headers={"Cache-Control": "no-store"})

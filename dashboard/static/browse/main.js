@@ -41,7 +41,7 @@ function begin() {
     asking = new AbortController()
     form.setAttribute("aria-busy", "true")
     try {
-      const answer = await ask(`/api/browse/found?${query}`, asking.signal)
+      const answer = await ask(`/browse/found?${query}`, asking.signal)
       for (const name of ["said", "query", "cards", "calendar"]) $(name).innerHTML = answer[name]
       counts = answer.tiles
       after = answer.after
@@ -76,7 +76,7 @@ function begin() {
   $("more").onclick = async () => {
     const query = asked()
     query.set("after", after)
-    const answer = await ask(`/api/browse/found?${query}`)
+    const answer = await ask(`/browse/found?${query}`)
     $("cards").insertAdjacentHTML("beforeend", answer.cards)
     for (const [tile, count] of Object.entries(answer.tiles)) counts[tile] = (counts[tile] ?? 0) + Number(count)
     after = answer.after
