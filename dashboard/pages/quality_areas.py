@@ -72,11 +72,11 @@ def _shape(drawn: Mapping[str, Any]) -> Polygon | None:
         return None
     if len(drawn["x"]) > LONGEST:
         raise ValueError(f"the line has more than {LONGEST} corners")
-    corners = np.column_stack([np.array(drawn["x"], float), np.array(drawn["y"], float)])
-    if not np.isfinite(corners).all():
+    line = np.column_stack([np.array(drawn["x"], float), np.array(drawn["y"], float)])
+    if not np.isfinite(line).all():
         raise ValueError("a corner is no place")
-    shape = Polygon(corners)
-    return shape if len(corners) <= FREE else Polygon(LinearRing(corners).simplify(PIXEL / 2))
+    shape = Polygon(line)
+    return shape if len(line) <= FREE else Polygon(LinearRing(line).simplify(PIXEL / 2))
 
 
 def _sound(shape: Polygon) -> list[Polygon]:

@@ -12,7 +12,7 @@ const KEPT = "muscate-theme"
 const chosen = () => document.cookie.split("; ").some((one) => one.startsWith(`${KEPT}=`))
 
 /** @param {{model: Model}} view */
-export function render({model}) {
+export function render({ model }) {
   const system = matchMedia("(prefers-color-scheme: dark)")
   let following = false
   const follow = () => {

@@ -151,8 +151,8 @@ def last_seen(session: Session, platforms: Iterable[str] | None = None) -> dict[
         return {platform: time for platform, time in session.execute(query)}
     found = {}
     for platform in platforms:  # one by one each is a look into the index
-        query = sa.select(sa.func.max(Acquisition.datatake)).where(Acquisition.platform == platform)
-        if (time := session.scalar(query)) is not None:
+        last = sa.select(sa.func.max(Acquisition.datatake)).where(Acquisition.platform == platform)
+        if (time := session.scalar(last)) is not None:
             found[platform] = time
     return found
 
