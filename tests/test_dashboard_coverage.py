@@ -98,7 +98,7 @@ def test_a_period_counts_its_dates_alone(centre: tuple[Http, Store]) -> None:
 def test_what_means_nothing_is_refused_by_name(centre: tuple[Http, Store], asked: dict[str, str], status: int) -> None:
     answer = centre[0].get("/api/coverage/tiles", params=asked)
     assert answer.status_code == status
-    assert next(iter(asked.values())) in answer.text
+    assert next(iter(asked)) in answer.text or next(iter(asked.values())) in answer.text
 
 
 def change(store: Store, tile: str, state: str, *, tell: bool) -> None:

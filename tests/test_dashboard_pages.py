@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import geoviews as gv
@@ -165,8 +167,9 @@ def test_matrix_has_a_cell_a_site_and_version(centre: tuple[Settings, Store], sn
     assert cells["V1_4"].sum() + cells["V1_3"].sum() == len(snapshot.products)
     assert (cells["V1_4"] <= cells["known"]).all()
     text = shown(versions.Versions(snapshot=snapshot, settings=centre[0]))
+    words = unescape(re.sub(r"<[^>]+>", "", text))  # some lead to the glossary
     for version in VERSIONS.values():
-        assert version.summary[:30] in text
+        assert version.summary[:30] in words
     assert "retired, not produced" in text
     assert "Never distributed" in text
     assert "Mixed versions" in text

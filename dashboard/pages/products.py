@@ -11,6 +11,7 @@ import pandas as pd
 import panel as pn
 import panel_material_ui as pmui
 import param
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import Range1d, WMTSTileSource
 from bokeh.plotting import figure
 
@@ -193,13 +194,20 @@ class Viewer(pn.viewable.Viewer):
     def _move(self, extent: Extent) -> None:
         x, y = extent.west + extent.width / 2, extent.north - extent.height / 2
         # The browser fits the first product into its frame, and says how large that is; the later ones are fitted here.
-        across, down = self.figures[0].inner_width or 1, self.figures[0].inner_height or 1
+        across, down = self._drawn_size()
         pixel = max(extent.width / across, extent.height / down)
         for span, middle, half in ((self.x_range, x, pixel * across / 2), (self.y_range, y, pixel * down / 2)):
             start, end = middle - half, middle + half
             span.update(start=start, end=end, reset_start=start, reset_end=end)
         for source in self._sources.values():
             source.update(**origin(extent))
+
+    def _drawn_size(self) -> tuple[int, int]:
+        """Width and height of a figure as the browser drew it; 1 before it has. [px]"""
+        try:
+            return self.figures[0].inner_width or 1, self.figures[0].inner_height or 1
+        except UnsetValueError:
+            return 1, 1
 
     def change(self, change: Callable[[], None]) -> None:
         """Change Bokeh's models. An event of a widget comes without the document's lock, which a next tick has."""

@@ -36,7 +36,7 @@ def add(
     """Let somebody sign in with a password, which is asked for."""
     from processing.store import people
 
-    store = centre(home)[1]
+    store = centre(home, make=True)[1]
     password = _password(stdin)
     with store.write() as session:
         people.add(session, name, role, command_line(), password)
