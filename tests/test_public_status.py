@@ -235,6 +235,16 @@ def test_what_is_not_there_is_said_in_the_language_of_the_page(web: TestClient, 
     assert 'action="/' in answer.text  # the way to ask again
 
 
+def test_a_site_of_many_tiles_comes_in_parts(web: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "TILES", 1)
+    own = client(*_of(web))
+    first, second = (own.get(f"/en/sites/toulouse?page={n}").text for n in (1, 2))
+    assert ("31TCJ" in first, "31TDJ" in first) == (True, False)
+    assert ("31TCJ" in second, "31TDJ" in second) == (False, True)
+    for page in ("0", "3", "-1", "x", "9" * 30, "٢"):
+        assert own.get("/en/sites/toulouse", params={"page": page}).status_code == 404
+
+
 def test_programs_get_404_too(web: TestClient) -> None:
     for path in ("/status/99XXX.json", "/status/31TCJ/never.json", "/status/99XXX/2026-01-01.json"):
         assert web.get(path).status_code == 404

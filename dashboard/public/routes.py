@@ -30,6 +30,8 @@ POLICY = (
 FIRST_DAY, LAST_DAY = date(2015, 6, 1), date(2100, 1, 1)
 #: Of what is searched for. [characters]
 LONGEST = 100
+#: Of the number of a page.
+_PART = re.compile(r"[1-9][0-9]{0,3}")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -189,9 +191,9 @@ def _of_sites(language: str) -> APIRouter:
         return answer(request, board.sites(language, _there(await looks.latest())))
 
     @pages.api_route("/sites/{code}", methods=["GET", "HEAD"])
-    async def site(code: str, request: Request, board: TheBoard, looks: TheLooks) -> Response:
+    async def site(code: str, request: Request, board: TheBoard, looks: TheLooks, page: str = "1") -> Response:
         look = _there(await looks.latest())
-        sent = board.site(language, look, code)
+        sent = board.site(language, look, code, int(page) if _PART.fullmatch(page) else 0)
         if sent is None:
             fault = words.text("There is no site %(code)s.", code=code)
             return unknown(language, fault, "/sites")

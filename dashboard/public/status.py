@@ -42,6 +42,8 @@ SECONDS, AGE = 20.0, 60.0
 COPY = 60.0
 #: Sites that the first page lists, those in trouble first; the others are a page further.
 LISTED = 24
+#: Tiles on a page of a site.
+TILES = 150
 #: News on the first page.
 NEWS = 3
 #: Pages that are kept as they were sent.
@@ -206,18 +208,19 @@ class Board:
 
         return self.page(("sites", language), look, make)
 
-    def site(self, language: str, look: Look, code: str) -> Sent | None:
-        """The page of a site; None if there is none of this code."""
+    def site(self, language: str, look: Look, code: str, part: int = 1) -> Sent | None:
+        """The page of a site, or a further part of its tiles; None if there is none."""
         site = next((s for s in look.standing.sites if s.code == code), None)
-        if site is None:
+        parts = -(-len(site.tiles) // TILES) if site else 0
+        if site is None or not 1 <= part <= parts:
             return None
-        tiles = [look.standing.tiles[tile] for tile in site.tiles]
+        tiles = [look.standing.tiles[tile] for tile in site.tiles[(part - 1) * TILES : part * TILES]]
 
         def make(look: Look) -> str:
-            here = f"/sites/{code}"
-            return writing.page("site.html", language, here=here, site=site, tiles=tiles, **self.told(language, look))
+            told = self.told(language, look) | {"site": site, "tiles": tiles, "part": part, "pages": parts}
+            return writing.page("site.html", language, here=f"/sites/{code}", **told)
 
-        return self.page(("site", language, code), look, make)
+        return self.page(("site", language, code, part), look, make)
 
     def document(self, look: Look) -> Sent:
         """All figures of the status page, for programs."""
