@@ -64,7 +64,11 @@ def known(client: TestClient) -> fuzz.Known:
 
 
 def test_wrong_requests_get_no_fault(client: TestClient, known: fuzz.Known) -> None:
-    drawn = [r for r in fuzz.Fuzz(known, 11).requests(500) if r.path.partition("?")[0] not in fuzz.PAGES]
+    drawn = [
+        r
+        for r in fuzz.Fuzz(known, 11).requests(500)
+        if r.path.partition("?")[0] not in fuzz.PAGES and len(r.path) < 60_000
+    ]
     began = time.process_time()
     assert {str(r)[:200]: status for r in drawn if (status := sent(client, r)) >= 500} == {}
     assert time.process_time() - began < 0.1 * len(drawn)
@@ -81,11 +85,17 @@ FOUND = (
         '"\\ud800"',
     ),
     *('{"fields": "\\ud800"}', '{"fields": {"include": 5}}', '{"sortby": [5]}', '{"sortby": {"a": 1}}', '{"token": 5}'),
-    '{"filter": {"op": "=", "args": [{"property": "sat:relative_orbit"}, 1e30]}}',
     '{"filter": {"op": "=", "args": [{"property": "eo:cloud_cover"}, ' + "9" * 400 + "]}}",
     '{"filter": ' + '{"op": "and", "args": [' * 1000 + "1" + "]}" * 1000 + "}",
     '{"ids": [' + ",".join(['"a"'] * 9000) + "]}",
 )
+
+
+@pytest.mark.parametrize("orbit", ["1e30", "51.5", "-1", "0", str(2**62)])
+def test_an_orbit_that_no_satellite_has_finds_nothing(client: TestClient, orbit: str) -> None:
+    asked = {"op": "=", "args": [{"property": "sat:relative_orbit"}, json.loads(orbit)]}
+    answer = client.post("/stac/search", json={"filter": asked})
+    assert (answer.status_code, answer.json()["features"]) == (200, [])
 
 
 @pytest.mark.parametrize("body", FOUND)

@@ -203,6 +203,7 @@ SEARCH = (
     "fields",
     "query",
     "filter",
+    "filter-lang",
 )
 METHODS = ("GET", "GET", "GET", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH")
 
