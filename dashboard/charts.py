@@ -30,6 +30,11 @@ CSS = """
 .chart .along:first-of-type { transform: none; } .chart .along.last { transform: translateX(-100%); }
 .chart .goal { position: absolute; left: 0; right: 0; border-top: 2px dashed var(--c); }
 .chart .goal span { position: absolute; right: 2px; bottom: 1px; font-size: 11.5px; padding: 0 4px; }
+.chart .mark { position: absolute; top: -6px; bottom: 0; min-width: 3px; border-left: 2px solid var(--c);
+               background: color-mix(in srgb, var(--c) 14%, transparent); pointer-events: none; }
+.chart .mark a { position: absolute; top: -6px; left: -7px; width: 24px; height: 24px; pointer-events: auto; }
+.chart .mark a::before { content: ""; position: absolute; left: 1px; top: 1px; width: 10px; height: 10px;
+                         background: var(--c); border-radius: 50% 50% 50% 0; }
 .chart svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
 """
 
@@ -41,6 +46,17 @@ class Target:
     value: float
     words: str
     colour: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the team told of a time: from `start`, to `end` if it took a while; `href`: where it stands."""
+
+    start: datetime
+    end: datetime
+    words: str
+    colour: str
+    href: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ def bars(
     words: Mapping[str, str],
     colours: Mapping[str, str],
     targets: Sequence[Target] = (),
+    marks: Sequence[Mark] = (),
 ) -> str:
     """Bars of counts one on the other, in the order of `words` from the bottom up, as HTML.
 
@@ -88,6 +105,8 @@ def bars(
         By key of the counts.
     targets : sequence of Target
         Lines across.
+    marks : sequence of Mark
+        Behind them.
     """
     most = max([sum(bar.counts.values()) for bar in columns] + [target.value for target in targets] + [1.0])
     top = nice(most)
@@ -98,7 +117,8 @@ def bars(
         for target in targets
     )
     dense = " dense" if len(columns) > 60 else ""
-    return f'<div class="chart">{_axes(top, columns, step)}<div class="bars{dense}">{body}</div>{lines}</div>'
+    told = "".join(_mark(mark, columns[0].start, columns[-1].start + STEPS[step]) for mark in marks if columns)
+    return f'<div class="chart">{_axes(top, columns, step)}<div class="bars{dense}">{body}</div>{lines}{told}</div>'
 
 
 def _column(bar: Bar, step: str, top: float, words: Mapping[str, str], colours: Mapping[str, str]) -> str:
@@ -112,6 +132,19 @@ def _column(bar: Bar, step: str, top: float, words: Mapping[str, str], colours: 
     if bar.href:
         return f'<a href="{escape(bar.href, quote=True)}" title="{title}" aria-label="{title}">{parts}</a>'
     return f'<div title="{title}">{parts}</div>'
+
+
+def _mark(mark: Mark, first: datetime, last: datetime) -> str:
+    """A mark between the ends of the axis; nothing where it lies beyond them."""
+    start, end = max(mark.start, first), min(mark.end, last)
+    if end < start:
+        return ""
+    left, width = (100 * (span / (last - first)) for span in (start - first, end - start))
+    words = escape(mark.words, quote=True)
+    return (
+        f'<div class="mark" style="left:{left:.2f}%;width:{width:.2f}%;--c:{mark.colour}">'
+        f'<a href="{escape(mark.href, quote=True)}" title="{words}" aria-label="{words}"></a></div>'
+    )
 
 
 def _axes(top: float, columns: Sequence[Bar], step: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard import charts
-from dashboard.charts import Bar, Target
+from dashboard.charts import Bar, Mark, Target
 
 NOW = datetime(2026, 3, 5, 12, 30, tzinfo=UTC)
 WORDS, COLOURS = {"a": "first", "b": "second"}, {"a": "#000000", "b": "#ffffff"}
@@ -66,3 +66,24 @@ def test_a_curve_stays_in_its_chart(values: list[int]) -> None:
         assert 0 <= x <= 1000
         assert 0 <= y <= 100
     assert "said &quot;so&quot;" in drawn
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "place"),
+    [
+        (0, 0, "left:0.00%;width:0.00%"),
+        (12, 24, "left:25.00%;width:25.00%"),
+        (-9, 12, "left:0.00%;width:25.00%"),
+        (36, 99, "left:75.00%;width:25.00%"),
+        (-9, -1, None),
+        (49, 50, None),
+    ],
+)
+def test_a_mark_stands_where_its_time_is(start: int, end: int, place: str | None) -> None:
+    first = datetime(2026, 3, 5, tzinfo=UTC)
+    columns = [Bar(first + timedelta(days=day), {"a": 1}) for day in range(2)]
+    window = first + timedelta(hours=start), first + timedelta(hours=end)
+    drawn = charts.bars(columns, "day", WORDS, COLOURS, marks=[Mark(*window, 'a "<b>"', "#123456", "/x?a&b")])
+    assert (place in drawn) if place else 'class="mark"' not in drawn
+    assert "<b>" not in drawn
+    assert charts.bars([], "day", WORDS, COLOURS, marks=[Mark(*window, "", "", "")]).count("mark") == 0

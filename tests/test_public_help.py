@@ -23,7 +23,6 @@ from dashboard.languages import LANGUAGES
 from dashboard.public import help as helping
 from processing import product as products
 from processing.bands import DISTRIBUTED
-from processing.product import names
 from processing.settings import Settings
 from processing.store import Store
 from processing.versions import VERSIONS
@@ -82,12 +81,12 @@ def test_every_file_of_a_product_is_there(web: str, tmp_path: Path) -> None:
     shown = {code.text for code in found.iter("code")}
     kinds = set()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        name = str(path.relative_to(folder)).replace(names.stem(folder.name), "…")
+        name = str(path.relative_to(folder)).replace(folder.name, "…")
         kind = "manifest" if name == "manifest.json" else name.partition("_")[2].split("_")[0]
         kinds.add(kind)
         assert found.get_element_by_id(kind) is not None
         assert name in shown or (kind == "DTF" and re.sub(r"D\d\d", "D05", name) in shown), name
-    assert kinds | {"FRE"} == {file.kind for file in helping.files()}
+    assert kinds == {file.kind for file in helping.files()}
 
 
 def test_every_version_is_there_with_its_notes(web: str) -> None:

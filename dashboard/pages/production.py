@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from dashboard import charts, queries, theme
 from dashboard.frame import View, how_to_begin, html, kpis, legend, plain, table
 from dashboard.pages.choice import Choice, buttons
-from processing.store import backlog, delays, failures, passes
+from processing.store import backlog, bulletins, delays, failures, passes
 from processing.store.failures import without_name
 
 PERIODS = {"24 hours": 1, "7 days": 7, "30 days": 30, "1 year": 365}
@@ -36,6 +36,8 @@ SILENT = timedelta(hours=36)
 SHORT = 14
 #: Passes that are missing, by store: finding them takes a while, and none is missing from one minute to the next.
 _missing: TTLCache[str, list[passes.Missing]] = TTLCache(maxsize=4, ttl=600)
+#: Colours of what the team tells.
+TOLD = {"news": "#0B5C8A", "incident": "#C5303D", "maintenance": "#6B4FA0"}
 #: The archive's growth is that of the last days.
 GROWTH_DAYS = 7
 
@@ -88,6 +90,21 @@ def missing(session: Session) -> list[passes.Missing]:
         now = datetime.now(UTC)
         _missing[store] = passes.missing(session, now - timedelta(days=7), now, now)
     return _missing[store]
+
+
+def told(session: Session, days: int) -> list[charts.Mark]:
+    """What the team told of the time: on the charts it stands where it belongs."""
+    now = datetime.now(UTC)
+    return [
+        charts.Mark(
+            mark.starts,
+            mark.starts if mark.kind == "news" else min(mark.ends or now, now),
+            f"{mark.kind}: {mark.title} ({mark.starts:%Y-%m-%d %H:%M} UTC)",
+            TOLD[mark.kind],
+            f"/en/news/{mark.uid}",
+        )
+        for mark in bulletins.marks(session, _since(days), now)
+    ]
 
 
 def address(page: str, /, **values: Any) -> str:
@@ -288,7 +305,10 @@ class Production(View):
         columns = self._bars(made, "version", now)
         title = f"<h2>Products per {self._length} <small>last {self.period}, by version, UTC</small></h2>"
         key = legend(colours.items()) if names else '<div class="soft">No product in this period.</div>'
-        return title + key + charts.bars(columns, self._length, {name: name for name in names}, colours, targets)
+        marks = self.snapshot.ask(told, self.days)
+        kinds = {mark.words.partition(":")[0] for mark in marks}
+        key += legend((kind.capitalize(), colour) for kind, colour in TOLD.items() if kind in kinds) if marks else ""
+        return title + key + charts.bars(columns, self._length, {n: n for n in names}, colours, targets, marks)
 
     def _outcomes(self, ended: pd.DataFrame, now: datetime) -> str:
         words = {state: theme.word(state) for state in theme.OUTCOMES}
