@@ -57,6 +57,14 @@ class _Renderer(RendererHTML):
     ) -> str:
         return f"{self.renderToken(tokens, idx, options, env)}</div>"
 
+    def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
+        side = str(tokens[idx].attrs.pop("style", "")).removeprefix("text-align:")
+        if side:  # a style within the page is not let through on the public ones
+            tokens[idx].attrSet("class", f"to-{side}")
+        return self.renderToken(tokens, idx, options, env)
+
+    td_open = th_open
+
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         return super().fence(tokens, idx, options, env).replace("<pre>", '<pre tabindex="0">', 1)
 

@@ -504,7 +504,7 @@ def test_commands_tell_what_holds_and_refuse_a_wrong_file(tmp_path: Path) -> Non
     listed = muscate("alerts", "list", home=tmp_path)
     assert (listed.returncode, listed.stdout) == (0, "no alert is open\n")
     (tmp_path / "alerts.toml").write_text("[rules.a]\nwhen = 'tired'\n")
-    for command in (("alerts", "check"), ("dispatch",)):
+    for command in (("alerts", "check"), ("dispatch",), ("up",)):
         refused = muscate(*command, home=tmp_path)
         assert refused.returncode == 1
         assert len(refused.stderr.splitlines()) == 1

@@ -203,6 +203,7 @@ def test_a_site_is_told_what_concerns_it_and_the_whole_centre(store: Store) -> N
         ({"kind": "maintenance"}, "start and its end"),
         ({"kind": "maintenance", "starts": NOW}, "start and its end"),
         ({"starts": NOW, "ends": NOW}, "not after the start"),
+        ({"ends": NOW - HOUR}, "not after the start"),
         ({"texts": {}}, "title is needed"),
         ({"texts": {"en": {"title": " \x00 ", "text": ""}}}, "title is needed"),
         ({"texts": {"de": {"title": "Nachricht"}}}, "title is needed"),

@@ -302,23 +302,32 @@ def keep(session: Session, actor: Actor, draft: Draft, key: int | None = None, s
     actor.require("write_news")
     texts = checked(session, draft)
     time = now(session)
-    if key is None:
-        row = Bulletin(uid=uuid4().hex, created=time, state="draft", sequence=0, updates=[])
+    row = None if key is None else _to_change(session, draft, key, sequence)
+    starts = draft.starts or (time if row is None else row.starts)
+    ends = None if draft.kind == "news" else draft.ends
+    if ends is not None and ends <= starts:
+        raise BadBulletin("the end is not after the start")
+    if row is None:
+        row = Bulletin(uid=uuid4().hex, kind="", created=time, state="draft", sequence=0, updates=[])
         session.add(row)
     else:
-        row = get(session, key)
-        if sequence is not None and row.sequence != sequence:
-            raise BadBulletin("somebody else has changed it meanwhile; open it again to see how it stands now")
-        if row.kind != draft.kind and row.published is not None:
-            raise BadBulletin("what was published keeps its kind")
         row.sequence += 1
     if row.kind != draft.kind:
         row.stage = STAGES[draft.kind][0] if STAGES[draft.kind] else ""
     row.kind, row.grade, row.texts = draft.kind, draft.grade, texts
-    row.starts = draft.starts or row.starts or time
-    row.ends, row.sites, row.author, row.changed = draft.ends, list(draft.sites), actor.name, time
+    row.starts, row.ends, row.sites, row.author, row.changed = starts, ends, list(draft.sites), actor.name, time
     session.flush()
     _record(session, row, "bulletin_kept", actor)
+    return row
+
+
+def _to_change(session: Session, draft: Draft, key: int, sequence: int | None) -> Bulletin:
+    """The bulletin that a draft takes the place in; raises as `keep`."""
+    row = get(session, key)
+    if sequence is not None and row.sequence != sequence:
+        raise BadBulletin("somebody else has changed it meanwhile; open it again to see how it stands now")
+    if row.kind != draft.kind and row.published is not None:
+        raise BadBulletin("what was published keeps its kind")
     return row
 
 
@@ -355,8 +364,6 @@ def _check_what_and_when(session: Session, draft: Draft) -> None:
             raise BadBulletin("there is no such site", code)
     if draft.kind == "maintenance" and (draft.starts is None or draft.ends is None):
         raise BadBulletin("a maintenance needs its start and its end")
-    if draft.ends is not None and draft.starts is not None and draft.ends <= draft.starts:
-        raise BadBulletin("the end is not after the start")
 
 
 def publish(session: Session, actor: Actor, key: int) -> Bulletin:
