@@ -336,7 +336,7 @@ def test_a_mail_and_a_request_say_what_is_wrong(
     (mail,) = box.mails
     assert box.recipients == ["anna@a.example", "ben@b.example"]
     assert mail["subject"] == "[muscate] one, alps"
-    assert "1 dates of alps wait, the oldest for 7.0 h" in mail.get_content()
+    assert "dates of alps that wait: 1, the oldest for 7.0 h" in mail.get_content()
     assert mail["auto-submitted"] == "auto-generated"
     assert mail["date"].datetime.tzinfo is not None
     ((path, headers, body, raw),) = hook.got
