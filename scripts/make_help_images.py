@@ -27,6 +27,8 @@ from processing.simulation import SERIES, simulate
 OUT = Path(__file__).parent.parent / "dashboard" / "static" / "help"
 SCENARIOS = ("truth", "mountains")
 VERSION = "V1_4"
+#: Of each series, from its begin. [px]
+DATES, SIZE = 8, 732
 #: Side of a window and of its picture. [px]
 SIDE, SHOWN = 240, 220
 #: Share of the window that the bit best has.
@@ -38,7 +40,7 @@ def products(scenario: str, work: Path) -> list[Path]:
     """The products of a scenario, made if they are not there."""
     l1c, out = work / scenario / "l1c", work / scenario / "l2a"
     if not out.exists():
-        packages = simulate(l1c, **vars(SERIES[scenario]))
+        packages = simulate(l1c, **(vars(SERIES[scenario]) | {"dates": DATES, "size": SIZE}))
         dem = l1c / "truth" / "dem.tif"
         list(series.process(packages, VERSION, out, dem=dem if dem.exists() else None))
     return sorted(out.glob("SENTINEL2*"))
