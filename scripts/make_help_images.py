@@ -30,7 +30,7 @@ VERSION = "V1_4"
 #: Of each series, from its begin. [px]
 DATES, SIZE = 8, 732
 #: Side of a window and of its picture. [px]
-SIDE, SHOWN = 240, 220
+SIDE, SHOWN = 240, 176
 #: Share of the window that the bit best has.
 WANTED = 0.3
 MASKS = {"CLM": Cloud, "MG2": Geophysical, "IAB": Interpolated, "EDG": Edge}
@@ -105,7 +105,7 @@ def main() -> None:
                     print(f"{name}: no date has it")
                     continue
                 product, row, col, share = place
-                picture(product, mask, style, row, col).save(OUT / f"{name}.webp", quality=55, method=6)
+                picture(product, mask, style, row, col).save(OUT / f"{name}.webp", quality=38, method=6)
                 index[name] = {"product": product.name, "row": row, "col": col, "share": round(share, 3)}
                 print(f"{name}: {product.name} {row},{col}: {100 * share:.1f} %")
         (OUT / "index.json").write_text(json.dumps(index, indent=1) + "\n")
