@@ -22,7 +22,7 @@ from dashboard import assets, glossary, theme
 from dashboard.languages import LANGUAGES
 from dashboard.public import help as helping
 from processing import product as products
-from processing.bands import DISTRIBUTED
+from processing.bands import GROUPS
 from processing.settings import Settings
 from processing.store import Store
 from processing.versions import VERSIONS
@@ -57,10 +57,11 @@ def test_every_bit_of_every_mask_is_there_with_its_value_and_words(web: str) -> 
             words = next(style.words for style in theme.MASKS[mask] if style.bit == flag)
             assert words in entry.text_content()
     assert set(theme.MASKS) == set(helping.NAMED) | {"SAT", "DFP"}
-    text = found.text_content()
+    of_bands = [cell.text for cell in found.iter("td")]
     for mask in ("SAT", "DFP"):
         assert found.get_element_by_id(mask) is not None
-    assert all(re.search(rf"\b{band} = \d", text) for band in DISTRIBUTED)
+    values = {band: 1 << place for bands in GROUPS.values() for place, band in enumerate(bands)}
+    assert sorted(of_bands) == sorted(2 * [f"{band} = {value}" for band, value in values.items()])
 
 
 def test_a_picture_says_where_it_is_from_and_is_small() -> None:
