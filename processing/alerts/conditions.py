@@ -73,7 +73,9 @@ def late(look: Look, rule: Rule) -> list[Case]:
         .order_by(site)
     )
     return [
-        Case(code, f"dates of {code} that wait: {count}, the oldest for {_hours(look.time - oldest)}", frozenset({code}))
+        Case(
+            code, f"dates of {code} that wait: {count}, the oldest for {_hours(look.time - oldest)}", frozenset({code})
+        )
         for code, count, oldest in rows
         if not rule.sites or code in rule.sites
     ]
