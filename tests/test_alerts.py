@@ -497,7 +497,9 @@ def test_a_wrong_file_is_one_clear_line(text: str | None, fault: str, tmp_path: 
 
 
 def test_commands_tell_what_holds_and_refuse_a_wrong_file(tmp_path: Path) -> None:
-    Store(Settings(home=tmp_path).url).upgrade()
+    store = Store(Settings(home=tmp_path).url)
+    store.upgrade()
+    store.dispose()
     done = muscate("alerts", "check", "--json", home=tmp_path)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {"file", "rules", "holds"}

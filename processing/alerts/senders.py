@@ -142,7 +142,10 @@ def as_json(message: Message) -> dict[str, Any]:
 def _bounded(opened: Callable[[], socket.socket | None]) -> Iterator[None]:
     """Cut a connection off whose server says something now and then, but never comes to an end."""
 
+    late = threading.Event()
+
     def cut() -> None:
+        late.set()
         found = opened()
         if found is not None:
             with suppress(OSError):
@@ -153,6 +156,8 @@ def _bounded(opened: Callable[[], socket.socket | None]) -> Iterator[None]:
     timer.start()
     try:
         yield
+        if late.is_set():  # what was cut off looks as if it had ended
+            raise TimeoutError(f"took more than {TOTAL:g} s")
     finally:
         timer.cancel()
 
