@@ -141,7 +141,6 @@ def as_json(message: Message) -> dict[str, Any]:
 @contextmanager
 def _bounded(opened: Callable[[], socket.socket | None]) -> Iterator[None]:
     """Cut a connection off whose server says something now and then, but never comes to an end."""
-
     late = threading.Event()
 
     def cut() -> None:
