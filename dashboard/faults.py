@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
-from dashboard import languages, people
-from dashboard.public import writing
+from dashboard import languages, people, writing
 from processing.errors import NotAllowed, StoreError
 
 log = logging.getLogger(__name__)

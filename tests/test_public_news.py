@@ -23,11 +23,11 @@ from jinja2.ext import babel_extract
 from lxml import etree, html
 from playwright import sync_api as playwright
 
-from dashboard import markdown
+from dashboard import markdown, writing
 from dashboard.api.centre import Centre
 from dashboard.guard import Guard, Guards
 from dashboard.languages import LANGUAGES, LOCALE
-from dashboard.public import feeds, news, writing
+from dashboard.public import feeds, news
 from processing.people import Actor, Role
 from processing.settings import Settings
 from processing.sites import Site

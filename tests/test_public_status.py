@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from benchmarks import why_missing
-from dashboard import languages
-from dashboard.public import maps, places, reasons, routes, status, writing
+from dashboard import languages, writing
+from dashboard.public import maps, places, reasons, routes, status
 from dashboard.public.status import Board
 from dashboard.public.words import NAMES, SENTENCES, Words
 from processing.errors import StoreError

@@ -15,9 +15,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from dashboard import assets, glossary, languages, markdown, theme
+from dashboard import assets, glossary, languages, markdown, theme, writing
 from dashboard.api.centre import Here
-from dashboard.public import writing
 from processing import __version__
 from processing.bands import DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from processing.masks import Cloud, Edge, Geophysical, Interpolated

@@ -15,9 +15,9 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboard import languages, markdown, people
+from dashboard import languages, markdown, people, writing
 from dashboard.api.centre import Centre, Here
-from dashboard.public import feeds, writing
+from dashboard.public import feeds
 from dashboard.public.dates import moment
 from processing.errors import BadBulletin, UnknownName
 from processing.store import bulletins, events

@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from dashboard import languages
+from dashboard import languages, writing
 from dashboard.api.centre import Here
 from dashboard.api.headers import known
-from dashboard.public import documents, places, writing
+from dashboard.public import documents, places
 from dashboard.public.status import Board, Look, Sent
 from dashboard.public.words import Words
 from processing.store import passes, whereabouts

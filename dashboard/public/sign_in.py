@@ -11,11 +11,11 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboard import languages, people
+from dashboard import languages, people, writing
 from dashboard.forms import Fields
 from dashboard.guard import Guards
 from dashboard.people import Signed, Visit
-from dashboard.public import openid, writing
+from dashboard.public import openid
 from processing.errors import BadPerson, MuscateError, NotAllowed, TooManyTries, UnknownName, WrongPassword
 from processing.people import VISITOR, Actor, Role
 from processing.store import people as kept

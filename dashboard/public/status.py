@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from dashboard import assets, languages
-from dashboard.public import documents, maps, writing
+from dashboard import assets, languages, writing
+from dashboard.public import documents, maps
 from dashboard.public.words import Words
 from processing.errors import MuscateError
 from processing.store import bulletins, standing
