@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
-from dashboard import assets, frame, theme
+from dashboard import assets, frame, people, theme
 from processing.settings import Settings
 
 
@@ -47,21 +47,13 @@ def page(
         f"<title>{frame.PAGES[name]} · muscate</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/favicon.ico">'
         f'{sheets}</head><body><header><a class="skip" href="#main">Skip to the content</a><b>muscate</b>'
-        f"{_navigation(settings, name)}"
+        f"{frame.navigation(name, settings, people.reader())}"
         '<button id="theme" aria-label="Change the theme" hidden>◐</button></header>'
         f'<main id="main"><h1 class="unseen">{frame.PAGES[name]}</h1>{body}</main>'
         f"{text}{assets.module(script, shared=True) if script else ''}</body></html>",
         status,
         headers={"Cache-Control": "no-store"},
     )
-
-
-def _navigation(settings: Settings, name: str) -> str:
-    links = "".join(
-        f'<a href="/{key}"{" aria-current=page" if key == name else ""}>{title}</a>'
-        for key, title in frame.PAGES.items()
-    )
-    return f'<nav aria-label="Pages">{links}</nav>'
 
 
 def as_json(data: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-// The choice between light and dark, kept in this browser; the system's until something is chosen.
+// The choice between light and dark, kept for all pages as theme.js does; the system's until something is chosen.
 
 const KEY = "muscate-theme"
 const root = document.documentElement
@@ -19,13 +19,14 @@ export function dark() {
 
 /** Makes the button work and takes the choice of an earlier page. */
 export function theme() {
-  const kept = localStorage.getItem(KEY)
-  if (kept === "light" || kept === "dark") root.dataset.theme = kept
+  const kept = document.cookie.match(new RegExp(`(?:^|; )${KEY}=(light|dark)`))?.[1]
+  if (kept) root.dataset.theme = kept
   const button = /** @type {HTMLButtonElement} */ (document.getElementById("theme"))
   button.hidden = false
   button.onclick = () => {
     root.dataset.theme = dark() ? "light" : "dark"
-    localStorage.setItem(KEY, root.dataset.theme)
+    // biome-ignore lint/suspicious/noDocumentCookie: Panel's pages read it there
+    document.cookie = `${KEY}=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`
     for (const redraw of watching) redraw()
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
