@@ -79,7 +79,9 @@ def fly(session: Session, cases: int = CASES, seed: int = 1) -> list[Case]:
     rng = random.Random(seed)
     campaigns = {}
     for version, status in (("V1_4", "active"), ("V1_3", "paused")):
-        campaigns[version] = Campaign(version=version, status=status, priority=0, opened=NOW - 30 * CYCLE)
+        known = session.scalar(sa.select(Campaign).where(Campaign.version == version))
+        campaigns[version] = known or Campaign(version=version, priority=0, opened=NOW - 30 * CYCLE)
+        campaigns[version].status = status
     session.add(Site(code="flown", name="Flown", country="", priority=1))
     session.add_all(campaigns.values())
     session.flush()

@@ -23,6 +23,7 @@ from dashboard import queries, theme
 from processing.errors import StoreError
 from processing.sites import theia_tiles
 from processing.store import passes
+from processing.store.dialect import epoch
 from processing.store.models import JOB_STATES, Acquisition, Campaign, Chain, Event, Job, Product, Quality, Tile
 
 if TYPE_CHECKING:
@@ -116,13 +117,13 @@ def read(session: Session, tiles: Sequence[str] | None = None) -> pd.DataFrame:
     query = (
         sa.select(
             Acquisition.tile,
-            sa.extract("epoch", Acquisition.sensing).label("time"),
+            epoch(Acquisition.sensing).label("time"),
             Acquisition.platform,
             sa.func.coalesce(Campaign.version, "").label("version"),
             sa.func.coalesce(Job.revision, 0).label("revision"),
             sa.func.coalesce(Job.state, ARRIVED).label("state"),
             Quality.cloud_percent.label("cloud"),
-            sa.extract("epoch", Product.published).label("published"),
+            epoch(Product.published).label("published"),
             Acquisition.simulated,
         )
         .outerjoin(Job, Job.acquisition_id == Acquisition.id)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from dashboard.theme import OUTCOMES
 from processing.bands import PLATFORMS
 from processing.product import names
+from processing.store.dialect import epoch
 from processing.store.events import DOOR
 from processing.store.inputs import inputs
 from processing.store.models import (
@@ -47,9 +48,9 @@ def _frame(session: Session, query: sa.Executable) -> pd.DataFrame:
 
 def _hour(time: Any, seconds: int = 3600) -> Any:
     """The hour of a time, in seconds since 1970: there both databases agree on UTC, whatever the session's zone."""
-    epoch = sa.extract("epoch", time)
+    since_1970 = epoch(time)
     # Written out: as a parameter it would make two different expressions of the one selected and the one grouped by.
-    return (epoch - epoch % sa.literal_column(str(seconds))).label("hour")
+    return (since_1970 - since_1970 % sa.literal_column(str(seconds))).label("hour")
 
 
 def fingerprint(session: Session) -> tuple[Any, ...]:

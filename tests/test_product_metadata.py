@@ -218,17 +218,6 @@ def test_absent_layers_are_listed_and_declared_absent_with_the_reason() -> None:
     }
 
 
-def test_what_a_terrain_model_is_missing_for_says_so() -> None:
-    absent = frozenset({"FRE", "MG2.HIDDEN", "CLM.SHADOW"})
-    l2a = scenes.l2a(SCENE, absent=absent, origin={"flat_reflectance": "absent: no terrain model"})
-    root = parse(metadata.document("SENTINEL2A_D_V1-4", l2a, SCENE, scenes.PRODUCED, KEYS))
-    assert {e.get("name"): e.text for e in root.iter("ABSENT")} == {
-        "FRE": "no terrain model was given",
-        "MG2.HIDDEN": "no terrain model was given",
-        "CLM.SHADOW": "step not run by version 1.4 in nominal mode",
-    }
-
-
 def test_flags_that_were_not_tested_are_not_told() -> None:
     l2a = scenes.l2a(SCENE, flags={"hot_spot": True})
     root = parse(metadata.document("SENTINEL2A_D_V1-4", l2a, SCENE, scenes.PRODUCED, KEYS))

@@ -141,7 +141,11 @@ def test_a_polygon_that_crosses_itself_is_repaired_and_that_is_said(
         ([(square(-5000, 0, 100), "cloud")], None, "does not overlap the image"),
         ([], None, "holds no polygon"),
         ([(square(0, 0, 0), "cloud")], None, "holds an empty polygon"),
-        ([(square(0, 0, 100), "cloud")], "EPSG:999999", "projection that is not known, EPSG:999999"),
+        (
+            [(square(0, 0, 100), "cloud")],
+            "EPSG:999999",
+            "projection that is not known by a number of EPSG, EPSG:999999",
+        ),
     ],
 )
 def test_polygons_that_make_no_mask_are_refused(
@@ -175,7 +179,7 @@ def test_files_that_make_no_mask_are_refused(
         "empty raster": "is empty",
         "foreign": "none of its classes",
         "no projection": "has no projection",
-        "no file": "can't be read",
+        "no file": "is no plain file",
     }
     with pytest.raises(InputError, match=said[kind]):
         keep(centre, path, HAND if kind == "line" else "cloud=1 clear=2" if kind == "foreign" else "cloud=1")

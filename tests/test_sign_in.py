@@ -313,14 +313,14 @@ def test_a_fault_of_ours_is_a_page_and_tells_nothing(tmp_path: Path) -> None:
     def broken() -> None:
         raise RuntimeError("secret")
 
-    centre.app.add_api_route("/help/broken", broken)
+    centre.app.add_api_route("/stac/broken", broken)
     client = centre.visitor()
-    page = client.get("/help/broken", headers={**HTML, "accept-language": "es"})
+    page = client.get("/stac/broken", headers={**HTML, "accept-language": "es"})
     assert page.status_code == 500
     assert "Se ha producido un error" in page.text
     assert "secret" not in page.text
     assert "content-security-policy" in page.headers
-    assert client.get("/help/broken").json() == {"detail": "a fault of the centre"}
+    assert client.get("/stac/broken").json() == {"detail": "a fault of the centre"}
     centre.store.dispose()
 
 

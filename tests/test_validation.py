@@ -342,7 +342,7 @@ def test_polygons_of_shapefile_and_geopackage(tmp_path: Path, suffix: str) -> No
 
 def test_a_shapefile_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.shp").write_bytes(b"no shapes")
-    with pytest.raises(InputError, match="can't be read"):
+    with pytest.raises(InputError, match="is no ESRI Shapefile, whatever its name says"):
         masks.of_file(tmp_path / "a.shp", masks.classes(HAND), FRAME, "hand")
 
 

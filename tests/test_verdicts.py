@@ -138,7 +138,7 @@ def test_words_that_make_no_verdict_are_refused(
     store: Store, verdict: str, reader: str, more: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        judge(store, names(store)[0], verdict, scientist(reader), **more)
+        judge(store, names(store)[0], verdict, reader, **more)
     assert held(store) == {}
     with pytest.raises(UnknownName, match="SENTINEL2X: no product"):
         judge(store, "SENTINEL2X", "good")

@@ -77,7 +77,8 @@ def _as_page(product: str, listed: list[dict[str, Any]]) -> str:
     )
 
 
-@router.api_route("/products/{product}/files/{name:path}", methods=["GET", "HEAD"])
+@router.head("/products/{product}/files/{name:path}", include_in_schema=False)
+@router.get("/products/{product}/files/{name:path}")
 def file(request: Request, centre: Here, product: str, name: str) -> Response:
     """One file of a product; parts of it on request, so that a COG can be read from afar."""
     found = centre.lookups.product(product)

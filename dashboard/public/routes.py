@@ -114,7 +114,8 @@ async def _front(request: Request, board: Board, looks: Looks, language: str, **
     return answer(request, board.front(language, look), **further)
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.head("/", include_in_schema=False)
+@router.get("/")
 async def home(
     request: Request, board: TheBoard, looks: TheLooks, accept_language: Annotated[str | None, Header()] = None
 ) -> Response:
@@ -123,14 +124,16 @@ async def home(
     return await _front(request, board, looks, language, **{"Content-Language": language})
 
 
-@router.api_route("/status.json", methods=["GET", "HEAD"])
+@router.head("/status.json", include_in_schema=False)
+@router.get("/status.json")
 async def as_json(request: Request, board: TheBoard, looks: TheLooks) -> Response:
     """Every figure of the status page."""
     look = _there(await looks.latest())
     return answer(request, board.document(look), "application/json", **{"Access-Control-Allow-Origin": "*"})
 
 
-@router.api_route("/status/{tile}.json", methods=["GET", "HEAD"])
+@router.head("/status/{tile}.json", include_in_schema=False)
+@router.get("/status/{tile}.json")
 async def tile_as_json(tile: str, looks: TheLooks) -> Response:
     """How a tile stands."""
     look = _there(await looks.latest())
@@ -140,7 +143,8 @@ async def tile_as_json(tile: str, looks: TheLooks) -> Response:
     return _json(documents.tile(found, look.standing.taken))
 
 
-@router.api_route("/status/{tile}/{day}.json", methods=["GET", "HEAD"])
+@router.head("/status/{tile}/{day}.json", include_in_schema=False)
+@router.get("/status/{tile}/{day}.json")
 def day_as_json(tile: str, day: str, centre: Here) -> Response:
     """What became of the passes over a tile on a day."""
     when = as_day(day)
@@ -178,7 +182,8 @@ def _of_sites(language: str) -> APIRouter:
     pages = APIRouter(prefix=f"/{language}", include_in_schema=False)
     words = Words(language)
 
-    @pages.api_route("/", methods=["GET", "HEAD"])
+    @pages.head("/", include_in_schema=False)
+    @pages.get("/")
     async def front(request: Request, board: TheBoard, looks: TheLooks) -> Response:
         return await _front(request, board, looks, language)
 
@@ -186,11 +191,13 @@ def _of_sites(language: str) -> APIRouter:
     async def bare() -> Response:
         return RedirectResponse(f"/{language}/", 308)
 
-    @pages.api_route("/sites", methods=["GET", "HEAD"])
+    @pages.head("/sites", include_in_schema=False)
+    @pages.get("/sites")
     async def sites(request: Request, board: TheBoard, looks: TheLooks) -> Response:
         return answer(request, board.sites(language, _there(await looks.latest())))
 
-    @pages.api_route("/sites/{code}", methods=["GET", "HEAD"])
+    @pages.head("/sites/{code}", include_in_schema=False)
+    @pages.get("/sites/{code}")
     async def site(code: str, request: Request, board: TheBoard, looks: TheLooks, page: str = "1") -> Response:
         look = _there(await looks.latest())
         sent = board.site(language, look, code, int(page) if _PART.fullmatch(page) else 0)
@@ -207,7 +214,8 @@ def _of_dates(language: str) -> APIRouter:
     pages = APIRouter(prefix=f"/{language}", include_in_schema=False)
     words = Words(language)
 
-    @pages.api_route("/tiles/{tile}", methods=["GET", "HEAD"])
+    @pages.head("/tiles/{tile}", include_in_schema=False)
+    @pages.get("/tiles/{tile}")
     async def tile(tile: str, board: TheBoard, looks: TheLooks, centre: Here) -> Response:
         look = _there(await looks.latest())
         found = look.standing.tiles.get(tile)
@@ -215,7 +223,8 @@ def _of_dates(language: str) -> APIRouter:
             return no_tile(language, tile)
         return await asyncio.to_thread(_tile, language, board, look, found, centre)
 
-    @pages.api_route("/tiles/{tile}/{day}", methods=["GET", "HEAD"])
+    @pages.head("/tiles/{tile}/{day}", include_in_schema=False)
+    @pages.get("/tiles/{tile}/{day}")
     def day(tile: str, day: str, board: TheBoard, centre: Here) -> Response:
         when = as_day(day)
         if when is None:
@@ -228,7 +237,8 @@ def _of_dates(language: str) -> APIRouter:
         page = writing.page("day.html", language, here=f"/tiles/{tile}/{day}", day=found, words=words, look=board.last)
         return HTMLResponse(page, headers=_headers())
 
-    @pages.api_route("/why", methods=["GET", "HEAD"])
+    @pages.head("/why", include_in_schema=False)
+    @pages.get("/why")
     async def why(
         looks: TheLooks,
         place: str = "",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from processing.store.dialect import now
+from processing.store.dialect import epoch, now
 from processing.store.models import CLOSED_STATES, OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Job
 
 #: Why a date is not over yet, the most urgent first.
@@ -270,8 +270,8 @@ def _per_step(
     session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], step: int, *where: sa.ColumnElement[bool]
 ) -> dict[int, int]:
     # Written out: as a parameter it would make two different expressions of the one selected and the one grouped by.
-    epoch = sa.extract("epoch", column)
-    number = (epoch - epoch % sa.literal_column(str(step))).label("number")
+    seconds = epoch(column)
+    number = (seconds - seconds % sa.literal_column(str(step))).label("number")
     rows = session.execute(sa.select(number, sa.func.count()).where(*where).group_by(number))
     return {int(found) // step: count for found, count in rows}
 
@@ -317,8 +317,8 @@ def _per_day(
     session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], *where: sa.ColumnElement[bool]
 ) -> dict[tuple[int, int], int]:
     """Jobs by the key of their campaign and the day."""
-    epoch = sa.extract("epoch", column)
-    day = (epoch - epoch % sa.literal_column("86400")).label("day")
+    seconds = epoch(column)
+    day = (seconds - seconds % sa.literal_column("86400")).label("day")
     rows = session.execute(
         sa.select(Chain.campaign_id, day, sa.func.count())
         .join(Chain, Chain.id == Job.chain_id)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from processing import expected
 from processing.expected import CYCLE, Passage
 from processing.store import passes
+from processing.store.dialect import epoch
 from processing.store.dialect import now as database_now
 from processing.store.models import (
     OPEN_STATES,
@@ -358,8 +359,8 @@ def _worst(states: Iterable[str]) -> str:
 
 def _counts(session: Session, now: datetime) -> dict[str, Any]:
     """Figures of the whole centre, by their names in `Standing`."""
-    epoch = sa.extract("epoch", Job.closed)
-    day = sa.cast(sa.func.floor((epoch - epoch % sa.literal_column("86400")) / sa.literal_column("86400")), sa.Integer)
+    seconds = epoch(Job.closed)
+    day = sa.cast((seconds - seconds % sa.literal_column("86400")) / sa.literal_column("86400"), sa.Integer)
     first = (now - RECENT).date() + timedelta(days=1)
     start = datetime(first.year, first.month, first.day, tzinfo=now.tzinfo)
     published = sa.select(day.label("day"), sa.func.count().label("n")).where(
