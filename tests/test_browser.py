@@ -229,16 +229,18 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
         assert not wide
         assert not page.evaluate(BEYOND)
         for title in ("Production", "Coverage", "Versions", "Browse", "Products", "Quality", "Validation"):
-            box = page.get_by_role("link", name=title, exact=True).first.bounding_box()
+            link = page.get_by_role("link", name=title, exact=True).first
+            link.scroll_into_view_if_needed()  # Panel's pages have them in a strip that a finger moves
+            box = link.bounding_box()
             assert box is not None
+            assert box["x"] >= 0
             assert box["x"] + box["width"] <= PHONE["width"]
         picture(page, f"{name}-phone", tmp_path)
 
 
-def test_root_leads_to_production(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
+def test_production_leads_to_the_versions(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
     with watched(browser) as watch:
-        page = watch.open(centre[0])
-        assert page.url.endswith("/production")
+        page = watch.open(f"{centre[0]}/production")
         page.get_by_role("link", name="Versions", exact=True).click()
         page.wait_for_selector("text=Progress of the versions", timeout=WAIT)
 
@@ -384,11 +386,11 @@ def test_every_choice_of_coverage_is_in_the_address(
     with watched(browser) as watch:
         page = watch.open(f"{centre[0]}/coverage")
         page.wait_for_selector("#map[data-ready]", timeout=WAIT)
-        page.get_by_label("Colour by").select_option("clear")
-        page.get_by_label("Zoom to site").select_option("Toulouse")
-        page.get_by_label("Version").select_option("V1_4")
-        page.get_by_label("Period").select_option("3")
-        page.get_by_label("Tile").fill("31TCJ")
+        page.locator("#colour").select_option("clear")
+        page.locator("#site").select_option("Toulouse")
+        page.locator("#version").select_option("V1_4")
+        page.locator("#span").select_option("3")
+        page.locator("#find").fill("31TCJ")
         page.keyboard.press("Enter")
         playwright.expect(page.get_by_text("31TCJ in 2023")).to_be_visible(timeout=WAIT)
         page.wait_for_function("location.search.includes('until=')", timeout=WAIT)
@@ -454,26 +456,6 @@ BAR = """() => {
 
 
 #: Where the middle of the first bar of Production lies, and the day and version it stands for.
-RATE = """() => {
-  const views = (view) => [view, ...(view.child_views ?? []).flatMap(views)]
-  for (const view of Bokeh.index.roots.flatMap(views)) {
-    const bars = view.model.renderers?.map((renderer) => renderer.data_source?.data).find((data) => data?.when?.length)
-    if (!bars || !view.frame?.bbox.width) continue
-    const box = view.el.getBoundingClientRect(), { x_scale, y_scale } = view.frame
-    return [box.left + x_scale.compute((bars.start[0] + bars.end[0]) / 2),
-            box.top + y_scale.compute((bars.bottom[0] + bars.top[0]) / 2), bars.when[0], bars.what[0]]
-  }
-  return null
-}"""
-
-
-def test_click_on_a_bar_opens_the_products_of_its_day(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
-    with watched(browser) as watch:
-        page = watch.open(f"{centre[0]}/production")
-        x, y, day, version = page.wait_for_function(RATE, timeout=WAIT).json_value()
-        page.wait_for_timeout(1000)
-        page.mouse.click(x, y)
-        page.wait_for_url(f"**/products?published={day}&version={version}*", timeout=WAIT, wait_until="commit")
 
 
 def test_click_on_a_bar_opens_the_image(browser: playwright.Browser, centre: tuple[str, Store]) -> None:

@@ -139,9 +139,7 @@ def test_no_text_stands_outside_the_catalogues(web: TestClient, monkeypatch: pyt
         pages = dict(every_page(client(*_of(web)), "en"))
     finally:
         writing._environment.cache_clear()
-    names = (
-        r"muscate|UTC|JSON|STAC|[SV]\d?[A-Z_\d]*|R\d+|\d{2}[A-Z]{3}|SENTINEL2\S*|S2\S+|h|min|(?:minute|hour|day|week|month|year)s?|[/\w]*\.json|/stac"
-    )
+    names = r"muscate|UTC|JSON|STAC|[SV]\d?[A-Z_\d]*|R\d+|\d{2}[A-Z]{3}|SENTINEL2\S*|S2\S+|h|min|(?:minute|hour|day|week|month|year)s?|[/\w]*\.json|/stac"
     months = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
     for path, page in pages.items():
         for text in Text(page).told:

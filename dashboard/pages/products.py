@@ -335,9 +335,9 @@ class Products(View):
                 self._said,
                 self._count,
                 self._list,
-                styles={"flex": "1 1 560px", "min-width": "min(100%, 320px)", "max-width": "100%"},
+                styles={"flex": "1 1 430px", "min-width": "min(100%, 320px)", "max-width": "100%"},
             ),
-            pn.Column(self._chosen, styles={"flex": "2 1 620px", "min-width": "min(100%, 320px)"}),
+            pn.Column(self._chosen, styles={"flex": "2 1 640px", "min-width": "min(100%, 320px)"}),
             sizing_mode="stretch_width",
             gap="8px 20px",
         )
