@@ -48,7 +48,9 @@ def violations(browser: playwright.Browser, address: str, given: dict[str, str],
     ]
 
 
-def run(home: Path, pages: Sequence[str] = PAGES, schemes: Sequence[str] = ("light", "dark")) -> dict[str, list[str]]:
+def run(
+    home: Path, browser: playwright.Browser, pages: Sequence[str] = PAGES, schemes: Sequence[str] = ("light", "dark")
+) -> dict[str, list[str]]:
     """Violations of each page and scheme, over a small archive."""
     settings = Settings(home=home, port=free_port())
     settings.make_folders()
@@ -59,23 +61,22 @@ def run(home: Path, pages: Sequence[str] = PAGES, schemes: Sequence[str] = ("lig
         validations.record(session, results(session))
     given = cookie(settings, store)
     store.dispose()
-    with serving(settings) as address, playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        found = {
+    with serving(settings) as address:
+        return {
             f"{page} {scheme}": violations(browser, address, given, page, scheme)
             for page in pages
             for scheme in schemes
         }
-        browser.close()
-    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pages", default=",".join(PAGES))
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = run(Path(folder) / "home", options.pages.split(","))
+    with tempfile.TemporaryDirectory() as folder, playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+        found = run(Path(folder) / "home", browser, options.pages.split(","))
+        browser.close()
     for page, said in found.items():
         print(f"{page}: {len(said)} violations")
         for line in said:

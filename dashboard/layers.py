@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 from typing import Any
 
@@ -100,7 +101,9 @@ def main() -> None:
     coverage = coverage.assign(sensing=pd.to_datetime(coverage["sensing"], format="ISO8601", utc=True))
     hv.extension("bokeh")
     plot = hv.renderer("bokeh").get_plot(coverage_map(coverage)).state
-    sys.stdout.write(file_html(plot, INLINE, "Coverage"))
+    page = file_html(plot, INLINE, "Coverage")
+    # GeoViews brings Panel along, which asks for a file of its own beside every page; no model of this one needs it.
+    sys.stdout.write(re.sub(r'<script[^<>]*src="static/extensions/[^<>]*></script>', "", page))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ def modules() -> list[str]:
     names = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
+            if not (path.parent / "__init__.py").exists():  # an example to be read, no module
+                continue
             parts = path.relative_to(ROOT).with_suffix("").parts
             if "migrations" in parts or any(part.startswith("_") and part != "__init__" for part in parts):
                 continue

@@ -253,6 +253,9 @@ def test_command(made: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout)["tests"][0]["step"] == "observed"
     wrong = muscate("explain-pixel", folder, "--at", "north")
     assert wrong.returncode == 2
+    settings = Settings(home=tmp_path / "home")
+    settings.make_folders()
+    Store(settings.url).upgrade()
     unknown = muscate("explain-pixel", "SENTINEL2A_X", "--at", "1,43", home=tmp_path / "home")
     assert (unknown.returncode, len(unknown.stderr.splitlines())) == (1, 1)
     assert "no product of this name" in unknown.stderr
