@@ -83,6 +83,14 @@ def html(content: str = "", **options: Any) -> pn.pane.HTML:
     return pn.pane.HTML(content, stylesheets=[CSS], sizing_mode="stretch_width", **{"margin": (4, 0), **options})
 
 
+def simulated_banner() -> str:
+    """What stands above a page where all that is shown comes from the simulation, as HTML."""
+    return (
+        f'<div class="note" style="--c:{theme.SIMULATED}">{theme.simulated_mark()} All products shown here come from '
+        "the simulation: nothing of it was seen by a satellite.</div>"
+    )
+
+
 def plain(value: Any) -> str:
     """Text from the store as HTML; nothing for a gap, which a frame holds as NaN."""
     return escape(value) if isinstance(value, str) else ""
@@ -210,10 +218,7 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
         age.object = f'<div class="soft age" data-snapshot="{snapshot.version}">{escape(text)}</div>'
         banner.object = ""
         if snapshot.all_simulated:
-            banner.object = (
-                f'<div class="note" style="--c:{theme.SIMULATED}">{theme.simulated_mark()} All products shown here '
-                "come from the simulation: nothing of it was seen by a satellite.</div>"
-            )
+            banner.object = simulated_banner()
         banner.visible = bool(banner.object)
 
     async def pull() -> None:

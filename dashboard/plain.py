@@ -69,14 +69,6 @@ def age(version: int, taken: datetime, newest: datetime | None) -> str:
     return f'<div class="soft age" data-snapshot="{version}">{escape(text)}</div>'
 
 
-def simulated_banner() -> str:
-    """What stands above a page where all that is shown comes from the simulation, as HTML."""
-    return (
-        f'<div class="note" style="--c:{theme.SIMULATED}">{theme.simulated_mark()} All products shown here come from '
-        "the simulation: nothing of it was seen by a satellite.</div>"
-    )
-
-
 def said(text: str) -> str:
     """Something that the reader asked for and that can't be, as HTML."""
     return f'<div class="note" role="alert" style="--c:{theme.colour("failed")}">{text}</div>'

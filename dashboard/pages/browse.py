@@ -341,7 +341,7 @@ def browse(centre: Here, form: Asked) -> HTMLResponse:
         "after": answer.after,
         "colour": theme.ACCENT,
     }
-    banner = plain.simulated_banner() if dates.all_simulated else ""
+    banner = frame.simulated_banner() if dates.all_simulated else ""
     return plain.page(
         centre.settings,
         "browse",

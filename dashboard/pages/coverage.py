@@ -156,7 +156,7 @@ def coverage(centre: Here, address: Annotated[Address, Query()]) -> HTMLResponse
     if centre.coverages.fault:
         parts.append(plain.said(f"The store can't be read: {escape(centre.coverages.fault)}"))
     if found.all_simulated:
-        parts.append(plain.simulated_banner())
+        parts.append(frame.simulated_banner())
     parts += [plain.said(fault) for fault in asked.faults]
     if not len(found.rows):
         parts.append(frame.how_to_begin(centre.settings))
