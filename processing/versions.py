@@ -12,13 +12,19 @@ to those of 2016 are our own.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 #: Parameters that no step reads any more, as they were in all versions: products that exist have them in their digest.
 _RETIRED = {"directional_normalisation": False, "water_terrain_weight": 0.51}
+
+
+def later(default: Any) -> Any:
+    """A parameter that came after products were made: it is in a digest only where it is not as it had always been."""
+    return field(default=default, metadata={"later": True})
+
 
 AirPressure = Literal["standard", "forecast"]
 AdjacencyWeights = Literal["square", "6S"]
@@ -274,7 +280,9 @@ class Parameters:
     @property
     def digest(self) -> str:
         """SHA-256 of all the numbers: products with the same digest were made with the same parameters."""
-        return sha256(json.dumps(asdict(self) | _RETIRED, sort_keys=True).encode()).hexdigest()
+        unknown_then = {f.name for f in fields(self) if "later" in f.metadata and getattr(self, f.name) == f.default}
+        numbers = {name: value for name, value in asdict(self).items() if name not in unknown_then}
+        return sha256(json.dumps(numbers | _RETIRED, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -369,6 +377,13 @@ _V2_0 = replace(
     aot_rise_scale=(4e-5, 250.0),
     aot_dark_weight=1000.0,
 )
+_V2_1 = replace(
+    _V2_0,
+    version="V2_1",
+    # The air: aerosol, water vapour, gases, veils, slopes
+    aot_dark_weight=10.0,
+    # The masks: clouds, shadows, water, snow
+)
 
 #: All versions, oldest first. V1_2 was never distributed: the number stays empty.
 VERSIONS: dict[str, Version] = {
@@ -419,6 +434,12 @@ VERSIONS: dict[str, Version] = {
             "cloud accuracy is 0.993 (V1_4: 0.957), with the buffers 0.916 (0.764). Where the Level-1C brings "
             "forecasts, the air is as heavy as ECMWF's says, and the aerosol composed as CAMS's says: in 6S runs of "
             "marine air the error of B8A falls from 0.020 to 0.001.",
+        ),
+        Version(
+            "V2_1",
+            _V2_1,
+            None,
+            "One dark cell no longer bounds the aerosol of the whole image.",
         ),
     )
 }

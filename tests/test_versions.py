@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import pytest
 
-from processing.versions import parameters
+from processing.versions import Parameters, later, parameters
 
 #: Of the versions that products were made with.
 DIGESTS = {
@@ -19,3 +21,15 @@ DIGESTS = {
 def test_a_parameter_that_no_step_reads_may_go_and_the_digest_stays(version: str) -> None:
     """Else each product that exists would be said to be made with other parameters than its version has."""
     assert parameters(version).digest == DIGESTS[version]
+
+
+def test_a_parameter_that_came_later_is_in_the_digest_where_it_was_set() -> None:
+    @dataclass(frozen=True)
+    class Later(Parameters):
+        something_new: float = later(0.0)
+
+    before = replace(parameters("V1_4"))
+    as_ever, set_ = Later(version="V1_4"), Later(version="V1_4", something_new=0.5)
+    assert as_ever.digest == Parameters(version="V1_4").digest
+    assert set_.digest != as_ever.digest
+    assert before.digest == DIGESTS["V1_4"]
