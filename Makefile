@@ -21,7 +21,7 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.test system-packages
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
-	$(BIN)/python -m pytest -m slow --durations=15
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --durations=15
 
 lint: $(VENV)/.test node_modules/.package-lock.json
 	$(BIN)/ruff check .

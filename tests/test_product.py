@@ -313,6 +313,7 @@ def test_rasters_and_declaration_must_agree(tmp_path: Path) -> None:
 def test_rasters_are_asked_for_once_and_one_at_a_time(tmp_path: Path) -> None:
     asked: list[str] = []
     alive: list[weakref.ref[NDArray[Any]]] = []
+    gc.freeze()  # what other tests left need not be looked through at each raster
 
     def lazy(kind: str, made: Any) -> Lazy[Any]:
         def make(key: str) -> NDArray[Any]:
@@ -335,6 +336,7 @@ def test_rasters_are_asked_for_once_and_one_at_a_time(tmp_path: Path) -> None:
     product.write(level, SCENE, tmp_path, produced=scenes.PRODUCED)
     assert len(asked) == len(set(asked)) == 24
     assert asked[:4] == ["SRE_B2", "FRE_B2", "SRE_B3", "FRE_B3"]
+    gc.unfreeze()
 
 
 # ------------------------------------------------------------------------------------- whole or not at all

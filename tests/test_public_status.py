@@ -144,13 +144,13 @@ def test_no_text_stands_outside_the_catalogues(web: TestClient, monkeypatch: pyt
         r"|(?:minute|hour|day|week|month|year)s?|[/\w]*\.json|stac"
     )
     untold = set()
+    known = {w for name in _names(web) for w in re.findall(r"[^\W\d_]{3,}", name)}
     months = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
     for path, page in pages.items():
         for text in Text(page).told:
             rest = re.sub(r"\([^()]*\)$", "", text) if "(" in text else text  # the English original of a reason
             rest = re.sub(r"/[\w./]+|--\w+", "", rest)  # addresses, and what is typed
             words = [w for w in re.findall(r"[^\W\d_]{3,}", rest) if not re.fullmatch(f"{names}|{months}", w)]
-            known = {w for name in _names(web) for w in re.findall(r"[^\W\d_]{3,}", name)}
             if strange := set(words) - known:
                 untold.add((path, text, *strange))
     assert untold == set()
