@@ -22,7 +22,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import api, assets, bounds, door, faults, frame, guard, people, sockets
+from dashboard import api, assets, bounds, door, faults, frame, guard, people, programs, sockets
 from dashboard.api import metrics
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
@@ -97,6 +97,7 @@ def create(settings: Settings) -> FastAPI:
     faults.install(app)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
+    app.add_middleware(programs.Programs)
     app.add_middleware(bounds.Bounds)
     app.add_middleware(sockets.Sockets, secret=door.secret(settings.home))
     app.add_middleware(guard.Guard, guards=guards)

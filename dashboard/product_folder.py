@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from processing.bands import DISTRIBUTED
+from processing.distribution.holdings import UNREADABLE, files, manifest
 from processing.errors import ProductError
 
-#: How a manifest fails that is absent, cut short, or none.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
-
-
-def files(folder: Path) -> dict[str, Path]:
-    """Regular files by their relative name; only these can be asked for."""
-    return {
-        path.relative_to(folder).as_posix(): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    }
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """Entries of the manifest, with ``size`` and ``sha256``, by the files' relative names.
-
-    Raises
-    ------
-    UNREADABLE
-        If there is none that can be read.
-    """
-    return dict(json.loads((folder / "manifest.json").read_bytes())["files"].items())
+__all__ = ["UNREADABLE", "faults", "files", "find", "manifest", "reflectances", "required"]
 
 
 def faults(folder: Path) -> list[str]:

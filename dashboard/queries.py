@@ -34,6 +34,7 @@ from processing.store.models import (
     Validation,
     Verdict,
 )
+from processing.store.surroundings import withdrawals
 from processing.store.verdicts import verdicts_of, worst
 from processing.versions import VERSIONS
 
@@ -417,24 +418,32 @@ def tiles_with_products(session: Session) -> list[str]:
 
 @dataclass(frozen=True)
 class Folder:
-    """Where a product lies. `path` is relative to the archive."""
+    """Where a product lies. `path` is relative to the archive; `withdrawn` is why it was taken back, None if not."""
 
     identifier: str
     path: str
     manifest_sha: str
     simulated: bool
+    published: datetime | None = None
+    withdrawn: str | None = None
 
 
 def folder(session: Session, identifier: str) -> Folder | None:
     """Where the newest revision of a product lies; None if the store doesn't know it."""
     query = (
-        sa.select(Product.identifier, Product.path, Product.manifest_sha, Product.simulated)
+        sa.select(
+            *(Product.identifier, Product.path, Product.manifest_sha, Product.simulated, Product.published),
+            *(Product.id, Product.valid),
+        )
         .where(Product.identifier == identifier)
         .order_by(Product.revision.desc())
         .limit(1)
     )
     row = session.execute(query).first()
-    return Folder(*row) if row else None
+    if row is None:
+        return None
+    *known, number, valid = row
+    return Folder(*known, None if valid else withdrawals(session, [number]).get(number, ""))
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,19 @@ from typing import Any
 #: and gives the same size, its 1 is for what is nearly constant.
 compress: Callable[[Any, int], bytes]
 decompress: Callable[[bytes], bytes]
+#: ``crc32(buffer, before)``, as in zips.
+crc32: Callable[..., int]
 try:
-    from isal.isal_zlib import compress, decompress
+    from isal.isal_zlib import compress, crc32, decompress
 except ImportError:  # no wheel for this machine
     import zlib
 
     decompress = zlib.decompress
+    crc32 = zlib.crc32
 
     def compress(buffer: Any, level: int) -> bytes:
         """Deflate at zlib's fastest level, whatever `level` says."""
         return zlib.compress(buffer, 1)
 
 
-__all__ = ["compress", "decompress"]
+__all__ = ["compress", "crc32", "decompress"]

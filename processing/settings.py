@@ -112,6 +112,15 @@ class Settings(BaseSettings):
     readers_act: bool = Field(False, description="A bad verdict on the page may withdraw its product or hold its tile.")
     target_hours: float = Field(24.0, gt=0, description="A date that came is late if it is not over after this. [h]")
     contact: str = Field("", description="Mail or web address that the help names for questions.")
+    send_mb_per_second: float = Field(
+        100.0,
+        ge=0,
+        le=1e6,
+        description="Products' bytes sent at most, to all users together; 0: all the web can.",
+    )
+    user_gb_per_day: float = Field(
+        0.0, ge=0, le=1e6, description="Products' bytes a user may take in 24 h; 0: all."
+    )
     alerts: Path | None = Field(None, description="Rules of the alerts; alerts.toml in the home, else those shipped.")
     demonstration: bool = Field(True, description="Fill an empty home with a small simulated archive.")
 

@@ -40,6 +40,7 @@ CUT = {
     "processing.chain": "arrays in, arrays out: it knows neither file nor store",
     "processing.l1c": "a package becomes a scene",
     "processing.product": "a Level-2A becomes files",
+    "processing.distribution": "what users get of products: it knows folders and HTTP, no store",
     "processing.simulation": "scenes, air and ground of its own, written as packages",
     "processing.store": "rows and verbs: it knows products by their names",
     "processing.home": "what a command begins with: settings and store",

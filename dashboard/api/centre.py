@@ -17,6 +17,7 @@ from cachetools import TTLCache
 from fastapi import Depends, HTTPException, Request
 
 from dashboard import provenance, queries
+from dashboard.api.downloads import Downloads
 from dashboard.dates import Coverages
 from dashboard.provenance import Provenance
 from dashboard.snapshot import Snapshots
@@ -125,6 +126,7 @@ class Centre:
     coverages : Coverages
     lookups : Lookups
     anomalies : Anomalies
+    downloads : Downloads
     drawing : ThreadPoolExecutor
         Threads that make tiles.
     decoding : ThreadPoolExecutor
@@ -142,6 +144,7 @@ class Centre:
         self.coverages = Coverages(store)
         self.lookups = Lookups(store, settings)
         self.anomalies = Anomalies(store)
+        self.downloads = Downloads(settings, store)
         self.drawing = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
         self.decoding = ThreadPoolExecutor(1, thread_name_prefix="toa")
         self.series = ThreadPoolExecutor(SERIES_THREADS, thread_name_prefix="pixels")

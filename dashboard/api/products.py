@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
-import zipfile
-from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from html import escape
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Request
-from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
-from dashboard import frame, plain, product_folder, theme, tiles
+from dashboard import frame, plain, product_folder, queries, theme, tiles
 from dashboard.api import headers
-from dashboard.api.centre import Here
+from dashboard.api.centre import Centre, Here
+from dashboard.api.sending import Sent, pages
+from processing.distribution import zips
 from processing.errors import ProductError
 
 router = APIRouter()
@@ -26,7 +28,7 @@ router = APIRouter()
 @router.get("/products/{product}/thumbnail")
 async def thumbnail(request: Request, centre: Here, product: str, v: str = "") -> Response:
     """The whole product in natural colour, 256 pixels wide or high."""
-    found = await centre.lookups.remembered(product)
+    found = given(await centre.lookups.remembered(product))
     etag = f'"{found.manifest_sha[:24]}-{tiles.RENDERING}"'
     caching = headers.caching(etag, lasting=bool(v) and found.manifest_sha.startswith(v))
     if headers.known(request, etag):
@@ -40,19 +42,60 @@ async def thumbnail(request: Request, centre: Here, product: str, v: str = "") -
     return Response(image, media_type="image/png", headers=caching)
 
 
+@router.head("/products/{product}/zip", include_in_schema=False)
 @router.get("/products/{product}/zip")
-def package(centre: Here, product: str) -> Response:
-    """The whole product as one zip, its files as they are."""
-    whole = zipped(product, product_folder.files(centre.folder(product)))
-    return StreamingResponse(whole, media_type="application/zip", headers=headers.attachment(f"{product}.zip"))
+async def package(request: Request, centre: Here, product: str) -> Response:
+    """The whole product as one zip, its files as they are; any part of it."""
+    found = await centre.lookups.soon(centre.lookups.product, product)
+    given(found)
+    about = await asyncio.to_thread(centre.downloads.of, request, found)
+    whole = await asyncio.to_thread(_layout, centre, found)
+    return Sent(
+        whole.size,
+        whole.read,
+        whole.etag,
+        **about,
+        media_type="application/zip",
+        headers=headers.attachment(f"{product}.zip"),
+    )
+
+
+def given(found: queries.Folder) -> queries.Folder:
+    """A product that users may have.
+
+    Raises
+    ------
+    HTTPException
+        410 with the reason if it was withdrawn.
+    """
+    if found.withdrawn is not None:
+        why = f": {found.withdrawn}" if found.withdrawn else ""
+        raise HTTPException(410, f"{found.identifier} was withdrawn{why}")
+    return found
+
+
+def _layout(centre: Centre, found: queries.Folder) -> zips.Layout:
+    return _layouts(centre.settings.archive / found.path, found.manifest_sha, found.published)
+
+
+@lru_cache(maxsize=64)
+def _layouts(folder: Path, manifest_sha: str, published: datetime | None) -> zips.Layout:
+    """Read once: where a manifest is older than its sums of zips, the files are read for them."""
+    try:
+        entries = product_folder.manifest(folder)
+    except product_folder.UNREADABLE:
+        entries = {}
+    sums = {name: entry.get("crc32") for name, entry in entries.items()}
+    return zips.layout(folder.name, product_folder.files(folder), sums, published or datetime(1980, 1, 1, tzinfo=UTC))
 
 
 @router.get("/products/{product}/files", response_model=None)
 def files(request: Request, centre: Here, product: str) -> Response:
     """Files of a product: name, size in bytes, address. Programs get JSON, a browser the same as a page."""
+    found = given(centre.lookups.product(product))
     listed = [
         {"name": name, "bytes": path.stat().st_size, "href": f"/products/{product}/files/{name}"}
-        for name, path in product_folder.files(centre.folder(product)).items()
+        for name, path in product_folder.files(centre.settings.archive / found.path).items()
     ]
     vary = {"Vary": "Accept"}
     if "text/html" not in request.headers.get("accept", ""):
@@ -81,42 +124,11 @@ def _as_page(product: str, listed: list[dict[str, Any]]) -> str:
 @router.get("/products/{product}/files/{name:path}")
 def file(request: Request, centre: Here, product: str, name: str) -> Response:
     """One file of a product; parts of it on request, so that a COG can be read from afar."""
-    found = centre.lookups.product(product)
+    found = given(centre.lookups.product(product))
     path = product_folder.files(centre.settings.archive / found.path).get(name)
     if path is None:
         raise HTTPException(404, f"{product} has no file {name}")
     digest = hashlib.sha256(f"{found.manifest_sha}/{name}".encode()).hexdigest()[:24]
-    named = {"ETag": f'"{digest}"', "Access-Control-Allow-Origin": "*"}
-    if headers.known(request, digest):
-        return Response(status_code=304, headers=named)
-    return FileResponse(path, headers=named)
-
-
-class _Pipe(io.RawIOBase):
-    """What a zip writes, until it is taken."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def take(self) -> bytes:
-        taken, self._parts = b"".join(self._parts), []
-        return taken
-
-
-def zipped(name: str, files: dict[str, Path]) -> Iterator[bytes]:
-    """A zip of `files` in the folder `name`, made while it is sent: rasters are compressed already, so it stores."""
-    pipe = _Pipe()
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
-        for inside, path in files.items():
-            with path.open("rb") as source, archive.open(f"{name}/{inside}", "w", force_zip64=True) as target:
-                while chunk := source.read(1 << 20):
-                    target.write(chunk)
-                    yield pipe.take()
-    yield pipe.take()
+    kind = {".tif": "image/tiff"}.get(path.suffix) or guess_type(path.name)[0] or "application/octet-stream"
+    about = centre.downloads.of(request, found)
+    return Sent(path.stat().st_size, partial(pages, path), digest, **about, media_type=kind)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
+from threading import Lock
 from typing import Annotated, Any, ParamSpec
 
+from cachetools import TTLCache
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,10 +16,12 @@ from dashboard import stac
 from dashboard.api.centre import Centre, Here
 from dashboard.stac import ALL, CURRENT, GEOJSON, TITLES
 from processing.errors import SearchError
-from processing.store import search, verdicts
+from processing.store import search, surroundings
 from processing.store.search import Search
 
 P = ParamSpec("P")
+#: More products than these are not counted.
+MOST_COUNTED = 100_000
 _OPEN = {"Access-Control-Allow-Origin": "*"}
 
 #: A search as JSON, for the description of the API; what is wrong with one is said by `stac.asked`.
@@ -47,8 +51,8 @@ _BODY = {
             },
         },
         "query": {"type": "object", "description": "Of each property its operators"},
-        "filter": {"type": "object", "description": "CQL2 JSON"},
-        "filter-lang": {"type": "string", "enum": ["cql2-json"]},
+        "filter": {"description": "CQL2, JSON or text"},
+        "filter-lang": {"type": "string", "enum": ["cql2-json", "cql2-text"], "default": "cql2-json"},
     },
 }
 
@@ -66,11 +70,12 @@ class Narrowed(BaseModel):
     datetime: str | None = Field(None, description="A time of RFC 3339, or an interval of two with a slash.")
     limit: str | None = Field(None, description="Most products of a page.")
     token: str | None = Field(None, description="Of the link to the next page.")
-    sortby: str | None = Field(None, description="`datetime` or `published`; a minus: last first.")
+    sortby: str | None = Field(None, description="Queryables, with commas; a minus before one: last first.")
     fields: str | None = Field(None, description="Fields that are given, or with a minus left out, with commas.")
     query: str | None = Field(None, description="Of each property its operators, as JSON.")
-    filter: str | None = Field(None, description="CQL2 as JSON.")
-    filter_lang: str | None = Field(None, alias="filter-lang", description="cql2-json")
+    filter: str | None = Field(None, description="CQL2: text, or JSON where filter-lang says so.")
+    filter_crs: str | None = Field(None, alias="filter-crs", description="OGC:CRS84, which is what it is anyway.")
+    filter_lang: str | None = Field(None, alias="filter-lang", description="cql2-text or cql2-json.")
 
     def given(self) -> dict[str, Any]:
         """Those that were given."""
@@ -109,9 +114,9 @@ def _refusing(answer: Callable[P, Response]) -> Callable[P, Response]:
 
 @router.get("")
 @router.get("/", include_in_schema=False)
-def landing(request: Request) -> Response:
+def landing(request: Request, centre: Here) -> Response:
     """Where the API begins: what it can do, and where."""
-    return _Json(stac.landing(_base(request)))
+    return _Json(stac.landing(_base(request, centre)))
 
 
 @router.get("/conformance")
@@ -126,7 +131,7 @@ def collections(request: Request, centre: Here) -> Response:
     return _Json(
         {
             "collections": [_collection(request, centre, name) for name in TITLES],
-            "links": stac.links(_base(request), str(request.url)),
+            "links": stac.links(_base(request, centre), _own(request, centre)),
         }
     )
 
@@ -139,11 +144,11 @@ def one_collection(request: Request, centre: Here, name: str) -> Response:
 
 @router.get("/queryables")
 @router.get("/collections/{name}/queryables")
-def queryables(request: Request, name: str = CURRENT) -> Response:
+def queryables(request: Request, centre: Here, name: str = CURRENT) -> Response:
     """What a filter may name, in JSON schema."""
     if name not in TITLES:
         return _missing(f"collection {name}")
-    return _Json(stac.queryables(name, str(request.url)), media_type="application/schema+json")
+    return _Json(stac.queryables(name, _own(request, centre)), media_type="application/schema+json")
 
 
 @router.get("/collections/{name}/items")
@@ -163,12 +168,11 @@ def one_item(request: Request, centre: Here, name: str, product: str) -> Respons
     wanted = Search(identifiers=(product,), versions=("all",), withdrawn=True)
     with centre.store.read() as session:
         found = search.find(session, wanted, 1).found
-        changed = search.changes(session, [f.product for f in found])
-        verdict = verdicts.worst(verdicts.verdicts_of(session, [product]).get(product, []))
+        around = surroundings.around(session, [f.product for f in found])
     if not found or (name == CURRENT and not found[0].shown_by_default):
         return _missing(f"product {product} in {name}")
     root = centre.settings.archive / found[0].product.path
-    item = stac.item(_base(request), root, found[0], name, verdict, changed.get(found[0].product.id))
+    item = stac.item(_base(request, centre), root, found[0], name, around[found[0].product.id])
     return _Json(item, media_type=GEOJSON)
 
 
@@ -186,56 +190,80 @@ def post_search(request: Request, centre: Here, body: dict[str, Any]) -> Respons
     return _items(request, centre, body, post=True)
 
 
-@router.options("/search", include_in_schema=False)
-def options() -> Response:
-    """That scripts of other pages may search."""
-    allowed = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "content-type"}
-    return Response(status_code=204, headers=_OPEN | allowed)
+def _base(request: Request, centre: Centre) -> str:
+    """The web's address, as its users know it."""
+    return centre.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
 
 
-def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
+def _own(request: Request, centre: Centre, **parameters: str) -> str:
+    """The address that was asked, as users know it."""
+    asked = request.url.include_query_params(**parameters) if parameters else request.url
+    query = f"?{asked.query}" if asked.query else ""
+    return f"{_base(request, centre)}{asked.path}{query}"
+
+
+#: How long the extent of a collection, and the number of products of a search, may be old. [s]
+REMEMBERED = 10.0
+_extents: TTLCache[tuple[int, str], Any] = TTLCache(64, REMEMBERED)
+_counts: TTLCache[tuple[int, Search], int] = TTLCache(1024, REMEMBERED)
+_lock = Lock()
+
+
+def _once(cache: TTLCache[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    """What was found a moment ago, or is found now."""
+    with _lock:
+        if key in cache:
+            return cache[key]
+    found = make()
+    with _lock:
+        cache[key] = found
+    return found
 
 
 def _collection(request: Request, centre: Centre, name: str) -> dict[str, Any]:
-    with centre.store.read() as session:
-        boxes, first = search.extent(session)
-    return stac.collection(_base(request), name, boxes, first)
+    def extent() -> Any:
+        with centre.store.read() as session:
+            return search.extent(session, default=name == CURRENT)
+
+    bounds, ends = _once(_extents, (id(centre), name), extent)
+    return stac.collection(_base(request, centre), name, bounds, ends)
 
 
 def _items(request: Request, centre: Centre, body: Mapping[str, Any], *, post: bool = False, of: str = "") -> Response:
     """A page of what a search finds, and the address of the next one."""
-    wanted, base = stac.asked(body), _base(request)
+    wanted, base = stac.asked(body), _base(request, centre)
     with centre.store.read() as session:
         page = search.find(session, wanted.search, wanted.limit, wanted.after)
-        judged = verdicts.verdicts_of(session, [f.product.identifier for f in page.found])
-        changed = search.changes(session, [f.product for f in page.found])
+        around = surroundings.around(session, [f.product for f in page.found])
+        matched = _once(
+            _counts, (id(centre), wanted.search), lambda: search.count(session, wanted.search, most=MOST_COUNTED)
+        )
     features = []
     for found in page.found:
-        product = found.product
         own = wanted.collection if wanted.collection != CURRENT or found.shown_by_default else ALL
-        verdict = verdicts.worst(judged.get(product.identifier, []))
-        root = centre.settings.archive / product.path
-        whole = stac.item(base, root, found, own, verdict, changed.get(product.id))
+        root = centre.settings.archive / found.product.path
+        whole = stac.item(base, root, found, own, around[found.product.id])
         features.append(stac.only(whole, wanted.fields))
     more: list[dict[str, Any]] = []
     if of:
         where = f"{base}/stac/collections/{of}"
         more = [{"rel": rel, "href": where, "type": "application/json"} for rel in ("collection", "parent")]
     if page.after is not None:
-        more.append(_next(request, page.after, body if post else None))
+        more.append(_next(request, centre, page.after, body if post else None))
     answer = {
         "type": "FeatureCollection",
         "features": features,
         "numberReturned": len(features),
-        "links": stac.links(base, str(request.url), *more),
+        "links": stac.links(base, _own(request, centre), *more),
     }
+    if matched < MOST_COUNTED:  # beyond, nobody knows without counting them all each time
+        answer["numberMatched"] = matched
     return _Json(answer, media_type=GEOJSON)
 
 
-def _next(request: Request, after: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+def _next(request: Request, centre: Centre, after: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
     """Link to the page after this one; `body` is what was posted, if it was."""
     link = {"rel": "next", "type": GEOJSON}
     if body is None:
-        return {**link, "href": str(request.url.include_query_params(token=after)), "method": "GET"}
-    return {**link, "href": str(request.url), "method": "POST", "body": {**body, "token": after}}
+        return {**link, "href": _own(request, centre, token=after), "method": "GET"}
+    return {**link, "href": _own(request, centre), "method": "POST", "body": {**body, "token": after}}

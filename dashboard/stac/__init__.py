@@ -1,8 +1,8 @@
 """The catalogue as STAC: the same search as the page's, for `pystac-client`, QGIS, STAC Browser and scripts.
 
-STAC 1.1, STAC API 1.0 (core, collections, features, item search, sort, fields, query, filter in CQL2 JSON). An item is
-a product; its geometry is that of its tile, by which areas are searched. The collection ``muscate-l2a`` has of each
-date what users get by default: the newest revision in the tile's current version; ``muscate-l2a-all`` has every
+STAC 1.1, STAC API 1.0 (core, collections, features, item search, sort, fields, query, filter in CQL2, text and JSON).
+An item is a product; its geometry is where it has data, by which areas are searched. The collection ``muscate-l2a`` has
+of each date what users get by default: the newest revision in the tile's current version; ``muscate-l2a-all`` has every
 version, and those that were withdrawn, marked as deprecated.
 
 ``vocabulary`` has the words of the standards, ``times`` their times. What is asked for is read by ``requests``, its

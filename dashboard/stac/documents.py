@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dashboard.stac import times
+from dashboard.stac.items import EXTENSIONS, item_assets
 from dashboard.stac.vocabulary import CONFORMS, GEOJSON, JSON, QUERYABLES, QUERYABLES_REL, SCHEMA, TITLES
 
 
@@ -44,7 +45,10 @@ def landing(base: str) -> dict[str, Any]:
 
 
 def collection(
-    base: str, name: str, bounds: tuple[float, float, float, float], first: datetime | None
+    base: str,
+    name: str,
+    bounds: tuple[float, float, float, float],
+    times_there: tuple[datetime | None, datetime | None],
 ) -> dict[str, Any]:
     """A collection by its name.
 
@@ -55,9 +59,9 @@ def collection(
     name : str
         Key of `TITLES`.
     bounds : tuple of float
-        West, south, east, north of all products. [deg]
-    first : datetime, optional
-        Sensing of the first one.
+        West, south, east, north of its products. [deg]
+    times_there : (datetime or None, datetime or None)
+        Sensing of the first and the last one.
     """
     here = f"{base}/stac/collections/{name}"
     return {
@@ -67,11 +71,12 @@ def collection(
         "title": TITLES[name],
         "description": "Surface reflectance, aerosol, water vapour and masks of Sentinel-2 in MUSCATE's format, "
         "one item a tile and date. Simulated products are marked by muscate:simulated.",
+        "stac_extensions": EXTENSIONS,
         "license": "other",
         "keywords": ["Sentinel-2", "L2A", "surface reflectance", "MUSCATE", "MAJA"],
         "extent": {
             "spatial": {"bbox": [list(bounds)]},
-            "temporal": {"interval": [[times.text(first), None]]},
+            "temporal": {"interval": [[times.text(time) for time in times_there]]},
         },
         "summaries": {
             "platform": QUERYABLES["platform"]["enum"],
@@ -79,6 +84,7 @@ def collection(
             "instruments": ["msi"],
             "gsd": [10, 20],
         },
+        "item_assets": item_assets(),
         "links": [
             *links(base, here),
             {"rel": "parent", "href": f"{base}/stac", "type": JSON},

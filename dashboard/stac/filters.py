@@ -1,23 +1,29 @@
-"""Filters of CQL2 JSON, and the tests of the query extension, as searches of the catalogue."""
+"""Filters of CQL2, text or JSON, and the tests of the query extension, as searches of the catalogue."""
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dashboard.stac.times import moment
-from dashboard.stac.vocabulary import QUERYABLES
 from processing.errors import SearchError
+from processing.store.expressions import check, day, moment
 from processing.store.search import MOST_ORBITS, Search
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SearchError(f"{value} is no number")
-    return value
+    """A number, or a text that is one: clients that ask by GET send all as text."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise SearchError(f"{str(value)[:100]} is no number")
+    return number
 
 
 def _orbit(value: Any) -> int:
@@ -48,35 +54,76 @@ TIMES = {
     "updated": ("changed_since", ""),
 }
 #: Operators of the query extension.
-_OPERATORS = {"eq": "=", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "in": "in"}
+_OPERATORS = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">=", "in": "in"}
+#: Those of texts: what stands before and after the text in the pattern of `like`.
+_PATTERNS = {"startsWith": ("", "%"), "endsWith": ("%", ""), "contains": ("%", "%")}
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def filtered(search: Search, expression: Any) -> Search:
-    """A search with a filter of CQL2 JSON: comparisons, `in`, `between`, joined by `and`.
+def parsed(text: Any) -> Any:
+    """A filter of CQL2 text as JSON.
 
     Raises
     ------
     SearchError
-        If it has anything else.
+        If it can't be understood, with the place of the fault.
+    """
+    import cql2
+
+    if not isinstance(text, str):
+        raise SearchError("a filter of CQL2 text is a text")
+    try:
+        return cql2.parse_text(text).to_json()
+    except (cql2.ParseError, cql2.ValidationError, ValueError, RecursionError) as fault:
+        raise SearchError(f"the filter is no CQL2 text: {' '.join(str(fault).split())[:300]}") from None
+
+
+def filtered(search: Search, expression: Any) -> Search:
+    """A search with a filter of CQL2 JSON.
+
+    What a search has a field for is put there, as the page does, where the store has an index for it; the rest is kept
+    as an expression.
+
+    Raises
+    ------
+    SearchError
+        If it is no such filter.
     """
     if not isinstance(expression, dict) or not isinstance(expression.get("args"), list):
         raise SearchError("a filter of CQL2 JSON has an op and args")
     operator, arguments = expression.get("op"), expression["args"]
-    if operator == "and":
+    if operator == "and" and arguments:
         for part in arguments:
             search = filtered(search, part)
         return search
+    plain = _plain(search, operator, arguments)
+    if plain is not None:
+        return plain
+    check(expression)
+    text = json.dumps(expression, sort_keys=True)
+    return replace(search, expressions=tuple(dict.fromkeys((*search.expressions, text))))
+
+
+def _plain(search: Search, operator: Any, arguments: list[Any]) -> Search | None:
+    """A search with a comparison that it has a field for; None if it has none."""
     if not arguments or not isinstance(arguments[0], dict) or "property" not in arguments[0]:
-        raise SearchError(f"{operator}: the first of its args is no property")
-    name = str(arguments[0]["property"])
-    if not isinstance(operator, str):
-        raise SearchError("op is no word")
-    if operator == "between" and len(arguments) == 3:
-        return _compared(_compared(search, ">=", name, arguments[1]), "<=", name, arguments[2])
-    if len(arguments) != 2:
-        raise SearchError(f"{operator} has {len(arguments)} args")
-    return _compared(search, operator, name, arguments[1])
+        return None
+    name, values = str(arguments[0]["property"]).removeprefix("properties."), arguments[1:]
+    if name == "muscate:flag" and operator != "=":
+        raise SearchError("muscate:flag = is all that it can be asked; muscate:flags is a list")
+    if operator == "between" and len(values) == 2 and all(_is_plain(value) for value in values):
+        least = _compared(search, ">=", name, values[0])
+        return None if least is None else _compared(least, "<=", name, values[1])
+    if len(values) != 1 or not _is_plain(values[0]):
+        return None
+    return _compared(search, operator, name, values[0])
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is written out, not named or calculated."""
+    if isinstance(value, list):
+        return all(_is_plain(each) for each in value)
+    return not isinstance(value, dict) or bool({"timestamp", "date"} & set(value))
 
 
 def queried(search: Search, query: Any) -> Search:
@@ -91,12 +138,24 @@ def queried(search: Search, query: Any) -> Search:
         raise SearchError("query has for each property its operators")
     for name, tests in query.items():
         for operator, value in tests.items():
-            search = _compared(search, _OPERATORS.get(operator, operator), name.removeprefix("properties."), value)
+            search = filtered(search, _asked(name.removeprefix("properties."), operator, value))
     return search
 
 
-def _compared(search: Search, operator: str, name: str, value: Any) -> Search:
-    """One comparison of a filter added to a search."""
+def _asked(name: str, operator: str, value: Any) -> dict[str, Any]:
+    """A test of the query extension in CQL2 JSON."""
+    known = {"property": name}
+    if operator in _PATTERNS:
+        before, after = _PATTERNS[operator]
+        quoted = re.sub(r"([%_\\])", r"\\\1", str(value))
+        return {"op": "like", "args": [known, f"{before}{quoted}{after}"]}
+    if operator not in _OPERATORS:
+        raise SearchError(f"{operator} is none of {', '.join((*_OPERATORS, *_PATTERNS))}")
+    return {"op": _OPERATORS[operator], "args": [known, value]}
+
+
+def _compared(search: Search, operator: Any, name: str, value: Any) -> Search | None:
+    """One comparison of a filter added to a search; None where a search has no field for it."""
     if name in SETS and operator in ("=", "in"):
         return _one_of(search, operator, name, value)
     if name in RANGES and operator in ("<", "<=", ">", ">=", "="):
@@ -105,9 +164,9 @@ def _compared(search: Search, operator: str, name: str, value: Any) -> Search:
         return _at_times(search, operator, name, value)
     if name == "muscate:flag" and operator == "=":
         return replace(search, flags=tuple(dict.fromkeys((*search.flags, str(value)))))
-    if name == "muscate:simulated" and operator == "=" and isinstance(value, bool):
-        return replace(search, simulated=value)
-    raise SearchError(f"{name} {operator} {value}: no such filter; known are {', '.join(QUERYABLES)}")
+    if name == "muscate:simulated" and operator == "=" and str(value).lower() in ("true", "false"):
+        return replace(search, simulated=str(value).lower() == "true")
+    return None
 
 
 def _one_of(search: Search, operator: str, name: str, value: Any) -> Search:
@@ -141,7 +200,8 @@ def _within(search: Search, operator: str, name: str, value: Any) -> Search:
 
 
 def _at_times(search: Search, operator: str, name: str, value: Any) -> Search:
-    time = moment(value.get("timestamp", value.get("date")) if isinstance(value, dict) else value)
+    said = value.get("timestamp", value.get("date")) if isinstance(value, dict) else value
+    time = day(said)[0] if re.fullmatch(r"\d{4}-\d\d-\d\d", str(said)) else moment(said)
     first, last = TIMES[name]
     if operator.startswith(">"):
         time += _MICROSECOND if operator == ">" else timedelta()

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from lxml import etree
+import shapely
 from shapely.affinity import translate
 from shapely.geometry import Polygon, box, mapping
 
 import processing
-from dashboard import product_folder
 from dashboard.stac import times
 from dashboard.stac.vocabulary import ALL, CURRENT, GEOJSON, JSON, grid_code, platform
 from processing import tiling
-from processing.bands import BANDS, Band
-from processing.store.models import Product, Quality
+from processing.bands import BANDS, DISTRIBUTED, Band
+from processing.distribution.holdings import File, Holdings, Raster, describe
+from processing.store.models import Product
 from processing.store.search import Found
+from processing.store.surroundings import Around
 
 EXTENSIONS = [
     f"https://stac-extensions.github.io/{name}/schema.json"
     for name in (
-        *("eo/v2.0.0", "file/v2.1.0", "grid/v1.1.0", "processing/v1.2.0", "projection/v2.0.0", "sat/v1.0.0"),
-        *("timestamps/v1.1.0", "version/v1.2.0", "view/v1.0.0"),
+        *("eo/v2.0.0", "file/v2.1.0", "grid/v1.1.0", "processing/v1.2.0", "projection/v2.0.0", "raster/v2.0.0"),
+        *("sat/v1.0.0", "timestamps/v1.1.0", "version/v1.2.0", "view/v1.0.0"),
     )
 ]
 #: The Level-1C of Copernicus, by its name since 2016; older packages of several tiles are no items there.
@@ -56,13 +55,14 @@ _KINDS = {
     "MTD": ("Metadata", "metadata"),
     "JPI": ("How it was made", "metadata"),
 }
-#: Members that make an object an item.
-_ALWAYS = {"type", "stac_version", "id", "collection", "links", "geometry", "bbox", "properties", "assets"}
+#: What is given where `fields` names nothing: members that make an object an item.
+_DEFAULT = (
+    *("type", "stac_version", "stac_extensions", "id", "collection", "links", "geometry", "bbox", "assets"),
+    "properties.datetime",
+)
 
 
-def item(
-    base: str, root: Path, found: Found, collection: str | None, verdict: str = "", changed: datetime | None = None
-) -> dict[str, Any]:
+def item(base: str, root: Path, found: Found, collection: str | None, around: Around | None = None) -> dict[str, Any]:
     """A product as a STAC item.
 
     Parameters
@@ -74,18 +74,14 @@ def item(
     found : Found
     collection : str, optional
         The one that was asked for.
-    verdict : str
-        The worst of its readers' that hold.
-    changed : datetime, optional
-        When it was withdrawn or reinstated.
+    around : Around, optional
     """
-    product = found.product
-    geometry, bounds = footprint(product.tile)
-    inside = contents(root, product.manifest_sha)
+    product, around = found.product, around or Around()
+    kept = Holdings.of_json(around.holdings) if around.holdings else None
+    inside = kept or contents(root, product.manifest_sha)
+    # As long as the store doesn't have it, the product is searched by its tile, and so said to lie there.
+    geometry, bounds = place(kept.footprint) if kept and kept.footprint else footprint(product.tile)
     own = CURRENT if found.shown_by_default else ALL
-    properties = {**_properties(found, changed), **inside.properties, **_some_properties(product, found.quality)}
-    if verdict:
-        properties["muscate:verdict"] = verdict
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -94,10 +90,21 @@ def item(
         "collection": collection or own,
         "geometry": geometry,
         "bbox": list(bounds),
-        "properties": properties,
+        "properties": {**_properties(found, around), **inside.properties, **_some_properties(found, around)},
         "assets": _assets(base, product, inside),
-        "links": _links(base, product, collection or own, own),
+        "links": _links(base, product, collection or own, own, around),
     }
+
+
+def place(geometry: dict[str, Any]) -> tuple[dict[str, Any], tuple[float, float, float, float]]:
+    """A geometry that is kept and its bbox; one that is cut at 180 degrees has a bbox whose west is above its east."""
+    found = shapely.geometry.shape(geometry)
+    west, south, east, north = found.bounds
+    if west <= -179.999 and east >= 179.999:
+        parts = [part.bounds for part in found.geoms]
+        west = min(bounds[0] for bounds in parts if bounds[0] > 0)
+        east = max(bounds[2] for bounds in parts if bounds[0] <= 0)
+    return geometry, (west, south, east, north)
 
 
 @lru_cache(maxsize=20_000)
@@ -114,50 +121,13 @@ def footprint(tile: str) -> tuple[dict[str, Any], tuple[float, float, float, flo
     return {"type": "MultiPolygon", "coordinates": rings}, bounds
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What lies in a product's folder: size and sha256 (None where no manifest has it) of each file, and metadata."""
-
-    files: dict[str, tuple[int, str | None]]
-    properties: dict[str, Any]
-
-
 @lru_cache(maxsize=4096)
-def contents(root: Path, manifest_sha: str) -> Contents:
+def contents(root: Path, manifest_sha: str) -> Holdings:
     """Read once for each product: what was published doesn't change, and what replaces it has another digest."""
-    try:
-        sums = {name: entry["sha256"] for name, entry in product_folder.manifest(root).items()}
-    except product_folder.UNREADABLE:
-        sums = {}
-    files = {name: (path.stat().st_size, sums.get(name)) for name, path in product_folder.files(root).items()}
-    properties: dict[str, Any] = {}
-    for path in root.glob("*_MTD_ALL.xml"):
-        try:
-            properties = _seen(path)
-        except (OSError, etree.XMLSyntaxError, TypeError, ValueError):
-            continue
-    return Contents(files, properties)
+    return describe(root)
 
 
-def _seen(path: Path) -> dict[str, Any]:
-    """Place and sun, as a product's metadata have them."""
-    tree = etree.parse(path, etree.XMLParser(resolve_entities=False, no_network=True))
-    sun = "Geometric_Informations/Mean_Value_List/Sun_Angles"
-    zenith, azimuth = (float(tree.findtext(f"{sun}/{angle}_ANGLE")) for angle in ("ZENITH", "AZIMUTH"))
-    group = "Geoposition_Informations//Group_Geopositioning[@group_id='R1']"
-    west, north, step, rows, cols = (
-        int(float(tree.findtext(f"{group}/{tag}"))) for tag in ("ULX", "ULY", "XDIM", "NROWS", "NCOLS")
-    )
-    return {
-        "view:sun_elevation": round(90 - zenith, 4),
-        "view:sun_azimuth": round(azimuth % 360, 4),
-        "proj:shape": [rows, cols],
-        "proj:transform": [step, 0, west, 0, -step, north],
-        "proj:bbox": [west, north - rows * step, west + cols * step, north],
-    }
-
-
-def _properties(found: Found, changed: datetime | None) -> dict[str, Any]:
+def _properties(found: Found, around: Around) -> dict[str, Any]:
     """What every product has."""
     product = found.product
     return {
@@ -165,7 +135,7 @@ def _properties(found: Found, changed: datetime | None) -> dict[str, Any]:
         + (", simulated" if product.simulated else ""),
         "datetime": times.text(product.sensing),
         "created": times.text(product.published),
-        "updated": times.text(changed or product.published),
+        "updated": times.text(around.changed or product.published),
         "published": times.text(product.published),
         "platform": platform(product.platform),
         "constellation": "sentinel-2",
@@ -188,9 +158,16 @@ def _properties(found: Found, changed: datetime | None) -> dict[str, Any]:
     }
 
 
-def _some_properties(product: Product, quality: Quality | None) -> dict[str, Any]:
+def _some_properties(found: Found, around: Around) -> dict[str, Any]:
     """What some products have."""
-    properties: dict[str, Any] = {}
+    product, quality = found.product, found.quality
+    properties: dict[str, Any] = {name: round(value, 6) for name, value in around.figures.items()}
+    if around.verdict:
+        properties["muscate:verdict"] = around.verdict
+    if not product.valid and around.withdrawn:
+        properties["muscate:withdrawn_reason"] = around.withdrawn
+    if "flat_reflectance" in product.origin:
+        properties["muscate:flat_reflectance"] = "equal to SRE: the ground is taken as flat, without a terrain model"
     if product.relative_orbit is not None:
         properties["sat:relative_orbit"] = product.relative_orbit
     if product.simulated:
@@ -199,6 +176,7 @@ def _some_properties(product: Product, quality: Quality | None) -> dict[str, Any
         figures = {
             "eo:cloud_cover": quality.cloud_percent,
             "eo:snow_cover": quality.snow_percent,
+            "muscate:water_percent": quality.water_percent,
             "muscate:no_data_percent": quality.no_data_percent,
             "muscate:aot_mean": quality.aot_mean,
             "muscate:water_vapour_mean": quality.water_vapour_mean,
@@ -208,10 +186,11 @@ def _some_properties(product: Product, quality: Quality | None) -> dict[str, Any
     return properties
 
 
-def _assets(base: str, product: Product, inside: Contents) -> dict[str, Any]:
+def _assets(base: str, product: Product, inside: Holdings) -> dict[str, Any]:
     """The product's files, and what the web makes of them."""
     here = f"{base}/products/{product.identifier}"
-    files = dict(_asset(here, name, *about) for name, about in inside.files.items())
+    code = tiling.grid(product.tile).crs
+    files = dict(_asset(here, name, file, code) for name, file in inside.files.items())
     flat = "flat_reflectance" in product.origin
     return {
         **{key: _flat(asset) if flat and key.startswith("FRE_") else asset for key, asset in files.items()},
@@ -230,10 +209,10 @@ def _assets(base: str, product: Product, inside: Contents) -> dict[str, Any]:
     }
 
 
-def _asset(here: str, name: str, size: int, checksum: str | None) -> tuple[str, dict[str, Any]]:
+def _asset(here: str, name: str, file: File, code: str) -> tuple[str, dict[str, Any]]:
     """Key and asset of a file."""
     path = Path(name)
-    key = path.stem.rpartition("_V")[2].partition("_")[2] or path.stem
+    key = asset_key(name)
     kind, _, rest = key.partition("_")
     title, role = _KINDS.get(kind, (path.name, "metadata"))
     band = BANDS.get(rest) if kind in ("SRE", "FRE") else None
@@ -242,13 +221,95 @@ def _asset(here: str, name: str, size: int, checksum: str | None) -> tuple[str, 
         "type": _TYPES.get(path.suffix, "application/octet-stream"),
         "title": f"{title}{', ' + rest if rest and rest != 'ALL' else ''}",
         "roles": ["data", role] if band else [role],
-        "file:size": size,
+        "file:size": file.size,
     }
-    if checksum:
-        asset["file:checksum"] = "1220" + checksum  # multihash: sha2-256, 32 bytes
-    if band:
-        asset |= _reflectance(band)
+    if file.sha256:
+        asset["file:checksum"] = "1220" + file.sha256  # multihash: sha2-256, 32 bytes
+    if file.raster:
+        asset |= _grid(file.raster, code) | {"bands": _bands(key, band, file.raster)}
     return key, asset
+
+
+def asset_key(name: str) -> str:
+    """What tells a file from the others of its product: ``SRE_B4``."""
+    stem = Path(name).stem
+    return stem.rpartition("_V")[2].partition("_")[2] or stem
+
+
+def _grid(raster: Raster, code: str) -> dict[str, Any]:
+    """A raster's own grid and type: the item's are those of 10 m, and a client takes them where an asset has none."""
+    (rows, cols), (step, _, west, _, down, north) = raster.shape, raster.transform
+    grid: dict[str, Any] = {
+        "gsd": step,
+        "proj:code": code,
+        "proj:shape": [rows, cols],
+        "proj:transform": list(raster.transform),
+        "proj:bbox": [west, north + rows * down, west + cols * step, north],
+        "raster:spatial_resolution": step,
+        "raster:sampling": "area",
+        "data_type": raster.data_type,
+    }
+    return grid if raster.nodata is None else {**grid, "nodata": _whole(raster.nodata)}
+
+
+def _whole(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+def _bands(key: str, band: Band | None, raster: Raster) -> list[dict[str, Any]]:
+    """What is said of each band of a raster."""
+    names = [band.name] if band else ["WVC", "AOT"] if key.startswith("ATB") else [key]
+    found = []
+    for place, one in enumerate(raster.bands):
+        name = names[place] if len(names) == len(raster.bands) else f"{key}_{place + 1}"
+        about: dict[str, Any] = {"name": name}
+        if one["description"]:
+            about["description"] = one["description"]
+        if one["unit"]:
+            about["unit"] = one["unit"]
+        if (one["scale"], one["offset"]) != (1, 0):
+            about |= {"raster:scale": one["scale"], "raster:offset": _whole(one["offset"])}
+        if band:
+            about |= _waves(band)
+        found.append(about)
+    return found
+
+
+def _waves(band: Band) -> dict[str, Any]:
+    """What light a band sees."""
+    common = {"eo:common_name": _COMMON[band.name]} if band.name in _COMMON else {}
+    return {**common, "eo:center_wavelength": band.centre / 1000, "eo:full_width_half_max": band.width / 1000}
+
+
+def item_assets() -> dict[str, Any]:
+    """What the items of a collection have as assets, without what differs from one to the next."""
+    found: dict[str, Any] = {}
+    for kind in ("SRE", "FRE"):
+        for name, band in BANDS.items():
+            if name not in DISTRIBUTED:
+                continue
+            found[f"{kind}_{name}"] = {
+                "type": _COG,
+                "title": f"{_KINDS[kind][0]}, {name}",
+                "roles": ["data", _KINDS[kind][1]],
+                "gsd": 10 if band.resolution == 10 else 20,
+                "data_type": "int16",
+                "nodata": -10000,
+                "bands": [{"name": name, "raster:scale": 0.0001, "raster:offset": 0, **_waves(band)}],
+            }
+    for kind in ("ATB", "CLM", "MG2", "EDG", "SAT", "IAB", "DFP"):
+        for group, step in (("R1", 10), ("R2", 20)):
+            title, role = _KINDS[kind]
+            asset: dict[str, Any] = {"type": _COG, "title": f"{title}, {group}", "roles": [role], "gsd": step}
+            found[f"{kind}_{group}"] = {**asset, "data_type": "uint8"}
+    found["ATB_R1"] |= {"nodata": 0, "bands": [{"name": "WVC"}, {"name": "AOT"}]}
+    found["ATB_R2"] |= {"nodata": 0, "bands": [{"name": "WVC"}, {"name": "AOT"}]}
+    return found | {
+        "MTD_ALL": {"type": "application/xml", "title": "Metadata", "roles": ["metadata"]},
+        "QKL_ALL": {"type": "image/jpeg", "title": "Quicklook", "roles": ["overview"]},
+        "thumbnail": {"type": "image/png", "title": "Natural colour", "roles": ["thumbnail"]},
+        "package": {"type": "application/zip", "title": "The whole product", "roles": ["archive"]},
+    }
 
 
 def _flat(asset: dict[str, Any]) -> dict[str, Any]:
@@ -256,21 +317,15 @@ def _flat(asset: dict[str, Any]) -> dict[str, Any]:
     return {**asset, "description": "The ground is taken as flat, as there is no terrain model: equal to SRE."}
 
 
-def _reflectance(band: Band) -> dict[str, Any]:
-    """What the asset of a band has beside."""
-    common = {"eo:common_name": _COMMON[band.name]} if band.name in _COMMON else {}
-    waves = {"eo:center_wavelength": band.centre / 1000, "eo:full_width_half_max": band.width / 1000}
-    return {
-        "gsd": 10 if band.resolution == 10 else 20,
-        "data_type": "int16",
-        "nodata": -10000,
-        "bands": [{"name": band.name, "raster:scale": 0.0001, **common, **waves}],
-    }
-
-
-def _links(base: str, product: Product, collection: str, own: str) -> list[dict[str, Any]]:
+def _links(base: str, product: Product, collection: str, own: str, around: Around) -> list[dict[str, Any]]:
     """Of an item in a collection; `own` is the one where it is at home."""
     collections, name = f"{base}/stac/collections", product.identifier
+    others = {
+        "predecessor-version": around.before,
+        "successor-version": around.after,
+        "latest-version": around.latest,
+        "derived_from": around.previous,
+    }
     return [
         {"rel": "self", "href": f"{collections}/{collection}/items/{name}", "type": GEOJSON},
         {"rel": "canonical", "href": f"{collections}/{own}/items/{name}", "type": GEOJSON},
@@ -283,6 +338,11 @@ def _links(base: str, product: Product, collection: str, own: str) -> list[dict[
             for package in product.l1c
             if not product.simulated and _L1C_NAME.fullmatch(package)
         ),
+        *(
+            {"rel": rel, "href": f"{collections}/{ALL}/items/{other}", "type": GEOJSON, "title": other}
+            for rel, other in others.items()
+            if other
+        ),
     ]
 
 
@@ -293,18 +353,51 @@ class Fields(NamedTuple):
     exclude: frozenset[str]
 
 
-def only(whole: dict[str, Any], fields: Fields) -> dict[str, Any]:
-    """The members that were asked for; those that make it an item always stay."""
-    include, exclude = fields
-    if not include and not exclude:
+def only(whole: dict[str, Any], fields: Fields | None) -> dict[str, Any]:
+    """The members that were asked for: those that make it an item, and those included, without those excluded.
+
+    As the fields extension says, a name within ``properties`` may go without that word. Where only some are excluded,
+    all others stay: that is what the extension lets a server do, and what clients of this one know.
+    """
+    if fields is None:
         return whole
-    kept = {key: value for key, value in whole.items() if key in _ALWAYS or not include or key in include}
-    for part in ("properties", "assets"):
-        wanted = {name.partition(".")[2] for name in include if name.startswith(part + ".")}
-        unwanted = {name.partition(".")[2] for name in exclude if name.startswith(part + ".")}
-        if include and part not in include:
-            kept[part] = {k: v for k, v in kept[part].items() if k in wanted or (part, k) == ("properties", "datetime")}
-        kept[part] = {k: v for k, v in kept[part].items() if k not in unwanted}
-    for name in exclude & {"assets", "geometry", "bbox", "links", "stac_extensions"}:
-        kept.pop(name, None)
+    include, exclude = (frozenset(_known(name, whole) for name in names) for names in fields)
+    if include or not exclude:
+        kept: dict[str, Any] = {}
+        narrowed = {name.partition(".")[0] for name in include if "." in name}
+        for name in (*(n for n in _DEFAULT if n not in narrowed), *include):
+            _put(kept, whole, name.split("."))
+    else:
+        kept = dict(whole)
+    kept.setdefault("properties", {})
+    for name in exclude:
+        kept = _without(kept, name.split("."))
     return kept
+
+
+def _known(name: str, whole: dict[str, Any]) -> str:
+    first = name.partition(".")[0]
+    return name if first in whole or first in ("geometry", "assets") else f"properties.{name}"
+
+
+def _put(kept: dict[str, Any], whole: Any, path: list[str]) -> None:
+    """Add what lies at a path, if there is anything."""
+    if not isinstance(whole, dict) or path[0] not in whole:
+        return
+    if len(path) == 1:
+        kept[path[0]] = whole[path[0]]
+    elif isinstance(whole[path[0]], dict):
+        inner = kept.get(path[0])
+        inner = dict(inner) if isinstance(inner, dict) else {}
+        _put(inner, whole[path[0]], path[1:])
+        kept[path[0]] = inner
+
+
+def _without(kept: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    """The same without what lies at a path."""
+    if path[0] not in kept:
+        return kept
+    if len(path) == 1:
+        return {key: value for key, value in kept.items() if key != path[0]}
+    inner = kept[path[0]]
+    return {**kept, path[0]: _without(inner, path[1:])} if isinstance(inner, dict) else kept

@@ -11,10 +11,10 @@ import shapely
 from shapely.errors import GEOSException
 
 from dashboard.stac.bounds import CORNERS, CROSSING, sound
-from dashboard.stac.filters import filtered, queried
+from dashboard.stac.filters import filtered, parsed, queried
 from dashboard.stac.items import Fields
 from dashboard.stac.times import interval
-from dashboard.stac.vocabulary import ALL, CURRENT, TITLES
+from dashboard.stac.vocabulary import ALL, CURRENT, SORTABLES, TITLES
 from processing.errors import SearchError
 from processing.store.search import Search, rectangle
 
@@ -35,14 +35,15 @@ class Asked:
         Token of the page before.
     collection : str, optional
         The one that was asked for.
-    fields : Fields
+    fields : Fields, optional
+        Without it items are given whole.
     """
 
     search: Search
     limit: int
     after: str | None
     collection: str | None
-    fields: Fields
+    fields: Fields | None
 
 
 def asked(body: Mapping[str, Any]) -> Asked:
@@ -77,11 +78,19 @@ def _narrowed(search: Search, body: Mapping[str, Any]) -> Search:
         first, last = interval(str(body["datetime"]))
         search = replace(search, first=first, last=last)
     search = queried(search, _json(body.get("query"), "query") or {})
-    if body.get("filter"):
-        if body.get("filter-lang", "cql2-json") != "cql2-json":
-            raise SearchError("filters are understood in cql2-json")
-        search = filtered(search, _json(body["filter"], "filter"))
-    return search
+    return filtered(search, _expression(body)) if body.get("filter") else search
+
+
+def _expression(body: Mapping[str, Any]) -> Any:
+    """The filter as CQL2 JSON: of GET text without a word about its language, of POST JSON."""
+    given, said = body["filter"], body.get("filter-lang")
+    if said not in (None, "cql2-json", "cql2-text"):
+        raise SearchError("filters are understood in cql2-text and cql2-json")
+    if body.get("filter-crs") not in (None, "http://www.opengis.net/def/crs/OGC/1.3/CRS84"):
+        raise SearchError("filters are understood in OGC:CRS84")
+    if said == "cql2-json" or (said is None and not isinstance(given, str)):
+        return _json(given, "filter")
+    return sound(parsed(given))
 
 
 def _list(body: Mapping[str, Any], name: str) -> list[str]:
@@ -162,28 +171,29 @@ def _rectangle(bbox: Any) -> Any:
 
 
 def _order(sortby: Any) -> str:
+    """The order of a search from what it is sorted by."""
     if not sortby:
         return "-sensing"
     if isinstance(sortby, str):
-        keys = [(part.lstrip("+-"), "-" if part.startswith("-") else "") for part in sortby.split(",")]
+        keys = [(part.strip().lstrip("+-"), "-" if part.strip().startswith("-") else "") for part in sortby.split(",")]
     else:
         try:
             keys = [(str(k["field"]), "-" if k.get("direction") == "desc" else "") for k in sortby]
         except (TypeError, KeyError, AttributeError):
             raise SearchError("sortby is a list of field and direction") from None
-    if not keys:
-        raise SearchError("sortby is empty")
-    names = {"datetime": "sensing", "published": "published", "updated": "published", "created": "published"}
-    name = names.get(keys[0][0].removeprefix("properties."))
-    if len(keys) > 1 or name is None:
-        raise SearchError("sorted by one of datetime, published")
-    return keys[0][1] + name
+    names = [(name.removeprefix("properties."), down) for name, down in keys]
+    if strange := [name for name, _ in names if name not in SORTABLES]:
+        raise SearchError(f"{strange[0][:100]} can't be sorted by; known are {', '.join(SORTABLES)}")
+    said = {"datetime": "sensing"}
+    return ",".join(down + said.get(name, name) for name, down in names)
 
 
-def _fields(fields: Any) -> Fields:
+def _fields(fields: Any) -> Fields | None:
+    if fields is None:
+        return None
     if isinstance(fields, dict):
         return Fields(frozenset(_list(fields, "include")), frozenset(_list(fields, "exclude")))
-    parts = _list({"fields": fields}, "fields")
+    parts = [part.strip() for part in _list({"fields": fields}, "fields")]
     return Fields(
         frozenset(part.lstrip("+") for part in parts if not part.startswith("-")),
         frozenset(part[1:] for part in parts if part.startswith("-")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from processing.bands import PLATFORMS
-from processing.store.search import FLAGS
+from processing.store.expressions import FLAGS, PROPERTIES, VALIDATED, VALIDATED_SUBJECTS
 
 CURRENT, ALL = "muscate-l2a", "muscate-l2a-all"
 #: Of the collections.
@@ -22,12 +22,17 @@ QUERYABLES_REL = "http://www.opengis.net/def/rel/ogc/1.0/queryables"
 CONFORMS = [
     *(f"{_API}/{part}" for part in ("core", "collections", "ogcapi-features", "item-search")),
     *(f"{_API}/{kind}#{part}" for kind in ("item-search", "ogcapi-features") for part in ("sort", "fields", "query")),
+    *(f"{_API}/{kind}#filter" for kind in ("item-search", "ogcapi-features")),
     f"{_API}-rc.3/item-search#filter",
     f"{_API}-rc.3/ogcapi-features#filter",
     *(f"{_OGC}/ogcapi-features-1/1.0/conf/{part}" for part in ("core", "oas30", "geojson")),
-    f"{_OGC}/ogcapi-features-3/1.0/conf/filter",
-    *(f"{_OGC}/cql2/1.0/conf/{part}" for part in ("cql2-json", "basic-cql2")),
-]
+    *(f"{_OGC}/ogcapi-features-3/1.0/conf/{part}" for part in ("filter", "features-filter", "queryables")),
+    *(f"{_OGC}/cql2/1.0/conf/{part}" for part in (
+        *("cql2-text", "cql2-json", "basic-cql2", "advanced-comparison-operators", "case-insensitive-comparison"),
+        *("basic-spatial-functions", "basic-spatial-functions-plus", "spatial-functions", "temporal-functions"),
+        "property-property",
+    )),
+]  # fmt: skip
 
 
 def platform(name: str) -> str:
@@ -40,18 +45,48 @@ def grid_code(tile: str) -> str:
     return f"MGRS-{tile}"
 
 
+_TITLES = {
+    "eo:cloud_cover": "Cloud [% of observed pixels]",
+    "eo:snow_cover": "Snow [% of observed pixels]",
+    "muscate:water_percent": "Water [% of observed pixels]",
+    "muscate:no_data_percent": "Without data [% of all pixels]",
+    "muscate:aot_mean": "Mean AOT at 550 nm [-]",
+    "muscate:water_vapour_mean": "Mean water vapour [g cm-2]",
+    "grid:code": "Tile, MGRS-31TCJ",
+    "version": "Processing version, V1_4",
+    "updated": "When it was published, withdrawn or reinstated",
+    "muscate:verdict": "The worst of its readers' verdicts",
+    **{
+        f"muscate:validation_{subject}_{figure}": f"Mask of {subject} against a reference, {figure.replace('_', ' ')}"
+        for subject in VALIDATED_SUBJECTS
+        for figure in VALIDATED
+    },
+}
+_WORDS = {
+    "platform": [platform(p) for p in PLATFORMS],
+    "muscate:verdict": ["good", "suspect", "bad"],
+    "muscate:mode": ["init", "nominal", "backward"],
+}
+_KINDS: dict[str, dict[str, Any]] = {"time": {"type": "string", "format": "date-time"}}
+
+
+def _queryable(name: str, kind: str) -> dict[str, Any]:
+    found = dict(_KINDS.get(kind, {"type": kind}))
+    if name in _TITLES:
+        found["title"] = _TITLES[name]
+    if name in _WORDS:
+        found["enum"] = _WORDS[name]
+    return found
+
+
 #: What a filter may name, in JSON schema.
 QUERYABLES: dict[str, dict[str, Any]] = {
-    "eo:cloud_cover": {"type": "number", "minimum": 0, "maximum": 100, "title": "Cloud [% of observed pixels]"},
-    "muscate:aot_mean": {"type": "number", "title": "Mean AOT at 550 nm [-]"},
-    "platform": {"type": "string", "enum": [platform(p) for p in PLATFORMS]},
-    "sat:relative_orbit": {"type": "integer"},
-    "grid:code": {"type": "string", "title": "Tile, MGRS-31TCJ"},
-    "version": {"type": "string", "title": "Processing version, V1_4"},
+    "geometry": {"$ref": "https://geojson.org/schema/Geometry.json", "title": "Where it has data"},
+    **{name: _queryable(name, known.kind) for name, known in PROPERTIES.items()},
+    "eo:cloud_cover": {"type": "number", "minimum": 0, "maximum": 100, "title": _TITLES["eo:cloud_cover"]},
     "muscate:site": {"type": "string", "title": "Code of a site"},
     "muscate:flag": {"type": "string", "enum": list(dict.fromkeys(FLAGS.values()))},
-    "muscate:simulated": {"type": "boolean"},
-    "datetime": {"type": "string", "format": "date-time"},
-    "published": {"type": "string", "format": "date-time"},
-    "updated": {"type": "string", "format": "date-time", "title": "Published, withdrawn or reinstated since (>=, >)"},
+    "muscate:flags": {"type": "array", "items": {"type": "string", "enum": list(dict.fromkeys(FLAGS.values()))}},
 }
+#: What answers can be sorted by.
+SORTABLES = tuple(PROPERTIES)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from processing.deflate import crc32
 from processing.errors import StorageError
 
 
@@ -28,12 +29,12 @@ _PAGE = 4 << 20
 
 
 def write(path: Path, chunks: Iterable[bytes]) -> dict[str, str | int]:
-    """Write a new file down to the disk and give its size [bytes] and SHA-256.
+    """Write a new file down to the disk and give its size [bytes], SHA-256 and CRC-32 (of zips).
 
     A file longer than a page passes the disk's cache by, where that is possible: to be copied into it, and to be
     written from there, costs several seconds of the kernel's time a tile, and drives out the images of the next date.
     """
-    digest, size = sha256(), 0
+    digest, size, crc = sha256(), 0, 0
     with storing(path), path.open("xb", buffering=0) as file:
         page, filled = memoryview(mmap.mmap(-1, _PAGE)), 0  # begins where a page of memory does, as the disk wants it
         direct = False
@@ -46,14 +47,16 @@ def write(path: Path, chunks: Iterable[bytes]) -> dict[str, str | int]:
                 if filled == _PAGE:
                     direct = direct or _past_the_cache(file.fileno(), True)
                     digest.update(page)
+                    crc = crc32(page, crc)
                     _write(file.fileno(), page)
                     size, filled = size + filled, 0
         if direct:  # which takes whole blocks only
             _past_the_cache(file.fileno(), False)
         digest.update(page[:filled])
+        crc = crc32(page[:filled], crc)
         _write(file.fileno(), page[:filled])
         os.fsync(file.fileno())
-    return {"size": size + filled, "sha256": digest.hexdigest()}
+    return {"size": size + filled, "sha256": digest.hexdigest(), "crc32": crc}
 
 
 def _write(handle: int, rest: memoryview) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
+from processing.distribution.holdings import FORM, describe
 from processing.product import disk
 from processing.production.publish import ORPHANS, STAGING, set_aside
 from processing.settings import Settings
-from processing.store import Store, events, lease, upkeep
+from processing.store import Store, events, holdings, lease, upkeep
 from processing.store.dialect import now
 from processing.store.models import Campaign, Chain, Product
 
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 KEPT_STATES = 10
 #: Orphans and half-placed packages are removed after this. [s]
 ORPHAN_SECONDS, PARTIAL_SECONDS = 7 * 86400.0, 3600.0
+#: Products of which what lies in their folders is looked up in one round.
+DESCRIBED_A_ROUND = 20
 
 
 def sweep(store: Store, settings: Settings) -> None:
@@ -45,6 +48,18 @@ def sweep(store: Store, settings: Settings) -> None:
         _sweep_states(store, settings)
         _sweep_old(settings.archive.glob(f"{ORPHANS}/*"), ORPHAN_SECONDS)
         _sweep_old(settings.l1c.glob("*/.*.partial"), PARTIAL_SECONDS)
+    describe_some(store, settings)
+
+
+def describe_some(store: Store, settings: Settings, most: int = DESCRIBED_A_ROUND) -> int:
+    """Keep what lies in the folders of products that were published before that was kept; how many it did."""
+    with store.read() as session:
+        waiting = holdings.missing(session, FORM, most)
+    for number, path in waiting:
+        contents = describe(settings.archive / path).json()
+        with store.write() as session:
+            holdings.keep(session, number, contents)
+    return len(waiting)
 
 
 def _sweep_staging(store: Store, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from processing.distribution.holdings import describe
 from processing.errors import ProductError, StoreError
 from processing.product import disk
 from processing.product.clear_sky import clear_reflectance
@@ -72,6 +73,7 @@ def made(outcome: Outcome, peak_memory: int | None) -> Made:
         has_state=outcome.state is not None,
         manifest_sha=digest,
         bytes=size,
+        holdings=describe(outcome.product).json(),
     )
 
 

@@ -388,6 +388,36 @@ class Product(Base):
     )
 
 
+class Holding(Base):
+    """What lies in a product's folder, `distribution.holdings.Holdings`, so that a search need not open it.
+
+    Written with the product; of one that was published before there was such a table, by the janitor.
+    """
+
+    __tablename__ = "holding"
+
+    product_id: Mapped[int] = mapped_column(sa.ForeignKey("product.id", ondelete="CASCADE"), primary_key=True)
+    contents: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Where the data lie, as WKB [deg]; null where the whole tile has data.
+    footprint: Mapped[bytes | None]
+
+
+class Download(Base):
+    """What was sent on one day to one user of one product. Visitors are counted together: nobody keeps who they are."""
+
+    __tablename__ = "download"
+
+    #: ``2026-11-30``, UTC.
+    day: Mapped[str] = mapped_column(primary_key=True)
+    #: Name of a person who had signed in, else that of all visitors.
+    user: Mapped[str] = mapped_column("person", primary_key=True)
+    #: Its identifier.
+    product: Mapped[str] = mapped_column(primary_key=True)
+    requests: Mapped[int]
+    #: Sent, whether to the end or not.
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+
+
 class StageDelay(Base):
     """Where the time went between the sensing of a date and its first product; written with the product.
 
@@ -466,6 +496,7 @@ class Event(Base):
         sa.CheckConstraint(_among("severity", SEVERITIES), name="severity"),
         sa.Index(None, "time"),
         sa.Index(None, "kind", "time"),
+        sa.Index("ix_event_changes", "product_id", "time", **_where("kind IN ('withdrawn', 'reinstated')")),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.scene import Figures
-from processing.store import delays, events, replays
+from processing.store import delays, events, holdings, replays
 from processing.store.dialect import now
 from processing.store.lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
 from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
@@ -40,6 +40,8 @@ class Made:
     absent: list[str] = field(default_factory=list)
     origin: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    #: What lies in the product's folder: `distribution.holdings.Holdings.json`.
+    holdings: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
     )
     session.add(product)
     session.flush()
+    if made.holdings is not None:
+        holdings.keep(session, product.id, made.holdings)
     delays.note(session, product)
     replays.after(session, product, replay_dates)
     _keep_figures(session, claim, made)

@@ -6,32 +6,34 @@ what the first one costs, and a product that is published meanwhile moves nothin
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
-from shapely import Geometry, STRtree, affinity, box
-from shapely.geometry import Polygon
+from shapely import Geometry, from_wkb
 from sqlalchemy.orm import Session
 
 from processing import tiling
 from processing.bands import PLATFORMS
 from processing.errors import SearchError
-from processing.store.models import Event, Product, Quality, Site, SiteTile, Tile
+from processing.store import expressions, places
+from processing.store.expressions import CHANGES
+from processing.store.expressions import FLAGS as FLAGS
+from processing.store.models import Event, Holding, Product, Quality, Site, SiteTile, Tile
+from processing.store.places import rectangle as rectangle
+from processing.store.places import touching as touching
 
 #: What answers can be ordered by; a minus: last first.
 ORDERS = ("-sensing", "sensing", "-published", "published")
-#: Events that change what users get of a product after its publication.
-CHANGES = ("withdrawn", "reinstated")
-#: More tiles than these are not looked up one by one.
-MANY = 40
-#: Flags of a date's quality, and the words that a reader may use for them.
-FLAGS = {"rain": "rain", "hotspot": "hot_spot", "glint": "sun_glint", "sunglint": "sun_glint", "cirrus": "cirrus"}
+#: Most names that an order has.
+MOST_KEYS = 4
 #: Relative orbits of Sentinel-2, and room for what other satellites have.
 MOST_ORBITS = 999
 #: Most names, tiles or orbits of a search: more than a database takes at once.
@@ -75,8 +77,11 @@ class Search:
         Also products that were withdrawn.
     replaced : bool
         Also products of which a newer revision took the place.
+    expressions : tuple of str
+        Filters of CQL2, in JSON, that all have to hold: see `expressions`.
     order : str
-        One of `ORDERS`.
+        One of `ORDERS`, or names of `expressions.PROPERTIES` with commas, a minus before each that goes down. What a
+        product doesn't have comes last.
     """
 
     identifiers: tuple[str, ...] = ()
@@ -97,6 +102,7 @@ class Search:
     simulated: bool | None = None
     withdrawn: bool = False
     replaced: bool = False
+    expressions: tuple[str, ...] = ()
     order: str = "-sensing"
 
 
@@ -133,31 +139,118 @@ def find(session: Session, search: Search, limit: int = 50, after: str | None = 
         If the order, a flag or the key is none.
     """
     _bounded(search)
-    if search.order not in ORDERS:
-        raise SearchError(f"{search.order} is no order: {', '.join(ORDERS)}")
-    column = Product.sensing if search.order.endswith("sensing") else Product.published
-    down = search.order.startswith("-")
+    keys = _keys(search.order)
     conditions = _conditions(session, search)
     if after is not None:
-        keys = sa.tuple_(column, Product.id)
-        time, key = _key(after)
-        last = sa.tuple_(sa.literal(time, column.type), sa.literal(key))
-        conditions.append(keys < last if down else keys > last)
+        conditions.append(_beyond(keys, _values(keys, after)))
     query = (
-        sa.select(Product, Quality, _default())
+        sa.select(Product, Quality, _default(), *(column for _, column, _ in keys))
         .outerjoin(Quality, Quality.job_id == Product.job_id)
         .where(*conditions)
-        .order_by(*(c.desc() if down else c for c in (column, Product.id)))
+        .order_by(*_ordered(keys))
         .limit(limit + 1)
     )
     rows = session.execute(query).all()
-    found = tuple(Found(product, quality, bool(default)) for product, quality, default in rows[:limit])
+    found = tuple(Found(row[0], row[1], bool(row[2])) for row in rows[:limit])
     session.expunge_all()
-    if len(rows) <= limit:
-        return Page(found, None)
-    end = found[-1].product
-    moment = end.sensing if column is Product.sensing else end.published
-    return Page(found, f"{(moment - _EPOCH) // timedelta(microseconds=1)}.{end.id}")
+    return Page(found, _token(keys, rows[limit - 1][3:]) if len(rows) > limit else None)
+
+
+#: A key that answers are ordered by: its kind, its column, and whether it goes down.
+_Key = tuple[str, sa.ColumnElement[Any], bool]
+
+
+def _keys(order: str) -> list[_Key]:
+    """What an order is by; the last key is the product's own, so that no two are alike.
+
+    Raises
+    ------
+    SearchError
+        If it is none.
+    """
+    names = [part.strip() for part in order.split(",")]
+    if not all(names) or len(names) > MOST_KEYS:
+        raise SearchError(f"{order} is no order of 1 to {MOST_KEYS} names")
+    keys: list[_Key] = []
+    for name in names:
+        plain = name.lstrip("+-")
+        known = expressions.PROPERTIES.get({"sensing": "datetime"}.get(plain, plain))
+        if known is None:
+            raise SearchError(f"{plain} is no order: {', '.join((*ORDERS, *expressions.PROPERTIES))}")
+        keys.append((known.kind, known.column(), name.startswith("-")))
+    return [*keys, ("integer", Product.id, keys[0][2])]
+
+
+def _plain(keys: list[_Key]) -> bool:
+    """Whether an order is one of `ORDERS`: by a time that every product has, and for which there is an index."""
+    return len(keys) == 2 and any(keys[0][1] is column for column in (Product.sensing, Product.published))
+
+
+def _ordered(keys: list[_Key]) -> list[sa.ColumnElement[Any]]:
+    if _plain(keys):
+        return [column.desc() if down else column.asc() for _, column, down in keys]
+    by: list[sa.ColumnElement[Any]] = []
+    for _, column, down in keys[:-1]:
+        by += [column.is_(None), column.desc() if down else column.asc()]
+    return [*by, keys[-1][1].desc() if keys[-1][2] else keys[-1][1].asc()]
+
+
+def _beyond(keys: list[_Key], values: list[Any]) -> sa.ColumnElement[bool]:
+    """Whether a product comes after one with these values."""
+    if _plain(keys):
+        columns = sa.tuple_(*(column for _, column, _ in keys))
+        last = sa.tuple_(*(sa.literal(v, column.type) for v, (_, column, _) in zip(values, keys, strict=True)))
+        return columns < last if keys[0][2] else columns > last
+    (_, column, down), value = keys[0], values[0]
+    if value is None:  # those that have none are the last, and alike
+        return sa.and_(column.is_(None), _beyond(keys[1:], values[1:])) if len(keys) > 1 else sa.false()
+    further = column < value if down else column > value
+    if len(keys) == 1:
+        return further
+    same = sa.and_(column == value, _beyond(keys[1:], values[1:]))
+    return sa.or_(further, same, column.is_(None))
+
+
+def _token(keys: list[_Key], values: Sequence[Any]) -> str:
+    """The key of a page that ends with these values."""
+    if _plain(keys):
+        return f"{(values[0] - _EPOCH) // timedelta(microseconds=1)}.{values[1]}"
+    said = [v.isoformat() if isinstance(v, datetime) else v for v in values]
+    return base64.urlsafe_b64encode(json.dumps(said).encode()).decode()
+
+
+def _values(keys: list[_Key], after: str) -> list[Any]:
+    """What a page ended with, by its key.
+
+    Raises
+    ------
+    SearchError
+        If it is none of this order.
+    """
+    if _plain(keys):
+        return list(_key(after))
+    try:
+        values = json.loads(base64.urlsafe_b64decode(after.encode("ascii")))
+        if not isinstance(values, list) or len(values) != len(keys):
+            raise ValueError
+        return [_read(kind, value) for (kind, _, _), value in zip(keys, values, strict=True)]
+    except (ValueError, TypeError, RecursionError):
+        raise SearchError(f"{after[:100]} is no key of a page") from None
+
+
+def _read(kind: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if kind == "time":
+        return datetime.fromisoformat(value).astimezone(UTC)
+    kinds: dict[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool, int)}
+    if not isinstance(value, kinds.get(kind, (int, float))) or "\x00" in str(value) or abs(_size(value)) > 2**62:
+        raise ValueError
+    return value
+
+
+def _size(value: Any) -> float:
+    return value if isinstance(value, int | float) else 0
 
 
 def _bounded(search: Search) -> None:
@@ -181,12 +274,9 @@ def _bounded(search: Search) -> None:
 def count(session: Session, search: Search, most: int = 1000) -> int:
     """How many fit; counting stops at `most`."""
     _bounded(search)
-    query = (
-        sa.select(Product.id)
-        .outerjoin(Quality, Quality.job_id == Product.job_id)
-        .where(*_conditions(session, search))
-        .limit(most)
-    )
+    query = sa.select(Product.id).where(*_conditions(session, search)).limit(most)
+    if search.expressions or search.flags or any((*search.cloud, *search.aot)) or 0 in (*search.cloud, *search.aot):
+        query = query.outerjoin(Quality, Quality.job_id == Product.job_id)
     return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
 
 
@@ -295,6 +385,7 @@ def _conditions(session: Session, search: Search) -> list[sa.ColumnElement[bool]
         *_of_time(session, search),
         *_of_versions(session, search),
         *_of_figures(search),
+        *(expressions.condition(session, json.loads(text)) for text in search.expressions),
     ]
     if search.simulated is not None:
         conditions.append(Product.simulated.is_(search.simulated))
@@ -311,10 +402,11 @@ def _of_place(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
     if search.identifiers:
         conditions.append(Product.identifier.in_(search.identifiers))
     tiles = _tiles(session, search)
-    if tiles is not None:
-        # Of many tiles the products are better met in order of time, than all found and sorted: no index for them.
-        tile = Product.tile if len(tiles) <= MANY else Product.tile.concat("")
-        conditions.append(tile.in_(sorted(tiles)))
+    if search.area is not None:
+        there, near = places.condition(session, "s_intersects", search.area, tiles)
+        conditions += [there, places.of_tiles(near)]
+    elif tiles is not None:
+        conditions.append(places.of_tiles(tiles))
     for name, column in (("platforms", Product.platform), ("orbits", Product.relative_orbit)):
         if values := getattr(search, name):
             conditions.append(column.in_(values))
@@ -366,41 +458,12 @@ def _of_figures(search: Search) -> list[sa.ColumnElement[bool]]:
 
 
 def _tiles(session: Session, search: Search) -> set[str] | None:
-    """The tiles that a product may be of; None: any."""
+    """The tiles that a product may be of, wherever its data lie; None: any."""
     tiles = set(search.tiles) if search.tiles else None
     if search.sites:
         of_sites = set(session.scalars(sa.select(SiteTile.tile).where(SiteTile.site.in_(search.sites))))
         tiles = of_sites if tiles is None else tiles & of_sites
-    if search.area is not None:
-        known = tiles if tiles is not None else set(session.scalars(sa.select(Tile.mgrs)))
-        tiles = touching(known, search.area)
     return tiles
-
-
-@lru_cache(maxsize=4)
-def _tree(tiles: tuple[str, ...]) -> tuple[STRtree, tuple[str, ...]]:
-    named = [tile for tile in tiles if tiling.valid(tile)]
-    return STRtree([Polygon(tiling.footprint(tile)) for tile in named]), tuple(named)
-
-
-def touching(tiles: Iterable[str], area: Geometry) -> set[str]:
-    """Those of the tiles that an area touches. Longitudes may go on beyond 180 degrees."""
-    tree, names = _tree(tuple(sorted(tiles)))
-    turns = [affinity.translate(area, xoff=turn) for turn in (-360, 0, 360)]
-    return {names[i] for i in np.unique(np.concatenate([tree.query(a, predicate="intersects") for a in turns]))}
-
-
-def rectangle(west: float, south: float, east: float, north: float) -> Geometry:
-    """The area between two meridians and two parallels; one that crosses 180 degrees has its west above its east.
-
-    Raises
-    ------
-    SearchError
-        If it is none.
-    """
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
-        raise SearchError(f"{west:g},{south:g},{east:g},{north:g} is no rectangle of west, south, east, north")
-    return box(west, south, east if east >= west else east + 360, north)
 
 
 def _key(after: str) -> tuple[datetime, int]:
@@ -413,13 +476,42 @@ def _key(after: str) -> tuple[datetime, int]:
     raise SearchError(f"{after} is no key of a page")
 
 
-def extent(session: Session) -> tuple[tuple[float, float, float, float], datetime | None]:
-    """West, south, east, north of all tiles [deg], and the time of the first product; the world without tiles."""
-    tree, names = _tree(tuple(session.scalars(sa.select(Tile.mgrs).order_by(Tile.mgrs))))
-    first = session.scalar(sa.select(sa.func.min(Product.sensing)))
-    if not names:
-        return (-180.0, -90.0, 180.0, 90.0), first
-    bounds = np.array([polygon.bounds for polygon in tree.geometries])
+def extent(
+    session: Session, *, default: bool = False
+) -> tuple[tuple[float, float, float, float], tuple[datetime | None, datetime | None]]:
+    """West, south, east, north of what is there [deg], and the times of the first and the last product.
+
+    Parameters
+    ----------
+    default : bool
+        Only of what users get without asking for another version.
+
+    Returns
+    -------
+    (bounds, (first, last))
+        The world and no times without products.
+    """
+    wanted = [_default()] if default else []
+    ends = sa.select(sa.func.min(Product.sensing), sa.func.max(Product.sensing)).where(*wanted)
+    first, last = session.execute(ends).one()
+    whole = sa.or_(Holding.product_id.is_(None), Holding.footprint.is_(None))
+    tiles = set(
+        session.scalars(
+            sa.select(Product.tile)
+            .outerjoin(Holding, Holding.product_id == Product.id)
+            .where(whole, *wanted)
+            .distinct()
+        )
+    )
+    parts = session.scalars(
+        sa.select(Holding.footprint)
+        .join(Product, Product.id == Holding.product_id)
+        .where(Holding.footprint.is_not(None), Product.tile.not_in(tiles), *wanted)
+    ).all()
+    shapes = [*places.tree(tuple(sorted(tiles)))[0].geometries, *from_wkb(list(parts))]
+    if not shapes:
+        return (-180.0, -90.0, 180.0, 90.0), (first, last)
+    bounds = np.array([shape.bounds for shape in shapes])
     west, south = np.maximum(bounds[:, :2].min(axis=0), (-180, -90)).tolist()
     east, north = np.minimum(bounds[:, 2:].max(axis=0), (180, 90)).tolist()
-    return (west, south, east, north), first
+    return (west, south, east, north), (first, last)

@@ -1,0 +1,123 @@
+"""Who takes how much: turns and quotas of users, and counts by user and product."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypedDict
+
+from fastapi import HTTPException, Request
+
+from dashboard import people, queries
+from dashboard.api.sending import Turns
+from processing.errors import StoreError
+from processing.people import VISITOR, Actor, Role
+from processing.settings import Settings
+from processing.store import downloads
+
+if TYPE_CHECKING:
+    from processing.store import Store
+
+log = logging.getLogger(__name__)
+
+#: Of a quota. [s]
+DAY = 86400.0
+#: Counts go to the store after so long. [s]
+EVERY = 5.0
+
+
+def _reader() -> Actor:
+    """Who asks; a visitor where nobody looked at that."""
+    try:
+        return people.reader()
+    except LookupError:
+        return Actor(VISITOR, Role.PUBLIC)
+
+
+class Terms(TypedDict):
+    """What `Sent` is told of a user."""
+
+    user: str
+    turns: Turns
+    sent: Callable[[int], None]
+
+
+class Downloads:
+    """What was taken from one centre.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : Store
+    """
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.turns = Turns(1e6 * settings.send_mb_per_second)
+        self._quota, self._store = 1e9 * settings.user_gb_per_day, store
+        self._taken: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
+        self._counts: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
+        self._lock, self._kept = threading.Lock(), time.monotonic()
+
+    def of(self, request: Request, found: queries.Folder) -> Terms:
+        """On what terms a product is sent.
+
+        Raises
+        ------
+        HTTPException
+            429 if the user has had his day's share.
+        """
+        who = _reader()
+        address = request.client.host if request.client else "?"
+        # Visitors take turns by their addresses, which are not kept.
+        user = f"address {address}" if who.name == VISITOR else who.name
+        wait = self._wait(user)
+        if wait:
+            raise HTTPException(
+                429,
+                f"more than {self._quota / 1e9:g} GB were sent to you in a day",
+                {"Retry-After": str(int(wait) + 1)},
+            )
+
+        def sent(size: int) -> None:
+            self._count(user, who.name, found.identifier, size)
+
+        return {"user": user, "turns": self.turns, "sent": sent}
+
+    def _wait(self, user: str) -> float:
+        """How long until a user may have more. [s]"""
+        if not self._quota:
+            return 0.0
+        with self._lock:
+            taken, now = self._taken[user], time.monotonic()
+            while taken and taken[0][0] < now - DAY:
+                taken.popleft()
+            if sum(size for _, size in taken) < self._quota:
+                return 0.0
+            return taken[0][0] + DAY - now
+
+    def _count(self, user: str, name: str, product: str, size: int) -> None:
+        with self._lock:
+            if self._quota:
+                self._taken[user].append((time.monotonic(), size))
+            count = self._counts[f"{datetime.now(UTC):%Y-%m-%d}", name, product]
+            count[0] += 1
+            count[1] += size
+            if time.monotonic() < self._kept + EVERY:
+                return
+            self._kept = time.monotonic()
+        threading.Thread(target=self.keep, daemon=True).start()
+
+    def keep(self) -> None:
+        """Put what was counted into the store."""
+        with self._lock:
+            counts, self._counts = self._counts, defaultdict(lambda: [0, 0])
+        rows = [(day, name, product, requests, size) for (day, name, product), (requests, size) in counts.items()]
+        try:
+            with self._store.write() as session:
+                downloads.count(session, rows)
+        except StoreError as fault:
+            log.warning("%d counts of downloads could not be kept: %s", len(rows), fault)

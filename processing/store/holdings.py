@@ -1,0 +1,40 @@
+"""What products' folders hold, kept with their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import shapely
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from processing.store.dialect import insert
+from processing.store.models import Holding, Product
+
+
+def keep(session: Session, product_id: int, contents: dict[str, Any]) -> None:
+    """Keep what lies in a product's folder, `Holdings.json`, in the place of what was kept before."""
+    shape = contents.get("footprint")
+    wkb = None if shape is None else shapely.to_wkb(shapely.geometry.shape(shape))
+    row = insert(session, Holding).values(product_id=product_id, contents=contents, footprint=wkb)
+    new = {"contents": row.excluded.contents, "footprint": row.excluded.footprint}
+    session.execute(row.on_conflict_do_update(index_elements=[Holding.product_id], set_=new))
+
+
+def of(session: Session, product_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """What is kept of products, by their keys; the others have none."""
+    query = sa.select(Holding.product_id, Holding.contents).where(Holding.product_id.in_(list(product_ids)))
+    return {number: contents for number, contents in session.execute(query)}
+
+
+def missing(session: Session, form: int, most: int) -> list[tuple[int, str]]:
+    """Products of which nothing is kept, or in a form before this one: keys, and paths in the archive."""
+    query = (
+        sa.select(Product.id, Product.path)
+        .outerjoin(Holding, Holding.product_id == Product.id)
+        .where(sa.or_(Holding.product_id.is_(None), Holding.contents["form"].as_integer() != form))
+        .order_by(Product.id)
+        .limit(most)
+    )
+    return [(number, path) for number, path in session.execute(query)]

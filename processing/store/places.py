@@ -1,0 +1,153 @@
+"""Which products lie where: by the area that has data, as far as that is kept; else by the tile's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import shapely
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from shapely import Geometry, STRtree, affinity
+from shapely.geometry import Polygon
+from sqlalchemy.orm import Session
+
+from processing import tiling
+from processing.errors import SearchError
+from processing.store.models import Holding, Product, Tile
+
+#: What may hold between the place of a product and an area; all but the last ask that they touch.
+PREDICATES: dict[str, Callable[..., Any]] = {
+    "s_intersects": shapely.intersects,
+    "s_within": shapely.within,
+    "s_contains": shapely.contains,
+    "s_equals": shapely.equals,
+    "s_touches": shapely.touches,
+    "s_overlaps": shapely.overlaps,
+    "s_crosses": shapely.crosses,
+    "s_disjoint": shapely.disjoint,
+}
+#: Predicates that hold of every part of a tile where the whole tile lies in the area.
+_OF_PARTS = ("s_intersects", "s_within")
+#: More tiles than these are not looked up one by one.
+MANY = 40
+
+
+@lru_cache(maxsize=4)
+def tree(tiles: tuple[str, ...]) -> tuple[STRtree, tuple[str, ...]]:
+    """Footprints of tiles, and the names of those that are tiles at all."""
+    named = [tile for tile in tiles if tiling.valid(tile)]
+    return STRtree([Polygon(tiling.footprint(tile)) for tile in named]), tuple(named)
+
+
+def touching(tiles: Iterable[str], area: Geometry) -> set[str]:
+    """Those of the tiles that an area touches. Longitudes may go on beyond 180 degrees."""
+    shapes, names = tree(tuple(sorted(tiles)))
+    found = [shapes.query(each, predicate="intersects") for each in _turns(area)]
+    return {names[i] for i in np.unique(np.concatenate(found))}
+
+
+def _turns(area: Geometry) -> list[Geometry]:
+    """The same area as it is called one turn to the west and to the east."""
+    return [affinity.translate(area, xoff=turn) for turn in (-360, 0, 360)]
+
+
+def condition(
+    session: Session, predicate: str, area: Geometry, within: Iterable[str] | None = None
+) -> tuple[sa.ColumnElement[bool], set[str]]:
+    """Where a predicate holds between a product's place and an area.
+
+    Parameters
+    ----------
+    predicate : str
+        Of `PREDICATES`.
+    area : Geometry
+        [deg]
+    within : iterable of str, optional
+        Tiles that are looked at; all of them without.
+
+    Returns
+    -------
+    (condition, set of str)
+        And the tiles that such products may be of; of no use to ``s_disjoint``.
+    """
+    if predicate not in PREDICATES:
+        raise SearchError(f"{predicate} is none of {', '.join(PREDICATES)}")
+    tiles = set(within) if within is not None else set(session.scalars(sa.select(Tile.mgrs)))
+    if predicate == "s_disjoint":
+        touched, _ = condition(session, "s_intersects", area, tiles)
+        return sa.not_(touched), tiles
+    near = touching(tiles, area)
+    sure = {tile for tile in near if _lies_in(tile, area)} if predicate in _OF_PARTS else set()
+    rest = sorted(near - sure)
+    holds = {tile for tile in rest if _holds(predicate, _tile(tile), area).all()}
+    numbers, names, places = _own(session, rest)
+    own = _holds(predicate, places, area)
+    whole = np.isin(names, list(holds))
+    some: list[sa.ColumnElement[bool]] = []
+    if sure or holds:
+        of_them = of_tiles(sure | holds)
+        some.append(sa.and_(of_them, sa.not_(_among(numbers[whole & ~own]))) if (whole & ~own).any() else of_them)
+    if (own & ~whole).any():
+        some.append(_among(numbers[own & ~whole]))
+    return (sa.or_(*some) if some else sa.false()), near
+
+
+def of_tiles(tiles: Iterable[str]) -> sa.ColumnElement[bool]:
+    """Whether a product is of one of the tiles."""
+    names = sorted(tiles)
+    # Of many tiles the products are better met in order of time, than all found and sorted: no index for them.
+    return (Product.tile if len(names) <= MANY else Product.tile.concat("")).in_(names)
+
+
+def _among(numbers: NDArray[np.int64]) -> sa.ColumnElement[bool]:
+    """Whether a product's key is one of these, written out: there may be more than a database takes as parameters."""
+    return Product.id.in_(sa.bindparam(None, numbers.tolist(), expanding=True, literal_execute=True))
+
+
+@lru_cache(maxsize=100_000)
+def _tile(tile: str) -> Polygon:
+    return Polygon(tiling.footprint(tile))
+
+
+def _lies_in(tile: str, area: Geometry) -> bool:
+    return any(shapely.covers(each, _tile(tile)) for each in _turns(area))
+
+
+def _holds(predicate: str, places: Any, area: Geometry) -> NDArray[np.bool_]:
+    test = PREDICATES[predicate]
+    return np.logical_or.reduce([np.atleast_1d(test(places, each)) for each in _turns(area)])
+
+
+def _own(session: Session, tiles: list[str]) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.object_]]:
+    """Keys, tiles and places of the products of tiles that have data in a part of them only."""
+    rows: list[Any] = []
+    if tiles:
+        query = (
+            sa.select(Product.id, Product.tile, Holding.footprint)
+            .join(Holding, Holding.product_id == Product.id)
+            .where(Product.tile.in_(tiles), Holding.footprint.is_not(None))
+        )
+        rows = list(session.execute(query))
+    numbers = np.array([row[0] for row in rows], np.int64)
+    names = np.array([row[1] for row in rows], np.str_)
+    return numbers, names, shapely.from_wkb(np.array([row[2] for row in rows], np.object_))
+
+
+def rectangle(west: float, south: float, east: float, north: float) -> Geometry:
+    """The area between two meridians and two parallels; one that crosses 180 degrees has its west above its east.
+
+    Raises
+    ------
+    SearchError
+        If it is none.
+    """
+    try:
+        fine = -180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90
+    except TypeError:
+        fine = False
+    if not fine:
+        raise SearchError(f"{west},{south},{east},{north} is no rectangle of west, south, east, north")
+    return shapely.box(west, south, east if east >= west else east + 360, north)

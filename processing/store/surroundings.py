@@ -1,0 +1,148 @@
+"""What the store knows of products beside their rows: their folders, what was said of them, what became of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from processing.store import holdings, search, verdicts
+from processing.store.expressions import IMAGE, VALIDATED, VALIDATED_SUBJECTS
+from processing.store.models import Event, Product, Tile, Validation
+
+
+@dataclass(frozen=True)
+class Around:
+    """Of one product; empty or None where there is nothing.
+
+    Attributes
+    ----------
+    holdings : dict, optional
+        What lies in its folder: `distribution.holdings.Holdings.json`.
+    verdict : str
+        The worst of its readers' that hold.
+    changed : datetime, optional
+        When it was withdrawn or reinstated.
+    withdrawn : str
+        Why it was withdrawn.
+    figures : mapping of str to float
+        Of its validation, as filters name them.
+    before, after, latest : str
+        Names of the products of the same date in the version before and after it, and of the one that users get.
+    previous : str
+        Name of the product whose recurrent state entered it.
+    """
+
+    holdings: dict[str, Any] | None = None
+    verdict: str = ""
+    changed: datetime | None = None
+    withdrawn: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    before: str = ""
+    after: str = ""
+    latest: str = ""
+    previous: str = ""
+
+
+def around(session: Session, products: Sequence[Product]) -> dict[int, Around]:
+    """What is known around each of some products, by their keys."""
+    if not products:
+        return {}
+    kept = holdings.of(session, [product.id for product in products])
+    judged = verdicts.verdicts_of(session, [product.identifier for product in products])
+    changed = search.changes(session, products)
+    reasons = withdrawals(session, [product.id for product in products if not product.valid])
+    figures = _figures(session, products)
+    versions = _versions(session, products)
+    previous = _previous(session, products)
+    return {
+        product.id: Around(
+            holdings=kept.get(product.id),
+            verdict=verdicts.worst(judged.get(product.identifier, [])),
+            changed=changed.get(product.id),
+            withdrawn=reasons.get(product.id, ""),
+            figures=figures.get((product.identifier[:IMAGE], product.version), {}),
+            previous=previous.get(product.prev_product or 0, ""),
+            **_neighbours(product, versions.get((product.tile, product.sensing, product.platform), [])),
+        )
+        for product in products
+    }
+
+
+def withdrawals(session: Session, product_ids: Sequence[int]) -> dict[int, str]:
+    """Why products were withdrawn the last time, by their keys."""
+    if not product_ids:
+        return {}
+    query = (
+        sa.select(Event.product_id, Event.data)
+        .where(Event.product_id.in_(product_ids), Event.kind == "withdrawn")
+        .order_by(Event.id)
+    )
+    return {number: str(data.get("reason", "")) for number, data in session.execute(query) if number is not None}
+
+
+def _figures(session: Session, products: Sequence[Product]) -> dict[tuple[str, str], dict[str, float]]:
+    """Validation figures by image and version, those of the newest run."""
+    query = (
+        sa.select(Validation.image, Validation.version, Validation.subject, Validation.metrics)
+        .where(
+            Validation.kind == "clouds",
+            Validation.image.in_({product.identifier[:IMAGE] for product in products}),
+            Validation.version.is_not(None),
+            Validation.subject.in_(VALIDATED_SUBJECTS),
+        )
+        .order_by(Validation.id)
+    )
+    found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+    for image, version, subject, metrics in session.execute(query):
+        said = {name: metrics.get(name) for name in VALIDATED}
+        found[image, version] |= {
+            f"muscate:validation_{subject}_{name}": value for name, value in said.items() if value is not None
+        }
+    return found
+
+
+_Version = tuple[str, str, bool, bool]
+
+
+def _versions(session: Session, products: Sequence[Product]) -> dict[tuple[str, datetime, str], list[_Version]]:
+    """The products of each date that count: version, name, whether it is the newest revision, whether users get it."""
+    dates = {product.sensing for product in products}
+    tiles = {product.tile for product in products}
+    current = Product.version == sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
+    query = sa.select(
+        *(Product.tile, Product.sensing, Product.platform, Product.version, Product.identifier, Product.valid, current)
+    ).where(Product.tile.in_(tiles), Product.sensing.in_(dates), Product.current)
+    found: dict[tuple[str, datetime, str], list[_Version]] = defaultdict(list)
+    for tile, sensing, platform, version, name, valid, default in session.execute(query):
+        found[tile, sensing, platform].append((version, name, valid, bool(default) and valid))
+    return found
+
+
+def _neighbours(product: Product, versions: list[_Version]) -> dict[str, str]:
+    """Of a product among the versions of its date."""
+
+    def number(version: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in version.removeprefix("V").split("_") if part.isdigit())
+
+    others = sorted((number(version), name) for version, name, valid, _ in versions if valid)
+    own = number(product.version)
+    before = [name for other, name in others if other < own]
+    after = [name for other, name in others if other > own]
+    latest = [name for _, name, _, default in versions if default and name != product.identifier]
+    return {
+        "before": before[-1] if before else "",
+        "after": after[0] if after else "",
+        "latest": latest[0] if latest else "",
+    }
+
+
+def _previous(session: Session, products: Sequence[Product]) -> dict[int, str]:
+    wanted = {product.prev_product for product in products if product.prev_product is not None}
+    query = sa.select(Product.id, Product.identifier).where(Product.id.in_(wanted))
+    return {number: name for number, name in session.execute(query)} if wanted else {}
