@@ -72,9 +72,8 @@ def _without_body(send: Send) -> Send:
         nonlocal ended
         if message["type"] == "http.response.start":
             await send(message)
-        elif message["type"] == "http.response.body" and not ended:
-            if not message.get("more_body", False):
-                ended = True
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        elif message["type"] == "http.response.body" and not ended and not message.get("more_body", False):
+            ended = True
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     return sending

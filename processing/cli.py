@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from processing import __version__, offline
 from processing.alerts.cli import alerts
+from processing.distribution import cli as distribution
 from processing.errors import MuscateError
 from processing.home import Home, Json, parameters_of, settings_of, store_of
 from processing.production import cli as production
@@ -200,6 +201,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(production.process, production.ingest, production.watch, production.dispatch, production.worker),
     *(production.status, production.explain, explain_pixel, production.logs, production.audit),
     *(production.retry, production.replay, production.hold, production.release, production.reject),
+    *(distribution.download, distribution.sync),
     *(simulate, warmup),
 )
 for _command in COMMANDS:

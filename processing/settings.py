@@ -118,9 +118,7 @@ class Settings(BaseSettings):
         le=1e6,
         description="Products' bytes sent at most, to all users together; 0: all the web can.",
     )
-    user_gb_per_day: float = Field(
-        0.0, ge=0, le=1e6, description="Products' bytes a user may take in 24 h; 0: all."
-    )
+    user_gb_per_day: float = Field(0.0, ge=0, le=1e6, description="Products' bytes a user may take in 24 h; 0: all.")
     alerts: Path | None = Field(None, description="Rules of the alerts; alerts.toml in the home, else those shipped.")
     demonstration: bool = Field(True, description="Fill an empty home with a small simulated archive.")
 

@@ -25,6 +25,7 @@ import shapely
 import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -41,6 +42,7 @@ from processing.simulation.series import DEMONSTRATION
 from processing.store import Store, search
 from processing.store.models import Product, Quality
 from processing.store.search import Search
+from processing.store.surroundings import Around
 from tests import product_scenes
 from tests.browser import free_port
 from tests.dashboard_archive import filled
@@ -200,8 +202,13 @@ def test_fields_are_left_out(centre: tuple[str, Store, Settings]) -> None:
         {"filter": {"op": "or", "args": []}},
         {"filter": {"op": "<", "args": [{"property": "path"}, 1]}},
         {"filter": {"op": "<", "args": [{"property": "eo:cloud_cover"}, "much"]}},
-        {"filter": {"op": "like", "args": [{"property": "grid:code"}, "%"]}},
-        {"filter": "eo:cloud_cover < 10", "filter-lang": "cql2-text"},
+        {"filter": {"op": "like", "args": [{"property": "eo:cloud_cover"}, "%"]}},
+        {"filter": {"op": "soundsLike", "args": [{"property": "grid:code"}, "x"]}},
+        {"filter": {"op": "s_within", "args": [{"property": "geometry"}, {"type": "Point"}]}},
+        {"filter": "eo:cloud_cover <", "filter-lang": "cql2-text"},
+        {"filter": "path = 'x'", "filter-lang": "cql2-text"},
+        {"datetime": "2023-08-17"},
+        {"datetime": "2023-08-17T10:00:00"},
         {"query": {"eo:cloud_cover": 5}},
         {"query": {"eo:cloud_cover": {"near": 5}}},
     ],
@@ -219,6 +226,123 @@ def test_what_is_not_understood_is_refused_with_the_reason(
     for answer in answers:
         assert answer.status_code == 400
         assert answer.json()["description"]
+
+
+TEXTS = {
+    "eo:cloud_cover < 15 OR version = 'V1_3'": sa.or_(Quality.cloud_percent < 15, Product.version == "V1_3"),
+    "NOT (platform = 'sentinel-2a')": Product.platform != "S2A",
+    "platform <> 'sentinel-2a' AND grid:code LIKE 'MGRS-31%'":
+        sa.and_(Product.platform != "S2A", Product.tile.startswith("31")),
+    "grid:code NOT IN ('MGRS-31TCJ', 'MGRS-40KCB')": Product.tile.not_in(["31TCJ", "40KCB"]),
+    "eo:cloud_cover BETWEEN 10 AND 20": Quality.cloud_percent.between(10, 20),
+    "eo:cloud_cover NOT BETWEEN 10 AND 20": sa.not_(Quality.cloud_percent.between(10, 20)),
+    "muscate:verdict IS NULL": sa.true(),
+    "muscate:validation_cloud_f1 IS NOT NULL": sa.false(),
+    "grid:code LIKE 'mgrs-%'": sa.false(),
+    "CASEI(grid:code) LIKE CASEI('mgrs-31tc_')": Product.tile == "31TCJ",
+    "grid:code LIKE 'MGRS-31T\\_J'": sa.false(),
+    "eo:cloud_cover * 2 > muscate:no_data_percent + 20": 2 * Quality.cloud_percent > Quality.no_data_percent + 20,
+    "T_AFTER(datetime, TIMESTAMP('2023-08-17T00:00:00Z'))": Product.sensing > datetime(2023, 8, 17, tzinfo=UTC),
+    "T_DURING(datetime, INTERVAL('2023-08-02', '2023-08-17'))":
+        Product.sensing.between(datetime(2023, 8, 2, tzinfo=UTC), datetime(2023, 8, 18, tzinfo=UTC)),
+    "datetime < DATE('2023-08-10') OR datetime >= TIMESTAMP('2023-08-20T00:00:00Z')":
+        sa.not_(Product.sensing.between(datetime(2023, 8, 10, tzinfo=UTC), datetime(2023, 8, 19, 23, tzinfo=UTC))),
+    "S_INTERSECTS(geometry, POINT(1.44 43.6))": Product.tile == "31TCJ",
+    "NOT S_INTERSECTS(geometry, BBOX(1.2, 43.3, 1.6, 43.8))": Product.tile != "31TCJ",
+    "S_DISJOINT(geometry, POLYGON((-10 25, 70 25, 70 50, -10 50, -10 25)))": Product.tile.in_(["40KCB", "30PVT"]),
+    "S_WITHIN(geometry, BBOX(-10, 25, 70, 50))": Product.tile.not_in(["40KCB", "30PVT"]),
+    "S_CONTAINS(geometry, POINT(1.44 43.6))": Product.tile == "31TCJ",
+    "muscate:simulated = TRUE AND deprecated = FALSE": Product.version == "V1_4",
+    "updated > TIMESTAMP('2100-01-01T00:00:00Z') OR id = 'x'": sa.false(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_filter_of_text_finds_what_the_database_finds(centre: tuple[str, Store, Settings], text: str) -> None:
+    """By GET as text, which is what it is by default, and by POST as the JSON that a library makes of it."""
+    cql2 = pytest.importorskip("cql2", reason="cql2 not here")
+    address, store, _ = centre
+    wanted = stored(store, TEXTS[text])
+    common = {"collections": stac.ALL, "limit": 250}
+    by_get = httpx.get(f"{address}/stac/search", params={**common, "filter": text}).json()
+    given = {**common, "collections": [stac.ALL], "filter": cql2.parse_text(text).to_json()}
+    by_post = httpx.post(f"{address}/stac/search", json=given).json()
+    for answer in (by_get, by_post):
+        assert {item["id"] for item in answer["features"]} == wanted
+        assert answer["numberMatched"] == len(wanted)
+
+
+def test_numbers_and_truths_as_text_are_understood(centre: tuple[str, Store, Settings]) -> None:
+    """As clients send them by GET."""
+    address, store, _ = centre
+    for test, where in (
+        ({"eo:cloud_cover": {"lt": "15"}}, Quality.cloud_percent < 15),
+        ({"eo:cloud_cover": {"neq": "15", "gte": "5"}}, Quality.cloud_percent >= 5),
+        ({"muscate:simulated": {"eq": "true"}, "platform": {"startsWith": "sentinel-2"}}, sa.true()),
+        ({"grid:code": {"endsWith": "TCJ"}}, Product.tile == "31TCJ"),
+        ({"grid:code": {"contains": "_"}}, sa.false()),
+        ({"sat:relative_orbit": {"in": ["51", "52"]}}, sa.true()),
+    ):
+        given = {"query": json.dumps(test), "collections": stac.ALL, "limit": "250"}
+        found = httpx.get(f"{address}/stac/search", params=given).json()["features"]
+        assert {item["id"] for item in found} == stored(store, where), test
+
+
+@pytest.mark.parametrize("name", sorted(set(stac.QUERYABLES) & set(stac.SORTABLES)))
+def test_every_queryable_sorts_and_its_pages_join(centre: tuple[str, Store, Settings], name: str) -> None:
+    """What a product doesn't have comes last, whichever way; no product is lost or doubled."""
+    address, store, _ = centre
+    everything = stored(store, sa.true())
+    for order in (name, f"-{name},datetime"):
+        body: dict[str, Any] | None = {"collections": [stac.ALL], "limit": 11, "sortby": [
+            {"field": part.lstrip("-"), "direction": "desc" if part.startswith("-") else "asc"}
+            for part in order.split(",")
+        ]}  # fmt: skip
+        items: list[dict[str, Any]] = []
+        while body is not None:
+            page = httpx.post(f"{address}/stac/search", json=body).json()
+            items += page["features"]
+            body = next((link["body"] for link in page["links"] if link["rel"] == "next"), None)
+        assert {item["id"] for item in items} == everything
+        assert len(items) == len(everything)
+        values = [item["id"] if name == "id" else item["properties"].get(name) for item in items]
+        there = [value for value in values if value is not None]
+        assert there == sorted(there, reverse=order.startswith("-"))
+        assert values == there + [None] * (len(values) - len(there))
+
+
+def test_links_bear_the_public_address(centre: tuple[str, Store, Settings], tmp_path: Path) -> None:
+    _, store, settings = centre
+    app = FastAPI()
+    include(app, Centre(settings.model_copy(update={"public_url": "https://muscate.example"}), store))
+    with TestClient(app) as client:
+        for path in ("/stac", "/stac/collections", "/stac/search?limit=2", "/stac/collections/muscate-l2a/items"):
+            answer = client.get(path).json()
+            hrefs = [link["href"] for link in answer["links"]]
+            hrefs += [a["href"] for f in answer.get("features", []) for a in f["assets"].values()]
+            assert all(href.startswith("https://muscate.example/") for href in hrefs)
+
+
+def test_versions_of_a_date_lead_to_each_other(centre: tuple[str, Store, Settings]) -> None:
+    address, store, _ = centre
+    with store.read() as session:
+        both = session.execute(
+            sa.select(Product.sensing).where(Product.tile == "31TCJ").group_by(Product.sensing)
+            .having(sa.func.count() == 2).limit(1)
+        ).scalar_one()  # fmt: skip
+        names = {
+            version: name
+            for version, name in session.execute(
+                sa.select(Product.version, Product.identifier).where(Product.tile == "31TCJ", Product.sensing == both)
+            )
+        }
+    leads = {}
+    for version, name in names.items():
+        item = httpx.get(f"{address}/stac/collections/{stac.ALL}/items/{name}").json()
+        leads[version] = {link["rel"]: link for link in item["links"]}
+    assert leads["V1_3"]["successor-version"]["title"] == leads["V1_3"]["latest-version"]["title"] == names["V1_4"]
+    assert leads["V1_4"]["predecessor-version"]["title"] == names["V1_3"]
+    assert httpx.get(leads["V1_3"]["successor-version"]["href"]).json()["id"] == names["V1_4"]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +396,7 @@ def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
         **{"l1c": [L1C, "S2A_OPER_PRD_MSIL1C_PDMC_20151206T031351"]},
     )
     found = search.Found(row, None, True)
-    item = stac.item("http://x", path, found, None, "suspect")
+    item = stac.item("http://x", path, found, None, Around(verdict="suspect"))
     api.Item.model_validate(item)
     properties = item["properties"]
     assert properties["muscate:verdict"] == "suspect"

@@ -6,14 +6,13 @@ import logging
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from fastapi import HTTPException, Request
 
 from dashboard import people, queries
-from dashboard.api.sending import Turns
+from dashboard.api.sending import Terms, Turns
 from processing.errors import StoreError
 from processing.people import VISITOR, Actor, Role
 from processing.settings import Settings
@@ -35,15 +34,7 @@ def _reader() -> Actor:
     try:
         return people.reader()
     except LookupError:
-        return Actor(VISITOR, Role.PUBLIC)
-
-
-class Terms(TypedDict):
-    """What `Sent` is told of a user."""
-
-    user: str
-    turns: Turns
-    sent: Callable[[int], None]
+        return Actor(VISITOR, Role.PUBLIC, "?")
 
 
 class Downloads:
@@ -85,7 +76,7 @@ class Downloads:
         def sent(size: int) -> None:
             self._count(user, who.name, found.identifier, size)
 
-        return {"user": user, "turns": self.turns, "sent": sent}
+        return Terms(user, self.turns, sent)
 
     def _wait(self, user: str) -> float:
         """How long until a user may have more. [s]"""

@@ -50,14 +50,7 @@ async def package(request: Request, centre: Here, product: str) -> Response:
     given(found)
     about = await asyncio.to_thread(centre.downloads.of, request, found)
     whole = await asyncio.to_thread(_layout, centre, found)
-    return Sent(
-        whole.size,
-        whole.read,
-        whole.etag,
-        **about,
-        media_type="application/zip",
-        headers=headers.attachment(f"{product}.zip"),
-    )
+    return Sent(whole.size, whole.read, whole.etag, about, "application/zip", headers.attachment(f"{product}.zip"))
 
 
 def given(found: queries.Folder) -> queries.Folder:
@@ -131,4 +124,4 @@ def file(request: Request, centre: Here, product: str, name: str) -> Response:
     digest = hashlib.sha256(f"{found.manifest_sha}/{name}".encode()).hexdigest()[:24]
     kind = {".tif": "image/tiff"}.get(path.suffix) or guess_type(path.name)[0] or "application/octet-stream"
     about = centre.downloads.of(request, found)
-    return Sent(path.stat().st_size, partial(pages, path), digest, **about, media_type=kind)
+    return Sent(path.stat().st_size, partial(pages, path), digest, about, kind)

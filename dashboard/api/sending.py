@@ -1,9 +1,9 @@
 """Bytes of products as they are sent: whole or in parts, each user in his turn.
 
 A part is asked for as RFC 9110, 14 says: one that lies beyond the end is refused with 416, a word that is no range is
-passed over. Who asks for much has many connections; turns go by users, not by connections (deficit round robin, Shreedhar
-and Varghese, SIGCOMM 1995), so that he starves nobody, and all of them together get no more of the machine than
-production can spare.
+passed over. Who asks for much has many connections; turns go by users, not by connections (deficit round robin,
+Shreedhar and Varghese, SIGCOMM 1995), so that he starves nobody, and all of them together get no more of the machine
+than production can spare.
 """
 
 from __future__ import annotations
@@ -63,6 +63,24 @@ def part(header: str | None, size: int) -> tuple[int, int] | None:
     if int(first) >= size:
         raise BeyondTheEnd
     return int(first), min(int(last) + 1, size) if last else size
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On what terms bytes are sent.
+
+    Attributes
+    ----------
+    user : str
+        Whose turn it has to be.
+    turns : Turns
+    sent : callable
+        Told of the bytes that were sent, once, at the end.
+    """
+
+    user: str
+    turns: Turns
+    sent: Callable[[int], None]
 
 
 @dataclass
@@ -156,11 +174,7 @@ class Sent(Response):
         Gives the bytes from one place to before another, a page at a time.
     etag : str
         Of the whole, without quotation marks.
-    user : str
-        Whose turn it has to be.
-    turns : Turns
-    sent : callable
-        Told of the bytes that were sent, once, at the end, and whether it was all that was asked for.
+    terms : Terms
     media_type : str
     headers : dict
     """
@@ -170,10 +184,7 @@ class Sent(Response):
         size: int,
         read: Callable[[int, int], Iterator[bytes]],
         etag: str,
-        *,
-        user: str,
-        turns: Turns,
-        sent: Callable[[int], None] | None = None,
+        terms: Terms,
         media_type: str,
         headers: dict[str, str] | None = None,
     ) -> None:
@@ -182,7 +193,7 @@ class Sent(Response):
         )
         del self.headers["content-length"]
         self._size, self._read, self._etag = size, read, etag
-        self._user, self._turns, self._sent = user, turns, sent
+        self._terms = terms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -217,16 +228,15 @@ class Sent(Response):
         pages, done = self._read(first, end), 0
         try:
             while done < end - first:
-                await self._turns.take(self._user, min(PIECE, end - first - done))
+                await self._terms.turns.take(self._terms.user, min(PIECE, end - first - done))
                 try:
                     page = await asyncio.to_thread(next, pages)
                 finally:
-                    self._turns.give()  # not after it was sent: who takes it slowly holds nobody up
+                    self._terms.turns.give()  # not after it was sent: who takes it slowly holds nobody up
                 await send({"type": "http.response.body", "body": page, "more_body": True})
                 done += len(page)
         finally:
-            if self._sent is not None:
-                self._sent(done)
+            self._terms.sent(done)
             with suppress(ValueError):  # it is being read in a thread still: collected when that is over
                 pages.close()  # type: ignore[attr-defined]
 

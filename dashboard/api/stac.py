@@ -169,6 +169,9 @@ def one_item(request: Request, centre: Here, name: str, product: str) -> Respons
     with centre.store.read() as session:
         found = search.find(session, wanted, 1).found
         around = surroundings.around(session, [f.product for f in found])
+    if found and name == CURRENT and not found[0].product.valid:
+        reason = around[found[0].product.id].withdrawn
+        return _Json({"code": "Gone", "description": f"{product} was withdrawn{': ' + reason if reason else ''}"}, 410)
     if not found or (name == CURRENT and not found[0].shown_by_default):
         return _missing(f"product {product} in {name}")
     root = centre.settings.archive / found[0].product.path

@@ -16,13 +16,15 @@ from dashboard.stac.filters import filtered
 from dashboard.stac.items import footprint, item, only
 from dashboard.stac.requests import Asked, asked
 from dashboard.stac.times import moment
-from dashboard.stac.vocabulary import ALL, CONFORMS, CURRENT, GEOJSON, TITLES
+from dashboard.stac.vocabulary import ALL, CONFORMS, CURRENT, GEOJSON, QUERYABLES, SORTABLES, TITLES
 
 __all__ = [
     "ALL",
     "CONFORMS",
     "CURRENT",
     "GEOJSON",
+    "QUERYABLES",
+    "SORTABLES",
     "TITLES",
     "Asked",
     "address",

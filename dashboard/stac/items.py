@@ -192,6 +192,8 @@ def _assets(base: str, product: Product, inside: Holdings) -> dict[str, Any]:
     code = tiling.grid(product.tile).crs
     files = dict(_asset(here, name, file, code) for name, file in inside.files.items())
     flat = "flat_reflectance" in product.origin
+    if "manifest" in files:
+        files["manifest"]["file:checksum"] = "1220" + product.manifest_sha
     return {
         **{key: _flat(asset) if flat and key.startswith("FRE_") else asset for key, asset in files.items()},
         "thumbnail": {

@@ -14,6 +14,9 @@ from pathlib import Path
 from processing.deflate import crc32
 from processing.errors import StorageError
 
+#: How a disk says that it is full.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 @contextmanager
 def storing(path: Path) -> Iterator[None]:

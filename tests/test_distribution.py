@@ -1,0 +1,500 @@
+"""Products as users get them: zips and files over real HTTP, in parts and in turn, and by `muscate download`."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+import uvicorn
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from dashboard import programs
+from dashboard.api import Centre, include
+from dashboard.api.sending import PIECE, BeyondTheEnd, Turns, part
+from processing.distribution import client, lists, transfer, zips
+from processing.distribution.client import Client, Folder
+from processing.distribution.transfer import Expected, Link, fetch
+from processing.errors import InputError, Unreachable
+from processing.people import command_line
+from processing.settings import Settings
+from processing.store import Store, downloads, orders
+from processing.store.models import Product
+from tests.browser import free_port
+from tests.dashboard_archive import filled
+from tests.test_cli import muscate
+
+WHEN = datetime(2024, 6, 3, 10, 58, 35, tzinfo=UTC)
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Iterator[tuple[str, Store, Settings, Centre]]:
+    """A small centre that is served: its address, store, settings and what its routes know."""
+    settings = Settings(home=tmp_path / "home", port=free_port())
+    store = filled(settings, size=32, dates=2)
+    app, known = FastAPI(), Centre(settings, store)
+    app.add_middleware(programs.Programs)
+    include(app, known)
+    server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    yield f"http://localhost:{settings.port}", store, settings, known
+    server.should_exit = True
+    thread.join()
+    store.dispose()
+
+
+def a_product(store: Store) -> str:
+    with store.read() as session:
+        found = session.scalar(sa.select(Product.identifier).where(Product.version == "V1_4").order_by(Product.id))
+    assert found is not None
+    return found
+
+
+def withdraw(store: Store, name: str, reason: str) -> None:
+    with store.write() as session:
+        product = session.scalars(sa.select(Product).where(Product.identifier == name)).one()
+        orders.withdraw(session, product, command_line(), reason)
+
+
+# Zips
+
+
+@given(contents=st.lists(st.binary(max_size=300), min_size=1, max_size=6), data=st.data())
+@hypothesis_settings(max_examples=30, deadline=None)
+def test_zip_in_parts_is_the_zip(tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], data: Any) -> None:
+    folder = tmp_path_factory.mktemp("zip")
+    files = {f"MASKS/é{place}.tif": folder / f"{place}" for place in range(len(contents))}
+    for path, content in zip(files.values(), contents, strict=True):
+        path.write_bytes(content)
+    made = zips.layout("P", files, {}, WHEN)
+    whole = b"".join(made.read(0, made.size))
+    assert len(whole) == made.size
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        assert archive.testzip() is None
+        assert [archive.read(name) for name in archive.namelist()] == contents
+        assert {info.external_attr >> 16 for info in archive.infolist()} == {0o100644}
+        assert archive.infolist()[0].date_time == (2024, 6, 3, 10, 58, 34)
+    first = data.draw(st.integers(0, made.size))
+    end = data.draw(st.integers(first, made.size))
+    assert b"".join(made.read(first, end)) == whole[first:end]
+
+
+class _Seen(io.RawIOBase):
+    """A layout as a file that can be read anywhere."""
+
+    def __init__(self, layout: zips.Layout) -> None:
+        self._layout, self._at = layout, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._at = offset + {0: 0, 1: self._at, 2: self._layout.size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._at + len(buffer), self._layout.size)
+        found = b"".join(self._layout.read(self._at, end))
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+
+def test_zip_of_more_than_four_gigabytes(tmp_path: Path) -> None:
+    large, small = tmp_path / "large", tmp_path / "small"
+    with large.open("wb") as file:
+        file.truncate(5 << 30)
+    small.write_bytes(b"behind it")
+    entries = [zips.Entry("P/large", large, 5 << 30, 1), zips.Entry("P/small", small, 9, zips.sum_of(small))]
+    with zipfile.ZipFile(_Seen(zips.Layout(entries, WHEN))) as archive:
+        assert [info.file_size for info in archive.infolist()] == [5 << 30, 9]
+        assert archive.read("P/small") == b"behind it"
+
+
+# Ranges
+
+
+@pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ("bytes=0-9", (0, 10)), ("bytes=90-", (90, 100)), ("bytes=-10", (90, 100)), ("bytes=95-200", (95, 100)),
+        ("bytes=-200", (0, 100)), ("BYTES = 1 - 2", (1, 3)), ("bytes=99-99", (99, 100)),
+        (None, None), ("", None), ("bytes", None), ("bytes=", None), ("bytes=-", None), ("bytes=a-b", None),
+        ("bytes=9-1", None), ("bytes=0-1,5-6", None), ("items=0-9", None), ("bytes=1.5-2", None), ("bytes=--5", None),
+        ("bytes=" + "9" * 50 + "-", None), ("bytes=0x1-2", None), ("bytes=1-2-3", None),
+        ("bytes=100-", BeyondTheEnd), ("bytes=200-300", BeyondTheEnd), ("bytes=-0", BeyondTheEnd),
+    ],
+)  # fmt: skip
+def test_ranges_are_understood_as_the_standard_says(header: str | None, found: Any) -> None:
+    if found is BeyondTheEnd:
+        with pytest.raises(BeyondTheEnd):
+            part(header, 100)
+    else:
+        assert part(header, 100) == found
+
+
+def test_files_and_zips_are_sent_in_parts(centre: tuple[str, Store, Settings, Centre]) -> None:
+    address, store, settings, known = centre
+    name = a_product(store)
+    listed = httpx.get(f"{address}/products/{name}/files").json()
+    for url in (f"{address}{listed[0]['href']}", f"{address}/products/{name}/zip"):
+        whole = httpx.get(url)
+        size, etag = len(whole.content), whole.headers["etag"]
+        assert int(whole.headers["content-length"]) == size
+        assert whole.headers["accept-ranges"] == "bytes"
+        head = httpx.head(url)
+        same = ("content-length", "etag", "content-type", "accept-ranges", "access-control-allow-origin")
+        assert [head.headers[key] for key in same] == [whole.headers[key] for key in same]
+        assert head.content == b""
+        some = httpx.get(url, headers={"Range": f"bytes=10-{size - 5}"})
+        assert (some.status_code, some.content) == (206, whole.content[10 : size - 4])
+        assert some.headers["content-range"] == f"bytes 10-{size - 5}/{size}"
+        assert httpx.get(url, headers={"Range": "bytes=-7", "If-Range": etag}).content == whole.content[-7:]
+        assert httpx.get(url, headers={"Range": "bytes=-7", "If-Range": '"x"'}).content == whole.content
+        beyond = httpx.get(url, headers={"Range": f"bytes={size}-"})
+        assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
+        for malformed in ("bytes=9-1", "bytes=x", "lines=1-2", "bytes=1-2,4-5"):
+            assert httpx.get(url, headers={"Range": malformed}).content == whole.content
+        assert httpx.get(url, headers={"If-None-Match": etag}).status_code == 304
+        assert httpx.get(url).content == whole.content
+    root = next(settings.archive.glob(f"*/*/{name}"))
+    with zipfile.ZipFile(io.BytesIO(whole.content)) as archive:
+        assert {n: archive.read(n) for n in archive.namelist()} == {
+            f"{name}/{path.relative_to(root)}": path.read_bytes() for path in root.rglob("*") if path.is_file()
+        }
+    known.downloads.keep()
+    with store.read() as session:
+        ((user, product, requests, taken),) = downloads.totals(session)
+    assert (user, product) == ("visitor", name)
+    assert requests > 10
+    assert taken > 2 * size
+
+
+@pytest.mark.parametrize(
+    "inside", ["../../muscate.db", "%2e%2e/%2e%2e/muscate.db", "/etc/passwd", "no.tif", "MASKS", ""]
+)
+def test_what_is_no_file_of_a_product_is_not_found(centre: tuple[str, Store, Settings, Centre], inside: str) -> None:
+    address, store, _, _ = centre
+    with httpx.Client() as asking:
+        request = asking.build_request("GET", address)
+        request.url = request.url.copy_with(raw_path=f"/products/{a_product(store)}/files/{inside}".encode())
+        assert asking.send(request).status_code == 404
+
+
+def test_withdrawn_is_gone_with_the_reason(centre: tuple[str, Store, Settings, Centre]) -> None:
+    address, store, _, _ = centre
+    name = a_product(store)
+    listed = httpx.get(f"{address}/products/{name}/files").json()
+    withdraw(store, name, "clouds were missed")
+    routes = [f"/products/{name}/{end}" for end in ("files", "zip", "thumbnail")] + [listed[0]["href"]]
+    for route in [*routes, f"/stac/collections/muscate-l2a/items/{name}"]:
+        answer = httpx.get(address + route)
+        assert answer.status_code == 410, route
+        assert "clouds were missed" in answer.text
+        assert httpx.head(address + route).status_code == 410
+    kept = httpx.get(f"{address}/stac/collections/muscate-l2a-all/items/{name}").json()["properties"]
+    assert kept["muscate:withdrawn_reason"] == "clouds were missed"
+
+
+def test_pages_of_other_hosts_may_read_what_is_public(centre: tuple[str, Store, Settings, Centre]) -> None:
+    address, store, _, _ = centre
+    name = a_product(store)
+    asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET",
+             "Access-Control-Request-Headers": "range"}  # fmt: skip
+    for path in (f"/products/{name}/zip", f"/products/{name}/thumbnail", "/tiles/x/truth/0/0/0.png", "/stac/search"):
+        before = httpx.options(address + path, headers=asked)
+        assert before.status_code == 204
+        assert "Range" in before.headers["access-control-allow-headers"]
+        answer = httpx.get(address + path, headers={"Origin": "https://elsewhere.example"})
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert "Content-Range" in answer.headers["access-control-expose-headers"]
+
+
+# Turns
+
+
+def test_turns_go_by_users_not_by_connections() -> None:
+    async def run() -> dict[str, int]:
+        turns, taken, over = Turns(), {"few": 0, "many": 0}, asyncio.Event()
+
+        async def connection(user: str) -> None:
+            while not over.is_set():
+                await turns.take(user, PIECE)
+                await asyncio.sleep(0.0005)
+                taken[user] += 1
+                turns.give()
+
+        tasks = [asyncio.create_task(connection(user)) for user in ["few"] * 2 + ["many"] * 20]
+        await asyncio.sleep(0.5)
+        over.set()
+        await asyncio.gather(*tasks)
+        return taken
+
+    taken = asyncio.run(run())
+    assert min(taken.values()) > 20
+    assert taken["few"] >= 0.8 * taken["many"]
+
+
+def test_rate_holds_for_all_together() -> None:
+    async def run() -> float:
+        turns, begun = Turns(rate=100 * PIECE), time.monotonic()
+
+        async def connection(user: str) -> None:
+            for _ in range(10):
+                await turns.take(user, PIECE)
+                turns.give()
+
+        await asyncio.gather(*(connection(str(user)) for user in range(5)))
+        return time.monotonic() - begun
+
+    assert 0.35 < asyncio.run(run()) < 2
+
+
+def test_one_who_goes_away_holds_nobody_up() -> None:
+    async def run() -> None:
+        turns = Turns(at_once=1)
+        await turns.take("a", PIECE)
+        gone = asyncio.create_task(turns.take("b", PIECE))
+        await asyncio.sleep(0)
+        gone.cancel()
+        turns.give()
+        await asyncio.wait_for(turns.take("c", PIECE), 1)
+
+    asyncio.run(run())
+
+
+def test_quota_is_told_with_when_to_come_again(centre: tuple[str, Store, Settings, Centre]) -> None:
+    address, store, _, known = centre
+    known.downloads._quota = 1000.0
+    url = f"{address}/products/{a_product(store)}/zip"
+    assert httpx.get(url).status_code == 200
+    answer = httpx.get(url)
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 80_000
+
+
+# The client against servers that misbehave
+
+CONTENT = os.urandom(3 << 20)
+
+
+class _Faulty(BaseHTTPRequestHandler):
+    """Serves `CONTENT`, with the faults that wait in its server's list, one a request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        fault = server.faults.pop(0) if server.faults else ""
+        server.asked.append(self.headers.get("Range", ""))
+        if fault.isdigit():
+            self.send_response(int(fault))
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        begin = int(self.headers["Range"][6:-1]) if "Range" in self.headers and fault != "no ranges" else 0
+        body = CONTENT[begin:] if fault != "flip" else CONTENT[begin:-1] + bytes([CONTENT[-1] ^ 1])
+        if fault == "html":
+            begin, body = 0, b"<html>" * 10
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if fault == "cut":
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            return
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def faulty() -> Iterator[Callable[[list[str]], tuple[str, Any]]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Faulty)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+
+    def begin(faults: list[str]) -> tuple[str, Any]:
+        server.faults, server.asked = list(faults), []  # type: ignore[attr-defined]
+        return f"http://127.0.0.1:{server.server_port}/file", server
+
+    yield begin
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+SUM = {"sha256": hashlib.sha256(CONTENT).hexdigest()}
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [[], ["cut"], ["cut", "cut", "cut"], ["429", "503"], ["flip"], ["html"], ["cut", "no ranges"], ["cut", "flip"]],
+)
+def test_file_comes_whole_whatever_befalls(
+    faulty: Callable[[list[str]], tuple[str, Any]], faults: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "FIRST_WAIT", 0.001)
+    url, server = faulty(faults)
+    moved = fetch(Link(), url, tmp_path / "file", Expected(len(CONTENT), SUM))
+    assert (tmp_path / "file").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    if set(faults) <= {"cut", "429", "503"}:  # nothing but the overlap came twice
+        assert moved <= len(CONTENT) + len(faults) * transfer.OVERLAP
+        assert len(server.asked) == len(faults) + 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "kind"), [(["flip"] * 9, "Corrupt"), (["404"], "Refused"), (["503"] * 9, "Unreachable")]
+)
+def test_file_that_never_comes_right_is_not_there(
+    faulty: Callable[[list[str]], tuple[str, Any]], faults: list[str], kind: str, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(transfer, "FIRST_WAIT", 0.001)
+    url, server = faulty(faults)
+    with pytest.raises(Unreachable) as caught:
+        fetch(Link(), url, tmp_path / "file", Expected(len(CONTENT), SUM))
+    assert type(caught.value).__name__ == kind
+    assert not (tmp_path / "file").exists()
+    assert len(server.asked) <= transfer.TRIES
+    if kind == "Corrupt":
+        assert list(tmp_path.iterdir()) == []
+
+
+# `muscate download` and `sync`
+
+
+def held(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def brought(*words: str, expect: int = 0) -> list[dict[str, Any]]:
+    done = muscate(*words, "--json", home=Path("nowhere"))
+    assert done.returncode == expect, done.stderr + done.stdout
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_download_brings_what_the_archive_has_and_once_only(
+    centre: tuple[str, Store, Settings, Centre], tmp_path: Path
+) -> None:
+    address, _, settings, _ = centre
+    into = tmp_path / "mine"
+    words = ("download", "--url", address, "--into", str(into))
+    assert brought(*words, "--tile", "31TDJ", "--dry-run")
+    assert not into.exists()
+    chosen = brought(*words, "--tile", "31TDJ", "--bands", "B4,CLM")
+    assert {one.get("status") for one in chosen[:-1]} == {"fetched"}
+    assert {name.rpartition("_V1-4_")[2] for name in held(into) if "/" in name} == {"SRE_B4.tif", "CLM_R1.tif"}
+    *all_, total = brought(*words)
+    assert {one["status"] for one in all_} == {"fetched"}
+    for path in into.glob("SENTINEL2*"):
+        assert held(path) == held(next(settings.archive.glob(f"*/*/{path.name}")))
+    assert total["bytes"] > 0
+    before = held(into)
+    *all_, total = brought(*words)
+    assert (total["bytes"], {one["status"] for one in all_}) == (0, {"unchanged"})
+    assert held(into) == before
+
+
+def test_a_polygon_that_is_none_is_refused_with_the_place_of_its_fault(
+    centre: tuple[str, Store, Settings, Centre],
+) -> None:
+    bow = "POLYGON((1 43, 2 44, 2 43, 1 44, 1 43))"
+    done = muscate("download", "--url", centre[0], "--area", bow, home=Path("nowhere"))
+    assert done.returncode == 1
+    assert "Self-intersection[1.5 43.5]" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_sync_replaces_and_reports(centre: tuple[str, Store, Settings, Centre], tmp_path: Path) -> None:
+    address, store, settings, _ = centre
+    folder = Folder(tmp_path / "mine")
+    bringer = Client(folder)
+    body = {"collections": ["muscate-l2a"]}
+    first = client.sync(bringer, address, body)
+    assert {one.status for one in first} == {"fetched"}
+    assert {one.status for one in client.sync(bringer, address, body)} == {"unchanged"}
+    names = sorted(one.identifier for one in first)
+    withdraw(store, names[0], "haze")
+    with store.write() as session:  # the other one was made again: another folder, another manifest
+        again = session.scalars(sa.select(Product).where(Product.identifier == names[1])).one()
+        old = settings.archive / again.path
+        new = old.parent / "revision-1" / old.name
+        shutil.copytree(old, new)
+        raster = next(new.glob("*SRE_B4.tif"))
+        raster.write_bytes(raster.read_bytes() + b"\0")
+        again.path, again.manifest_sha, again.revision = str(new.relative_to(settings.archive)), "1" * 64, 1
+    done = {one.identifier: one for one in client.sync(Client(Folder(folder.path)), address, body)}
+    assert (done[names[0]].status, done[names[0]].reason) == ("withdrawn", "haze")
+    assert (folder.path / names[0]).exists()
+    assert done[names[1]].status in ("replaced", "fetched")
+    assert held(folder.path / names[1]) == held(new)
+    assert {one.status for name, one in done.items() if name not in names[:2]} == {"unchanged"}
+    assert sum(one.moved for one in client.sync(Client(Folder(folder.path)), address, body)) == 0
+
+
+def test_list_is_the_same_wherever_it_is_made(centre: tuple[str, Store, Settings, Centre], tmp_path: Path) -> None:
+    address, _, _, _ = centre
+    link = Link()
+    found = [client.of_item(item) for item in client.search(link, address, {"collections": ["muscate-l2a"]})]
+    link.close()
+    made = lists.frozen(found, "all"), lists.frozen(reversed(found), "all of them")
+    assert made[0]["digest"] == made[1]["digest"]
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps(made[0]))
+    assert {one.identifier for one in lists.read(path)} == {one.identifier for one in found}
+    spoiled = json.loads(path.read_text())
+    next(iter(spoiled["products"][0]["files"].values()))["size"] += 1
+    path.write_text(json.dumps(spoiled))
+    with pytest.raises(InputError, match="digest"):
+        lists.read(path)
+
+
+def test_script_brings_the_same_with_a_shell_alone(centre: tuple[str, Store, Settings, Centre], tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl not here")
+    address, _, settings, _ = centre
+    link = Link()
+    found = [client.of_item(item, ["B4"]) for item in client.search(link, address, {"limit": 2})][:2]
+    link.close()
+    (tmp_path / "get.sh").write_text(lists.script(found, "two"))
+    for _ in range(2):
+        subprocess.run(["sh", "get.sh"], cwd=tmp_path, check=True)
+    for product in found:
+        for name in product.files:
+            assert (tmp_path / product.identifier / name).read_bytes() == next(
+                settings.archive.glob(f"*/*/{product.identifier}/{name}")
+            ).read_bytes()
