@@ -33,7 +33,9 @@ from tests.browser import free_port
 from tests.dashboard_archive import fields, filled, write_raster
 
 #: What other people's programs will have to change one day is not for these tests.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:Some statistics data"
+)
 #: GDAL on the network: the program itself keeps it off.
 NETWORK = {"GDAL_HTTP_PROXY": "", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ""}
 SIZE = 66

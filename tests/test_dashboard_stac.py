@@ -388,10 +388,11 @@ def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
     """Of a product that the writer wrote: place and sun from its XML, sums from its manifest."""
     scene = product_scenes.scene()
     path = products.write(product_scenes.l2a(scene), scene, tmp_path, produced=product_scenes.PRODUCED)
+    manifest = hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest()
     row = Product(
         origin={},
         **{"identifier": path.name, "tile": "31UER", "platform": "S2A", "sensing": scene.sensing, "version": "V1_4"},
-        **{"relative_orbit": 94, "revision": 0, "manifest_sha": "0" * 64, "published": scene.sensing, "mode": "init"},
+        **{"relative_orbit": 94, "revision": 0, "manifest_sha": manifest, "published": scene.sensing, "mode": "init"},
         **{"simulated": False, "valid": True, "current": True, "absent": []},
         **{"l1c": [L1C, "S2A_OPER_PRD_MSIL1C_PDMC_20151206T031351"]},
     )

@@ -246,11 +246,12 @@ def test_turns_go_by_users_not_by_connections() -> None:
         turns, taken, over = Turns(), {"few": 0, "many": 0}, asyncio.Event()
 
         async def connection(user: str) -> None:
-            while not over.is_set():
-                await turns.take(user, PIECE)
-                await asyncio.sleep(0.0005)
-                taken[user] += 1
-                turns.give()
+            with turns.connection(user):
+                while not over.is_set():
+                    await turns.take(user, PIECE)
+                    await asyncio.sleep(0.0005)
+                    taken[user] += 1
+                    turns.give()
 
         tasks = [asyncio.create_task(connection(user)) for user in ["few"] * 2 + ["many"] * 20]
         await asyncio.sleep(0.5)
@@ -268,9 +269,10 @@ def test_rate_holds_for_all_together() -> None:
         turns, begun = Turns(rate=100 * PIECE), time.monotonic()
 
         async def connection(user: str) -> None:
-            for _ in range(10):
-                await turns.take(user, PIECE)
-                turns.give()
+            with turns.connection(user):
+                for _ in range(10):
+                    await turns.take(user, PIECE)
+                    turns.give()
 
         await asyncio.gather(*(connection(str(user)) for user in range(5)))
         return time.monotonic() - begun
@@ -281,12 +283,13 @@ def test_rate_holds_for_all_together() -> None:
 def test_one_who_goes_away_holds_nobody_up() -> None:
     async def run() -> None:
         turns = Turns(at_once=1)
-        await turns.take("a", PIECE)
-        gone = asyncio.create_task(turns.take("b", PIECE))
-        await asyncio.sleep(0)
-        gone.cancel()
-        turns.give()
-        await asyncio.wait_for(turns.take("c", PIECE), 1)
+        with turns.connection("a"), turns.connection("b"), turns.connection("c"):
+            await turns.take("a", PIECE)
+            gone = asyncio.create_task(turns.take("b", PIECE))
+            await asyncio.sleep(0)
+            gone.cancel()
+            turns.give()
+            await asyncio.wait_for(turns.take("c", PIECE), 1)
 
     asyncio.run(run())
 
@@ -402,7 +405,7 @@ def held(folder: Path) -> dict[str, bytes]:
 
 
 def brought(*words: str, expect: int = 0) -> list[dict[str, Any]]:
-    done = muscate(*words, "--json", home=Path("nowhere"))
+    done = muscate(*words, "--json")
     assert done.returncode == expect, done.stderr + done.stdout
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -433,7 +436,7 @@ def test_a_polygon_that_is_none_is_refused_with_the_place_of_its_fault(
     centre: tuple[str, Store, Settings, Centre],
 ) -> None:
     bow = "POLYGON((1 43, 2 44, 2 43, 1 44, 1 43))"
-    done = muscate("download", "--url", centre[0], "--area", bow, home=Path("nowhere"))
+    done = muscate("download", "--url", centre[0], "--area", bow)
     assert done.returncode == 1
     assert "Self-intersection[1.5 43.5]" in done.stderr
     assert done.stderr.count("\n") == 1

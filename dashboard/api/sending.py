@@ -13,7 +13,7 @@ import re
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +31,8 @@ PIECE = 1 << 18
 QUANTUM = PIECE
 #: Pieces that are read at once.
 READING = 2
+#: Time that was not used and may be caught up with. [s]
+BURST = 0.1
 
 _RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*")
 
@@ -85,10 +87,11 @@ class Terms:
 
 @dataclass
 class _User:
-    """One user's pieces that wait, each with its size, and what he may still send in his turn. [bytes]"""
+    """One user's pieces that wait, each with its size; what he may send in his turn [bytes], and his connections."""
 
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
     deficit: int = 0
+    connections: int = 0
 
 
 class Turns:
@@ -103,15 +106,31 @@ class Turns:
     """
 
     def __init__(self, rate: float = 0.0, at_once: int = READING) -> None:
-        self.rate, self._free = rate, at_once
+        self.rate, self._free, self._waiting = rate, at_once, 0
         self._users: OrderedDict[str, _User] = OrderedDict()
         self._next = 0.0
         self._waking: asyncio.TimerHandle | None = None
 
-    async def take(self, user: str, size: int) -> None:
-        """Wait for one's turn to send a piece; `give` has to follow."""
+    @contextmanager
+    def connection(self, name: str) -> Iterator[None]:
+        """A user has his place in the ring as long as he has a connection, also between two pieces."""
+        user = self._users.setdefault(name, _User())
+        user.connections += 1
+        try:
+            yield
+        finally:
+            user.connections -= 1
+            if not user.connections:
+                self._users.pop(name, None)
+
+    async def take(self, name: str, size: int) -> None:
+        """Wait for one's turn to send a piece; `give` has to follow. Within `connection`."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._users.setdefault(user, _User()).waiting.append((size, turn))
+        user = self._users[name]
+        user.waiting.append((size, turn))
+        self._waiting += 1
+        if user.deficit >= size:  # his turn came while his last piece was on its way
+            self._users.move_to_end(name, last=False)
         self._go_on()
         try:
             await turn
@@ -121,45 +140,46 @@ class Turns:
             raise
 
     def give(self) -> None:
-        """That a piece was sent."""
+        """That a piece was read."""
         self._free += 1
         self._go_on()
 
     def _go_on(self) -> None:
         """Let as many go as may; where the rate forbids it, later."""
         now = time.monotonic()
-        while self._free and self._users:
+        while self._free and self._waiting:
             if self.rate and now < self._next:
                 if self._waking is None:
                     self._waking = asyncio.get_running_loop().call_later(self._next - now, self._wake)
                 return
             size = self._one()
             if size and self.rate:
-                self._next = max(self._next, now - 0.1) + size / self.rate
+                self._next = max(self._next, now - BURST) + size / self.rate
 
     def _wake(self) -> None:
         self._waking = None
         self._go_on()
 
     def _one(self) -> int:
-        """The next piece of the user whose turn it is, else the turn of the next one; its size. [bytes]"""
+        """The next piece of the user whose turn it is, and the turn of the next one; its size, 0 if none waits."""
         name, user = next(iter(self._users.items()))
+        self._users.move_to_end(name)
         while user.waiting and user.waiting[0][1].done():  # who asked for it has gone
             user.waiting.popleft()
+            self._waiting -= 1
         if not user.waiting:
-            del self._users[name]
+            user.deficit = QUANTUM  # no more than one turn is kept for him
             return 0
         size, turn = user.waiting[0]
         if user.deficit < size:
             user.deficit += QUANTUM
-            self._users.move_to_end(name)
+        if user.deficit < size:
             return 0
         user.deficit -= size
         user.waiting.popleft()
+        self._waiting -= 1
         self._free -= 1
         turn.set_result(None)
-        if not user.waiting:
-            del self._users[name]
         return size
 
 
@@ -225,16 +245,17 @@ class Sent(Response):
         return (200, 0, self._size) if found is None else (206, *found)
 
     async def _send_all(self, first: int, end: int, send: Send) -> None:
-        pages, done = self._read(first, end), 0
+        pages, done, turns = self._read(first, end), 0, self._terms.turns
         try:
-            while done < end - first:
-                await self._terms.turns.take(self._terms.user, min(PIECE, end - first - done))
-                try:
-                    page = await asyncio.to_thread(next, pages)
-                finally:
-                    self._terms.turns.give()  # not after it was sent: who takes it slowly holds nobody up
-                await send({"type": "http.response.body", "body": page, "more_body": True})
-                done += len(page)
+            with turns.connection(self._terms.user):
+                while done < end - first:
+                    await turns.take(self._terms.user, min(PIECE, end - first - done))
+                    try:
+                        page = await asyncio.to_thread(next, pages)
+                    finally:
+                        turns.give()  # not after it was sent: who takes it slowly holds nobody up
+                    await send({"type": "http.response.body", "body": page, "more_body": True})
+                    done += len(page)
         finally:
             self._terms.sent(done)
             with suppress(ValueError):  # it is being read in a thread still: collected when that is over

@@ -205,4 +205,7 @@ def _outline(seen: NDArray[np.bool_], transform: Any, dataset: Any) -> dict[str,
     around = shapely.segmentize(smooth, 20 * step if seen.all() else 60 * step)
     there = transform_geom(dataset.crs, "OGC:CRS84", mapping(around), precision=6, antimeridian_cutting=True)
     valid = shape(there)
-    return mapping(valid if valid.is_valid else shapely.make_valid(valid, method="structure", keep_collapsed=False))
+    if not valid.is_valid:
+        valid = shapely.make_valid(valid, method="structure", keep_collapsed=False)
+    found: dict[str, Any] = mapping(valid)
+    return found

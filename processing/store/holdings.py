@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,15 +19,16 @@ def keep(session: Session, product_id: int, contents: dict[str, Any]) -> None:
     """Keep what lies in a product's folder, `Holdings.json`, in the place of what was kept before."""
     shape = contents.get("footprint")
     wkb = None if shape is None else shapely.to_wkb(shapely.geometry.shape(shape))
-    row = insert(session, Holding).values(product_id=product_id, contents=contents, footprint=wkb)
-    new = {"contents": row.excluded.contents, "footprint": row.excluded.footprint}
+    packed = zlib.compress(json.dumps(contents, separators=(",", ":")).encode())
+    row = insert(session, Holding).values(product_id=product_id, form=contents["form"], contents=packed, footprint=wkb)
+    new = {name: row.excluded[name] for name in ("form", "contents", "footprint")}
     session.execute(row.on_conflict_do_update(index_elements=[Holding.product_id], set_=new))
 
 
 def of(session: Session, product_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
     """What is kept of products, by their keys; the others have none."""
     query = sa.select(Holding.product_id, Holding.contents).where(Holding.product_id.in_(list(product_ids)))
-    return {number: contents for number, contents in session.execute(query)}
+    return {number: json.loads(zlib.decompress(contents)) for number, contents in session.execute(query)}
 
 
 def missing(session: Session, form: int, most: int) -> list[tuple[int, str]]:
@@ -33,7 +36,7 @@ def missing(session: Session, form: int, most: int) -> list[tuple[int, str]]:
     query = (
         sa.select(Product.id, Product.path)
         .outerjoin(Holding, Holding.product_id == Product.id)
-        .where(sa.or_(Holding.product_id.is_(None), Holding.contents["form"].as_integer() != form))
+        .where(sa.or_(Holding.product_id.is_(None), Holding.form != form))
         .order_by(Product.id)
         .limit(most)
     )

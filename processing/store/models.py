@@ -397,7 +397,10 @@ class Holding(Base):
     __tablename__ = "holding"
 
     product_id: Mapped[int] = mapped_column(sa.ForeignKey("product.id", ondelete="CASCADE"), primary_key=True)
-    contents: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    #: Number of the description's form.
+    form: Mapped[int]
+    #: JSON, deflated: of some forty files each with its sums.
+    contents: Mapped[bytes]
     #: Where the data lie, as WKB [deg]; null where the whole tile has data.
     footprint: Mapped[bytes | None]
 

@@ -177,7 +177,10 @@ def _keys(order: str) -> list[_Key]:
         known = expressions.PROPERTIES.get({"sensing": "datetime"}.get(plain, plain))
         if known is None:
             raise SearchError(f"{plain} is no order: {', '.join((*ORDERS, *expressions.PROPERTIES))}")
-        keys.append((known.kind, known.column(), name.startswith("-")))
+        column = known.column()
+        if known.kind == "boolean":  # which databases don't order
+            column = sa.case((column, 1), else_=0)
+        keys.append((known.kind, column, name.startswith("-")))
     return [*keys, ("integer", Product.id, keys[0][2])]
 
 
@@ -197,7 +200,7 @@ def _ordered(keys: list[_Key]) -> list[sa.ColumnElement[Any]]:
 
 def _beyond(keys: list[_Key], values: list[Any]) -> sa.ColumnElement[bool]:
     """Whether a product comes after one with these values."""
-    if _plain(keys):
+    if _plain(keys) and keys[0][2] == keys[1][2]:
         columns = sa.tuple_(*(column for _, column, _ in keys))
         last = sa.tuple_(*(sa.literal(v, column.type) for v, (_, column, _) in zip(values, keys, strict=True)))
         return columns < last if keys[0][2] else columns > last

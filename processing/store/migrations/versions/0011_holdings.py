@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "0011"
 down_revision = "0009"
@@ -12,7 +11,6 @@ branch_labels = None
 depends_on = None
 
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 CHANGES = sa.text("kind IN ('withdrawn', 'reinstated')")
 
 
@@ -20,10 +18,20 @@ def upgrade() -> None:
     op.create_table(
         "holding",
         sa.Column("product_id", KEY, nullable=False),
-        sa.Column("contents", JSON, nullable=False),
-        sa.Column("footprint", sa.LargeBinary, nullable=True),
+        sa.Column("form", sa.Integer(), nullable=False),
+        sa.Column("contents", sa.LargeBinary(), nullable=False),
+        sa.Column("footprint", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_holding_product_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("product_id", name=op.f("pk_holding")),
+    )
+    op.create_table(
+        "download",
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("requests", sa.Integer(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "person", "product", name=op.f("pk_download")),
     )
     op.create_index("ix_event_changes", "event", ["product_id", "time"], sqlite_where=CHANGES, postgresql_where=CHANGES)
 
