@@ -27,6 +27,7 @@ PARTS = {
     "compare": "compare",
     "api/compare": "compare",
     "products": "products",
+    "products.atom": "products",
     "tiles": "products",
     "xyz": "products",
     "stac": "products",

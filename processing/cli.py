@@ -23,6 +23,7 @@ from processing.errors import MuscateError
 from processing.home import Home, Json, parameters_of, settings_of, store_of
 from processing.production import cli as production
 from processing.production.users import user
+from processing.production.webhooks import webhook
 from processing.quality.cli import mask, quality
 from processing.validation.cli import validate
 
@@ -210,6 +211,7 @@ app.add_typer(production.campaign, name="campaign")
 app.add_typer(production.database, name="db")
 app.add_typer(user, name="user")
 app.add_typer(alerts, name="alerts")
+app.add_typer(webhook, name="webhook")
 app.add_typer(validate, name="validate")
 app.add_typer(quality, name="quality")
 app.add_typer(mask, name="mask")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import io
 import json
 import os
@@ -26,6 +27,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from dashboard import programs
 from dashboard.api import Centre, include
@@ -35,9 +37,10 @@ from processing.distribution.client import Client, Folder
 from processing.distribution.transfer import Expected, Link, fetch
 from processing.errors import InputError, Unreachable
 from processing.people import command_line
+from processing.production import webhooks as telling
 from processing.settings import Settings
-from processing.store import Store, downloads, orders
-from processing.store.models import Product
+from processing.store import Store, downloads, orders, webhooks
+from processing.store.models import Product, Webhook
 from tests.browser import free_port
 from tests.dashboard_archive import filled
 from tests.test_cli import muscate
@@ -476,8 +479,11 @@ def test_list_is_the_same_wherever_it_is_made(centre: tuple[str, Store, Settings
     link.close()
     made = lists.frozen(found, "all"), lists.frozen(reversed(found), "all of them")
     assert made[0]["digest"] == made[1]["digest"]
+    served = httpx.get(f"{address}/stac/search/list", params={"collections": "muscate-l2a"})
+    assert served.json()["digest"] == made[0]["digest"]
+    assert served.json()["digest"][:12] in served.headers["content-disposition"]
     path = tmp_path / "list.json"
-    path.write_text(json.dumps(made[0]))
+    path.write_bytes(served.content)
     assert {one.identifier for one in lists.read(path)} == {one.identifier for one in found}
     spoiled = json.loads(path.read_text())
     next(iter(spoiled["products"][0]["files"].values()))["size"] += 1
@@ -493,7 +499,12 @@ def test_script_brings_the_same_with_a_shell_alone(centre: tuple[str, Store, Set
     link = Link()
     found = [client.of_item(item, ["B4"]) for item in client.search(link, address, {"limit": 2})][:2]
     link.close()
-    (tmp_path / "get.sh").write_text(lists.script(found, "two"))
+    names = ",".join(product.identifier for product in found)
+    served = httpx.get(f"{address}/stac/search/script", params={"ids": names, "bands": "B4"}).text
+    assert [line for line in served.splitlines() if line.startswith("get ")] == [
+        line for line in lists.script(found, "two").splitlines() if line.startswith("get ")
+    ]
+    (tmp_path / "get.sh").write_text(served)
     for _ in range(2):
         subprocess.run(["sh", "get.sh"], cwd=tmp_path, check=True)
     for product in found:
@@ -501,3 +512,61 @@ def test_script_brings_the_same_with_a_shell_alone(centre: tuple[str, Store, Set
             assert (tmp_path / product.identifier / name).read_bytes() == next(
                 settings.archive.glob(f"*/*/{product.identifier}/{name}")
             ).read_bytes()
+
+
+# Those who are told
+
+
+def test_feed_and_webhook_tell_what_happened(centre: tuple[str, Store, Settings, Centre]) -> None:
+    """Of a tile alone; again until it is taken, then no more; signed."""
+    address, store, _, _ = centre
+    name = a_product(store)
+    tile = name.split("_")[3][1:]
+    taken: list[tuple[dict[str, str], bytes]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            taken.append((dict(self.headers), body))
+            self.send_response(503 if len(taken) == 1 else 204)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/hook"
+        with store.write() as session:
+            kept = webhooks.add(session, command_line(), url, "secret", tile=tile).id
+            other = next(t for t in ("31TDJ", "40KCB") if t != tile)
+            webhooks.add(session, command_line(), url, "", tile=other)
+        assert telling.tell(store) == 0  # what was before is not told
+        withdraw(store, name, "haze")
+        assert telling.tell(store) == 0
+        with store.write() as session:
+            session.execute(sa.update(Webhook).values(due=WHEN))
+        assert telling.tell(store) == 1
+        assert telling.tell(store) == 0
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert [body for _, body in taken] == [taken[0][1]] * 2
+    headers, body = taken[1]
+    assert headers["X-Muscate-Signature"] == "sha256=" + hmac.new(b"secret", body, "sha256").hexdigest()
+    (told,) = json.loads(body)["products"]
+    assert (told["event"], told["id"], told["reason"]) == ("withdrawn", name, "haze")
+    with store.read() as session:
+        assert {w.id: w.failures for w in webhooks.everything(session)}[kept] == 0
+    feed = etree.fromstring(httpx.get(f"{address}/products.atom", params={"tile": tile}).content)
+    first = feed.find("{*}entry")
+    assert first.findtext("{*}title") == f"{name}: withdrawn"
+    assert first.findtext("{*}summary") == "haze"
+    assert {e.find("{*}category").get("term") for e in feed.iter("{*}entry")} == {f"tile:{tile}"}
+    schema = Path(__file__).parent / "reference" / "atom.rng"
+    if schema.exists():
+        etree.RelaxNG(etree.parse(schema)).assertValid(feed)

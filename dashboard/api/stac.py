@@ -13,8 +13,10 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard import stac
+from dashboard.api import headers
 from dashboard.api.centre import Centre, Here
 from dashboard.stac import ALL, CURRENT, GEOJSON, TITLES
+from processing.distribution import client, lists
 from processing.errors import SearchError
 from processing.store import search, surroundings
 from processing.store.search import Search
@@ -22,6 +24,8 @@ from processing.store.search import Search
 P = ParamSpec("P")
 #: More products than these are not counted.
 MOST_COUNTED = 100_000
+#: Which files of each product, as `muscate download --bands`.
+Bands = Annotated[str, Query(max_length=1000, description="Files: keys, kinds or bands, with commas.")]
 _OPEN = {"Access-Control-Allow-Origin": "*"}
 
 #: A search as JSON, for the description of the API; what is wrong with one is said by `stac.asked`.
@@ -91,8 +95,14 @@ class Searched(Narrowed):
 class _Json(JSONResponse):
     """JSON that scripts of other pages may read: STAC Browser runs in the reader's browser."""
 
-    def __init__(self, content: Any, status_code: int = 200, media_type: str = "application/json") -> None:
-        super().__init__(content, status_code, headers=_OPEN, media_type=media_type)
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = 200,
+        media_type: str = "application/json",
+        named: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers={**_OPEN, **(named or {})}, media_type=media_type)
 
 
 def _missing(what: str) -> Response:
@@ -196,6 +206,56 @@ def post_search(request: Request, centre: Here, body: dict[str, Any]) -> Respons
 def _base(request: Request, centre: Centre) -> str:
     """The web's address, as its users know it."""
     return centre.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
+
+
+#: Most products of a list or a script.
+MOST_LISTED = 10_000
+
+
+@router.get("/search/list")
+@_refusing
+def listed(request: Request, centre: Here, searched: Annotated[Searched, Query()], bands: Bands = "") -> Response:
+    """What a search finds now as a list to be cited: names, sizes and sums, and one digest over all of them."""
+    products, search_ = _found(request, centre, searched, bands)
+    named = headers.attachment(f"muscate-{lists.digest_of(products)[:12]}.json")
+    return _Json(lists.frozen(products, search_), named=named)
+
+
+@router.get("/search/script")
+@_refusing
+def script(request: Request, centre: Here, searched: Annotated[Searched, Query()], bands: Bands = "") -> Response:
+    """What a search finds now as a script that brings it, for any shell with curl and sha256sum."""
+    products, search_ = _found(request, centre, searched, bands)
+    return Response(
+        lists.script(products, search_), media_type="text/x-shellscript", headers=headers.attachment("get.sh")
+    )
+
+
+def _found(request: Request, centre: Centre, searched: Searched, bands: str) -> tuple[list[client.Product], str]:
+    """All products of a search, with the files that were chosen, and its address.
+
+    Raises
+    ------
+    SearchError
+        If they are more than `MOST_LISTED`.
+    """
+    wanted, base = stac.asked(searched.given()), _base(request, centre)
+    chosen = [name for name in bands.split(",") if name]
+    products: list[client.Product] = []
+    after: str | None = None
+    while True:
+        with centre.store.read() as session:
+            page = search.find(session, wanted.search, stac.MOST, after)
+            around = surroundings.around(session, [f.product for f in page.found])
+        for found in page.found:
+            root = centre.settings.archive / found.product.path
+            whole = stac.item(base, root, found, wanted.collection, around[found.product.id])
+            products.append(client.of_item(whole, chosen))
+        after = page.after
+        if after is None:
+            return products, f"{base}/stac/search?{request.url.query}"
+        if len(products) >= MOST_LISTED:
+            raise SearchError(f"the search finds more than {MOST_LISTED} products: narrow it")
 
 
 def _own(request: Request, centre: Centre, **parameters: str) -> str:

@@ -14,7 +14,7 @@ from dashboard.stac.addresses import address
 from dashboard.stac.documents import collection, landing, links, queryables
 from dashboard.stac.filters import filtered
 from dashboard.stac.items import footprint, item, only
-from dashboard.stac.requests import Asked, asked
+from dashboard.stac.requests import MOST, Asked, asked
 from dashboard.stac.times import moment
 from dashboard.stac.vocabulary import ALL, CONFORMS, CURRENT, GEOJSON, QUERYABLES, SORTABLES, TITLES
 
@@ -23,6 +23,7 @@ __all__ = [
     "CONFORMS",
     "CURRENT",
     "GEOJSON",
+    "MOST",
     "QUERYABLES",
     "SORTABLES",
     "TITLES",

@@ -93,22 +93,33 @@ def by_mail(sender: Mail, message: Message) -> None:
 
 
 def by_webhook(sender: Webhook, message: Message) -> None:
-    """Send a message to a web address; an answer that leads elsewhere is not followed.
+    """Send a message to a web address; as `post`."""
+    secret = _secret(sender.secret_file) if sender.secret_file is not None else ""
+    post(sender.url, json.dumps(as_json(message)).encode(), message.key, secret)
+
+
+def post(url: str, body: bytes, key: str, secret: str = "") -> None:
+    """Send JSON to a web address; an answer that leads elsewhere is not followed.
+
+    Parameters
+    ----------
+    key : str
+        By which a receiver knows what he has had already.
+    secret : str
+        Signs the body, where there is one: HMAC of SHA-256 in ``X-Muscate-Signature``.
 
     Raises
     ------
     Unreachable
         If it can't be reached, or its answer is not 2xx.
     """
-    parts = urlsplit(sender.url)
+    parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    body = json.dumps(as_json(message)).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "muscate", "Idempotency-Key": message.key}
+    headers = {"Content-Type": "application/json", "User-Agent": "muscate", "Idempotency-Key": key}
     connection = kind(parts.hostname or "", parts.port, timeout=SECONDS)
     try:
-        if sender.secret_file is not None:
-            digest = hmac.new(_secret(sender.secret_file).encode(), body, "sha256").hexdigest()
-            headers["X-Muscate-Signature"] = f"sha256={digest}"
+        if secret:
+            headers["X-Muscate-Signature"] = f"sha256={hmac.new(secret.encode(), body, 'sha256').hexdigest()}"
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         with _bounded(lambda: connection.sock):
             connection.request("POST", path, body, headers)

@@ -49,6 +49,11 @@ def digest(listed: Iterable[Mapping[str, Any]]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def digest_of(products: Iterable[Product]) -> str:
+    """The digest of the list of some products."""
+    return digest({"id": product.identifier, "sha256": sum_of(product)} for product in products)
+
+
 def read(path: Path) -> list[Product]:
     """The products of a list.
 

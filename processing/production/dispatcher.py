@@ -16,7 +16,7 @@ from distributed import Client, Future, Scheduler, SpecCluster, Worker
 
 from processing.alerts import rules, watch
 from processing.errors import MuscateError, StorageError
-from processing.production import janitor, logs, worker
+from processing.production import janitor, logs, webhooks, worker
 from processing.production.child import PRODUCE
 from processing.production.ingest import prepare
 from processing.settings import Settings
@@ -67,6 +67,7 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
     known = rules.read(rules.path(settings))
     telling = threading.Thread(target=watch.run, args=(settings, known, stop), name="alerts", daemon=True)
     telling.start()
+    threading.Thread(target=webhooks.run, args=(settings, stop), name="webhooks", daemon=True).start()
     worker.stopping.clear()
     while not stop.is_set():
         try:

@@ -421,6 +421,26 @@ class Download(Base):
     bytes: Mapped[int] = mapped_column(sa.BigInteger)
 
 
+class Webhook(Base):
+    """An address that is told of products of a site or tile; of all where neither is named."""
+
+    __tablename__ = "webhook"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    url: Mapped[str]
+    #: Signs what is sent; empty: nothing does.
+    secret: Mapped[str]
+    site: Mapped[str | None]
+    tile: Mapped[str | None]
+    #: The last event that it was told of, or that was before its time.
+    last_event: Mapped[int] = mapped_column(Key)
+    #: Not to be called earlier.
+    due: Mapped[datetime]
+    failures: Mapped[int] = mapped_column(default=0)
+    fault: Mapped[str | None]
+    made: Mapped[datetime]
+
+
 class StageDelay(Base):
     """Where the time went between the sensing of a date and its first product; written with the product.
 

@@ -10,6 +10,7 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+TIME = sa.DateTime(timezone=True)
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 CHANGES = sa.text("kind IN ('withdrawn', 'reinstated')")
 
@@ -33,10 +34,25 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("day", "person", "product", name=op.f("pk_download")),
     )
+    op.create_table(
+        "webhook",
+        sa.Column("id", KEY, nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("site", sa.Text(), nullable=True),
+        sa.Column("tile", sa.Text(), nullable=True),
+        sa.Column("last_event", KEY, nullable=False),
+        sa.Column("due", TIME, nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("fault", sa.Text(), nullable=True),
+        sa.Column("made", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook")),
+    )
     op.create_index("ix_event_changes", "event", ["product_id", "time"], sqlite_where=CHANGES, postgresql_where=CHANGES)
 
 
 def downgrade() -> None:
     op.drop_index("ix_event_changes", "event")
+    op.drop_table("webhook")
     op.drop_table("download")
     op.drop_table("holding")
