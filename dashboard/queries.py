@@ -432,8 +432,13 @@ def folder(session: Session, identifier: str) -> Folder | None:
     """Where the newest revision of a product lies; None if the store doesn't know it."""
     query = (
         sa.select(
-            *(Product.identifier, Product.path, Product.manifest_sha, Product.simulated, Product.published),
-            *(Product.id, Product.valid),
+            Product.identifier,
+            Product.path,
+            Product.manifest_sha,
+            Product.simulated,
+            Product.published,
+            Product.id,
+            Product.valid,
         )
         .where(Product.identifier == identifier)
         .order_by(Product.revision.desc())
@@ -442,8 +447,9 @@ def folder(session: Session, identifier: str) -> Folder | None:
     row = session.execute(query).first()
     if row is None:
         return None
-    *known, number, valid = row
-    return Folder(*known, None if valid else withdrawals(session, [number]).get(number, ""))
+    name, path, manifest_sha, simulated, published, number, valid = row
+    withdrawn = None if valid else withdrawals(session, [number]).get(number, "")
+    return Folder(name, path, manifest_sha, simulated, published, withdrawn)
 
 
 @dataclass(frozen=True)

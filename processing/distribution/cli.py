@@ -143,6 +143,7 @@ def download(
     A folder's manifest.jsonl says what it has. What is there already, and is what the centre has, is not brought again.
     """
     from processing.distribution import client, lists
+    from processing.distribution.transfer import Link
 
     asked = body(
         tiles=tile or [], sites=site or [], point=point, area=area, days=(since, until), cloud=cloud, version=version,
@@ -152,7 +153,7 @@ def download(
     if from_list is not None:
         found = lists.read(from_list)
     else:
-        link = client.Link(_headers)
+        link = Link(_headers)
         found = [client.of_item(item, chosen) for item in client.search(link, url, asked)]
     said = f"{url.rstrip('/')}/stac/search {json.dumps(asked, separators=(',', ':'))}"
     if save_list is not None:
@@ -191,6 +192,7 @@ def sync(
 ) -> None:
     """Keep a folder as the centre is: bring what is new, replace what was made again, tell what was withdrawn."""
     from processing.distribution import client
+    from processing.distribution.transfer import Link
 
     asked = body(
         tiles=tile or [], sites=site or [], point=point, area=area, days=(since, until), cloud=cloud, version=version,
@@ -198,7 +200,7 @@ def sync(
     )  # fmt: skip
     chosen = _names(bands)
     if dry_run:
-        found = [client.of_item(item, chosen) for item in client.search(client.Link(_headers), url, asked)]
+        found = [client.of_item(item, chosen) for item in client.search(Link(_headers), url, asked)]
         _dry(client.Folder(into) if into.exists() else None, found, as_json)
         return
     teller = _Teller(as_json, None)

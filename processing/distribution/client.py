@@ -202,8 +202,10 @@ class Folder:
         found = []
         for name, file in product.files.items():
             path, known = self.path / product.identifier / name, had.get(name)
-            same = known is not None and (file["sha256"] in (None, known["sha256"])) and file["size"] == known["size"]
-            if not same or _size(path) != file["size"] or (deep and transfer.digest(path) != known["sha256"]):
+            same = known is not None and file["sha256"] in (None, known["sha256"]) and file["size"] == known["size"]
+            if not same or known is None or _size(path) != file["size"]:
+                found.append(name)
+            elif deep and transfer.digest(path) != known["sha256"]:
                 found.append(name)
         return found
 

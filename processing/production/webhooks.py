@@ -1,4 +1,4 @@
-"""`muscate webhook`: those who asked for it are told of each product of their site or tile: published, withdrawn, reinstated.
+"""`muscate webhook`: those who asked are told of each product of their site or tile, published, withdrawn, reinstated.
 
 Told at least once: the place in the events is kept after an address took them, and it knows what it had by a key.
 """

@@ -69,7 +69,7 @@ def day(text: Any) -> tuple[datetime, datetime]:
         raise SearchError(f"{text} is no date such as 2023-08-15") from None
 
 
-def platform(name: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+def platform(name: Any) -> sa.ColumnElement[str]:
     """``S2A`` as STAC says it."""
     return sa.literal("sentinel-").concat(sa.func.lower(sa.func.substr(name, 2)))
 
@@ -133,7 +133,7 @@ class Property:
     """What a filter may name: its kind, ``number``, ``integer``, ``string``, ``boolean``, ``time``, and its column."""
 
     kind: str
-    column: Callable[[], sa.ColumnElement[Any]]
+    column: Callable[[], Any]
 
 
 #: What filters may name and answers be sorted by, as STAC calls it.
@@ -297,7 +297,8 @@ class _Compiler:
         if not isinstance(listed, list) or not listed:
             raise SearchError("in has no list")
         pairs = [self._pair(value, each) for each in listed]
-        return pairs[0][0].sql.in_([other.sql for _, other in pairs])
+        found: sa.ColumnElement[bool] = pairs[0][0].sql.in_([other.sql for _, other in pairs])
+        return found
 
     def _like(self, arguments: list[Any]) -> sa.ColumnElement[bool]:
         value, pattern = (self._value(one) for one in self._counted("like", arguments, 2))
@@ -400,6 +401,8 @@ class _Compiler:
         """The flags of a date as an array."""
         if not isinstance(first, Mapping) or first.get("property") != "muscate:flags" or not isinstance(second, list):
             raise SearchError(f"{name} compares muscate:flags with a list")
+        if not all(isinstance(flag, str) for flag in second):
+            raise SearchError(f"{name}: the flags are words")
         known = list(dict.fromkeys(FLAGS.values()))
         raised = {flag: sa.func.coalesce(Quality.flags[flag].as_boolean(), sa.false()) for flag in known}
         if name == "a_overlaps":
@@ -408,8 +411,8 @@ class _Compiler:
         if len(has) < len(second) and name != "a_containedby":
             return sa.false()
         hasnt = [sa.not_(raised[flag]) for flag in known if flag not in second]
-        parts = {"a_contains": has, "a_containedby": hasnt, "a_equals": has + hasnt}[name]
-        return sa.and_(sa.true(), *parts)
+        parts = {"a_contains": has, "a_containedby": hasnt, "a_equals": [*has, *hasnt]}
+        return sa.and_(sa.true(), *parts[name])
 
 
 def _coerced(value: _Value, other: _Value) -> _Value:

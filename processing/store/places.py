@@ -118,7 +118,8 @@ def _lies_in(tile: str, area: Geometry) -> bool:
 
 def _holds(predicate: str, places: Any, area: Geometry) -> NDArray[np.bool_]:
     test = PREDICATES[predicate]
-    return np.logical_or.reduce([np.atleast_1d(test(places, each)) for each in _turns(area)])
+    held: NDArray[np.bool_] = np.logical_or.reduce([np.atleast_1d(test(places, each)) for each in _turns(area)])
+    return held
 
 
 def _own(session: Session, tiles: list[str]) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.object_]]:

@@ -157,7 +157,7 @@ def find(session: Session, search: Search, limit: int = 50, after: str | None = 
 
 
 #: A key that answers are ordered by: its kind, its column, and whether it goes down.
-_Key = tuple[str, sa.ColumnElement[Any], bool]
+_Key = tuple[str, Any, bool]
 
 
 def _keys(order: str) -> list[_Key]:
@@ -203,11 +203,12 @@ def _beyond(keys: list[_Key], values: list[Any]) -> sa.ColumnElement[bool]:
     if _plain(keys) and keys[0][2] == keys[1][2]:
         columns = sa.tuple_(*(column for _, column, _ in keys))
         last = sa.tuple_(*(sa.literal(v, column.type) for v, (_, column, _) in zip(values, keys, strict=True)))
-        return columns < last if keys[0][2] else columns > last
+        beyond: sa.ColumnElement[bool] = columns < last if keys[0][2] else columns > last
+        return beyond
     (_, column, down), value = keys[0], values[0]
     if value is None:  # those that have none are the last, and alike
         return sa.and_(column.is_(None), _beyond(keys[1:], values[1:])) if len(keys) > 1 else sa.false()
-    further = column < value if down else column > value
+    further: sa.ColumnElement[bool] = column < value if down else column > value
     if len(keys) == 1:
         return further
     same = sa.and_(column == value, _beyond(keys[1:], values[1:]))
