@@ -199,15 +199,11 @@ class Folder:
         """Files of a product that are not there as the centre has them; `deep`: their sums are made again."""
         entry = self.known.get(product.identifier, {})
         had = entry.get("files", {}) if entry.get("state") == "complete" else {}
-        found = []
-        for name, file in product.files.items():
-            path, known = self.path / product.identifier / name, had.get(name)
-            same = known is not None and file["sha256"] in (None, known["sha256"]) and file["size"] == known["size"]
-            if not same or known is None or _size(path) != file["size"]:
-                found.append(name)
-            elif deep and transfer.digest(path) != known["sha256"]:
-                found.append(name)
-        return found
+        return [
+            name
+            for name, file in product.files.items()
+            if not _is_there(self.path / product.identifier / name, file, had.get(name), deep=deep)
+        ]
 
     def present(self) -> list[str]:
         """Products that came whole and are still kept."""
@@ -219,6 +215,13 @@ class Folder:
         self.note({**entry, "id": identifier, "state": state, "reason": reason})
         if remove:
             shutil.rmtree(self.path / identifier, ignore_errors=True)
+
+
+def _is_there(path: Path, file: Mapping[str, Any], known: Mapping[str, Any] | None, *, deep: bool) -> bool:
+    """Whether a file is there as the centre has it; `known` is what the ledger says of it."""
+    if known is None or file["sha256"] not in (None, known["sha256"]) or file["size"] != known["size"]:
+        return False
+    return _size(path) == file["size"] and not (deep and transfer.digest(path) != known["sha256"])
 
 
 def _size(path: Path) -> int | None:
