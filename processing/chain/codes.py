@@ -14,6 +14,8 @@ from processing.chain.observation import Observation
 from processing.masks import Geophysical, Interpolated
 
 Code = NDArray[np.uint8]
+#: Cells beyond the tested ones that are as these are, along a swath's rim; those farther away have no masks.
+RIM = 1
 
 
 class Codes(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from processing.atmosphere import sensor_note
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
@@ -56,8 +57,12 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
 
 
 def _blind(date: Date, lines: Mapping[str, Line]) -> Mask:
-    """Cells, observed or not, that were not tested though observed, or have no correction."""
-    blind = date.image.observed & ~date.seen.tested
+    """Cells that were not tested, though observed or too far from those that were, or that have no correction."""
+    tested = date.seen.tested
+    blind = date.image.observed & ~tested
+    if not tested.all():
+        far = ndimage.distance_transform_cdt(~tested, "chessboard") > codes.RIM
+        blind |= far & ~date.image.nothing(date.parameters.coarse_resolution)
     for line in lines.values():
         blind |= np.isnan(line.gain + line.offset)
     return blind
@@ -73,6 +78,9 @@ def _origin(date: Date, air: Air, blind: Mask) -> dict[str, str]:
     if cells := int(np.count_nonzero(blind & date.image.observed)):
         why = outcome.why_blind(date, air.water_vapour, blind, CORRECTED)
         origin["no_data"] = f"{cells} coarse cells outside the validity of the tables ({why})"
+    if partly := date.image.partly:
+        named = ", ".join(f"{band} {share:.2g} %" for band, share in sorted(partly.items()))
+        origin["unobserved"] = f"no data where one of the bands saw nothing and others did, as each is needed: {named}"
     if note := sensor_note(date.scene.platform):
         origin["spectral_responses"] = note
     if air.water_vapour_filled.all():
@@ -161,13 +169,14 @@ class Rendering:
         """SRE of a band, (row, col) int16."""
         counts = strip(self._scene.counts, band, rows)
         factor = factor_of(band, self._parameters)
-        return adjacency.surface_reflectance(counts, self._lines[band], factor, self._parameters, rows.start)
+        raster = adjacency.surface_reflectance(counts, self._lines[band], factor, self._parameters, rows.start)
+        return self._seen_by_all(raster, band, rows)
 
     def flat_reflectance(self, band: str, rows: slice) -> NDArray[np.int16]:
         """FRE of a band, (row, col) int16; with a terrain model only."""
         terrain = self._scene.ancillary.terrain
         assert terrain is not None
-        return slope_correction.flat_reflectance(
+        raster = slope_correction.flat_reflectance(
             strip(self._scene.counts, band, rows),
             self._lines[band],
             self._around[band],
@@ -176,6 +185,14 @@ class Rendering:
             self._parameters,
             rows.start,
         )
+        return self._seen_by_all(raster, band, rows)
+
+    def _seen_by_all(self, raster: NDArray[np.int16], band: str, rows: slice) -> NDArray[np.int16]:
+        """Reflectance without that of pixels that another band did not see."""
+        if self._image.partly:
+            group = "R1" if BANDS[band].resolution == GROUP_RESOLUTION["R1"] else "R2"
+            np.copyto(raster, np.int16(self._parameters.no_data), where=self._image.edge[group].rows(rows))
+        return raster
 
     def atmosphere(self, group: str, rows: slice) -> Code:
         """ATB: water vapour and AOT, (2, row, col) uint8."""

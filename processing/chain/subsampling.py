@@ -6,21 +6,23 @@ All masks and the aerosol are found on this grid. Cells that stand out of the im
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.bands import BANDS, GROUP_RESOLUTION, GROUPS
+from processing.bands import BANDS, GROUP_RESOLUTION
 from processing.chain.steps import step
 from processing.errors import AncillaryError
 from processing.kernels import kernel
-from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, strips
+from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, strip, strips
 from processing.versions import Parameters
 
 _NO_DATA = np.uint16(NO_DATA_COUNTS)
 _SATURATED = np.uint16(SATURATED_COUNTS)
+#: Resolution whose pixels all images fill [m], and rows of it that are looked at together.
+_COARSEST, _LOOK = 60, 180
 
 
 class Bits:
@@ -58,9 +60,13 @@ class Image:
     observed : (row, col) bool
         False from the version's share of unobserved pixels, in any band.
     edge : dict of group to Bits
-        Pixels of the group's resolution that one of its bands did not observe.
+        Pixels of the group's resolution that one of the bands did not observe, of whatever group: what stands in the
+        product there would be untested.
     saturation : dict of band to Bits
         Saturated pixels at the band's resolution; bands without any are left out.
+    partly : dict of band to float
+        Share of the pixels that the band did not see among those that others saw; those that saw all of it are left
+        out. [%]
     """
 
     toa: dict[str, NDArray[np.float32]]
@@ -68,6 +74,21 @@ class Image:
     observed: NDArray[np.bool_]
     edge: dict[str, Bits]
     saturation: dict[str, Bits]
+    partly: dict[str, float] = field(default_factory=dict)
+
+    def nothing(self, resolution: int) -> NDArray[np.bool_]:
+        """Cells of the coarse grid without any pixel that all bands saw; none of a thinned scene."""
+        if not self.edge:
+            return np.zeros_like(self.observed)
+        side = resolution // GROUP_RESOLUTION["R2"]
+        rows, cols = self.observed.shape
+        found = np.zeros((rows, cols), np.bool_)
+        for row in range(rows):
+            line = self.edge["R2"].rows(slice(row * side, (row + 1) * side)).all(axis=0)
+            found[row] = (
+                np.pad(line, (0, cols * side - line.size), constant_values=True).reshape(cols, side).all(axis=1)
+            )
+        return found
 
     def any_saturated(self, bands: Iterable[str]) -> NDArray[np.bool_]:
         """Cells saturated in one of the bands."""
@@ -172,19 +193,21 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
     toa: dict[str, NDArray[np.float32]] = {}
     saturated_cells: dict[str, NDArray[np.bool_]] = {}
     observed = np.ones(shape, np.bool_)
-    edge = {group: Bits(scene.grid.shape(resolution)) for group, resolution in GROUP_RESOLUTION.items()}
+    unseen: dict[str, Bits] = {}
     saturation: dict[str, Bits] = {}
-    group_of = {band: group for group, bands in GROUPS.items() for band in bands}
     for band in sorted(BANDS, key=lambda b: -BANDS[b].resolution):
         size = scene.grid.shape(BANDS[band].resolution)
-        sums, saturated = Sums.of(size, factor_of(band, parameters)), Bits(size)
+        sums, saturated, unobserved = Sums.of(size, factor_of(band, parameters)), Bits(size), Bits(size)
         first_row = 0
         for counts in strips(scene.counts, band, size[0]):
             if counts.shape[1] != size[1] or first_row + len(counts) > size[0]:
                 raise ValueError(f"{band} has shape {counts.shape}, the scene's grid has {size}")
-            some_unobserved, some_saturated = sums.add(first_row, counts)
-            if some_unobserved and band in group_of:
-                edge[group_of[band]].add(first_row, counts == _NO_DATA)
+            defective = strip(scene.defective, band, slice(first_row, first_row + len(counts)))
+            measured = np.where(defective, _NO_DATA, counts) if defective.any() else counts
+            some_unobserved, some_saturated = sums.add(first_row, measured)
+            if some_unobserved and (none := counts == _NO_DATA).any():
+                unobserved.add(first_row, none)
+                unseen[band] = unobserved
             if some_saturated:
                 saturated.add(first_row, counts == _SATURATED)
             first_row += len(counts)
@@ -195,7 +218,43 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
         np.logical_and(observed, sums.unobserved < parameters.coarse_fraction * sums.pixels, out=observed)
         if sums.saturated.any():
             saturation[band] = saturated
-    return Image(toa, saturated_cells, observed, edge, saturation)
+    return Image(toa, saturated_cells, observed, *_edges(scene.grid, unseen, saturation))
+
+
+def _edges(
+    grid: Grid, unseen: dict[str, Bits], saturation: dict[str, Bits]
+) -> tuple[dict[str, Bits], dict[str, Bits], dict[str, float]]:
+    """`Image.edge`, `saturation` as given and `partly`, out of the pixels that each band did not see."""
+    edge = {group: Bits(grid.shape(resolution)) for group, resolution in GROUP_RESOLUTION.items()}
+    lacking, seen_by_some = dict.fromkeys(unseen, 0), 0
+    height = grid.shape(_COARSEST)[0] if unseen else 0
+    for first in range(0, height, _LOOK):
+        part = slice(first, min(first + _LOOK, height))
+        none = {band: _at(bits, BANDS[band].resolution, _COARSEST, part) for band, bits in unseen.items()}
+        by_all = np.logical_and.reduce(list(none.values())) & (len(none) == len(BANDS))
+        seen_by_some += int(np.count_nonzero(~by_all))
+        for band, here in none.items():
+            lacking[band] += int(np.count_nonzero(here & ~by_all))
+        for group, resolution in GROUP_RESOLUTION.items():
+            top = first * _COARSEST // resolution
+            rows, cols = edge[group].shape
+            for band, bits in unseen.items():
+                edge[group].add(top, _at(bits, BANDS[band].resolution, resolution, part)[: rows - top, :cols])
+    return edge, saturation, {band: 100 * count / seen_by_some for band, count in lacking.items() if count}
+
+
+def _at(bits: Bits, resolution: int, wanted: int, part: slice) -> NDArray[np.bool_]:
+    """Some rows of 60 m of a band's pixels at another resolution [m]: coarser ones hold where all finer ones do."""
+    per_row = _COARSEST // resolution
+    here = bits.rows(slice(part.start * per_row, part.stop * per_row))
+    if wanted <= resolution:
+        times = resolution // wanted
+        return np.repeat(np.repeat(here, times, axis=0), times, axis=1) if times > 1 else here
+    side = wanted // resolution
+    room = [(0, -here.shape[axis] % side) for axis in (0, 1)]
+    rows, cols = (size + after for size, (_, after) in zip(here.shape, room, strict=True))
+    whole = np.pad(here, room, constant_values=True)
+    return np.asarray(whole.reshape(rows // side, side, cols // side, side).all(axis=(1, 3)))
 
 
 def _means(sums: Sums) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import rasterio
@@ -32,14 +32,12 @@ from processing.scene import Grid
 #: Layers of MSK_QUALIT (PSD 14.9): 1 and 2 ancillary data lost and degraded, 3 and 4 image data lost and degraded,
 #: 5 defective, 6 no data, 7 partly corrected for crosstalk, 8 saturated.
 QUALITY_LAYERS = 8
-DEFECTIVE_LAYERS = (3, 5, 6)
-SATURATED_LAYER = 8
+#: What was lost, degraded or not seen was not measured: it is no data. Defective pixels are interpolated by the ground
+#: segment: they keep their counts, and are no samples.
+LOST_LAYERS, DEFECTIVE_LAYER, SATURATED_LAYER = (3, 4, 6), 5, 8
 #: The same in the GML masks before baseline 04.00. MSK_NODATA also holds QT_PARTIALLY_CORRECTED_PIXELS.
-DEFECTIVE_TYPES = {
-    "MSK_DEFECT": {"QT_DEFECTIVE_PIXELS"},
-    "MSK_NODATA": {"QT_NODATA_PIXELS"},
-    "MSK_TECQUA": {"MSI_LOST"},
-}
+LOST_TYPES = {"MSK_NODATA": {"QT_NODATA_PIXELS"}, "MSK_TECQUA": {"MSI_LOST", "MSI_DEG"}}
+DEFECTIVE_TYPES = {"MSK_DEFECT": {"QT_DEFECTIVE_PIXELS"}}
 #: A tile coded in less than this holds next to nothing: an empty one of 1024 x 1024 pixels has some 70, one that was
 #: observed several 100,000. [bytes]
 BLANK = 1024
@@ -286,16 +284,32 @@ def detector_image(
     return whole if step == 1 else Packed.of(whole.raster()[::step, ::step])
 
 
-def quality_image(
-    package: Package, name: str, grid: Grid, resolution: int, known: Uniform
-) -> tuple[Packed[np.bool_], Packed[np.bool_]]:
-    """Defective and saturated pixels of `grid` from a MSK_QUALIT of baseline >= 04.00; `known` as of the detectors."""
+class Quality(NamedTuple):
+    """What the Level-1C says of the pixels of a band, (row, col) bool each.
+
+    Attributes
+    ----------
+    lost : Packed
+        Not measured, or not as they should be: lost or degraded on their way, or beyond the swath.
+    defective : Packed
+        These, and those of a defective part of a detector.
+    saturated : Packed
+    """
+
+    lost: Packed[np.bool_]
+    defective: Packed[np.bool_]
+    saturated: Packed[np.bool_]
+
+
+def quality_image(package: Package, name: str, grid: Grid, resolution: int, known: Uniform) -> Quality:
+    """What a MSK_QUALIT of baseline >= 04.00 says of the pixels of `grid`; `known` as of the detectors."""
     window = _window(package, name, grid, resolution)
     if (layers := header(package, name).layers) != QUALITY_LAYERS:
         raise package.fault(name, f"{layers} layers, {QUALITY_LAYERS} expected")
-    tiles = list(_tiles(package, name, window, (*DEFECTIVE_LAYERS, SATURATED_LAYER), known))
+    tiles = list(_tiles(package, name, window, (*LOST_LAYERS, DEFECTIVE_LAYER, SATURATED_LAYER), known))
     pack = partial(Packed.of_parts, (window.height, window.width), np.dtype(np.bool_))
-    return (
+    return Quality(
+        pack((here, np.logical_or.reduce(pixels[:-2] != 0)) for here, pixels in tiles),
         pack((here, np.logical_or.reduce(pixels[:-1] != 0)) for here, pixels in tiles),
         pack((here, pixels[-1] != 0) for here, pixels in tiles),
     )

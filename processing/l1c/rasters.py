@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from processing.bands import BANDS
+from processing.l1c.images import Quality
 from processing.l1c.packed import Packed
 from processing.l1c.source import Source
 from processing.scene import NO_DATA_COUNTS
+
+#: Rows of a mask that are looked at together, a multiple of each spacing.
+LOOK = 1024
 
 
 class Rasters:
@@ -20,7 +24,8 @@ class Rasters:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
-        self._kept: dict[tuple[str, str, int], Packed[Any]] = {}
+        self._detectors: dict[tuple[str, int], Packed[np.uint8]] = {}
+        self._quality: dict[tuple[str, int], Quality] = {}
         self._unpacked: dict[tuple[str, int], bytes] = {}
         self._locks: dict[str, Lock] = {band: Lock() for band in BANDS}
 
@@ -33,15 +38,24 @@ class Rasters:
 
     def samples(self, spacing: Mapping[str, int], band: str, _: slice) -> NDArray[np.uint16]:
         """Counts of a thinned scene, all rows: the halves of a pass meet where neither is thinned with no data."""
-        counts = self._sources[0].samples(band, spacing[band], self._content(band, 0))
-        for half, source in enumerate(self._sources[1:], 1):
-            other = source.samples(band, spacing[band], self._content(band, half))
-            np.copyto(counts, other, where=counts == NO_DATA_COUNTS)
+        counts = self._seen_samples(spacing[band], band, 0)
+        for half in range(1, len(self._sources)):
+            np.copyto(counts, self._seen_samples(spacing[band], band, half), where=counts == NO_DATA_COUNTS)
+        return counts
+
+    def _seen_samples(self, spacing: int, band: str, half: int) -> NDArray[np.uint16]:
+        """Samples of a half, without those that hold something lost."""
+        counts = self._sources[half].samples(band, spacing, self._content(band, half))
+        lost = self.quality(band, half).lost
+        for first in range(0, lost.shape[0], LOOK):
+            rows = slice(first, min(first + LOOK, lost.shape[0]))
+            if lost.any(rows):
+                here = thinned(lost.rows(rows), spacing)
+                np.copyto(counts[first // spacing :][: len(here)], NO_DATA_COUNTS, where=here)
         return counts
 
     def _observed(self, band: str, rows: slice, half: int) -> NDArray[np.uint16]:
-        saturated, content = self._masks("saturated", band, half), self._content(band, half)
-        return self._sources[half].observed(band, rows, saturated, content)
+        return self._sources[half].observed(band, rows, self.quality(band, half), self._content(band, half))
 
     def _content(self, band: str, half: int) -> bytes | None:
         """Of the image's file in a zip, unpacked once: to seek in it is to unpack it from its start."""
@@ -59,31 +73,43 @@ class Rasters:
     def detectors(self, band: str, spacing: int = 1) -> Packed[np.uint8]:
         """Of every `spacing`-th pixel, 0 where none saw it."""
         with self._locks[band]:
-            key = f"detectors of {spacing}", band, 0
-            if key not in self._kept:
+            if (band, spacing) not in self._detectors:
                 packed = self._sources[0].detectors(band, spacing)
                 for source in self._sources[1:]:
                     detectors, other = packed.raster(), source.detectors(band, spacing).raster()
                     np.copyto(detectors, other, where=detectors == 0)
                     packed = Packed.of(detectors)
-                self._kept[key] = packed
-            return self._kept[key]
+                self._detectors[band, spacing] = packed
+            return self._detectors[band, spacing]
 
     def defective(self, band: str) -> Packed[np.bool_]:
         """Of the half whose detectors saw the pixel."""
-        first = self._masks("defective", band, 0)
+        first = self.quality(band, 0).defective
         if len(self._sources) == 1:
             return first
-        defective, seen = first.raster(), self._sources[0].detectors(band).raster() != 0
-        for half, source in enumerate(self._sources[1:], 1):
-            np.copyto(defective, self._masks("defective", band, half).raster(), where=~seen)
-            seen |= source.detectors(band).raster() != 0
+        defective, seen = first.raster(), self._seen(band, 0)
+        for half in range(1, len(self._sources)):
+            np.copyto(defective, self.quality(band, half).defective.raster(), where=~seen)
+            seen |= self._seen(band, half)
         return Packed.of(defective)
 
-    def _masks(self, kind: str, band: str, half: int) -> Packed[np.bool_]:
+    def _seen(self, band: str, half: int) -> NDArray[np.bool_]:
+        lost = self.quality(band, half).lost.raster()
+        return np.asarray((self._sources[half].detectors(band).raster() != 0) & ~lost)
+
+    def quality(self, band: str, half: int) -> Quality:
+        """What the masks of a half say, read once."""
         with self._locks[band]:
-            if (kind, band, half) not in self._kept:
-                defective, saturated = self._sources[half].masks_of(band)
-                self._kept["defective", band, half] = defective
-                self._kept["saturated", band, half] = saturated
-            return self._kept[kind, band, half]
+            if (band, half) not in self._quality:
+                self._quality[band, half] = self._sources[half].quality(band)
+            return self._quality[band, half]
+
+
+def thinned(lost: NDArray[np.bool_], spacing: int) -> NDArray[np.bool_]:
+    """Samples every `spacing` pixels that hold something of what was lost: a low-pass reaches to their neighbours."""
+    if spacing == 1:
+        return lost
+    rows, cols = (-(-pixels // spacing) for pixels in lost.shape)
+    room = [(0, rows * spacing - lost.shape[0]), (0, cols * spacing - lost.shape[1])]
+    blocks = np.pad(lost, room).reshape(rows, spacing, cols, spacing).any(axis=(1, 3))
+    return np.asarray(ndimage.binary_dilation(blocks, np.ones((5, 5), np.bool_)))

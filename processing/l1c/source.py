@@ -12,10 +12,15 @@ from rasterio.windows import Window
 
 from processing.bands import BANDS
 from processing.l1c import images
-from processing.l1c.images import Uniform
+from processing.l1c.images import Quality, Uniform
 from processing.l1c.package import Package
 from processing.l1c.packed import Packed
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid
+
+#: The least counts of a measurement before baseline 04.00, which has no offset. Beyond the swath some products have it
+#: in place of 0. No ground has it in bands in which the air above it is bright: B4's is 0.01 above mountains.
+LEAST_COUNTS = 1
+_SEES_THE_AIR = frozenset({"B1", "B2", "B3", "B4"})
 
 
 @dataclass(frozen=True)
@@ -38,20 +43,20 @@ class Source:
         """The granule's folder in the package."""
         return str(PurePosixPath(self.xml).parent)
 
-    def observed(
-        self, band: str, rows: slice, saturated: Packed[np.bool_], content: bytes | None
-    ) -> NDArray[np.uint16]:
+    def observed(self, band: str, rows: slice, quality: Quality, content: bytes | None) -> NDArray[np.uint16]:
         """Some rows of the counts as `Scene.counts` has them; `content` is that of the image's file if it is known."""
-        counts = self._level(band, self._usual(images.read(self.package, self.images[band], rows, content)))
-        if saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
-            counts[saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
+        counts = self._level(band, self._usual(band, images.read(self.package, self.images[band], rows, content)))
+        if quality.saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
+            counts[quality.saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
+        if quality.lost.any(rows):
+            np.copyto(counts, NO_DATA_COUNTS, where=quality.lost.rows(rows))
         return counts
 
     def samples(
         self, band: str, spacing: int, content: bytes | None, window: Window | None = None
     ) -> NDArray[np.uint16]:
         """Counts of a thinned scene, or of a window of it."""
-        counts = self._usual(images.samples(self.package, self.images[band], spacing, content, window))
+        counts = self._usual(band, images.samples(self.package, self.images[band], spacing, content, window))
         if spacing > 1:
             counts[images.unobserved(counts)] = NO_DATA_COUNTS
         return self._level(band, counts)
@@ -69,10 +74,12 @@ class Source:
             counts[usual] = raised.clip(NO_DATA_COUNTS + 1, SATURATED_COUNTS - 1)
         return counts
 
-    def _usual(self, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    def _usual(self, band: str, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
         for name, value in (("SATURATED", SATURATED_COUNTS), ("NODATA", NO_DATA_COUNTS)):
             if self.special[name] != value:
                 counts[counts == self.special[name]] = value
+        if not self._masks_are_images and band in _SEES_THE_AIR:
+            counts[counts == LEAST_COUNTS] = NO_DATA_COUNTS
         return counts
 
     def detectors(self, band: str, spacing: int = 1) -> Packed[np.uint8]:
@@ -87,15 +94,20 @@ class Source:
     def _masks_are_images(self) -> bool:
         return any(kind == "MSK_QUALIT" for kind, _ in self.masks)
 
-    def masks_of(self, band: str) -> tuple[Packed[np.bool_], Packed[np.bool_]]:
-        """Defective and saturated pixels."""
+    def quality(self, band: str) -> Quality:
+        """What the masks say of the pixels of a band."""
         resolution = BANDS[band].resolution
         if self._masks_are_images:
             name = self.masks["MSK_QUALIT", band]
             return images.quality_image(self.package, name, self.grid, resolution, self.uniform)
-        found = [
-            images.polygons(self.package, self.masks[kind, band], types, self.grid, resolution)
-            for kind, types in images.DEFECTIVE_TYPES.items()
-        ]
+
+        def of(kinds: Mapping[str, set[str]]) -> NDArray[np.bool_]:
+            found = [
+                images.polygons(self.package, self.masks[kind, band], types, self.grid, resolution)
+                for kind, types in kinds.items()
+            ]
+            return np.asarray(np.logical_or.reduce(found))
+
+        lost = of(images.LOST_TYPES)
         saturated = images.polygons(self.package, self.masks["MSK_SATURA", band], None, self.grid, resolution)
-        return Packed.of(np.logical_or.reduce(found)), Packed.of(saturated)
+        return Quality(Packed.of(lost), Packed.of(lost | of(images.DEFECTIVE_TYPES)), Packed.of(saturated))

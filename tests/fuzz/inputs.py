@@ -261,9 +261,8 @@ class Trial:
         self.worker.end()
 
 
-def mutants(seed: int) -> Iterator[Mutant]:
-    """Without end, all forms in turn."""
-    number = 0
+def mutants(seed: int, number: int = 0) -> Iterator[Mutant]:
+    """Without end, all forms in turn, from some number on."""
     while True:
         for form in FORMS:
             yield Mutant(form, seed, number)
@@ -276,6 +275,7 @@ def main() -> int:
     words.add_argument("--mutants", type=int)
     words.add_argument("--seconds", type=float, default=float("inf"))
     words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--start", type=int, default=0, help="number of the first mutants, to run many in pieces")
     words.add_argument("--only", action="append", help="FORM:SEED:NUMBER")
     words.add_argument("--verbose", action="store_true", help="tell of each mutant")
     given = words.parse_args()
@@ -283,7 +283,7 @@ def main() -> int:
         chosen: Iterator[Mutant] = iter(Mutant(f, int(s), int(n)) for f, s, n in (o.split(":") for o in given.only))
         given.verbose = True
     else:
-        chosen = mutants(given.seed)
+        chosen = mutants(given.seed, given.start)
     counted: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         trial, start = Trial(Path(folder)), time.monotonic()
