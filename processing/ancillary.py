@@ -21,11 +21,11 @@ import rasterio
 from affine import Affine, AffineError
 from numpy.typing import NDArray
 from rasterio.errors import CRSError, RasterioError
-from rasterio.io import MemoryFile
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.merge import merge
 from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
-from processing import bounded, glo30
+from processing import bounded, glo30, terrain
 from processing.errors import AncillaryError, OverLimit
 from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Ancillary, Grid
 from processing.versions import Parameters
@@ -38,10 +38,14 @@ logging.getLogger("rasterio._err").addFilter(lambda record: "local use section" 
 
 #: Files that are taken from a folder of terrain models.
 SUFFIXES = (".tif", ".tiff", ".vrt", ".img", ".hgt", ".bil", ".asc", ".dt0", ".dt1", ".dt2", ".jp2")
+#: What reads a terrain model; of other formats none is known.
+DRIVERS = ["GTiff", "COG", "VRT", "HFA", "SRTMHGT", "EHdr", "AAIGrid", "DTED", "JP2OpenJPEG", "ENVI", "USGSDEM", "GRIB"]
 #: Origin of the altitude where there is no model.
 FLAT = "flat 0 m (no terrain model)"
 #: Number of the form of the kept terrain, raised when its making changes.
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
+#: What reading a terrain model may take: that of a whole tile takes 1 GB and 20 s. [bytes], [s]
+TERRAIN_MEMORY, TERRAIN_SECONDS = 3_000_000_000, 120.0
 #: One Dobson unit, 1e-5 m of ozone at 0 degC and 1 atm. [kg m-2]
 DOBSON = 2.1415e-5
 #: Total ozone outside of this is an error of the file. [DU]
@@ -61,8 +65,6 @@ CAMS_SPECIES = {208: "oceanic", 209: "desert", 210: "watersoluble", 211: "soot",
 FORECAST_POINTS, FORECAST_LAYERS = 1_000_000, 500
 #: What reading a forecast may take: real ones are read within 10 MB and 0.3 s. [bytes], [s]
 FORECAST_MEMORY, FORECAST_SECONDS = 300_000_000, 20.0
-#: No ground lies outside of this: such a model is not in metres. [m]
-ALTITUDE_RANGE = (-500.0, 9000.0)
 
 
 class Terrain(NamedTuple):
@@ -78,12 +80,16 @@ class Terrain(NamedTuple):
         Share of the tile without data, taken as sea level. [-]
     name : str
         Which model it is.
+    mended, doubt : str
+        What of it was mended, and what is odd about it; empty if nothing.
     """
 
     coarse: NDArray[np.float32]
     fine: NDArray[np.float32]
     void: float
     name: str
+    mended: str = ""
+    doubt: str = ""
 
 
 def ancillary(
@@ -125,10 +131,12 @@ def ancillary(
     Unreachable
         If it is to be fetched and can't be.
     """
+    told: dict[str, str] = {}
     if dem is None:
         altitude, fine, altitude_origin = np.zeros(grid.shape(resolution), np.float32), None, FLAT
     else:
-        altitude, fine, void, name = _terrain(grid, resolution, dem, cache)
+        altitude, fine, void, name, *odd = _terrain(grid, resolution, dem, cache)
+        told = {key: text for key, text in zip(("altitude_mended", "altitude_doubt"), odd, strict=True) if text}
         altitude_origin = name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
     ozone, ozone_origin = _forecast_or(default_ozone, "default", _ozone, grid, ecmwf)
     pressure, pressure_origin = _forecast_or(STANDARD_PRESSURE, "standard atmosphere", _pressure, grid, ecmwf)
@@ -138,6 +146,7 @@ def ancillary(
         "ozone": ozone_origin,
         "pressure": pressure_origin,
         "aerosol_model": aerosol_origin,
+        **told,
     }
     return Ancillary(altitude, ozone, origin, fine, pressure, aerosol)
 
@@ -190,7 +199,8 @@ def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terr
     kept = cache / f"terrain-{key}.npz"
     try:
         with np.load(kept) as file:
-            return Terrain(file["coarse"], file["fine"], float(file["void"]), name)
+            odd = str(file["mended"]), str(file["doubt"])
+            return Terrain(file["coarse"], file["fine"], float(file["void"]), name, *odd)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
@@ -200,7 +210,8 @@ def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terr
         cache.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=cache, suffix=".npz", delete=False) as file:
             try:
-                np.savez(file, coarse=found.coarse, fine=found.fine, void=found.void)
+                odd = {"mended": found.mended, "doubt": found.doubt}
+                np.savez(file, coarse=found.coarse, fine=found.fine, void=found.void, **odd)
                 os.replace(file.name, kept)
             except BaseException:
                 os.unlink(file.name)
@@ -224,7 +235,18 @@ def _rasters(dem: Path) -> list[Path]:
 
 
 def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Terrain:
-    """Bring a terrain model to the tile's grids; sea level where it says nothing."""
+    """Bring a terrain model to the tile's grids.
+
+    In a process of its own, as a model may come from anywhere.
+    """
+    try:
+        return bounded.run(_read_terrain, grid, resolution, dem, paths, memory=TERRAIN_MEMORY, seconds=TERRAIN_SECONDS)
+    except OverLimit as error:
+        raise AncillaryError(dem, f"can't be read as a terrain model (it {error})") from error
+
+
+def _read_terrain(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Terrain:
+    """`_resampled`; sea level where the model says nothing."""
     coarse, fine = (np.full(grid.shape(r), np.nan, np.float32) for r in (resolution, TERRAIN_RESOLUTION))
     x, y = np.meshgrid(
         grid.west + _centres(coarse.shape[1], resolution, grid.width),
@@ -232,34 +254,55 @@ def _resampled(grid: Grid, resolution: int, dem: Path, paths: list[Path]) -> Ter
     )
     covered = np.zeros(coarse.shape, np.bool_)
     models: dict[str, list[rasterio.DatasetReader]] = {}
+    said: dict[str, int] = {}
+    impossible: list[float] = []
     reading = dem
     try:
         with ExitStack() as stack:
+            stack.enter_context(rasterio.Env())
             for reading in paths:
-                model = stack.enter_context(rasterio.open(reading))
+                model = stack.enter_context(DatasetReader(str(reading), driver=DRIVERS))
                 _check_place(model, reading)
                 here = _frame(model, grid, x, y)
                 covered |= here
-                if here.any():
-                    models.setdefault(model.crs.to_wkt(), []).append(model)
-                else:
-                    model.close()
+                found = terrain.read(model, reading, grid, _pixel(grid, model)) if here.any() else None
+                if found is not None:
+                    impossible += found.impossible
+                    _count(said, found.said)
+                    models.setdefault(model.crs.to_wkt(), []).append(_in_memory(found, model.crs, stack))
+                model.close()
             if not covered.all():
                 raise AncillaryError(dem, f"covers {100 * covered.mean():.1f} % of the tile")
             for alike in models.values():
-                reading = Path(alike[0].name)
-                for source in _merged(grid, alike):
+                for source in _merged(grid, alike, said):
                     for target, pixel in ((coarse, resolution), (fine, TERRAIN_RESOLUTION)):
                         _fill(target, pixel, grid, source, _pixel(grid, alike[0]))
     except (RasterioError, CRSError, AffineError, ValueError, ArithmeticError) as error:
         raise AncillaryError(reading, f"can't be read as a terrain model ({error})") from error
-    void = _fill_gaps(coarse, fine, resolution)
+    doubt = terrain.doubt(grid, coarse, dem)
+    void = _fill_gaps(coarse, fine, resolution, said)
     if void == 1:
-        raise AncillaryError(dem, "says nothing of the tile: it has voids only")
-    low, high = coarse.min(), coarse.max()
-    if low < ALTITUDE_RANGE[0] or high > ALTITUDE_RANGE[1]:
-        raise AncillaryError(dem, f"altitudes from {low:g} to {high:g} m")
-    return Terrain(coarse, fine, void, dem.name)
+        text = f"altitudes from {min(impossible):g} to {max(impossible):g} m" if impossible else ""
+        raise AncillaryError(dem, text or "says nothing of the tile: it has voids only")
+    mended = ", ".join(text if count == 1 else f"{count} {text}" for text, count in said.items())
+    return Terrain(coarse, fine, void, dem.name, mended, doubt or "")
+
+
+def _count(said: dict[str, int], more: dict[str, int]) -> None:
+    """Add what was said of one more file: numbers of pixels, or once for all files."""
+    for text, count in more.items():
+        said[text] = said.get(text, 0) + count if count > 1 else max(said.get(text, 0), count)
+
+
+def _in_memory(found: terrain.Altitudes, crs: Any, stack: ExitStack) -> rasterio.DatasetReader:
+    """Altitudes as a model, NaN for voids."""
+    memory = stack.enter_context(MemoryFile())
+    rows, cols = found.values.shape
+    options = {"driver": "GTiff", "count": 1, "height": rows, "width": cols, "dtype": "float32", "nodata": np.nan}
+    with memory.open(crs=crs, transform=found.where, **options) as out:
+        out.write(found.values, 1)
+    model: rasterio.DatasetReader = stack.enter_context(memory.open())
+    return model
 
 
 def _check_place(model: rasterio.DatasetReader, path: Path) -> None:
@@ -270,15 +313,21 @@ def _check_place(model: rasterio.DatasetReader, path: Path) -> None:
         raise AncillaryError(path, "a terrain model without a place (its transform can't be inverted)")
 
 
-def _fill_gaps(coarse: NDArray[np.float32], fine: NDArray[np.float32], resolution: int) -> float:
+def _fill_gaps(coarse: NDArray[np.float32], fine: NDArray[np.float32], resolution: int, said: dict[str, int]) -> float:
     """Put the sea where no model has an altitude; the share of such coarse cells."""
     void = np.isnan(coarse)
     coarse[void] = 0
     gaps = np.isnan(fine)
     if gaps.any():  # what is known around a gap makes a lower step than the sea
         side = resolution // TERRAIN_RESOLUTION
-        around = np.repeat(np.repeat(coarse, side, axis=0), side, axis=1)[: fine.shape[0], : fine.shape[1]]
-        fine[gaps] = around[gaps]
+
+        def around(cells: NDArray[Any]) -> NDArray[Any]:
+            repeated = np.repeat(np.repeat(cells, side, axis=0), side, axis=1)
+            return np.asarray(repeated[: fine.shape[0], : fine.shape[1]])
+
+        if count := int(np.count_nonzero(gaps & ~around(void))):
+            said[f"pixels of {TERRAIN_RESOLUTION} m without data given the mean of {resolution} m around"] = count
+        fine[gaps] = around(coarse)[gaps]
     return float(void.mean())
 
 
@@ -297,12 +346,11 @@ def _frame(
     return np.asarray(inside.reshape(x.shape))
 
 
-def _merged(grid: Grid, models: list[rasterio.DatasetReader]) -> Iterator[dict[str, Any]]:
+def _merged(grid: Grid, models: list[rasterio.DatasetReader], said: dict[str, int]) -> Iterator[dict[str, Any]]:
     """What is to be reprojected: a model, or what several of one projection say of the tile, without seams."""
     first = models[0]
     if len(models) == 1:
-        untagged = first.nodata is None and "float" in first.dtypes[0]
-        yield {"source": rasterio.band(first, 1), "src_nodata": np.nan if untagged else first.nodata}
+        yield {"source": rasterio.band(first, 1), "src_nodata": np.nan}
         return
     step_x, step_y = first.res
     finer = TERRAIN_RESOLUTION / 2 / _pixel(grid, first)  # no use for pixels smaller than half of ours
@@ -324,6 +372,7 @@ def _merged(grid: Grid, models: list[rasterio.DatasetReader]) -> Iterator[dict[s
         array, where = merge(
             models, aligned, (step_x, step_y), np.nan, "float32", indexes=[1], resampling=Resampling.bilinear
         )
+        terrain.bridge(array[0], said)  # the seams between the models
         yield {"source": array[0], "src_transform": where, "src_crs": first.crs, "src_nodata": np.nan}
 
 

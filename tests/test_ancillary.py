@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from rasterio.warp import transform
 
 from processing import ancillary as module
+from processing import terrain as earth
 from processing.ancillary import ancillary
 from processing.atmosphere import MODELS
 from processing.errors import AncillaryError
@@ -234,7 +236,128 @@ def test_small_voids_do_not_become_pits(tmp_path: Path) -> None:
     altitude[100:103, 100:103] = -32768
     path = write_dem(tmp_path / "dem.tif", altitude, 300_000, 4_900_020, 30, nodata=-32768)
     assert_allclose(terrain(path), 1000)
-    assert ancillary(GRID, 240, path).origin["altitude"] == "dem.tif"
+    found = ancillary(GRID, 240, path)
+    assert found.origin["altitude"] == "dem.tif"
+    assert found.origin["altitude_mended"] == "9 pixels without data filled from around"
+
+
+def hilly(rows: int = 268, cols: int = 268) -> NDArray[np.float64]:
+    """Hills of 600 m with 30 m pixels, 300 m beyond the tile on each side."""
+    y, x = np.mgrid[:rows, :cols] * 30.0
+    return 600 + 200 * np.sin(x / 900) * np.cos(y / 1100)
+
+
+def model_of(path: Path, altitude: NDArray[np.floating], dtype: str = "float32", **tags: Any) -> Path:
+    """Altitudes of `hilly`'s place in a file with some tags."""
+    write_dem(path, altitude, 299_700, 4_900_320, 30)
+    with rasterio.open(path) as model:
+        profile, numbers = model.profile | {"dtype": dtype, "nodata": tags.pop("nodata", None)}, altitude.astype(dtype)
+    with rasterio.open(path, "w", **profile) as out:
+        out.write(numbers, 1)
+        for name, value in tags.items():
+            setattr(out, name, (value,))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype", "tags", "said"),
+    [
+        (lambda h: h / 0.3048, "float32", {"units": "ft"}, "altitudes in ft brought to metres"),
+        (lambda h: h * 3937 / 1200, "float32", {"units": "US survey foot"}, "altitudes in US survey foot"),
+        (lambda h: h * 10, "int16", {"scales": 0.1}, "numbers times 0.1 plus 0"),
+        (lambda h: (h + 100) * 4, "int16", {"scales": 0.25, "offsets": -100.0}, "numbers times 0.25 plus -100"),
+        (lambda h: h * 10, "int16", {"units": "dm"}, "altitudes in dm brought to metres"),
+        (lambda h: h, "float32", {"units": "metre"}, ""),
+    ],
+)
+def test_what_a_model_says_of_its_numbers_is_read(
+    tmp_path: Path, numbers: Any, dtype: str, tags: dict[str, Any], said: str
+) -> None:
+    right = ancillary(GRID, 240, model_of(tmp_path / "right.tif", hilly()))
+    found = ancillary(GRID, 240, model_of(tmp_path / "dem.tif", numbers(hilly()), dtype, **tags))
+    assert found.terrain is not None
+    assert_allclose(found.terrain, right.terrain, atol=0.6)
+    assert_allclose(found.altitude, right.altitude, atol=0.5)
+    assert said in found.origin.get("altitude_mended", "")
+    assert found.origin["altitude"] == "dem.tif"
+
+
+@pytest.mark.parametrize("void", [-32768, -9999, 32767, 9999, 0])
+@pytest.mark.parametrize("side", [1, 4])
+def test_heights_that_no_ground_has_are_voids_with_or_without_a_tag(tmp_path: Path, void: int, side: int) -> None:
+    right = ancillary(GRID, 240, model_of(tmp_path / "right.tif", hilly(), "int16"))
+    holes, numbers = hilly(), np.random.default_rng(1)
+    for row, col in numbers.integers(20, 240, (40, 2)):
+        holes[row : row + side, col : col + side] = void
+    found = ancillary(GRID, 240, model_of(tmp_path / "dem.tif", holes, "int16"))
+    assert found.terrain is not None
+    assert_allclose(found.terrain, right.terrain, atol=15)
+    assert_allclose(found.altitude, right.altitude, atol=5)
+    assert "taken as voids" in found.origin["altitude_mended"]
+
+
+def test_blurred_voids_do_not_pull_the_ground_down(tmp_path: Path) -> None:
+    """A model that was resampled over its voids has anything from the ground to them."""
+    holes = hilly()
+    holes[100:104, 100:104], holes[99, 99:105], holes[104, 99:105] = -9999, -4200, -2700
+    found = ancillary(GRID, 240, model_of(tmp_path / "dem.tif", holes))
+    right = ancillary(GRID, 240, model_of(tmp_path / "right.tif", hilly()))
+    assert_allclose(found.altitude, right.altitude, atol=5)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "tags", "reason"),
+    [
+        (lambda h: h * 100, {}, "the highest ground has less than 9000 m|another unit"),
+        (lambda h: h, {"units": "degree"}, "'degree', which is no unit of length"),
+        (lambda h: h, {"scales": float("inf")}, "a scale of inf"),
+    ],
+)
+def test_a_model_of_no_altitudes_is_refused(tmp_path: Path, numbers: Any, tags: dict[str, Any], reason: str) -> None:
+    with pytest.raises(AncillaryError, match=rf"^dem.tif: .*{reason}"):
+        ancillary(GRID, 240, model_of(tmp_path / "dem.tif", numbers(hilly()), **tags))
+
+
+def mapped(grid: Grid, pixel: float, factor: float) -> NDArray[np.float64]:
+    """Altitudes of a coarse map of the Earth around a grid, times some factor."""
+    room = Grid(grid.crs, grid.west - 1200, grid.north + 1200, grid.width + 2400, grid.height + 2400)
+    return np.nan_to_num(earth.expected(room, room.shape(int(pixel))).astype(float)) * factor
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(3.2808, "feet"), (10, "decimetres")])
+def test_a_whole_tile_in_another_unit_is_refused(tmp_path: Path, factor: float, unit: str) -> None:
+    grid = Grid("EPSG:32632", 300_000, 5_000_040, 109_800, 109_800)  # Piedmont
+    dem = write_dem(tmp_path / "dem.tif", mapped(grid, 600, factor), 298_800, 5_001_240, 600, "EPSG:32632")
+    with pytest.raises(AncillaryError, match=rf"are these {unit}\?|another unit"):
+        ancillary(grid, 240, dem)
+
+
+def test_a_model_far_from_what_is_known_of_the_ground_is_told(tmp_path: Path) -> None:
+    near = ancillary(GRID, 240, write_dem(tmp_path / "a.tif", mapped(GRID, 60, 1), 298_800, 4_901_220, 60))
+    assert "altitude_doubt" not in near.origin
+    far = ancillary(GRID, 240, model_of(tmp_path / "dem.tif", hilly() + 3000))
+    assert re.search(r"mean altitude is 36\d\d m, a coarse map of the Earth has \d+ m", far.origin["altitude_doubt"])
+
+
+def test_a_seam_without_data_is_bridged(tmp_path: Path) -> None:
+    """Cells of a model whose bordering columns say nothing."""
+    whole = hilly()
+    right = ancillary(GRID, 240, model_of(tmp_path / "right.tif", whole))
+    (tmp_path / "dem").mkdir()
+    for name, cols in (("a", slice(0, 134)), ("b", slice(134, 268))):
+        part = whole[:, cols].copy()
+        part[:, -1 if name == "a" else 0] = np.nan
+        write_dem(tmp_path / "dem" / f"{name}.tif", part, 299_700 + 30 * cols.start, 4_900_320, 30)
+    found = ancillary(GRID, 240, tmp_path / "dem")
+    assert found.terrain is not None
+    assert_allclose(found.terrain, right.terrain, atol=5)
+    assert_allclose(slopes(found.terrain), slopes(right.terrain), atol=0.1)
+
+
+def test_a_model_that_takes_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TERRAIN_SECONDS", 0.001)
+    with pytest.raises(AncillaryError, match=r"^dem.tif: can't be read as a terrain model \(it takes longer"):
+        ancillary(GRID, 240, model_of(tmp_path / "dem.tif", hilly()))
 
 
 def test_terrain_is_made_once_for_a_tile_until_the_model_changes(

@@ -35,6 +35,7 @@ CUT = {
     "processing.outlines": "coastlines, for maps",
     "processing.sites": "sites are lists of tiles",
     "processing.glo30": "terrain by its grid",
+    "processing.terrain": "what a terrain model says, in metres",
     "processing.ancillary": "terrain and air of a scene, before any chain",
     "processing.atmosphere": "tables and physics of a pixel, without images",
     "processing.chain": "arrays in, arrays out: it knows neither file nor store",

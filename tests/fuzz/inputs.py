@@ -42,7 +42,7 @@ HANG, MEMORY = 60.0, 3_000_000_000
 COMPILES = 600.0
 #: What is counted as a failure of ours.
 BAD = ("silent", "traceback", "abort", "hang", "memory")
-FORMS = ("new", "old", "new-zip", "old-zip")
+FORMS = ("new", "old", "new-zip", "old-zip", "new-dem")
 VERSION = "V1_4"
 
 
@@ -52,6 +52,8 @@ class Mutant:
     def __init__(self, form: str, seed: int, number: int) -> None:
         self.form, self.seed, self.number = form, seed, number
         self.name = f"{form}:{seed}:{number}"
+        #: The terrain model, where that is what is damaged.
+        self.dem: Path | None = None
 
     def make(self, sound: dict[str, Path], folder: Path) -> tuple[Path, str, str]:
         """Write it; its path, what is wrong with it, and what became of its manifest."""
@@ -60,6 +62,11 @@ class Mutant:
         package = folder / origin.name
         shutil.copytree(origin, package)
         told, zip_kind = [], None
+        if self.form.endswith("-dem"):
+            self.dem = folder / "dem.tif"
+            shutil.copy(sound["dem"], self.dem)
+            kind = source.choice(sorted(mutations.TERRAIN))
+            return package, f"terrain: {mutations.TERRAIN[kind](source, self.dem)}", "kept"
         zipped = self.form.endswith("-zip")
         if zipped and source.random() < 0.6:
             zip_kind = source.choice(sorted(mutations.ZIP))
@@ -249,7 +256,7 @@ class Trial:
         """What became of a mutant, why, and what it is."""
         with tempfile.TemporaryDirectory(dir=self.folder) as here:
             package, told, manifest = mutant.make(self.sound, Path(here))
-            dem = self.sound["dem"]
+            dem = mutant.dem or self.sound["dem"]
             answer = self.worker.run(package, Path(here) / "out", dem)
             word, why = judge(answer, self.right[mutant.form.split("-")[0]], manifest)
             if word in ("memory", "hang", "abort"):

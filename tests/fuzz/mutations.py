@@ -10,6 +10,11 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
 
 Mutation = Callable[[Random, Path], str]
 
@@ -446,3 +451,114 @@ def zip_member(random: Random, path: Path) -> str:
 
 
 ZIP: dict[str, Mutation] = {f.__name__: f for f in (zip_flip, zip_cut, zip_field, zip_method, zip_member)}
+
+
+# Terrain models
+
+
+def _rewritten(path: Path, change: Callable[[Any], Any], **profile: Any) -> None:
+    """A model written anew with other numbers, and a profile or tags of its own."""
+    tags = {name: profile.pop(name) for name in ("units", "scales", "offsets") if name in profile}
+    with rasterio.open(path) as model:
+        numbers, was = model.read(1), model.profile
+    numbers = change(numbers.astype(np.float64))
+    with np.errstate(invalid="ignore", over="ignore"):
+        numbers = numbers.astype(profile.get("dtype", was["dtype"]))
+    with rasterio.open(path, "w", **{**was, **profile}) as out:
+        out.write(numbers, 1)
+        for name, value in tags.items():
+            setattr(out, name, (value,))
+
+
+def voids(random: Random, path: Path) -> str:
+    """Holes, single or large, with or without a tag."""
+    value = random.choice([-32768, -9999, 32767, 9999, -99999, float("nan"), float("inf"), 1e30])
+    side, tagged = random.choice([1, 2, 4, 20]), random.random() < 0.3
+
+    def change(altitude: Any) -> Any:
+        for _ in range(random.choice([1, 5, 40])):
+            row, col = random.randrange(altitude.shape[0]), random.randrange(altitude.shape[1])
+            altitude[row : row + side, col : col + side] = value
+        return altitude
+
+    _rewritten(path, change, **({"nodata": value} if tagged and value < 1e9 else {}))
+    return f"holes of {side} pixels with {value}, {'tagged' if tagged else 'untagged'}"
+
+
+def seam(random: Random, path: Path) -> str:
+    at, wide = random.randrange(60), random.choice([1, 2, 5])
+
+    def change(altitude: Any) -> Any:
+        (altitude if random.random() < 0.5 else altitude.T)[at : at + wide] = float("nan")
+        return altitude
+
+    _rewritten(path, change)
+    return f"{wide} lines without data"
+
+
+def other_unit(random: Random, path: Path) -> str:
+    factor = random.choice([1 / 0.3048, 10, 100, 1000])
+    _rewritten(path, lambda altitude: altitude * factor)
+    return f"altitudes times {factor:g}"
+
+
+def tagged(random: Random, path: Path) -> str:
+    """Tags that say something else of the same numbers."""
+    tags = random.choice(
+        [{"units": "ft"}, {"units": "dm"}, {"units": "K"}, {"units": "\u00e9\n"}, {"scales": 0.1}, {"scales": 0.0}]
+        + [{"offsets": 500.0}, {"scales": float("nan")}, {"offsets": float("inf")}, {"scales": -1.0}]
+    )
+    _rewritten(path, lambda altitude: altitude, **tags)
+    return f"tags {tags}"
+
+
+def typed(random: Random, path: Path) -> str:
+    kind = random.choice(["complex64", "complex128", "float64"])
+    _rewritten(path, lambda altitude: altitude, dtype=kind)
+    return f"numbers of {kind}"
+
+
+def placed(random: Random, path: Path) -> str:
+    """In another place, projection or size."""
+    with rasterio.open(path) as model:
+        t = model.transform
+    change = random.choice(
+        [{"crs": None}, {"crs": "EPSG:3857"}, {"crs": "EPSG:4326"}, {"transform": Affine.identity()}]
+        + [{"transform": Affine(t.a, 0, t.c + 5e5, 0, t.e, t.f)}, {"transform": Affine(0, 0, t.c, 0, t.e, t.f)}]
+        + [{"transform": Affine(1e-9, 0, t.c, 0, -1e-9, t.f)}, {"transform": Affine(t.a, 0, 1e300, 0, t.e, t.f)}]
+    )
+    _rewritten(path, lambda altitude: altitude, **change)
+    return f"placed {change}"
+
+
+def giant(random: Random, path: Path) -> str:
+    """A small file that claims many pixels."""
+    with rasterio.open(path) as model:
+        profile, t = model.profile, model.transform
+    side = random.choice([20_000, 100_000])
+    scale = 60 / side
+    profile |= {
+        "width": side,
+        "height": side,
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+        "compress": "deflate",
+    }
+    profile |= {"transform": Affine(t.a * scale, 0, t.c, 0, t.e * scale, t.f), "sparse_ok": True, "bigtiff": "yes"}
+    with rasterio.open(path, "w", **profile):
+        pass
+    return f"{side} x {side} pixels in {path.stat().st_size} bytes"
+
+
+def spoilt(random: Random, path: Path) -> str:
+    """Bytes of its file, which no checksum stands for: those of its head, or its end."""
+    content = bytearray(path.read_bytes())
+    if random.random() < 0.5:
+        path.write_bytes(content[: random.choice([0, 3, 8, len(content) // 2, len(content) - 1])])
+        return "truncated"
+    path.write_bytes(random.choice([b"", b"II*\0", random.randbytes(200), b"<VRTDataset/>", b"north 1\n"]))
+    return "something else"
+
+
+TERRAIN: dict[str, Mutation] = {f.__name__: f for f in (voids, seam, other_unit, tagged, typed, placed, giant, spoilt)}
