@@ -60,6 +60,10 @@ class ProductError(InputError):
     """A Level-2A product on disk that is incomplete, damaged, or can't be written where it should."""
 
 
+class AlreadyThere(ProductError):
+    """A Level-2A product that is made already, or is being made by another process: its input is none the worse."""
+
+
 class AncillaryError(InputError):
     """Terrain, ozone, pressure or aerosol input that can't be used."""
 

@@ -213,6 +213,9 @@ class Scene:
         Detector that saw each pixel, 1..12, 0 none; at the band's resolution.
     defective : mapping of band to (row, col) bool
         Pixels the Level-1C names defective or lost; at the band's resolution.
+    saturated : mapping of band to (row, col) bool
+        Pixels the Level-1C names saturated, beside those of 65535 counts; their counts are what they at least are.
+        Empty where it names none.
     simulated : bool
         True where the Level-1C says that it was made by `muscate simulate`.
     physical_gain : mapping of band to float
@@ -242,6 +245,7 @@ class Scene:
     simulated: bool = False
     physical_gain: Mapping[str, float] = field(default_factory=dict)
     spacing: Mapping[str, int] = field(default_factory=dict)
+    saturated: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def day(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass, replace
@@ -259,6 +260,87 @@ def test_the_rim_of_a_swath_is_masked_as_its_neighbours() -> None:
     assert seen[0, :24].any()
     assert (product.geophysical["R1"][seen] == Geophysical.WATER).all()
     assert (product.surface_reflectance["B2"][seen] > -10000).all()
+
+
+def test_counts_that_the_level_1c_calls_saturated_keep_their_value() -> None:
+    """SAT tells of them; they are what the ground at least is, and no sample."""
+    scene = scenes.scene(scenes.ground((4, 4)), (4, 4))
+    counts, saturated = dict(scene.counts), {band: np.zeros_like(r, bool) for band, r in scene.counts.items()}
+    counts["B4"] = counts["B4"].copy()
+    counts["B4"][:30, :30], saturated["B4"][:30, :30] = 17000, True
+    bright, _ = correct(replace(scene, counts=counts), None, V1_4)
+    found, _ = correct(replace(scene, counts=counts, saturated=saturated), None, V1_4)
+    assert (found.saturation["R1"][:30, :30] == 1 << 2).all()
+    assert not bright.saturation["R1"].any()
+    difference = found.surface_reflectance["B4"][:30, :30].astype(int) - bright.surface_reflectance["B4"][:30, :30]
+    assert np.abs(difference).max() < 1000
+    assert not found.edge["R1"].any()
+
+
+@pytest.mark.parametrize("band", ["B1", "B2", "B9", "B10", "B12"])
+def test_what_one_band_did_not_see_is_no_data_and_feeds_nothing(band: str) -> None:
+    """Lost packets of one band: the ground beside them is as it would be, and says which band lacked."""
+    whole = scenes.scene(scenes.ground((9, 9)), (9, 9))
+    counts = dict(whole.counts)
+    counts[band] = counts[band].copy()
+    side = 240 // BANDS[band].resolution
+    counts[band][2 * side : 5 * side, 3 * side : 6 * side] = 0
+    right, state = correct(whole, None, V1_4)
+    found, left = correct(replace(whole, counts=counts), None, V1_4)
+    assert state is not None
+    assert left is not None
+    assert (left.day[2:5, 3:6] == -1).all()
+    lost = np.zeros((9, 9), bool)
+    lost[2:5, 3:6] = True
+    for group, resolution in GROUP_RESOLUTION.items():
+        missing = np.kron(lost, np.ones((240 // resolution,) * 2, bool))
+        assert_array_equal(found.edge[group], missing)
+        for rasters in (found.cloud, found.geophysical, found.interpolated, found.atmosphere):
+            assert (rasters[group][..., missing] == 0).all()
+    for other in DISTRIBUTED:
+        missing = np.kron(lost, np.ones((240 // BANDS[other].resolution,) * 2, bool))
+        product = found.surface_reflectance[other]
+        assert_array_equal(product == -10000, missing)
+        assert np.abs(product.astype(int) - right.surface_reflectance[other])[~missing].max() <= 40
+    assert re.search(rf"{band} 11 %", found.origin["unobserved"])
+    assert "unobserved" not in right.origin
+
+
+def test_ground_far_from_any_that_was_tested_has_no_mask_from_afar() -> None:
+    """A pixel in a hundred is seen: too few for a cell to be tested, and far from those that are."""
+    scene = scenes.scene(scenes.WATER, (8, 8))
+    counts = {}
+    for band, raster in scene.counts.items():
+        counts[band] = raster.copy()
+        side = 240 // BANDS[band].resolution
+        seen = np.zeros_like(raster, bool)
+        seen[:, 5 * side :] = True
+        fine = 60 // BANDS[band].resolution  # 60 m of each cell, on the side of those that are seen
+        for row in range(8):
+            for col in range(5):
+                seen[row * side : row * side + fine, (col + 1) * side - fine : (col + 1) * side] = True
+        counts[band][~seen] = 0
+    product, _ = correct(replace(scene, counts=counts), None, V1_4)
+    edge = product.edge["R1"].reshape(8, 24, 8, 24).swapaxes(1, 2)
+    assert (edge[:, :4] == 1).all()  # more than a cell away
+    assert (edge[:, 4] == 0).sum(axis=(1, 2)).min() > 0  # the rim
+    assert (product.surface_reflectance["B2"][:, : 4 * 24] == -10000).all()
+
+
+def test_defective_pixels_keep_their_value_and_are_no_sample() -> None:
+    scene = scenes.scene(scenes.ground((6, 6)), (6, 6))
+    counts, defective = dict(scene.counts), dict(scene.defective)
+    counts["B1"], defective["B1"] = counts["B1"].copy(), defective["B1"].copy()
+    counts["B1"][:, ::4], defective["B1"][:, ::4] = 1500, True  # a column in four
+    counts["B4"], defective["B4"] = counts["B4"].copy(), defective["B4"].copy()
+    counts["B4"][:, 7], defective["B4"][:, 7] = 9000, True
+    right, _ = correct(scene, None, V1_4)
+    found, _ = correct(replace(scene, counts=counts, defective=defective), None, V1_4)
+    assert not found.edge["R1"].any()
+    assert (found.surface_reflectance["B4"][:, 7] > 7000).all()
+    difference = found.surface_reflectance["B2"].astype(int) - right.surface_reflectance["B2"]
+    assert np.abs(difference).max() <= 20
+    assert (found.defective["R1"][:, 7] == 1 << 2).all()
 
 
 def test_saturated_and_defective_pixels_are_told_by_band() -> None:

@@ -26,6 +26,7 @@ from processing.bands import BANDS
 from processing.errors import L1CError
 from processing.l1c import SIMULATION_CENTRE, Granule, codestream, granules, images, merge
 from processing.l1c.package import Package
+from processing.l1c.rasters import thinned
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene
 from tests.l1c_products import (
     ANTIMERIDIAN,
@@ -174,8 +175,9 @@ def test_quality_of_a_whole_tile_is_that_of_the_mask(name: str, band: str) -> No
     found = images.quality_image(package, str(path.relative_to(package.path)), grid, resolution, {})
     with rasterio.open(path) as mask:
         layers = mask.read() != 0
-    assert_array_equal(found[0].raster(), layers[[2, 4, 5]].any(axis=0))
-    assert_array_equal(found[1].raster(), layers[7])
+    assert_array_equal(found.lost.raster(), layers[[2, 3, 5]].any(axis=0))
+    assert_array_equal(found.defective.raster(), layers[[2, 3, 4, 5]].any(axis=0))
+    assert_array_equal(found.saturated.raster(), layers[7])
     assert layers.any()
 
 
@@ -277,13 +279,48 @@ def test_gml_masks_by_their_types(tmp_path: Path) -> None:
     expected[6:18, 6:12] = True
     put("NODATA", ["QT_PARTIALLY_CORRECTED_PIXELS"])
     assert not scene_of(granule).defective["B2"].any()
-    for kind, name in (("NODATA", "QT_NODATA_PIXELS"), ("DEFECT", "QT_DEFECTIVE_PIXELS"), ("TECQUA", "MSI_LOST")):
+    whole = scene_of(granule).counts["B2"]
+    for kind, name, lost in (
+        ("NODATA", "QT_NODATA_PIXELS", True),
+        ("DEFECT", "QT_DEFECTIVE_PIXELS", False),
+        ("TECQUA", "MSI_LOST", True),
+        ("TECQUA", "MSI_DEG", True),
+    ):
         put(kind, [name])
         assert_array_equal(scene_of(granule).defective["B2"], expected)
+        assert_array_equal(scene_of(granule).counts["B2"], np.where(expected & lost, 0, whole))
         put(kind, [])
     put("SATURA", ["QT_SATURATED_PIXELS_L1A"])
-    assert_array_equal(scene_of(granule).counts["B2"] == 65535, expected)
+    assert_array_equal(scene_of(granule).saturated["B2"], expected)
+    assert_array_equal(scene_of(granule).counts["B2"], whole)  # what it at least is
     assert not scene_of(granule).defective["B2"].any()
+
+
+def test_counts_of_1_in_bands_that_see_the_air_are_no_measurement(tmp_path: Path) -> None:
+    """Beyond the swath some products before baseline 04.00 have 1 for 0."""
+    package = small(COMPACT, tmp_path)
+    for band, resolution in (("B01", 60), ("B04", 10), ("B11", 20)):
+        path = image_file(package, band)
+        with rasterio.open(path) as image:
+            raster, where, epsg = image.read(1), image.transform, image.crs.to_epsg()
+        raster[0, :2] = 1
+        write_jp2(path, raster, where.c, where.f, resolution, epsg)
+    (granule,) = granules(package)
+    found = scene_of(granule).counts
+    assert (found["B1"][0, :2] == 0).all()
+    assert (found["B4"][0, :2] == 0).all()
+    assert (found["B11"][0, :2] == 1).all()  # over deep shadow it may be
+
+
+def test_what_is_lost_is_no_sample_of_a_thinned_scene() -> None:
+    lost = np.zeros((70, 50), bool)
+    lost[33, 20] = True
+    for spacing in (1, 2, 8):
+        found = thinned(lost, spacing)
+        assert found.shape == (-(-70 // spacing), -(-50 // spacing))
+        assert found[33 // spacing, 20 // spacing]
+        reach = 0 if spacing == 1 else 2
+        assert found.sum() == (2 * reach + 1) ** 2
 
 
 def test_special_values_are_those_of_the_metadata(package: Path) -> None:

@@ -96,7 +96,7 @@ def test_files_that_changed_places_are_noticed(package: Path, pattern: str) -> N
 
 def test_a_package_without_manifest_is_taken_and_says_so(package: Path) -> None:
     (package / "manifest.safe").unlink()
-    assert opened(package).integrity() == "not verified: no checksums in the package (manifest.safe)"
+    assert opened(package).integrity().startswith("not verified: no checksums in the package (manifest.safe)")
 
 
 def test_an_image_written_anew_is_taken_and_named(package: Path) -> None:

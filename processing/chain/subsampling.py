@@ -202,14 +202,13 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
         for counts in strips(scene.counts, band, size[0]):
             if counts.shape[1] != size[1] or first_row + len(counts) > size[0]:
                 raise ValueError(f"{band} has shape {counts.shape}, the scene's grid has {size}")
-            defective = strip(scene.defective, band, slice(first_row, first_row + len(counts)))
-            measured = np.where(defective, _NO_DATA, counts) if defective.any() else counts
+            measured = _measured(scene, band, first_row, counts)
             some_unobserved, some_saturated = sums.add(first_row, measured)
             if some_unobserved and (none := counts == _NO_DATA).any():
                 unobserved.add(first_row, none)
                 unseen[band] = unobserved
             if some_saturated:
-                saturated.add(first_row, counts == _SATURATED)
+                saturated.add(first_row, measured == _SATURATED)
             first_row += len(counts)
         if first_row != size[0]:
             raise ValueError(f"{band} has {first_row} rows, the scene's grid has {size[0]}")
@@ -219,6 +218,15 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
         if sums.saturated.any():
             saturation[band] = saturated
     return Image(toa, saturated_cells, observed, *_edges(scene.grid, unseen, saturation))
+
+
+def _measured(scene: Scene, band: str, first_row: int, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Counts of a strip as the cells' means take them: what the Level-1C calls saturated or defective is marked."""
+    rows = slice(first_row, first_row + len(counts))
+    if band in scene.saturated and (saturated := strip(scene.saturated, band, rows)).any():
+        counts = np.where(saturated & (counts != _NO_DATA), _SATURATED, counts)
+    defective = strip(scene.defective, band, rows)
+    return np.where(defective, _NO_DATA, counts) if defective.any() else counts
 
 
 def _edges(

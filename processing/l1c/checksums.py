@@ -141,7 +141,8 @@ class Checksums:
     def summary(self) -> str:
         """What was verified of the files that were looked at, what not, and what else is in doubt."""
         if not self._entries:
-            return "; ".join([f"not verified: no checksums in the package ({MANIFEST})", *self._doubts])
+            text = f"not verified: no checksums in the package ({MANIFEST}), so that nothing tells whether each image"
+            return "; ".join([f"{text} is its band's", *self._doubts])
         by_state: dict[str, list[str]] = {}
         for name, state in self._state.items():
             by_state.setdefault(state, []).append(name)

@@ -232,6 +232,7 @@ class Granule:
             angles=self.angles(),
             detectors=Strips(heights, lambda band, rows: rasters.detectors(band).rows(rows)),
             defective=Strips(heights, lambda band, rows: rasters.defective(band).rows(rows)),
+            saturated=Strips(heights, lambda band, rows: rasters.saturated(band).rows(rows)),
             ancillary=ancillary,
             simulated=self.simulated,
         )
@@ -309,6 +310,10 @@ class Granule:
             reflectance = (counts + np.float32(self.offset[band])) / np.float32(self.quantification)
             np.copyto(out, reflectance, where=np.isnan(out) & (counts != NO_DATA_COUNTS))
         return out
+
+    def packages(self) -> list[Path]:
+        """The package, or those of the halves."""
+        return list(dict.fromkeys(source.package.path for source in self._sources))
 
     def image_files(self) -> list[tuple[Package, str]]:
         """Package and name of every image."""

@@ -5,7 +5,9 @@ They are wide: what lies outside was damaged or is of no Sentinel-2, and would o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +46,21 @@ LIMITS: Mapping[str, Limit] = {
 }
 #: Nodes on a side of an angle grid, at most: a tile has 23 of 5 km, and would have 110 of 1 km.
 NODES = 110
+
+
+#: How far the factor of the metadata may be from the formula; real products differ by 0.002.
+DISTANCE_TOLERANCE = 0.006
+
+
+def sun_distance_factor(when: datetime) -> float:
+    """Square of the mean distance of the Earth from the sun over that of a day (`U` of the metadata). [-]
+
+    References
+    ----------
+    Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, annex on the conversion of reflectance.
+    """
+    day = when.timetuple().tm_yday
+    return 1 / (1 - 0.01673 * math.cos(math.radians(0.9856 * (day - 4)))) ** 2
 
 
 def fault(name: str, value: float) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from lxml import etree
@@ -96,6 +96,23 @@ class _Document:
         return BY_INDEX[int(index)].name
 
 
+class Listed(NamedTuple):
+    """A granule in the product XML.
+
+    Attributes
+    ----------
+    folder : str
+    images : mapping of band to str
+    granule, datastrip : str
+        Their identifiers; empty where it gives none.
+    """
+
+    folder: str
+    images: Mapping[str, str]
+    granule: str = ""
+    datastrip: str = ""
+
+
 @dataclass(frozen=True)
 class Product:
     """What the product XML says of all granules of the package."""
@@ -112,8 +129,7 @@ class Product:
     solar_irradiance: Mapping[str, float]
     physical_gain: Mapping[str, float]
     special: Mapping[str, int]
-    granules: tuple[tuple[str, Mapping[str, str]], ...]
-    """Folder of each granule and its images by band."""
+    granules: tuple[Listed, ...]
     unusable: tuple[L1CError, ...] = ()
     """Why others that are listed can't be used."""
 
@@ -125,6 +141,7 @@ class Tile:
     tile: str
     sensing: datetime
     datastrip: datetime
+    datastrip_id: str
     simulated: bool
     epsg: int
     west: float
@@ -166,8 +183,8 @@ def product(package: Package) -> Product:
     elif document.root.find(".//RADIO_ADD_OFFSET") is not None:
         raise document.fault(f"offsets of the counts in baseline {baseline}, which has none before {OFFSET_SINCE}")
     quantification = document.number(document.element("QUANTIFICATION_VALUE"))
-    for element in document.root.iterfind(".//Reflectance_Conversion/U"):
-        document.number(element)
+    sensing = document.time("DATATAKE_SENSING_START")
+    _check_distance(document, sensing)
     generation = document.time("GENERATION_TIME")
     discriminator = re.match(r"S2[A-Z]_MSIL1C_.+_(\d{8}T\d{6})(\.SAFE)?$", document.text("PRODUCT_URI"))
     special = {"NODATA": NO_DATA_COUNTS, "SATURATED": SATURATED_COUNTS}
@@ -175,7 +192,7 @@ def product(package: Package) -> Product:
         special[element.getparent().findtext("SPECIAL_VALUE_TEXT", "").strip()] = int(document.number(element))
     return Product(
         platform=platform,
-        datatake_sensing=document.time("DATATAKE_SENSING_START"),
+        datatake_sensing=sensing,
         orbit=int(orbit[1]),
         relative_orbit=int(document.match("SENSING_ORBIT_NUMBER", r"\d{1,3}")[0]),
         baseline=baseline,
@@ -191,6 +208,14 @@ def product(package: Package) -> Product:
         granules=tuple(usable),
         unusable=tuple(unusable),
     )
+
+
+def _check_distance(document: _Document, sensing: datetime) -> None:
+    """Note a factor of the sun's distance that is another date's; the counts are divided by it already."""
+    for element in document.root.iterfind(".//Reflectance_Conversion/U"):
+        value, right = document.number(element), limits.sun_distance_factor(sensing)
+        if abs(value - right) > limits.DISTANCE_TOLERANCE:
+            document.package.checksums.doubt(f"U is {value:.4f}, on {sensing:%Y-%m-%d} it is {right:.4f}")
 
 
 def _find_product(package: Package) -> _Document:
@@ -213,23 +238,23 @@ def _find_product(package: Package) -> _Document:
     raise malformed or L1CError(package.path, "no product metadata (MTD_MSIL1C.xml) at its root")
 
 
-def _granules(document: _Document) -> tuple[list[tuple[str, Mapping[str, str]]], list[L1CError]]:
+def _granules(document: _Document) -> tuple[list[Listed], list[L1CError]]:
     """The granules that are listed, each once, and the faults of those that can't be used."""
-    found: dict[str, Mapping[str, str]] = {}
+    found: dict[str, Listed] = {}
     faults: list[L1CError] = []
     for entry in document.root.iter("Granule", "Granules"):  # Granules: before PSD 14
         try:
-            folder, images = _granule(document, entry)
+            granule = _granule(document, entry)
         except L1CError as error:
             faults.append(error)
         else:
-            found.setdefault(folder, images)
+            found.setdefault(granule.folder, granule)
     if not found:
         raise faults[0] if faults else document.fault("lists no granule")
-    return list(found.items()), faults
+    return list(found.values()), faults
 
 
-def _granule(document: _Document, entry: Any) -> tuple[str, Mapping[str, str]]:
+def _granule(document: _Document, entry: Any) -> Listed:
     ident = entry.get("granuleIdentifier", "")
     listed = [(e.text or "").strip() for e in entry.iter("IMAGE_FILE", "IMAGE_ID")]
     images: dict[str, str] = {}
@@ -244,7 +269,7 @@ def _granule(document: _Document, entry: Any) -> tuple[str, Mapping[str, str]]:
     folders = {str(PurePosixPath(p).parent.parent) for p in images.values()}
     if len(folders) != 1:
         raise document.fault(f"granule {ident} has its images in {len(folders)} folders")
-    return folders.pop(), images
+    return Listed(folders.pop(), images, ident, entry.get("datastripIdentifier", ""))
 
 
 def find_tile(package: Package, folder: str) -> str:
@@ -300,6 +325,7 @@ def tile(package: Package, name: str, baseline: str) -> Tile:
         tile=ident,
         sensing=document.time("SENSING_TIME"),
         datastrip=_datastrip(document),
+        datastrip_id=document.text("DATASTRIP_ID"),
         simulated=document.root.findtext(".//ARCHIVING_CENTRE", "").strip() == SIMULATION_CENTRE,
         epsg=epsg,
         west=document.number(document.element("Tile_Geocoding/Geoposition/ULX")),

@@ -72,9 +72,10 @@ def contents(path: Path) -> Contents:
     found: dict[str, list[tuple[str, Granule]]] = defaultdict(list)
     unusable = list(product.unusable)
     first: L1CError | None = None
-    for folder, files in product.granules:
+    for listed in product.granules:
+        folder = listed.folder
         try:
-            granule = _granule(package, product, folder, files)
+            granule = _granule(package, product, listed)
         except L1CError as error:
             first = first or error
             name = PurePosixPath(folder).name
@@ -123,9 +124,11 @@ def _made(folder: str) -> str:
     return times[0] if times else ""
 
 
-def _granule(package: Package, product: metadata.Product, folder: str, files: Mapping[str, str]) -> Granule:
-    xml = metadata.find_tile(package, folder)
+def _granule(package: Package, product: metadata.Product, listed: metadata.Listed) -> Granule:
+    files = listed.images
+    xml = metadata.find_tile(package, listed.folder)
     tile = metadata.tile(package, xml, product.baseline)
+    _agree(package, xml, tile, listed)
     for what, time in (("SENSING_TIME", tile.sensing), ("DATATAKE_SENSING_START", product.datatake_sensing)):
         if not FIRST_YEAR <= time.year <= LAST_YEAR:
             raise package.fault(xml, f"{what} is {time.isoformat()}: no Sentinel-2 flew then")
@@ -157,6 +160,15 @@ def _granule(package: Package, product: metadata.Product, folder: str, files: Ma
         simulated=tile.simulated,
         _sources=(Source(package, xml, files, tile.masks, product.special, grid),),
     )
+
+
+def _agree(package: Package, xml: str, tile: metadata.Tile, listed: metadata.Listed) -> None:
+    """Hold what a granule says of itself against what the product says of it."""
+    named = re.search(r"_T(\d\d[A-Z]{3})(?:_|$)", listed.granule)
+    if named and named[1] != tile.tile:
+        raise package.fault(xml, f"TILE_ID is of tile {tile.tile}, the product lists it as {named[1]}")
+    if listed.datastrip and listed.datastrip != tile.datastrip_id:
+        package.checksums.doubt(f"DATASTRIP_ID is {tile.datastrip_id[:80]}, the product says {listed.datastrip[:80]}")
 
 
 def _grid(package: Package, tile: metadata.Tile, files: Mapping[str, str]) -> Grid:

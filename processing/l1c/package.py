@@ -31,6 +31,8 @@ SMALL = 1024**2
 MAX_FILE = 300_000_000
 #: Nor any text or forecast: the longest XML file of real packages, that of a datastrip, has 24 MB. [bytes]
 MAX_TEXT = 64_000_000
+#: Packages of a zip of several that its refusal names.
+NAMED = 4
 #: What the libraries raise on the way through a damaged or unknown zip. `RuntimeError`: encrypted;
 #: `NotImplementedError`: a method or a version of zip that is not read.
 DAMAGE = (
@@ -295,7 +297,9 @@ def _open_zip(path: Path) -> Package:
     tops = sorted({n.split("/")[0] for n in names if "/" in n and not is_stray(n)})
     if not found and len(tops) == 1:  # what it lacks is said by the one who looks for it
         return Package(path, zipped=True, root=f"{tops[0]}/")
-    raise L1CError(path, f"a zip of {len(found) or len(tops)} folders, one package expected")
+    names = [PurePosixPath(root).name or path.stem for root in found] or tops
+    listed = f" ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})" if names else ""
+    raise L1CError(path, f"a zip of {len(names)} folders{listed}, one package expected: unpack it first")
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 
 import numpy as np
@@ -84,14 +84,21 @@ class Rasters:
 
     def defective(self, band: str) -> Packed[np.bool_]:
         """Of the half whose detectors saw the pixel."""
-        first = self.quality(band, 0).defective
+        return self._of_halves(band, lambda quality: quality.defective)
+
+    def saturated(self, band: str) -> Packed[np.bool_]:
+        """The same of saturated pixels. Real images have 15 bits and can't hold 65535: the mask knows them alone."""
+        return self._of_halves(band, lambda quality: quality.saturated)
+
+    def _of_halves(self, band: str, of: Callable[[Quality], Packed[np.bool_]]) -> Packed[np.bool_]:
+        first = of(self.quality(band, 0))
         if len(self._sources) == 1:
             return first
-        defective, seen = first.raster(), self._seen(band, 0)
+        found, seen = first.raster(), self._seen(band, 0)
         for half in range(1, len(self._sources)):
-            np.copyto(defective, self.quality(band, half).defective.raster(), where=~seen)
+            np.copyto(found, of(self.quality(band, half)).raster(), where=~seen)
             seen |= self._seen(band, half)
-        return Packed.of(defective)
+        return Packed.of(found)
 
     def _seen(self, band: str, half: int) -> NDArray[np.bool_]:
         lost = self.quality(band, half).lost.raster()

@@ -46,8 +46,6 @@ class Source:
     def observed(self, band: str, rows: slice, quality: Quality, content: bytes | None) -> NDArray[np.uint16]:
         """Some rows of the counts as `Scene.counts` has them; `content` is that of the image's file if it is known."""
         counts = self._level(band, self._usual(band, images.read(self.package, self.images[band], rows, content)))
-        if quality.saturated.any(rows):  # real images have 15 bits and can't hold 65535: only the mask knows
-            counts[quality.saturated.rows(rows) & (counts != NO_DATA_COUNTS)] = SATURATED_COUNTS
         if quality.lost.any(rows):
             np.copyto(counts, NO_DATA_COUNTS, where=quality.lost.rows(rows))
         return counts
