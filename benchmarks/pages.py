@@ -351,7 +351,7 @@ def opened(
     try:
         start = time.time()
         page.goto(address, wait_until="commit", timeout=PATIENCE * 1000)
-        page.wait_for_selector("[data-snapshot], main h1", timeout=PATIENCE * 1000)
+        page.wait_for_selector("[data-snapshot], h1", timeout=PATIENCE * 1000)
         there = time.time()
         last = page.evaluate(AT_REST, QUIET) / 1000
         used = processor_seconds(server) - before[0], processor_seconds(drawing) - before[1]
@@ -362,7 +362,7 @@ def opened(
 
 #: What somebody does on an open page, and what he then sees: a filter.
 FILTERS: dict[str, tuple[Callable[[playwright.Page], None], str]] = {
-    "production": (lambda page: page.get_by_role("button", name="7 days").click(), "last 7 days, by version"),
+    "production": (lambda page: page.get_by_role("link", name="7 days").click(), "last 7 days, by version"),
     "failures": (lambda page: _typed(page, "Tile", "30NXM"), "· 30NXM"),
 }
 

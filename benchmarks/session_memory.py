@@ -1,4 +1,4 @@
-"""What sessions leave behind: `python -m benchmarks.session_memory [--sessions 200] [--pages production,quality]`.
+"""What sessions leave behind: `python -m benchmarks.session_memory [--sessions 200] [--pages products,quality]`.
 
 Serves a small archive, opens and closes sessions of each page over real sockets as a browser would, and prints the
 memory of the server before, at its highest, and within a minute after the last one was closed. Some sessions of each
@@ -13,6 +13,8 @@ import json
 import re
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from processing.settings import Settings
 from tests.dashboard_archive import filled
 from tests.web_server import Server, serving
 
-PAGES = ("production", "coverage", "versions", "browse", "products", "quality", "validation")
+PAGES = ("products", "quality", "validation")
 #: Sessions that are open side by side.
 TOGETHER = 10
 #: Sessions before the memory is looked at first.
@@ -50,8 +52,9 @@ class Memory:
         return self.after / self.before - 1
 
 
-async def visit(address: str, page: str) -> None:
-    """Open a session, get its document, close it."""
+@asynccontextmanager
+async def opened(address: str, page: str) -> AsyncIterator[websockets.ClientConnection]:
+    """A session of a page whose browser has its document, until it is closed."""
     async with httpx.AsyncClient(timeout=60) as client:
         text = (await client.get(f"http://{address}/{page}")).raise_for_status().text
     found = re.search(r'"token":\s*"([^"]+)"', text) or re.search(r"&quot;token&quot;:&quot;([^&]+)&quot;", text)
@@ -64,6 +67,13 @@ async def visit(address: str, page: str) -> None:
             await socket.send(json.dumps(part))
         for _ in range(3):
             await socket.recv()
+        yield socket
+
+
+async def visit(address: str, page: str) -> None:
+    """Open a session, get its document, close it."""
+    async with opened(address, page):
+        pass
 
 
 async def visits(address: str, page: str, sessions: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from html import escape
 from typing import Any
+from urllib.parse import urlencode
 
 import panel as pn
 import param
@@ -51,8 +52,22 @@ def no_days(fields: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def day(text: str) -> date | None:
+    """A day such as 2023-08-31; None where there is none, or something else (`no_days` says so)."""
+    try:
+        return date.fromisoformat(text.strip())
+    except ValueError:
+        return None
+
+
 def said(faults: Iterable[str]) -> str:
     """Faults as HTML."""
     return "".join(
         f'<div class="note" role="alert" style="--c:{theme.colour("failed")}">{escape(fault)}</div>' for fault in faults
     )
+
+
+def address(page: str, /, **values: Any) -> str:
+    """The address of a page with what it is to show; what is empty is left out."""
+    chosen = {name: value for name, value in values.items() if value not in ("", None)}
+    return f"/{page}?{urlencode(chosen)}" if chosen else f"/{page}"

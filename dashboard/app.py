@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,21 +23,19 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from dashboard import api, assets, bounds, door, faults, frame, guard, people, programs, sockets
+from dashboard import api, assets, bounds, door, faults, frame, guard, people, programs, sockets, themed
 from dashboard.api import metrics
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
 from dashboard.line import Line
-from dashboard.pages import browse, compare, coverage
-from dashboard.pages.failures import Failures
-from dashboard.pages.production import Production
+from dashboard.pages import browse, compare, coverage, failures, production, versions
 from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.validation import Validation
-from dashboard.pages.versions import Versions
 from dashboard.public import help as helping
 from dashboard.public import news, routes, sign_in
 from dashboard.public.status import Board
+from processing.errors import StoreError
 from processing.settings import Settings
 from processing.store import Store
 
@@ -95,6 +94,7 @@ def create(settings: Settings) -> FastAPI:
     app = FastAPI(title="muscate", docs_url=None, redoc_url=None)
     app.state.guards = guards
     faults.install(app)
+    app.add_middleware(themed.Themed)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
     app.add_middleware(programs.Programs)
@@ -107,11 +107,10 @@ def create(settings: Settings) -> FastAPI:
     app.add_middleware(door.Door, names=names, origins=origins, https=public.scheme == "https")
     app.include_router(entrance)
     app.include_router(sign_in.router)
-    app.include_router(compare.router)
+    for page in (production, failures, coverage, versions, browse, compare):
+        app.include_router(page.router)
     app.include_router(news.router)
     app.include_router(helping.router)
-    app.include_router(coverage.router)
-    app.include_router(browse.router)
     api.include(app, centre)
     routes.include(app, Board(settings, store))
     app.mount("/assets", Assets(directory=assets.STATIC))
@@ -124,7 +123,7 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     settings, store, snapshots = centre.settings, centre.store, centre.snapshots
     sockets.let_go()
     hv.extension("bokeh")
-    pn.extension("tabulator", notifications=False, js_files={"patience": assets.address("patience.js")})
+    pn.extension(notifications=False, js_files={"patience": assets.address("patience.js")})
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
         def open_page() -> pmui.Page:
@@ -134,9 +133,6 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
         return open_page
 
     views: dict[str, Callable[..., frame.View]] = {
-        "production": Production,
-        "failures": partial(Failures, store),
-        "versions": Versions,
         "products": partial(Products, store),
         "quality": partial(Quality, store),
         "validation": partial(Validation, store),
@@ -153,6 +149,12 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     )
 
 
+def _warm(centre: api.Centre) -> None:
+    """Read all dates, which takes seconds in a large store, before the first reader asks for them."""
+    with suppress(StoreError):
+        centre.coverages.latest()
+
+
 def serve(settings: Settings) -> None:
     """Serve the web until it is stopped."""
     # Read by GDAL with its first raster. Here and not with the package: workers are started through it too.
@@ -160,6 +162,7 @@ def serve(settings: Settings) -> None:
     # A reader's browser keeps its connections while he looks.
     app = create(settings)
     stop = threading.Event()
+    threading.Thread(target=_warm, args=(app.state.centre,), name="dates", daemon=True).start()
     threading.Thread(target=app.state.board.keep, args=(stop,), name="status", daemon=True).start()
     uvicorn.run(
         app,

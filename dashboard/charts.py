@@ -11,32 +11,10 @@ from dashboard import theme
 
 #: Lengths of a bar, by name.
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
+#: More bars than these stand close together, and in no table.
+FEW = 60
 #: Weeks begin on Mondays.
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
-
-CSS = """
-.chart { position: relative; height: 190px; margin: 6px 0 24px 42px; border-bottom: 1px solid var(--line);
-         border-left: 1px solid var(--line); }
-.chart .bars { position: absolute; inset: 0; display: flex; align-items: flex-end; }
-.chart .bars > * { flex: 1 1 0; min-width: 0; height: 100%; display: flex; flex-direction: column-reverse;
-                   align-items: center; }
-.chart .bars > a:hover, .chart .bars > a:focus-visible { background: var(--fill); outline: 1px solid var(--soft); }
-.chart .bars i { display: block; width: 86%; flex: none; }
-.chart .dense i { width: 100%; }
-.chart .up { position: absolute; right: 100%; margin-right: 6px; transform: translateY(50%); font-size: 11.5px;
-             color: var(--soft); white-space: nowrap; }
-.chart .along { position: absolute; top: 100%; margin-top: 3px; font-size: 11.5px; color: var(--soft);
-                white-space: nowrap; transform: translateX(-50%); }
-.chart .along:first-of-type { transform: none; } .chart .along.last { transform: translateX(-100%); }
-.chart .goal { position: absolute; left: 0; right: 0; border-top: 2px dashed var(--c); }
-.chart .goal span { position: absolute; right: 2px; bottom: 1px; font-size: 11.5px; padding: 0 4px; }
-.chart .mark { position: absolute; top: -6px; bottom: 0; min-width: 3px; border-left: 2px solid var(--c);
-               background: color-mix(in srgb, var(--c) 14%, transparent); pointer-events: none; }
-.chart .mark a { position: absolute; top: -6px; left: -7px; width: 24px; height: 24px; pointer-events: auto; }
-.chart .mark a::before { content: ""; position: absolute; left: 1px; top: 1px; width: 10px; height: 10px;
-                         background: var(--c); border-radius: 50% 50% 50% 0; }
-.chart svg { position: absolute; inset: 0; width: 100%; height: 100%; overflow: visible; }
-"""
 
 
 @dataclass(frozen=True)
@@ -116,9 +94,28 @@ def bars(
         f"<span>{escape(target.words)}</span></div>"
         for target in targets
     )
-    dense = " dense" if len(columns) > 60 else ""
+    dense = " dense" if len(columns) > FEW else ""
     told = "".join(_mark(mark, columns[0].start, columns[-1].start + STEPS[step]) for mark in marks if columns)
-    return f'<div class="chart">{_axes(top, columns, step)}<div class="bars{dense}">{body}</div>{lines}{told}</div>'
+    drawn = f'{_axes(top, columns, step)}<div class="bars{dense}" aria-hidden="true">{body}</div>'
+    return f'<div class="chart">{drawn}{lines}{told}</div>{_table(columns, step, words)}'
+
+
+def _table(columns: Sequence[Bar], step: str, words: Mapping[str, str]) -> str:
+    """The same for those who don't see the bars, or can't hit them: the last one first."""
+    if len(columns) > FEW:
+        return f'<p class="soft">As a table: choose longer bars than of {"an" if step == "hour" else "a"} {step}.</p>'
+    rows = []
+    for bar in reversed(columns):
+        if any(bar.counts.get(key) for key in words):
+            when = written(bar.start, step)
+            link = f'<a href="{escape(bar.href, quote=True)}">{when}</a>' if bar.href else when
+            counts = "".join(f'<td class="num">{theme.number(bar.counts.get(key, 0))}</td>' for key in words)
+            rows.append(f"<tr><td>{link}</td>{counts}</tr>")
+    if not rows:
+        return ""
+    head = "".join(f'<th class="num">{escape(word)}</th>' for word in words.values())
+    table = f"<table><thead><tr><th>Time</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f"<details><summary>As a table</summary>{table}</details>"
 
 
 def _column(bar: Bar, step: str, top: float, words: Mapping[str, str], colours: Mapping[str, str]) -> str:
@@ -130,7 +127,7 @@ def _column(bar: Bar, step: str, top: float, words: Mapping[str, str], colours: 
         if bar.counts.get(key)
     )
     if bar.href:
-        return f'<a href="{escape(bar.href, quote=True)}" title="{title}" aria-label="{title}">{parts}</a>'
+        return f'<a href="{escape(bar.href, quote=True)}" tabindex="-1" title="{title}">{parts}</a>'
     return f'<div title="{title}">{parts}</div>'
 
 

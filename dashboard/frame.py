@@ -83,6 +83,16 @@ def html(content: str = "", **options: Any) -> pn.pane.HTML:
     return pn.pane.HTML(content, stylesheets=[CSS], sizing_mode="stretch_width", **{"margin": (4, 0), **options})
 
 
+def age(version: int, taken: datetime, newest: datetime | None, fault: str = "") -> str:
+    """When the store was read, and when the newest product was published, or why it can't be read now, as HTML."""
+    text = f"Store read {taken:%H:%M:%S} UTC"
+    if newest is not None:
+        text += f" · newest product {theme.duration(datetime.now(UTC) - newest)} ago"
+    if fault:
+        text = f"The store can't be read since {taken:%Y-%m-%d %H:%M:%S} UTC: {fault}"
+    return f'<div class="soft age" data-snapshot="{version}">{escape(text)}</div>'
+
+
 def simulated_banner() -> str:
     """What stands above a page where all that is shown comes from the simulation, as HTML."""
     return (
@@ -138,6 +148,10 @@ def how_to_begin(settings: Settings) -> str:
         "produced in the order of their dates, and shown here.</p>"
         "<p>For a first look without own products: <code>muscate simulate --help</code>.</p></div>"
     )
+
+
+#: The name in the title bar, and the space that the bar leaves in the page, are no headings of it.
+_COMPONENTS = {"MuiTypography": {"defaultProps": {"variantMapping": {"h5": "div"}}}}
 
 
 class Theme(pn.custom.JSComponent):
@@ -202,20 +216,14 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
     """
     nav = pn.pane.HTML(navigation(name, view.settings, people.reader()), stylesheets=[NAV_CSS], margin=0)
     title = html(f"<h1>{escape(PAGES[name])}</h1>", margin=0)
-    age = html(margin=0)
+    told = html(margin=0)
     banner = html()
     session = html(visible=False)
     document = pn.state.curdoc
 
     def refresh() -> None:
         snapshot = view.snapshot
-        newest = snapshot.newest
-        text = f"Store read {snapshot.taken:%H:%M:%S} UTC"
-        if newest is not None:
-            text += f" · newest product {theme.duration(datetime.now(UTC) - newest)} ago"
-        if snapshots.fault:
-            text = f"The store can't be read since {snapshot.taken:%Y-%m-%d %H:%M:%S} UTC: {snapshots.fault}"
-        age.object = f'<div class="soft age" data-snapshot="{snapshot.version}">{escape(text)}</div>'
+        told.object = age(snapshot.version, snapshot.taken, snapshot.newest, snapshots.fault)
         banner.object = ""
         if snapshot.all_simulated:
             banner.object = simulated_banner()
@@ -243,13 +251,17 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
         title="muscate",
         dark_theme=dark.dark,
         meta_title=f"{PAGES[name]} · muscate",
+        busy_indicator=None,
         header=[nav],
-        main=[pn.Column(title, age, session, banner, view, dark, sizing_mode="stretch_width", margin=(4, 16))],
+        main=[pn.Column(title, told, session, banner, view, dark, sizing_mode="stretch_width", margin=(4, 16))],
         theme_config={
-            "light": {"palette": {"primary": {"main": theme.ACCENT}}},
+            "light": {"palette": {"primary": {"main": theme.ACCENT}}, "components": _COMPONENTS},
             "dark": {
                 "palette": {"primary": {"main": theme.ACCENT_DARK}},
-                "components": {"MuiAppBar": {"styleOverrides": {"root": {"backgroundColor": "#10303F !important"}}}},
+                "components": {
+                    **_COMPONENTS,
+                    "MuiAppBar": {"styleOverrides": {"root": {"backgroundColor": "#10303F !important"}}},
+                },
             },
         },
     )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
-from html import escape
 from typing import Any
 
 from fastapi.responses import HTMLResponse
 
 from dashboard import assets, frame, people, theme
 from processing.settings import Settings
+
+#: In the head of every page: the theme that was chosen.
+HEAD = f'<script src="{assets.address("chosen.js")}"></script>'
+#: The button that chooses it; `static/shared/theme.js` shows it.
+THEME = '<button id="theme" aria-label="Change the theme" hidden>◐</button>'
 
 
 def page(
@@ -46,9 +49,9 @@ def page(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{frame.PAGES[name]} · muscate</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/favicon.ico">'
-        f'{sheets}</head><body><header><a class="skip" href="#main">Skip to the content</a><b>muscate</b>'
+        f'{sheets}{HEAD}</head><body><header><a class="skip" href="#main">Skip to the content</a><b>muscate</b>'
         f"{frame.navigation(name, settings, people.reader())}"
-        '<button id="theme" aria-label="Change the theme" hidden>◐</button></header>'
+        f"{THEME}</header>"
         f'<main id="main"><h1 class="unseen">{frame.PAGES[name]}</h1>{body}</main>'
         f"{text}{assets.module(script, shared=True) if script else ''}</body></html>",
         status,
@@ -59,14 +62,6 @@ def page(
 def as_json(data: Mapping[str, Any]) -> str:
     """JSON that can stand in a script of a page."""
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-
-
-def age(version: int, taken: datetime, newest: datetime | None) -> str:
-    """When the store was read, and when the newest product was published, as HTML that `static/plain.js` renews."""
-    text = f"Store read {taken:%H:%M:%S} UTC"
-    if newest is not None:
-        text += f" · newest product {theme.duration(taken - newest)} ago"
-    return f'<div class="soft age" data-snapshot="{version}">{escape(text)}</div>'
 
 
 def said(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from processing.store.events import DOOR
 from processing.store.inputs import inputs
 from processing.store.models import (
     OPEN_STATES,
+    VERDICTS,
     Acquisition,
     Attempt,
     Campaign,
@@ -165,6 +166,147 @@ def products(session: Session, limit: int = 20_000) -> pd.DataFrame:
         site=frame["tile"].map(site_names(session)).fillna(""),
         verdict=[worst(said.get(name, ())) for name in frame["identifier"]],
     )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the list of products is asked for; what is empty asks for nothing.
+
+    Attributes
+    ----------
+    tile : str
+        Part of a tile id.
+    site : str
+        As `products` names it.
+    version : str
+    first, last, published : date or None
+        First and last day of sensing, and day of publication.
+    cloud : int
+        Most cloud [%]; 100: any, or none known.
+    """
+
+    tile: str = ""
+    site: str = ""
+    version: str = ""
+    first: date | None = None
+    last: date | None = None
+    published: date | None = None
+    cloud: int = 100
+
+
+#: What the list of products can be sorted by.
+LISTED = {
+    "sensing": Product.sensing,
+    "tile": Product.tile,
+    "cloud": Quality.cloud_percent,
+    "version": Product.version,
+    "published": Product.published,
+}
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _listed(session: Session, asked: Listing) -> dict[str, sa.ColumnElement[bool]]:
+    """The condition of each filter that is set, by its name."""
+    found: dict[str, sa.ColumnElement[bool]] = {}
+    day = timedelta(days=1)
+    if asked.tile:
+        found["tile"] = Product.tile.contains(asked.tile, autoescape=True)
+    if asked.site:
+        found["site"] = Product.tile.in_([tile for tile, name in site_names(session).items() if name == asked.site])
+    if asked.version:
+        found["version"] = Product.version == asked.version
+    if asked.first is not None:
+        found["first"] = Product.sensing >= _midnight(asked.first)
+    if asked.last is not None:
+        found["last"] = Product.sensing < _midnight(asked.last) + day
+    if asked.published is not None:
+        start = _midnight(asked.published)
+        found["published"] = sa.and_(Product.published >= start, Product.published < start + day)
+    if asked.cloud < 100:
+        found["cloud"] = Quality.cloud_percent <= asked.cloud
+    return found
+
+
+def listed(
+    session: Session, asked: Listing, order: str = "-sensing", offset: int = 0, limit: int = 14
+) -> tuple[pd.DataFrame, int]:
+    """Some of the products that users get and that fit, and how many there are.
+
+    Columns: identifier, tile, sensing, version, valid, simulated, cloud_percent, site, verdict.
+    """
+    conditions = _listed(session, asked)
+    column = LISTED[order.removeprefix("-")]
+    first = column.desc().nulls_last() if order.startswith("-") else column.asc().nulls_last()
+    query = (
+        sa.select(
+            *(Product.identifier, Product.tile, Product.sensing, Product.version, Product.valid, Product.simulated),
+            Quality.cloud_percent,
+        )
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(Product.current, *conditions.values())
+        .order_by(first, Product.sensing.desc(), Product.tile.desc(), Product.version.desc())
+        .offset(offset)
+        .limit(limit)
+    )
+    frame = _frame(session, query)
+    said = verdicts_of(session, frame["identifier"]) if len(frame) else {}
+    names = site_names(session)
+    frame = frame.assign(
+        site=[names.get(tile, "") for tile in frame["tile"]],
+        verdict=[worst(said.get(name, ())) for name in frame["identifier"]],
+    )
+    return frame, _count_listed(session, conditions.values())
+
+
+def _count_listed(session: Session, conditions: Iterable[sa.ColumnElement[bool]]) -> int:
+    count = sa.select(sa.func.count(Product.id)).outerjoin(Quality, Quality.job_id == Product.job_id)
+    return session.scalar(count.where(Product.current, *conditions)) or 0
+
+
+def listed_alone(session: Session, asked: Listing) -> dict[str, tuple[int, int]]:
+    """How many products fit each filter alone, and all filters but that one: why a list is empty."""
+    conditions = _listed(session, asked)
+    return {
+        name: (
+            _count_listed(session, [condition]),
+            _count_listed(session, [other for key, other in conditions.items() if key != name]),
+        )
+        for name, condition in conditions.items()
+    }
+
+
+def choices_of_list(session: Session) -> tuple[list[str], list[str]]:
+    """Names of sites and versions that have products."""
+    names = site_names(session)
+    pairs = session.execute(sa.select(Product.tile, Product.version).where(Product.current).distinct()).all()
+    sites = {names.get(tile, "") for tile, _ in pairs} - {""}
+    return sorted(sites), sorted({version for _, version in pairs})
+
+
+def judged(session: Session) -> dict[str, dict[str, int]]:
+    """Current products of each version by the worst that a reader said of them; ``""``: that nobody judged."""
+    last = sa.select(sa.func.max(Verdict.id)).group_by(Verdict.product_id, Verdict.reader)
+    place = sa.case({verdict: number for number, verdict in enumerate(VERDICTS)}, value=Verdict.verdict)
+    worst_said = (
+        sa.select(Verdict.product_id, sa.func.max(place).label("place"))
+        .where(Verdict.id.in_(last), Verdict.verdict != "none")
+        .group_by(Verdict.product_id)
+        .subquery()
+    )
+    query = (
+        sa.select(Product.version, worst_said.c.place, sa.func.count())
+        .outerjoin(worst_said, worst_said.c.product_id == Product.id)
+        .where(Product.current)
+        .group_by(Product.version, worst_said.c.place)
+        .order_by(Product.version, worst_said.c.place)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for version, said, products in session.execute(query):
+        found.setdefault(version, {})["" if said is None else VERDICTS[said]] = products
+    return found
 
 
 def site_names(session: Session) -> dict[str, str]:

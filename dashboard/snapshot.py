@@ -167,10 +167,13 @@ class Snapshots:
         #: Why the last look failed; the snapshot is then an older one.
         self.fault = ""
 
-    def latest(self) -> Snapshot:
-        """The newest snapshot. While the store can't be read the last one is given, and `fault` says why."""
+    def latest(self, *, at_once: bool = False) -> Snapshot:
+        """The newest snapshot. While the store can't be read the last one is given, and `fault` says why.
+
+        `at_once`: the store is asked in any case, by who has just changed it.
+        """
         with self._lock:
-            if self._snapshot is None or time.monotonic() - self._looked >= self._seconds:
+            if self._snapshot is None or at_once or time.monotonic() - self._looked >= self._seconds:
                 try:
                     self._look()
                     self.fault = ""

@@ -29,6 +29,13 @@ def test_bars_stand_on_each_other_and_keep_the_sum() -> None:
     assert 'href="/x?y=1&amp;z=2"' in drawn
     assert "2026-03-05\nfirst: 2\nsecond: 3" in drawn
     assert "nothing" in drawn
+    bars, table = drawn.split("<details>")
+    assert 'aria-hidden="true"' in bars
+    assert '<td><a href="/x?y=1&amp;z=2">2026-03-05</a></td><td class="num">2</td><td class="num">3</td>' in table
+    assert table.index("2026-03-06") < table.index("2026-03-05")
+    many = charts.bars([Bar(NOW + timedelta(hours=n), {"a": 1}) for n in range(80)], "hour", WORDS, COLOURS)
+    assert "<details>" not in many
+    assert "longer bars than of an hour" in many
 
 
 def test_a_target_is_in_sight_even_above_all_bars() -> None:

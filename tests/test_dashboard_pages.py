@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import geoviews as gv
@@ -19,6 +20,8 @@ from cartopy import crs as ccrs
 from sqlalchemy.orm.attributes import set_committed_value
 
 from dashboard import address, frame, layers, people, queries, theme, tiles, web_mercator
+from dashboard.app import create
+from dashboard.choice import Choice
 from dashboard.pages import production, products, versions
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
@@ -28,7 +31,7 @@ from processing.store import Store
 from processing.store.models import JOB_STATES, Product
 from processing.versions import VERSIONS
 from tests.dashboard_archive import SITES, filled
-from tests.people import ADMIN
+from tests.people import ADMIN, cookie, entered
 
 TILES = [tile for _, _, owned in SITES for tile in owned]
 
@@ -54,7 +57,8 @@ def snapshot(centre: tuple[Settings, Store]) -> Snapshot:
 def shown(view: frame.View) -> str:
     """All HTML of a view."""
     view.draw()
-    return " ".join(pane.object for pane in view.__panel__().select(pn.pane.HTML) if pane.object)
+    panes = [pane.object for pane in view.__panel__().select(pn.pane.HTML)]
+    return " ".join(filter(None, panes + [one.content for one in view.__panel__().select(Choice)]))
 
 
 def test_every_state_and_bit_has_a_word_and_a_colour() -> None:
@@ -94,26 +98,29 @@ def test_numbers_have_separators_and_gaps_are_dashes() -> None:
 
 
 def test_production_page_tells_what_there_is(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = production.Production(snapshot=snapshot, settings=centre[0])
-    text = shown(view)
+    text = production.Production(snapshot, centre[0]).body()
     assert "1 running, 1 waiting" in text
     assert text.count("SIMULATED") == len(snapshot.backlog.query("state != 'running'"))
     assert "/products?product=SENTINEL2" in text
     assert "AncillaryError" in text
     for period in production.PERIODS:
-        view.period = period
-        assert shown(view).count(f"last {period}") >= 4  # the charts and the lists follow, not the figures alone
+        text = production.Production(snapshot, centre[0], period).body()
+        assert text.count(f"last {period}") >= 4  # the charts and the lists follow, not the figures alone
 
 
-@pytest.mark.parametrize("view", [production.Production, versions.Versions, products.Products])
-def test_empty_store_says_what_to_do(view: type[frame.View], tmp_path_factory: pytest.TempPathFactory) -> None:
-    settings = Settings(home=tmp_path_factory.mktemp("empty"))
+def test_empty_store_says_what_to_do(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
     settings.make_folders()
     store = Store(settings.url)
     store.upgrade()
-    first = (store,) if view is products.Products else ()
-    page = view(*first, snapshot=Snapshots(store).latest(), settings=settings)
-    assert str(settings.inbox.resolve()) in shown(page)
+    snapshot = Snapshots(store).latest()
+    inbox = str(settings.inbox.resolve())
+    assert inbox in shown(products.Products(store, snapshot=snapshot, settings=settings))
+    signed = cookie(settings, store)
+    with entered(create(settings)) as client:
+        client.cookies.set(**signed)
+        for name in ("production", "failures", "versions"):
+            assert inbox in client.get(f"/{name}").raise_for_status().text
     store.dispose()
 
 
@@ -166,7 +173,7 @@ def test_matrix_has_a_cell_a_site_and_version(centre: tuple[Settings, Store], sn
     assert list(cells.index) == sorted(name for _, name, _ in SITES)
     assert cells["V1_4"].sum() + cells["V1_3"].sum() == len(snapshot.products)
     assert (cells["V1_4"] <= cells["known"]).all()
-    text = shown(versions.Versions(snapshot=snapshot, settings=centre[0]))
+    text = versions.Versions(snapshot).body()
     words = unescape(re.sub(r"<[^>]+>", "", text))  # some lead to the glossary
     for version in VERSIONS.values():
         assert version.summary[:30] in words
@@ -178,17 +185,55 @@ def test_matrix_has_a_cell_a_site_and_version(centre: tuple[Settings, Store], sn
 def test_filters_of_the_list(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
     view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
     view.draw()
-    assert len(view.filtered()) == len(snapshot.products)
+
+    def filtered() -> pd.DataFrame:
+        with centre[1].read() as session:
+            frame, count = queries.listed(session, view.wanted(), view.order, limit=10_000)
+        assert count == len(frame)
+        return frame
+
+    assert len(filtered()) == len(snapshot.products)
     view.tile = "t31tc"
-    assert set(view.filtered()["tile"]) == {"31TCJ"}
+    assert set(filtered()["tile"]) == {"31TCJ"}
     view.version = "V1_3"
-    assert set(view.filtered()["version"]) == {"V1_3"}
+    assert set(filtered()["version"]) == {"V1_3"}
     view.param.update(tile="", version=products.ANY, site="Réunion", first="2023-08-10", last="2023-08-20")
-    found = view.filtered()
+    found = filtered()
     assert set(found["tile"]) == {"40KCB"}
     assert found["sensing"].min() >= pd.Timestamp("2023-08-10", tz="UTC")
+    assert found["sensing"].max() < pd.Timestamp("2023-08-21", tz="UTC")
     view.param.update(site=products.ANY, first="", last="", cloud=0)
-    assert (view.filtered()["cloud_percent"] <= 0).all()
+    assert (filtered()["cloud_percent"] <= 0).all()
+    view.param.update(cloud=100, published=f"{snapshot.products['published'].max():%Y-%m-%d}")
+    assert 0 < len(filtered()) <= len(snapshot.products)
+    day = f"{snapshot.products['sensing'].iloc[0]:%Y-%m-%d}"
+    view.param.update(published="", first=day, last=day)
+    assert set(filtered()["sensing"].dt.strftime("%Y-%m-%d")) == {day}
+
+
+@pytest.mark.parametrize("order", products.ORDERS)
+def test_the_list_is_sorted_and_its_pages_hold_each_product_once(
+    centre: tuple[Settings, Store], snapshot: Snapshot, order: str
+) -> None:
+    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0], order=order)
+    seen: list[str] = []
+    for number in range(20):
+        view.page = number
+        view.draw()
+        links = re.findall('data-choice="product:([^"]+)"', view._list.content)
+        if not links:
+            break
+        seen += links
+    assert sorted(seen) == sorted(snapshot.products["identifier"])
+    column = {"cloud": "cloud_percent"}.get(order.removeprefix("-"), order.removeprefix("-"))
+    values = snapshot.products.set_index("identifier")[column].loc[seen].dropna().tolist()
+    assert values == sorted(values, reverse=order.startswith("-"))
+    assert f'aria-sort="{"descending" if order.startswith("-") else "ascending"}"' in view._list.content or (
+        "published" in order
+    )
+    for forged in ("product", "order:size", "page:-1", "page:x", "cloud:900", "site:<b>", "_store:1", "nothing:1"):
+        view._chose(forged)
+    assert (view.order, view.site) == (order, products.ANY)
 
 
 def test_next_and_previous_date_keep_the_place(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
@@ -323,8 +368,8 @@ def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snaps
     settings, store = centre
     view = products.Products(store, snapshot=snapshot, settings=settings)
     assert "SIMULATED" in shown(view)
-    assert view._list.value["Origin"].str.contains("SIMULATED").all()
+    assert view._list.content.count("SIMULATED") == products.ROWS
     assert set(layers.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
     with people.acting(ADMIN):
-        page = frame.page("versions", versions.Versions(snapshot=snapshot, settings=settings), Snapshots(store))
+        page = frame.page("products", view, Snapshots(store))
     assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))

@@ -153,11 +153,22 @@ def test_bars_begin_at_zero_or_say_where(view: validation.Validation) -> None:
 
 
 def test_figures_of_versions_are_numbers_that_sort_and_align(view: validation.Validation) -> None:
-    (table,) = view.__panel__().select(pn.widgets.Tabulator)
-    assert list(table.value.columns) == ["Versions", "What", "share new", "share old", "images"]
-    assert table.value["share new"].tolist() == [0.71]
-    assert all(pd.api.types.is_numeric_dtype(table.value[name]) for name in ("share new", "share old", "images"))
-    assert table.text_align == dict.fromkeys(("share new", "share old", "images"), "right")
+    content = view._sorted.content
+    heads = re.findall(r"<th[^>]*><a[^>]*>([^<]+)</a>", content)
+    assert heads == ["Versions", "What", "share new", "share old", "images"]
+    assert '<td class="num">0.7100</td>' in content
+    view._chose("order:-share new")
+    assert 'aria-sort="descending" class=num><a href="/validation?order=share+new"' in view._sorted.content
+    view._chose("order:nothing")
+    assert "0.7100" in view._sorted.content
+    view._chose("nothing")
+    frame = pd.DataFrame({"What": ["<a>", "b", "c"], "images": [9, 100, 20], "bias": [0.5, -0.25, float("nan")]})
+    for order, first in (("images", "9"), ("-images", "100"), ("bias", "100"), ("", "9")):
+        rows = re.findall(r"<tr><td>.*?</tr>", validation.sorted_table(frame, order, {}))
+        assert f'<td class="num">{first}</td>' in rows[0]
+        assert len(rows) == 3
+    assert "<a>" not in validation.sorted_table(frame, "", {})
+    assert "–" in validation.sorted_table(frame, "", {})
 
 
 def test_bar_leads_to_the_image_in_compare(view: validation.Validation, centre: Any) -> None:

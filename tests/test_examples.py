@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from numpy.testing import assert_allclose
 
+from dashboard import glossary
 from examples import chain_on_one_scene, product_to_xarray
 from tests.test_home_of_before import FIRST, HOME
 
@@ -72,3 +77,55 @@ def test_each_example_prints_its_figures(product: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "%" in done.stdout
+
+
+def snippet(language: str) -> str:
+    """The code of the help in a language."""
+    text = (glossary.HELP / "reading.md").read_text(encoding="utf-8")
+    return text.split(f"```{language}\n")[1].split("```")[0]
+
+
+def of_the_help(product: Path) -> np.ndarray:
+    """What the Python of the help gives."""
+    names: dict[str, Any] = {}
+    exec(compile((glossary.HELP / "read_product.py").read_text(encoding="utf-8"), "read_product.py", "exec"), names)
+    found: np.ndarray = names["ndvi"](product)
+    return found
+
+
+def test_the_python_of_the_help_reads_a_product(product: Path) -> None:
+    index = of_the_help(product)
+    expected = product_to_xarray.ndvi(product).data
+    shown = np.isfinite(expected)
+    assert 0.4 < shown.mean() < 0.6
+    assert_allclose(index[shown], expected[shown], atol=1e-5)
+
+
+def test_what_gdal_computes_in_the_help_is_the_same(product: Path) -> None:
+    """The expression of `gdal_calc.py` on the files that its patterns name."""
+    command = next(line for line in snippet("sh").replace("\\\n", "").split("\n\n") if "gdal_calc.py" in line)
+    rasters = {}
+    for name, pattern in re.findall(r"-([A-Z]) (\S+)", command):
+        (file,) = product.glob(pattern)
+        with rasterio.open(file) as source:
+            rasters[name] = source.read(1)
+    (calc,) = re.findall('--calc="([^"]+)"', command)
+    given = eval(calc, {"where": np.where, "float32": np.float32, **rasters})
+    index = of_the_help(product)
+    shown = np.isfinite(index)
+    assert (given[~shown] == -9).all()
+    assert_allclose(given[shown], index[shown], atol=1e-5)
+
+
+def test_the_commands_of_gdal_in_the_help_run(product: Path, tmp_path: Path) -> None:
+    if shutil.which("gdalinfo") is None or shutil.which("gdal_calc.py") is None:
+        pytest.skip("GDAL's programs are not here")
+    written = re.search(r"gdalinfo (\S+)_SRE_B4.tif", snippet("sh"))
+    assert written
+    text = snippet("sh").replace(written[1], product.name).replace("ndvi.tif", str(tmp_path / "ndvi.tif"))
+    local = text[: text.index("# straight from the server")]
+    subprocess.run(["bash", "-ec", local], cwd=product, check=True)
+    with rasterio.open(tmp_path / "ndvi.tif") as source:
+        made = source.read(1)
+    index = of_the_help(product)
+    assert_allclose(made[np.isfinite(index)], index[np.isfinite(index)], atol=1e-5)

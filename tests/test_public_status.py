@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from dashboard.public.status import Board
 from dashboard.public.words import NAMES, SENTENCES, Words
 from processing.errors import StoreError
 from processing.settings import Settings
-from processing.store import Store, passes, standing, whereabouts
+from processing.store import Store, bulletins, passes, standing, whereabouts
 from processing.store.models import JOB_STATES, Site
 from processing.versions import VERSIONS
 from tests import dashboard_archive
+from tests.people import OPERATOR
 
 LANGUAGES = list(languages.LANGUAGES)
 
@@ -470,3 +471,29 @@ def test_days_that_may_be_asked_for() -> None:
     for text in ("2026-11-3", "2026-13-01", "1999-01-01", "9999-01-01", "", "２０２６-11-03"):
         assert routes.as_day(text) is None
     assert datetime.now(UTC).date() < routes.LAST_DAY
+
+
+def test_incidents_and_maintenance_stand_on_the_chart_where_they_were(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    settings.make_folders()
+    store = dashboard_archive.filled(settings, size=32)
+    now = datetime.now(UTC)
+    texts = {"en": {"title": "Disk <full>", "text": "It was."}}
+    for kind, first, last in (("incident", 3, 2), ("maintenance", 9, 9.5), ("incident", 80, 70), ("news", 1, None)):
+        ends = None if last is None else now - timedelta(days=min(first, last))
+        with store.write() as session:
+            draft = bulletins.Draft(kind, "major", now - timedelta(days=max(first, last or 0)), ends, (), texts)
+            bulletins.publish(session, OPERATOR, bulletins.keep(session, OPERATOR, draft).id)
+    page = client(settings, store).get("/en/").text
+    chart = page[page.index('<svg class="chart"') : page.index("</svg>", page.index('<svg class="chart"'))]
+    spans = re.findall(r'class="told (\w+)" d="M(\d+) 0h(\d+)v', chart)
+    assert [kind for kind, _, _ in spans] == ["maintenance", "incident"]
+    with store.read() as session:
+        begin = datetime.combine(standing.take(session, timedelta(hours=6)).per_day[0][0], time(tzinfo=UTC))
+    for (_, left, width), first, last in zip(spans, (9.5, 3), (9, 2), strict=True):
+        assert abs(int(left) - 24 * ((now - begin) / timedelta(days=1) - first)) <= 1
+        assert abs(int(width) - 24 * (first - last)) <= 1
+    assert page.count("Disk &lt;full&gt;") >= 3  # below the chart, and in the news
+    told = client(settings, store).get("/status.json").json()
+    assert "marks" not in told
+    store.dispose()

@@ -20,6 +20,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from dashboard import dates, plain, queries, web_mercator, year_calendar
 from dashboard.api.centre import Centre, Here
 from dashboard.api.headers import attachment
+from dashboard.frame import age
 from processing import spreadsheet, tiling
 
 #: Of the outlines as they are sent: whole units. [m]
@@ -98,7 +99,7 @@ def answer(found: dates.Dates, first: str, last: str, version: str, since: int =
         rows = {tile: list(row) for tile, *row in zip(frame["tile"], *map(_told, columns), strict=True)}
     return {
         "version": found.version,
-        "age": plain.age(found.version, found.taken, found.newest),
+        "age": age(found.version, found.taken, found.newest),
         "tiles": rows,
     }
 

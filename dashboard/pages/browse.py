@@ -318,7 +318,7 @@ def found(centre: Here, form: Asked, after: str | None = None) -> JSONResponse:
 def browse(centre: Here, form: Asked) -> HTMLResponse:
     """The form, what it finds as cards and on the map, and the calendar of a tile."""
     dates = centre.coverages.latest()
-    head = plain.age(dates.version, dates.taken, dates.newest)
+    head = frame.age(dates.version, dates.taken, dates.newest)
     if not len(dates.rows):
         return plain.page(
             centre.settings,

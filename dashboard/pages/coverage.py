@@ -152,7 +152,7 @@ def coverage(centre: Here, address: Annotated[Address, Query()]) -> HTMLResponse
     found = centre.coverages.latest()
     asked = understood(found, address.model_dump())
     months, _ = dates.by_month(found)
-    parts = [plain.age(found.version, found.taken, found.newest)]
+    parts = [frame.age(found.version, found.taken, found.newest)]
     if centre.coverages.fault:
         parts.append(plain.said(f"The store can't be read: {escape(centre.coverages.fault)}"))
     if found.all_simulated:

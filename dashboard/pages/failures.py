@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import UTC, datetime, timedelta
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
-import panel as pn
-import panel_material_ui as pmui
-import param
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from dashboard import people, queries, theme
-from dashboard.frame import CSS, View, html, table
+from dashboard import live, people, queries, theme
+from dashboard.address import address
+from dashboard.api.centre import Centre, Here
+from dashboard.choice import field, select
+from dashboard.forms import Fields
+from dashboard.frame import table
 from dashboard.pages import rights
-from dashboard.pages.choice import Choice, field, select
-from dashboard.pages.production import PERIODS, address
+from dashboard.pages.production import PERIODS
 from dashboard.snapshot import Snapshot
-from processing.errors import MuscateError, UnknownName
+from processing.errors import MuscateError, NotAllowed, UnknownName
 from processing.production import operations
 from processing.settings import Settings
 from processing.store import Store, attempts, failures, orders
@@ -47,21 +49,7 @@ ORDERS = {
 #: Refused packages that are listed.
 REFUSED = 30
 
-STYLE = (
-    CSS
-    + """
-tr.chosen { background: var(--fill); outline: 1px solid var(--soft); }
-td, a { overflow-wrap: normal; } td a { white-space: nowrap; }
-td.reason { max-width: 46ch; overflow-wrap: anywhere; }
-pre.log { font-size: 12px; line-height: 1.5; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--fill);
-          border: 1px solid var(--line); border-radius: 6px; padding: 8px 10px; max-height: 520px; overflow: auto;
-          margin: 4px 0; }
-pre.log .warning { font-weight: 600; } pre.log .error { font-weight: 600; border-left: 3px solid #D55E00;
-                                                        padding-left: 6px; display: inline-block; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 14px; margin: 4px 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-"""
-)
+router = APIRouter(include_in_schema=False)
 
 
 def found(session: Session, wanted: Wanted, page: int) -> tuple[list[Failure], int]:
@@ -74,82 +62,100 @@ def refused(session: Session, since: datetime | None, until: datetime | None) ->
     return failures.refused(session, since, until, REFUSED)
 
 
-class Text(param.String):
-    """Text, even where the address holds what looks like a number."""
-
-    def __set__(self, obj: Any, val: Any) -> None:
-        """Take a value as it was written."""
-        super().__set__(obj, str(val) if isinstance(val, int | float) else val)
+Text = Annotated[str, Field(max_length=500)]
 
 
-class Failures(View):
+class Asked(BaseModel):
+    """What the address asks for.
+
+    Attributes
+    ----------
+    state : str
+        One of `STATES`, or several states with commas.
+    reason_class, site, tile, version, period : str
+        `ANY` and `ALL` ask for nothing.
+    since, until : str
+        Ended from this day on, 2026-08-31, in place of a period; and before this day.
+    signature : str
+        What the reasons have in common.
+    page : int
+    job : str
+        Key of the date that is looked at.
+    attempt : int
+        The attempt whose log is shown; 0: the last one.
+    """
+
+    state: Text = ANY
+    reason_class: Text = ANY
+    site: Text = ANY
+    tile: Text = ""
+    version: Text = ANY
+    period: Text = ALL
+    since: Text = ""
+    until: Text = ""
+    signature: Text = ""
+    page: Annotated[int, Field(ge=0, le=10**6)] = 0
+    job: Text = ""
+    attempt: Annotated[int, Field(ge=0, le=10**6)] = 0
+
+    def changed(self, **values: object) -> str:
+        """The address of the page with something else chosen."""
+        now = self.model_dump(exclude_defaults=True) | values
+        neutral = {name: one.default for name, one in type(self).model_fields.items()}
+        return address("failures", **{name: value for name, value in now.items() if value != neutral[name]})
+
+
+class Failures:
     """Filters, list, and the chosen date with its attempts; the address holds all of them."""
 
-    state: Any = Text(default=ANY, doc="One of `STATES`, or several states with commas.")
-    reason_class: Any = param.Selector(default=ANY, objects=[ANY, *failures.CLASSES])
-    site: Any = param.Selector(default=ANY, objects=[ANY])
-    tile: Any = Text(doc="Tile, 31TCJ.")
-    version: Any = param.Selector(default=ANY, objects=[ANY])
-    period: Any = param.Selector(default=ALL, objects=[ALL, *PERIODS])
-    since: Any = Text(doc="Ended from this day on, 2026-08-31; in place of a period.")
-    until: Any = Text(doc="Ended before this day.")
-    signature: Any = Text(doc="What the reasons have in common.")
-    page = param.Integer(default=0, bounds=(0, None))
-    job: Any = Text(doc="Key of the date that is looked at.")
-    attempt = param.Integer(default=0, bounds=(0, None), doc="The attempt whose log is shown; 0: the last one.")
-
-    #: What the address holds.
-    ADDRESS = ("state", "reason_class", "site", "tile", "version", "period", "since", "until", "signature")
-    CHOICE = ("page", "job", "attempt")
-
-    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
-        self._store = store
+    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, asked: Asked) -> None:
+        self._store, self.snapshot, self.settings, self.asked = store, snapshot, settings, asked
         self._sites = dict(snapshot.ask(failures.sites))
-        self.param.site.objects = [ANY, *self._sites]
-        self.param.version.objects = [ANY, *snapshot.ask(queries.offered)["version"]]
-        super().__init__(snapshot, settings, **params)
-        self._head, self._said = html(), html()
-        self._filters = Choice(self._chose)
-        self._list = Choice(self._chose, style=STYLE)
-        self._detail = Choice(self._chose, style=STYLE)
-        self._refused = html()
-        self._buttons = pn.FlexBox(sizing_mode="stretch_width", gap="0 8px")
-        wide = {"flex": "3 1 520px", "min-width": "min(100%, 320px)", "max-width": "100%"}
-        self._layout = pn.Column(
-            self._head,
-            self._filters,
-            pn.FlexBox(
-                pn.Column(self._list, self._refused, styles=wide),
-                pn.Column(self._detail, self._buttons, self._said, styles={**wide, "flex": "2 1 420px"}),
-                # On a narrow screen what was chosen stands above the long list.
-                flex_wrap="wrap-reverse",
-                align_items="flex-end",
-                sizing_mode="stretch_width",
-                gap="8px 24px",
-            ),
-            sizing_mode="stretch_width",
-        )
-        if pn.state.location:
-            pn.state.location.sync(self, {name: name for name in (*self.ADDRESS, *self.CHOICE)})
-        self.param.watch(self._narrowed, list(self.ADDRESS))
-        self.param.watch(lambda _: self.draw(), list(self.CHOICE))
+        self._versions = [ANY, *snapshot.ask(queries.offered)["version"]]
+        #: What of the address can't be, in words.
+        self.faults: list[str] = []
+
+    def parts(self, told: str = "") -> dict[str, str]:
+        """The filters, the list and the chosen date, each as HTML; `told`: what came of an order."""
+        head = listed = turned_away = ""
+        try:
+            wanted = self.wanted()
+        except ValueError as fault:
+            self.faults.append(str(fault))
+            head = f'<h2>Failures</h2><div class="note" role="alert">{escape(str(fault))}.</div>'
+        else:
+            head, listed, turned_away = self._listed(wanted)
+        return {
+            "head": head,
+            "filters": self._fields(),
+            "list": listed,
+            "refused": turned_away,
+            "detail": self._detail(told),
+        }
+
+    def body(self, told: str = "") -> str:
+        """The parts where they belong, as HTML."""
+        made = {name: live.part(name, content) for name, content in self.parts(told).items()}
+        # On a narrow screen what was chosen stands above the long list.
+        both = f'<div class="wide">{made["list"]}{made["refused"]}</div><div class="narrow">{made["detail"]}</div>'
+        return f'{made["head"]}{made["filters"]}<div class="beside turned">{both}</div>'
 
     def _fields(self) -> str:
         """The filters, as HTML."""
+        now = self.asked
         states = {ANY: "all that went wrong", **{state: _word(state) for state in STATES if state != ANY}}
-        versions = {name: name for name in self.param.version.objects}
         fields = (
-            select("state", "State", self.state, states),
-            select("reason_class", "Class", self.reason_class, {name: name for name in (ANY, *failures.CLASSES)}),
-            select("site", "Site", self.site, {ANY: ANY, **self._sites}),
-            field("tile", "Tile", self.tile, "31TCJ"),
-            select("version", "Version", self.version, versions),
-            select("period", "Ended in the last", self.period, {name: name for name in (ALL, *PERIODS)}),
-            field("since", "From", self.since, "2026-08-01"),
-            field("until", "Before", self.until, "2026-08-31"),
-            field("signature", "Reason in common", self.signature),
+            select("state", "State", now.state, states, ANY),
+            select("reason_class", "Class", now.reason_class, {name: name for name in (ANY, *failures.CLASSES)}, ANY),
+            select("site", "Site", now.site, {ANY: ANY, **self._sites}, ANY),
+            field("tile", "Tile", now.tile, "31TCJ"),
+            select("version", "Version", now.version, {name: name for name in self._versions}, ANY),
+            select("period", "Ended in the last", now.period, {name: name for name in (ALL, *PERIODS)}, ALL),
+            field("since", "From", now.since, "2026-08-01"),
+            field("until", "Before", now.until, "2026-08-31"),
+            field("signature", "Reason in common", now.signature),
         )
-        return f'<div class="fields">{"".join(fields)}</div>'
+        return f'<form method="get" action="/failures" class="fields">{"".join(fields)}<button>Show</button></form>'
 
     # What is wanted
 
@@ -161,69 +167,44 @@ class Failures(View):
         ValueError
             If one of them can't be understood; the words are for the reader.
         """
-        states = STATES.get(self.state) or tuple(name.strip() for name in self.state.split(","))
-        unknown = [name for name in states if name not in (*failures.STATES, "published")]
-        if unknown:
-            raise ValueError(f"{unknown[0]} is no state")
-        since, until = _day(self.since), _day(self.until)
-        if since is None and until is None and self.period != ALL:
+        now = self.asked
+        states = STATES.get(now.state) or tuple(name.strip() for name in now.state.split(","))
+        offered = {
+            "state": (states, (*failures.STATES, "published"), "no state"),
+            "reason_class": ((now.reason_class,), (ANY, *failures.CLASSES), "no class of reasons"),
+            "site": ((now.site,), (ANY, *self._sites), "no site of this centre"),
+            "version": ((now.version,), self._versions, "no version of this centre"),
+            "period": ((now.period,), (ALL, *PERIODS), f"no period: {', '.join(PERIODS)}"),
+        }
+        for given, words, what in offered.values():
+            if unknown := [name for name in given if name not in words]:
+                raise ValueError(f"{unknown[0]} is {what}")
+        since, until = _day(now.since), _day(now.until)
+        if since is None and until is None and now.period != ALL:
             # To the minute, so that looking twice asks once.
-            since = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=PERIODS[self.period])
+            since = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(days=PERIODS[now.period])
         return Wanted(
             states=states,
-            reason_class="" if self.reason_class == ANY else self.reason_class,
-            site="" if self.site == ANY else self.site,
-            tile=self.tile.strip().upper().removeprefix("T"),
-            version="" if self.version == ANY else self.version,
-            signature=self.signature,
+            reason_class="" if now.reason_class == ANY else now.reason_class,
+            site="" if now.site == ANY else now.site,
+            tile=now.tile.strip().upper().removeprefix("T"),
+            version="" if now.version == ANY else now.version,
+            signature=now.signature,
             since=since,
             until=until,
         )
 
-    def _narrowed(self, *_: Any) -> None:
-        """Other filters: from the first page on."""
-        if self.page:
-            self.page = 0  # draws
-        else:
-            self.draw()
+    # The list
 
-    def _chose(self, choice: str) -> None:
-        """A click in the list or in the detail, ``job:12``, ``attempt:2``, ``page:1``; a filter, ``tile:31TCJ``."""
-        what, _, value = choice.partition(":")
-        with contextlib.suppress(ValueError):  # a choice that isn't offered, and was not made on this page
-            if what == "job":
-                self.param.update(job=value, attempt=0)
-            elif what in ("page", "attempt"):
-                self.param.update(**{what: int(value)})
-            elif what in self.ADDRESS:
-                self.param.update(**{what: value})
-
-    # Drawing
-
-    def draw(self) -> None:
-        """Show the list and the chosen date."""
-        with pn.io.hold():
-            self._filters.content = self._fields()
-            try:
-                wanted = self.wanted()
-            except ValueError as fault:
-                self._head.object = f'<h2>Failures</h2><div class="note">{escape(str(fault))}.</div>'
-                self._list.content = self._refused.object = ""
-            else:
-                self._draw_list(wanted)
-            self._draw_detail()
-
-    def _draw_list(self, wanted: Wanted) -> None:
-        rows, total = self.snapshot.ask(found, wanted, self.page)
+    def _listed(self, wanted: Wanted) -> tuple[str, str, str]:
+        """Title, list and refused drops, as HTML."""
+        rows, total = self.snapshot.ask(found, wanted, self.asked.page)
         counts = f"{theme.number(total)} date{'' if total == 1 else 's'}"
-        chosen = " · ".join(self._told(wanted))
-        self._head.object = f"<h2>{counts} <small>{escape(chosen)}</small></h2>"
-        if not rows:
-            self._list.content = '<p class="soft">No date is like this.</p>'
-        else:
-            self._list.content = _list(rows, self.job, self._link) + self._pages(total)
-        turned_away = self.snapshot.ask(refused, wanted.since, wanted.until)
-        self._refused.object = _refused_table(turned_away)
+        head = f"<h2>{counts} <small>{escape(' · '.join(self._told(wanted)))}</small></h2>"
+        listed = '<p class="soft">No date is like this.</p>'
+        if rows:
+            listed = _list(rows, self.asked) + self._pages(total)
+        return head, listed, _refused_table(self.snapshot.ask(refused, wanted.since, wanted.until))
 
     def _told(self, wanted: Wanted) -> list[str]:
         """The filters in words."""
@@ -235,39 +216,33 @@ class Failures(View):
             told.append(f"before {theme.utc(wanted.until)}")
         return [words for words in told if words]
 
-    def _link(self, **values: Any) -> str:
-        """The address of this page with something else chosen."""
-        now = {name: getattr(self, name) for name in self.ADDRESS}
-        kept = {name: value for name, value in now.items() if value != self.param[name].default}
-        return escape(address("failures", **{**kept, **values}))
-
     def _pages(self, total: int) -> str:
         """Links to the pages beside this one."""
-        links = []
-        for number, words in ((self.page - 1, "◀ later ones"), (self.page + 1, "earlier ones ▶")):
+        links, here = [], self.asked.page
+        for number, words in ((here - 1, "◀ later ones"), (here + 1, "earlier ones ▶")):
             if number >= 0 and number * PAGE < total:
-                links.append(f'<a href="{self._link(page=number)}" data-choice="page:{number}">{words}</a>')
-        first = self.page * PAGE + 1
-        here = f"{first} to {min(first + PAGE - 1, total)} of {theme.number(total)}"
-        return f"<p>{' · '.join([here, *links])}</p>"
+                links.append(f'<a href="{escape(self.asked.changed(page=number))}">{words}</a>')
+        first = here * PAGE + 1
+        told = f"{first} to {min(first + PAGE - 1, total)} of {theme.number(total)}"
+        return f"<p>{' · '.join([told, *links])}</p>"
 
-    def _draw_detail(self) -> None:
-        self._buttons.objects = []
-        if not self.job:
-            self._detail.content = '<p class="soft">Choose a date to see its attempts and their logs.</p>'
-            return
+    # The chosen date
+
+    def _detail(self, told: str) -> str:
+        if not self.asked.job:
+            return told + '<p class="soft">Choose a date to see its attempts and their logs.</p>'
         try:
             with self._store.read() as session:
-                job = attempts.jobs(session, f"job:{self.job}")[0]
+                job = attempts.jobs(session, f"job:{self.asked.job}")[0]
                 tries = attempts.of_job(session, job)
-                told = orders.story(session, job)
+                story = orders.story(session, job)
         except UnknownName:
-            self._detail.content = f'<p class="note">There is no date {escape(self.job)}.</p>'
-            return
-        number = self.attempt or len(tries)
+            self.faults.append(f"There is no date {self.asked.job}")
+            return told + f'<p class="note">There is no date {escape(self.asked.job)}.</p>'
+        number = self.asked.attempt or len(tries)
         shown = next((one for one in tries if one.number == number), None)
-        self._detail.content = self._facts(job, told) + self._attempts(tries, number) + self._log(shown)
-        self._buttons.objects = self._orders(job)
+        made = self._facts(job, story) + self._orders(job) + told
+        return made + self._attempts(tries, number) + self._log(shown)
 
     def _facts(self, job: Job, told: dict[str, Any]) -> str:
         tile = str(told["date"]).split()[1]
@@ -292,11 +267,11 @@ class Failures(View):
         rows = []
         for one in tries:
             made = one.attempt
-            began, link = made.started or made.claimed, self._link(job=self.job, attempt=one.number)
+            began, link = made.started or made.claimed, escape(self.asked.changed(attempt=one.number))
             mark = " aria-current=true" if one.number == number else ""
             rows.append(
                 (
-                    f'<a href="{link}" data-choice="attempt:{one.number}"{mark}>{one.number}</a>',
+                    f'<a href="{link}"{mark}>{one.number}</a>',
                     theme.utc(began),
                     theme.duration(made.ended - began) if made.ended else "runs",
                     escape(made.outcome or (made.step or "running").replace("_", " ")),
@@ -317,35 +292,54 @@ class Failures(View):
         text = "\n".join(f'<span class="{escape(line.level)}">{escape(line.text())}</span>' for line in lines)
         command = f"muscate logs job:{shown.job.id} --attempt {shown.number}"
         title = f"<h2>Log of attempt {shown.number} <small><code>{command}</code></small></h2>"
-        return f'{title}<pre class="log" tabindex="0" aria-label="Log">{text}</pre>'
+        return f'{title}<pre class="log" tabindex="0" role="group" aria-label="Log">{text}</pre>'
 
-    # Orders
-
-    def _orders(self, job: Job) -> list[Any]:
+    def _orders(self, job: Job) -> str:
         """Buttons for what may be done with a date, by those who may."""
         if not rights.may("order"):
-            return [html('<p class="soft">Sign in as an operator to retry, hold or reject it.</p>')]
-        return [
-            pmui.Button(
-                label=verb.capitalize(),
-                size="small",
-                variant="outlined",
-                on_click=lambda _, verb=verb: self._order(verb, job.id),
-            )
+            return '<p class="soft">Sign in as an operator to retry, hold or reject it.</p>'
+        here = self.asked.changed()
+        buttons = [
+            live.order(here, verb.capitalize(), {"order": verb})
             for verb, states in ORDERS.items()
             if job.state in states
         ]
+        return f'<div class="orders">{"".join(buttons)}</div>'
 
-    def _order(self, verb: str, job_id: int) -> None:
+    def order(self, verb: str) -> str:
+        """Give an order for the chosen date; what came of it, as HTML."""
         try:
-            answer = getattr(operations, verb)(self._store, f"job:{job_id}", people.actor())
+            if verb not in ORDERS:
+                raise UnknownName(f"{verb} is no order: {', '.join(ORDERS)}")
+            answer = getattr(operations, verb)(self._store, f"job:{self.asked.job}", people.actor())
+        except NotAllowed:
+            raise
         except MuscateError as error:
-            answer = str(error)
-        self._said.object = f'<div class="note" role="status">{escape(verb)}: {escape(answer)}</div>'
-        self._draw_detail()
+            return live.answered(f"{verb}: {error}", fault=True)
+        return live.answered(f"{verb}: {answer}")
 
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
+
+@router.get("/failures", response_class=HTMLResponse)
+def page(centre: Here, request: Request, asked: Annotated[Asked, Query()]) -> HTMLResponse:
+    """The page, or how old it is where it shows this state of the store already."""
+    snapshot = centre.snapshots.latest()
+    if (answer := live.unchanged(request, centre, snapshot)) is not None:
+        return answer
+    return _page(centre, snapshot, asked)
+
+
+@router.post("/failures", response_class=HTMLResponse)
+def order(centre: Here, asked: Annotated[Asked, Query()], fields: Fields) -> HTMLResponse:
+    """Give an order for the date that the address names; the page with what came of it."""
+    snapshot = centre.snapshots.latest()
+    told = Failures(centre.store, snapshot, centre.settings, asked).order(fields.get("order", ""))
+    return _page(centre, centre.snapshots.latest(at_once=True), asked, told)
+
+
+def _page(centre: Centre, snapshot: Snapshot, asked: Asked, told: str = "") -> HTMLResponse:
+    made = Failures(centre.store, snapshot, centre.settings, asked)
+    body = made.body(told)
+    return live.page(centre, "failures", snapshot, body, styles="live.css", status=404 if made.faults else 200)
 
 
 def _word(state: str) -> str:
@@ -370,25 +364,25 @@ def _day(text: str) -> datetime | None:
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
-def _list(rows: list[Failure], job: str, link: Any) -> str:
+def _list(rows: list[Failure], asked: Asked) -> str:
     """Dates as a table; a click on one chooses it."""
     body = []
     for row in rows:
-        chosen = ' class="chosen" aria-current="true"' if str(row.job_id) == job else ""
-        choice = f'href="{link(job=row.job_id)}" data-choice="job:{row.job_id}"'
+        chosen = ' class="chosen" aria-current="true"' if str(row.job_id) == asked.job else ""
         mark = " " + theme.simulated_mark() if row.simulated else ""
-        tile = f'<a href="{link(tile=row.tile)}" data-choice="tile:{escape(row.tile)}">{escape(row.tile)}</a>'
+        tile = escape(asked.changed(tile=row.tile, page=0, job="", attempt=0))
+        date = escape(asked.changed(job=str(row.job_id), attempt=0))
         body.append(
-            f"<tr{chosen}><td>{theme.chip(_word(row.state), theme.colour(row.state))}{mark}</td><td>{tile}</td>"
-            f"<td><a {choice}>{row.sensing:%Y-%m-%d}</a></td><td>{escape(row.version)}</td>"
-            f'<td class="reason">{escape(row.reason)}</td><td>{escape(row.reason_class)}</td>'
-            f'<td style="white-space:nowrap">{row.time:%Y-%m-%d %H:%M}</td><td class="num">{row.attempts}</td></tr>'
+            f"<tr{chosen}><td>{theme.chip(_word(row.state), theme.colour(row.state))}{mark}</td>"
+            f'<td><a href="{tile}">{escape(row.tile)}</a></td>'
+            f'<td><a href="{date}" data-job="{row.job_id}">{row.sensing:%Y-%m-%d}</a></td>'
+            f'<td>{escape(row.version)}</td><td class="reason">{escape(row.reason)}</td>'
+            f'<td>{escape(row.reason_class)}</td><td style="white-space:nowrap">{row.time:%Y-%m-%d %H:%M}</td>'
+            f'<td class="num">{row.attempts}</td></tr>'
         )
     head = "".join(f"<th>{name}</th>" for name in ("State", "Tile", "Date", "Version", "Reason", "Class", "Ended, UTC"))
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}<th class="num">Attempts</th></tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
+    whole = f'<thead><tr>{head}<th class="num">Attempts</th></tr></thead><tbody>{"".join(body)}</tbody>'
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Dates"><table>{whole}</table></div>'
 
 
 def _refused_table(turned_away: list[failures.Refused]) -> str:

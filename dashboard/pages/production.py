@@ -5,20 +5,25 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
-from typing import Any
-from urllib.parse import urlencode
+from typing import Annotated, Any
 
 import pandas as pd
-import panel as pn
-import param
 from cachetools import TTLCache
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from dashboard import charts, queries, theme
-from dashboard.frame import View, how_to_begin, html, kpis, legend, plain, table
-from dashboard.pages.choice import Choice, buttons
+from dashboard import charts, live, queries, theme
+from dashboard.address import address, said
+from dashboard.api.centre import Here
+from dashboard.choice import choice
+from dashboard.frame import kpis, legend, plain, table
+from dashboard.snapshot import Snapshot
+from processing.settings import Settings
 from processing.store import backlog, bulletins, delays, failures, passes
 from processing.store.failures import without_name
 
@@ -40,6 +45,8 @@ _missing: TTLCache[str, list[passes.Missing]] = TTLCache(maxsize=4, ttl=600)
 TOLD = {"news": "#0B5C8A", "incident": "#C5303D", "maintenance": "#6B4FA0"}
 #: The archive's growth is that of the last days.
 GROWTH_DAYS = 7
+
+router = APIRouter(include_in_schema=False)
 
 
 def _since(days: int) -> datetime:
@@ -107,86 +114,86 @@ def told(session: Session, days: int) -> list[charts.Mark]:
     ]
 
 
-def address(page: str, /, **values: Any) -> str:
-    """The address of a page with what it is to show; what is empty is left out."""
-    chosen = {name: value for name, value in values.items() if value not in ("", None)}
-    return f"/{page}?{urlencode(chosen)}" if chosen else f"/{page}"
+@router.get("/production", response_class=HTMLResponse)
+def page(centre: Here, request: Request, asked: Annotated[Asked, Query()]) -> HTMLResponse:
+    """The page, or how old it is where it shows this state of the store already."""
+    snapshot = centre.snapshots.latest()
+    if (answer := live.unchanged(request, centre, snapshot)) is not None:
+        return answer
+    offered = {"period": tuple(PERIODS), "step": (AUTO, *charts.STEPS)}
+    given = asked.model_dump()
+    faults = [
+        f"{given[name]} is no {name}: {', '.join(words)}" for name, words in offered.items() if given[name] not in words
+    ]
+    good = {name: value for name, value in given.items() if value in offered[name]}
+    body = live.part("said", said(faults)) + Production(snapshot, centre.settings, **good).body()
+    return live.page(centre, "production", snapshot, body, styles="live.css", status=404 if faults else 200)
 
 
-class Production(View):
-    """Rate, outcomes, backlog, delays and events of a selectable period."""
+class Asked(BaseModel):
+    """What the address asks for."""
 
-    period: Any = param.Selector(default="30 days", objects=list(PERIODS), doc="What the charts and figures cover.")
-    step: Any = param.Selector(default=AUTO, objects=[AUTO, *charts.STEPS], doc="Length of a bar.")
+    period: Annotated[str, Field(max_length=40)] = "30 days"
+    step: Annotated[str, Field(max_length=40)] = AUTO
 
-    #: What the address holds.
-    ADDRESS = ("period", "step")
 
-    def __init__(self, **params: Any) -> None:
-        super().__init__(**params)
-        parts = "empty kpis rate outcomes backlog now waits delays failed campaigns sources events".split()
-        self._parts = {name: html() for name in parts}
-        for name in ("rate", "outcomes", "backlog"):
-            self._parts[name].stylesheets = [*self._parts[name].stylesheets, charts.CSS]
-        self._choice = Choice(self._chose)
-        self._full = pn.Column(
-            self._choice,
-            self._parts["kpis"],
-            self._side_by_side("rate", "outcomes", "backlog", "now"),
-            self._side_by_side("waits", "failed"),
-            self._parts["delays"],
-            self._side_by_side("campaigns", "sources"),
-            self._parts["events"],
-            sizing_mode="stretch_width",
-        )
-        self._layout = pn.Column(self._parts["empty"], self._full, sizing_mode="stretch_width")
-        if pn.state.location:
-            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+@dataclass(frozen=True)
+class Production:
+    """Rate, outcomes, backlog, delays and events of a period.
 
-    def _chose(self, choice: str) -> None:
-        """A click: ``period:7 days``, ``step:day``."""
-        what, _, value = choice.partition(":")
-        if what in self.ADDRESS and value in self.param[what].objects:
-            self.param.update(**{what: value})
+    Attributes
+    ----------
+    snapshot : Snapshot
+    settings : Settings
+    period : str
+        Of `PERIODS`: what the charts and figures cover.
+    step : str
+        Length of a bar: of `charts.STEPS`, or `AUTO`.
+    """
 
-    def _side_by_side(self, *names: str) -> pn.FlexBox:
-        wide = {"flex": "1 1 420px", "min-width": "min(100%, 320px)"}
-        return pn.FlexBox(
-            *(pn.Column(self._parts[name], styles=wide) for name in names),
-            sizing_mode="stretch_width",
-            gap="8px 20px",
-        )
+    snapshot: Snapshot
+    settings: Settings
+    period: str = "30 days"
+    step: str = AUTO
 
     @property
     def days(self) -> int:
         """Length of the period."""
         return PERIODS[self.period]
 
-    @param.depends("period", "step", watch=True)
-    def draw(self) -> None:
-        """Draw the charts, figures and lists of the period."""
-        snapshot, parts = self.snapshot, self._parts
-        parts["empty"].object = how_to_begin(self.settings) if snapshot.empty else ""
-        parts["empty"].visible, self._full.visible = snapshot.empty, not snapshot.empty
-        if snapshot.empty:
-            return
-        ended = snapshot.ask(outcomes, self.days)
+    def parts(self) -> dict[str, str]:
+        """The charts, figures and lists, each as HTML."""
+        ended = self.snapshot.ask(outcomes, self.days)
         now = datetime.now(UTC)
-        with pn.io.hold():
-            self._choice.content = buttons("period", "Period", self.period, PERIODS) + buttons(
-                "step", "Length of a bar", self.step, (AUTO, *charts.STEPS)
-            )
-            parts["kpis"].object = kpis(self._figures(ended, now))
-            parts["rate"].object = self._rate(ended, now)
-            parts["outcomes"].object = self._outcomes(ended, now)
-            parts["backlog"].object = self._backlog()
-            parts["now"].object = self._now(now)
-            parts["waits"].object = self._waits(now)
-            parts["failed"].object = self._failed()
-            parts["delays"].object = self._delays()
-            parts["campaigns"].object = self._campaigns(now)
-            parts["sources"].object = self._sources(now)
-            parts["events"].object = self._events()
+        return {
+            "choice": self._choices(),
+            "kpis": kpis(self._figures(ended, now)),
+            "rate": self._rate(ended, now),
+            "outcomes": self._outcomes(ended, now),
+            "backlog": self._backlog(),
+            "now": self._now(now),
+            "waits": self._waits(now),
+            "failed": self._failed(),
+            "delays": self._delays(),
+            "campaigns": self._campaigns(now),
+            "sources": self._sources(now),
+            "events": self._events(),
+        }
+
+    def body(self) -> str:
+        """The parts where they belong, as HTML; none while nothing has arrived."""
+        if self.snapshot.empty:
+            return ""
+        made = {name: live.part(name, content) for name, content in self.parts().items()}
+        rows = (("rate", "outcomes", "backlog", "now"), ("waits", "failed"), ("campaigns", "sources"))
+        charted, lists, last = (f'<div class="beside">{"".join(made[name] for name in row)}</div>' for row in rows)
+        return made["choice"] + made["kpis"] + charted + lists + made["delays"] + last + made["events"]
+
+    def _choices(self) -> str:
+        now = {"period": self.period, "step": self.step}
+        return choice("production", "period", "Period", now, PERIODS) + choice(
+            "production", "step", "Length of a bar", now, (AUTO, *charts.STEPS)
+        )
 
     # Figures
 
@@ -464,10 +471,7 @@ class Production(View):
             )
             for event in self.snapshot.events.head(14).itertuples()
         ]
-        return "<h2>Last events <small>UTC</small></h2>" + table(["Time", "What", "Tile", ""], rows)
-
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
+        return "<h2>Last events <small>UTC</small></h2>" + table(["Time", "What", "Tile", "About"], rows)
 
 
 def _unbroken(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -16,7 +17,8 @@ from bokeh.models import Range1d, WMTSTileSource
 from bokeh.plotting import figure
 
 from dashboard import address, queries, theme, tiles
-from dashboard.frame import View, how_to_begin, html, kpis
+from dashboard.choice import FIELDS, Choice, field, heads, select
+from dashboard.frame import CSS, View, how_to_begin, html, kpis
 from processing import tiling
 from processing.errors import ProductError
 from processing.masks import OF_TERRAIN
@@ -39,10 +41,10 @@ HEIGHT = 480
 ROWS = 14
 #: On a phone the images come before the choice of what they show.
 PHONE_CSS = "@media (max-width: 640px) { .late { order: 1; } }"
-LIST_CSS = """
-:host .tabulator { font-size: 12.5px; }
-:host .tabulator-cell, :host .tabulator-col-content { padding: 4px 5px !important; }
-"""
+#: What the list can be sorted by, either way.
+ORDERS = [sign + name for name in queries.LISTED for sign in ("-", "")]
+#: On a phone the list has the columns that one chooses by.
+LIST_STYLE = CSS + FIELDS + "@media (max-width: 640px) { .much { display: none; } }"
 
 
 @dataclass(frozen=True)
@@ -299,29 +301,28 @@ class Products(View):
     last = param.String(doc="Last date.")
     published = param.String(doc="Day of publication.")
     cloud = param.Integer(default=100, bounds=(0, 100), doc="Most cloud. [%]")
+    order: Any = param.Selector(default="-sensing", objects=list(ORDERS), doc="What the list is sorted by.")
+    page = param.Integer(default=0, bounds=(0, None), doc="Of the list.")
 
     #: What the address holds.
-    ADDRESS = ("product", "tile", "site", "version", "first", "last", "published", "cloud")
+    FILTERS = ("tile", "site", "version", "first", "last", "published", "cloud")
+    ADDRESS = ("product", *FILTERS, "order", "page")
 
     def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
         self._store = store
-        products = snapshot.products
-        self.param.site.objects = [ANY, *sorted(set(products["site"]) - {""})]
-        self.param.version.objects = [ANY, *sorted(set(products["version"]))]
+        self._offer(snapshot)
         super().__init__(snapshot, settings, **params)
         self._unknown = address.unknown(
             self, address.parameters(), {"site": "site with products here", "version": "version with products here"}
         )
-        self._filters = self._fields()
-        self._list = _empty_list()
-        self._list.on_click(self._clicked)
-        self._count, self._head, self._facts, self._empty, self._said = (html() for _ in range(5))
+        self._filters, self._list = Choice(self._chose), Choice(self._chose, style=LIST_STYLE)
+        self._head, self._facts, self._empty, self._said = (html() for _ in range(4))
         self._viewer = Viewer()
         button: dict[str, Any] = {"size": "small", "variant": "outlined", "margin": (3, 8, 3, 0)}
         self._before = pmui.Button(label="◀ previous date", on_click=lambda _: self._go("before"), **button)
         self._after = pmui.Button(label="next date ▶", on_click=lambda _: self._go("after"), **button)
         self._detail: queries.Detail | None = None
-        self._shown: pd.DataFrame = pd.DataFrame()
+        self._rows: tuple[pd.DataFrame, int] = pd.DataFrame(), 0
         self._chosen = pn.Column(
             self._head,
             pn.Row(self._before, self._after),
@@ -333,7 +334,6 @@ class Products(View):
             pn.Column(
                 self._filters,
                 self._said,
-                self._count,
                 self._list,
                 styles={"flex": "1 1 430px", "min-width": "min(100%, 320px)", "max-width": "100%"},
             ),
@@ -344,118 +344,146 @@ class Products(View):
         self._layout = pn.Column(self._empty, self._full, sizing_mode="stretch_width")
         if pn.state.location:
             pn.state.location.sync(self, {name: name for name in self.ADDRESS})
+        self.param.watch(self._narrowed, list(self.FILTERS))
+        self.param.watch(lambda _: self.draw(), ["order", "page"])
 
-    def _fields(self) -> pn.FlexBox:
-        """The filters."""
-        small: dict[str, Any] = {"size": "small", "margin": (3, 6, 3, 0), "description": ""}
-        short = {**small, "width": 118}
-        return pn.FlexBox(
-            pmui.TextInput.from_param(self.param.tile, label="Tile", placeholder="31TCJ", **short),
-            pmui.Select.from_param(self.param.site, label="Site", **{**small, "width": 166}),
-            pmui.Select.from_param(self.param.version, label="Version", **short),
-            pmui.TextInput.from_param(self.param.first, label="From", placeholder="2023-08-01", **short),
-            pmui.TextInput.from_param(self.param.last, label="To", placeholder="2023-08-31", **short),
-            pmui.TextInput.from_param(self.param.published, label="Published on", placeholder="2026-11-22", **short),
-            pmui.IntSlider.from_param(self.param.cloud, label="Cloud at most [%]", **{**small, "width": 166}),
+    def _offer(self, snapshot: Snapshot) -> None:
+        sites, versions = snapshot.ask(queries.choices_of_list)
+        self.param.site.objects, self.param.version.objects = [ANY, *sites], [ANY, *versions]
+
+    def _chose(self, choice: str) -> None:
+        """A click or a field: ``product:SENTINEL2A_...``, ``order:-cloud``, ``tile:31TCJ``."""
+        what, _, value = choice.partition(":")
+        with contextlib.suppress(ValueError):  # a choice that isn't offered, and was not made on this page
+            if what in ("cloud", "page"):
+                self.param.update(**{what: int(value or 100)})
+            elif what in self.ADDRESS:
+                self.param.update(**{what: value})
+
+    def _narrowed(self, *_: Any) -> None:
+        """Other filters: from the first page on."""
+        if self.page:
+            self.page = 0  # draws
+        else:
+            self.draw()
+
+    def wanted(self) -> queries.Listing:
+        """What the filters ask for; a day that is none asks for nothing, and is said."""
+        return queries.Listing(
+            tile=self.tile.strip().upper().removeprefix("T"),
+            site="" if self.site == ANY else self.site,
+            version="" if self.version == ANY else self.version,
+            first=address.day(self.first),
+            last=address.day(self.last),
+            published=address.day(self.published),
+            cloud=self.cloud,
         )
 
-    @param.depends("tile", "site", "version", "first", "last", "published", "cloud", watch=True)
     def draw(self) -> None:
         """List the products that pass the filters; open the first one if none is chosen."""
-        products = self.snapshot.products
-        self._empty.object = how_to_begin(self.settings) if not len(products) else ""
-        self._empty.visible, self._full.visible = not len(products), bool(len(products))
-        if not len(products):
+        total, _ = self.snapshot.ask(queries.count_products)
+        self._empty.object = how_to_begin(self.settings) if not total else ""
+        self._empty.visible, self._full.visible = not total, bool(total)
+        if not total:
             return
-        for name, values in (("site", products["site"]), ("version", products["version"])):
-            self.param[name].objects = [ANY, *sorted(set(values) - {""})]
-        self._shown = self.filtered()
-        self._said.object = address.said(self._faults())
-        self._said.visible = bool(self._said.object)
-        simulated = (
-            f'<span style="background:{theme.SIMULATED};color:#fff;border-radius:4px;padding:1px 6px">SIMULATED</span>'
-        )
-        self._list.value = pd.DataFrame(
-            {
-                "Date": self._shown["sensing"].dt.strftime("%Y-%m-%d"),
-                "Tile": self._shown["tile"],
-                "Cloud": [
-                    f"{theme.number(v)} %" if v == v and v is not None else "–" for v in self._shown["cloud_percent"]
-                ],
-                "Verdict": [theme.VERDICTS[v][0] if v else "" for v in self._shown["verdict"]],
-                "Version": self._shown["version"],
-                "State": ["published" if v else "withdrawn" for v in self._shown["valid"]],
-                "Site": self._shown["site"],
-                "Origin": [simulated if s else "Level-1C" for s in self._shown["simulated"]],
-            }
-        )
-        self._count.object = (
-            f'<span class="soft">{theme.number(len(self._shown))} of {theme.number(len(products))} products</span>'
-        )
-        if not self.product:
-            self._before.disabled = self._after.disabled = True
-        if not self.product and len(self._shown):
-            self.product = self._shown.iloc[0]["identifier"]
-        elif self._detail is None:
-            self._open()
+        self._offer(self.snapshot)
+        wanted = self.wanted()
+        rows, found = self._rows = self.snapshot.ask(queries.listed, wanted, self.order, self.page * ROWS, ROWS)
+        with pn.io.hold():
+            self._filters.content = self._fields()
+            self._said.object = address.said(self._faults(wanted, found))
+            self._said.visible = bool(self._said.object)
+            self._list.content = self._table()
+            if not self.product:
+                self._before.disabled = self._after.disabled = True
+            if not self.product and len(rows):
+                self.product = rows.iloc[0]["identifier"]
+            elif self._detail is None:
+                self._open()
 
-    def _faults(self) -> list[str]:
+    def _fields(self) -> str:
+        """The filters, as HTML."""
+        sites, versions = ({name: name for name in self.param[of].objects} for of in ("site", "version"))
+        fields = (
+            field("tile", "Tile", self.tile, "31TCJ"),
+            select("site", "Site", self.site, sites),
+            select("version", "Version", self.version, versions),
+            field("first", "From", self.first, "2023-08-01"),
+            field("last", "To", self.last, "2023-08-31"),
+            field("published", "Published on", self.published, "2026-11-22"),
+            '<label>Cloud at most [%]<input type="number" name="cloud" min="0" max="100" step="5" '
+            f'value="{self.cloud}"></label>',
+        )
+        return f'<div class="fields">{"".join(fields)}</div>'
+
+    def _table(self) -> str:
+        """The list, as HTML."""
+        (rows, found), (total, _) = self._rows, self.snapshot.ask(queries.count_products)
+        now = {name: getattr(self, name) for name in self.ADDRESS}
+        now = {name: value for name, value in now.items() if value != self.param[name].default}
+
+        def link(words: str, name: str, **values: Any) -> str:
+            (what, value), *_ = values.items()
+            there = escape(address.address("products", **{**now, **values}))
+            return f'<a href="{there}" name="{escape(name)}" data-choice="{what}:{escape(str(value))}">{words}</a>'
+
+        body = []
+        for row in rows.itertuples():
+            chosen = ' class="chosen" aria-current="true"' if row.identifier == self.product else ""
+            day = link(f"{row.sensing:%Y-%m-%d}", row.identifier, product=row.identifier)
+            known = row.cloud_percent is not None and row.cloud_percent == row.cloud_percent
+            cloud = f"{theme.number(row.cloud_percent)} %" if known else "–"
+            origin = theme.simulated_mark() if row.simulated else "Level-1C"
+            body.append(
+                f"<tr{chosen}><td>{day}</td><td>{escape(row.tile)}</td>"
+                f'<td class="num">{cloud}</td><td>{theme.verdict_chip(row.verdict) if row.verdict else ""}</td>'
+                f'<td>{escape(row.version)}</td><td class="much">{"published" if row.valid else "withdrawn"}</td>'
+                f'<td class="much">{escape(row.site)}</td><td class="much">{origin}</td></tr>'
+            )
+        plain = '<th scope="col" class="much">'
+        titles = {"sensing": "Date", "tile": "Tile", "cloud": "Cloud"}
+        head = heads(titles, self.order, "products", now, ["cloud"]).removesuffix("</tr></thead>")
+        last = heads({"version": "Version"}, self.order, "products", now)
+        head += '<th scope="col">Verdict</th>' + last.removeprefix("<thead><tr>").removesuffix("</tr></thead>")
+        head += f"{plain}State</th>{plain}Site</th>{plain}Origin</th></tr></thead>"
+        pages = []
+        if self.page:
+            pages.append(link("◀ before", "page-before", page=self.page - 1))
+        if (self.page + 1) * ROWS < found:
+            pages.append(link("next ▶", "page-next", page=self.page + 1))
+        first = self.page * ROWS + 1
+        here = f"{first} to {min(first + ROWS - 1, found)}" if found else ""
+        count = f"{theme.number(found)} of {theme.number(total)} products"
+        return (
+            f'<p class="soft">{count}</p><div class="scroll" tabindex="0" role="group" aria-label="Products">'
+            f"<table>{head}<tbody>{''.join(body)}</tbody></table></div>"
+            f'<p class="soft">{" · ".join(filter(None, [here, *pages]))}</p>'
+        )
+
+    def _faults(self, wanted: queries.Listing, found: int) -> list[str]:
         """What is asked for and means nothing, or is not there; else which filter leaves nothing."""
         faults = [*self._unknown]
         faults += address.no_days({"From": self.first, "To": self.last, "Published on": self.published})
-        part = self.tile.strip().upper().removeprefix("T")
-        if part and not self.snapshot.products["tile"].str.contains(part, regex=False).any():
-            what = "No product is of tile" if tiling.valid(part) else "No tile with products has this in its id:"
-            faults.append(f"{what} {self.tile.strip()}")
-        if faults or len(self._shown):
+        if found:
             return faults
-        asked = self._conditions()
-        alone = [name for name, keep in asked.items() if not keep.any()]
-        if alone:
-            return [f"No product fits the filter {name}" for name in alone]
-        every = pd.Series(True, index=self.snapshot.products.index)
-        for name in asked:
-            others = every.copy()
-            for other, keep in asked.items():
-                others &= keep if other != name else True
-            if others.any():
-                faults.append(f"Without the filter {name} there are {theme.number(int(others.sum()))} products")
+        alone = self.snapshot.ask(queries.listed_alone, wanted)
+        if wanted.tile and not alone["tile"][0]:
+            what = "No product is of tile" if tiling.valid(wanted.tile) else "No tile with products has this in its id:"
+            faults.append(f"{what} {self.tile.strip()}")
+        if faults:
+            return faults
+        titles = {
+            **{"tile": f"Tile {self.tile}", "site": f"Site {self.site}", "version": f"Version {self.version}"},
+            **{"first": f"From {self.first}", "last": f"To {self.last}", "published": f"Published on {self.published}"},
+            "cloud": f"Cloud at most {self.cloud} %",
+        }
+        faults = [f"No product fits the filter {titles[name]}" for name, (fit, _) in alone.items() if not fit]
+        faults = faults[:1] or [
+            f"Without the filter {titles[name]} there are {theme.number(others)} products"
+            for name, (_, others) in alone.items()
+            if others
+        ]
         return faults or ["No product fits all of the filters together"]
-
-    def filtered(self) -> pd.DataFrame:
-        """The products that pass the filters, newest date first."""
-        frame = self.snapshot.products
-        keep = pd.Series(True, index=frame.index)
-        for condition in self._conditions().values():
-            keep &= condition
-        return frame[keep].sort_values(["sensing", "tile", "version"], ascending=False).reset_index(drop=True)
-
-    def _conditions(self) -> dict[str, pd.Series]:
-        """Which products pass each filter that is set, by its title."""
-        frame = self.snapshot.products
-        days = frame["sensing"].dt.strftime("%Y-%m-%d")
-        found: dict[str, pd.Series] = {}
-        if self.tile.strip():
-            part = self.tile.strip().upper().removeprefix("T")
-            found[f"Tile {self.tile}"] = frame["tile"].str.contains(part, regex=False)
-        if self.site != ANY:
-            found[f"Site {self.site}"] = frame["site"] == self.site
-        if self.version != ANY:
-            found[f"Version {self.version}"] = frame["version"] == self.version
-        if self.first.strip():
-            found[f"From {self.first}"] = days >= self.first.strip()
-        if self.last.strip():
-            found[f"To {self.last}"] = days <= self.last.strip()
-        if self.published.strip():
-            found[f"Published on {self.published}"] = (
-                frame["published"].dt.strftime("%Y-%m-%d") == self.published.strip()
-            )
-        if self.cloud < 100:
-            found[f"Cloud at most {self.cloud} %"] = frame["cloud_percent"].astype(float) <= self.cloud
-        return found
-
-    def _clicked(self, event: Any) -> None:
-        self.product = self._shown.iloc[event.row]["identifier"]
 
     def _go(self, where: str) -> None:
         target = getattr(self._detail, where, None)
@@ -469,6 +497,8 @@ class Products(View):
         with self._store.read() as session:
             self._detail = queries.detail(session, self.product)
         detail = self._detail
+        if len(self._rows[0]):
+            self._list.content = self._table()  # marks another one
         self._viewer.__panel__().visible = False
         self._before.disabled = detail is None or detail.before is None
         self._after.disabled = detail is None or detail.after is None
@@ -483,27 +513,6 @@ class Products(View):
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
-
-
-def _empty_list() -> Any:
-    """The list of products without rows."""
-    return pn.widgets.Tabulator(
-        pd.DataFrame(),
-        show_index=False,
-        disabled=True,
-        selectable=1,
-        pagination="remote",
-        page_size=ROWS,
-        row_height=28,
-        layout="fit_data",
-        sizing_mode="stretch_width",
-        header_filters=False,
-        text_align={"Cloud": "right"},
-        # its own keys would keep the focus within the table
-        configuration={"columnDefaults": {"headerSort": True}, "keybindings": False},
-        formatters={"Origin": {"type": "html"}},
-        stylesheets=[LIST_CSS],
-    )
 
 
 def headline(detail: queries.Detail) -> str:

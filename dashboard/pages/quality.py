@@ -161,7 +161,7 @@ class Quality(View):
 
     def draw(self) -> None:
         """Show what the snapshot says; ask for a product if none is shown."""
-        empty = not len(self.snapshot.products)
+        empty = not self.snapshot.ask(queries.count_products)[0]
         self._empty.object = how_to_begin(self.settings) if empty else ""
         self._empty.visible, self._full.visible = empty, not empty
         if empty:
@@ -349,11 +349,13 @@ class Quality(View):
 
     def _count(self) -> None:
         mine = len(self._done)
-        judged = int((self.snapshot.products["verdict"] != "").sum())
+        said = self.snapshot.ask(queries.judged).values()
+        every = sum(sum(of_version.values()) for of_version in said)
+        judged = every - sum(of_version.get("", 0) for of_version in said)
         self._progress.object = (
             f'<span data-left="{len(self._proposals)}"><b>{theme.number(len(self._proposals))}</b> in the queue · '
             f"<b>{theme.number(mine)}</b> judged in this session · {theme.number(judged)} of "
-            f"{theme.number(len(self.snapshot.products))} products judged at all · "
+            f"{theme.number(every)} products judged at all · "
             '<a href="/api/quality/verdicts.csv">CSV</a> · <a href="/api/quality/verdicts.geojson">GeoJSON</a></span>'
         )
 

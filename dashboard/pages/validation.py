@@ -16,6 +16,7 @@ from bokeh.models import HoverTool, OpenURL, TapTool
 from holoviews.operation.datashader import rasterize
 
 from dashboard import address, glossary, queries, theme
+from dashboard.choice import Choice, heads
 from dashboard.frame import View, html, legend, table
 from processing.bands import DISTRIBUTED
 from processing.store import validations
@@ -56,8 +57,11 @@ class Validation(View):
     axis: Any = param.Selector(default="zero", objects=list(AXES), doc="Where the axis of the bars begins.")
     band: Any = param.Selector(default="B4", objects=list(DISTRIBUTED), doc="Band of the curves.")
 
+    order = param.String(default="", doc="Column that the versions are sorted by, as of `sorted_table`.")
+
+    CHOICES = ("subject", "reference", "axis", "band")
     #: What the address holds.
-    ADDRESS = ("subject", "reference", "axis", "band")
+    ADDRESS = (*CHOICES, "order")
 
     def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
         self._store = store
@@ -85,7 +89,8 @@ class Validation(View):
             ),
         )
         self._band = pmui.Select.from_param(self.param.band, label="Band", **{**small, "width": 110})
-        self._empty, self._summary = html(HOW), html()
+        self._empty, self._summary, self._sorted = html(HOW), html(), Choice(self._chose)
+        self.param.watch(lambda _: self._draw_versions(), "order")
         self._clouds, self._aot = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
         self._reflectance, self._versions = (pn.Column(sizing_mode="stretch_width") for _ in range(2))
         self._layout = pn.Column(
@@ -101,7 +106,7 @@ class Validation(View):
         if pn.state.location:
             pn.state.location.sync(self, {name: name for name in self.ADDRESS})
 
-    @param.depends(*ADDRESS, watch=True)
+    @param.depends(*CHOICES, watch=True)
     def draw(self) -> None:
         """Show the newest results of each kind."""
         with self._store.read() as session:
@@ -183,7 +188,16 @@ class Validation(View):
     def _draw_versions(self) -> None:
         frame = two_versions(self._rows["versions"])
         title = "<h2>Version against version <small>mean over the images; a click on a head sorts</small></h2>"
-        self._versions.objects = [html(title), sortable(frame)] if len(frame) else []
+        self._versions.objects = [html(title), self._sorted] if len(frame) else []
+        now = {name: getattr(self, name) for name in self.CHOICES}
+        now = {name: value for name, value in now.items() if value != self.param[name].default}
+        self._sorted.content = sorted_table(frame, self.order, now) if len(frame) else ""
+
+    def _chose(self, choice: str) -> None:
+        """A click on the head of a table: ``order:-images``."""
+        what, _, value = choice.partition(":")
+        if what == "order":
+            self.order = value
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout
@@ -427,24 +441,34 @@ def two_versions(rows: Sequence[Result]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def sortable(frame: pd.DataFrame) -> pn.widgets.Tabulator:
-    """A table whose numbers are numbers: they stand under each other, and a click on a head sorts by them."""
+def sorted_table(frame: pd.DataFrame, order: str, now: Mapping[str, str]) -> str:
+    """Figures as a table whose heads sort it, as HTML: numbers are sorted as numbers, and stand under each other.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    order : str
+        A column, with a minus before it from the largest on; another word: as it comes.
+    now : mapping of str to str
+        The other values of the page's address.
+    """
     numbers = [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
     whole = {name for name in numbers if (frame[name].dropna() % 1 == 0).all()}
-    return pn.widgets.Tabulator(
-        frame,
-        show_index=False,
-        disabled=True,
-        selectable=False,
-        layout="fit_data_table",
-        text_align=dict.fromkeys(numbers, "right"),
-        formatters={
-            name: {"type": "money", "precision": 0 if name in whole else 4, "thousand": "\u202f"} for name in numbers
-        },
-        configuration={"columnDefaults": {"headerSort": True}},
-        header_align=dict.fromkeys(numbers, "right"),
-        sizing_mode="stretch_width",
+    if order.removeprefix("-") in frame.columns:
+        frame = frame.sort_values(order.removeprefix("-"), ascending=not order.startswith("-"), na_position="last")
+
+    def cell(name: str, value: Any) -> str:
+        if name not in numbers:
+            return f"<td>{escape(str(value))}</td>"
+        return f'<td class="num">{"–" if pd.isna(value) else theme.number(value, 0 if name in whole else 4)}</td>'
+
+    columns = [str(name) for name in frame.columns]
+    head = heads({name: name for name in columns}, order, "validation", now, numbers)
+    body = "".join(
+        f"<tr>{''.join(cell(*pair) for pair in zip(columns, row, strict=True))}</tr>"
+        for row in frame.itertuples(index=False)
     )
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="Versions"><table>{head}{body}</table></div>'
 
 
 def summary(rows: Mapping[str, Sequence[Result]]) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 import pandas as pd
-import panel as pn
-import panel_material_ui as pmui
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
 
-from dashboard import charts, glossary, people, theme
-from dashboard.frame import View, how_to_begin, html, legend, table
+from dashboard import glossary, live, people, queries, theme
+from dashboard.api.centre import Here
+from dashboard.forms import Fields
+from dashboard.frame import legend, table
 from dashboard.pages import rights, version_progress
-from processing.errors import MuscateError
+from dashboard.snapshot import Snapshot
+from processing.errors import MuscateError, NotAllowed
 from processing.store import backlog
 from processing.versions import VERSIONS
 
@@ -23,6 +26,8 @@ _SHARE = ("#E7EEF4", "#C3DBEA", "#8FC0DD", "#4F9CC6", "#1F78AD", "#0B5C8A")
 MIXED = 6
 #: Order of the parts of a progress bar.
 _PARTS = ("published", "not_valid", "rejected", "failed", "running", "waiting", "held")
+
+router = APIRouter(include_in_schema=False)
 
 
 def matrix(progress: pd.DataFrame, known: pd.Series) -> pd.DataFrame:
@@ -59,71 +64,47 @@ def _bar(states: dict[str, int], known: int) -> str:
     )
 
 
-class Versions(View):
+@dataclass(frozen=True)
+class Versions:
     """Site x version, progress, notes, and series that mix versions."""
 
-    def __init__(self, **params: Any) -> None:
-        super().__init__(**params)
-        self._empty, self._mixed, self._bars, self._matrix, self._notes = html(), html(), html(), html(), html()
-        self._verdicts, self._burn_up, self._effect, self._said = html(), html(), html(), html()
-        self._burn_up.stylesheets = [*self._burn_up.stylesheets, charts.CSS]
-        self._orders = pn.FlexBox(sizing_mode="stretch_width", gap="0 8px")
-        half = {"flex": "1 1 480px", "min-width": "min(100%, 320px)"}
-        self._layout = pn.Column(
-            self._empty,
-            self._mixed,
-            pn.FlexBox(
-                pn.Column(
-                    self._bars, self._burn_up, self._orders, self._said, self._matrix, self._verdicts, styles=half
-                ),
-                pn.Column(self._effect, self._notes, styles=half),
-                sizing_mode="stretch_width",
-                gap="8px 28px",
-            ),
-            sizing_mode="stretch_width",
-        )
+    snapshot: Snapshot
 
-    def draw(self) -> None:
-        """Show progress, mixed versions, verdicts and notes of the versions."""
+    def parts(self) -> dict[str, str]:
+        """Progress, mixed versions, verdicts and notes of the versions, each as HTML."""
         snapshot = self.snapshot
-        self._empty.object = how_to_begin(self.settings) if snapshot.empty else ""
-        self._empty.visible = snapshot.empty
-        self._mixed.object = self._warning()
-        self._mixed.visible = bool(self._mixed.object)
-        self._bars.object = self._progress()
-        self._matrix.object = self._table()
-        self._verdicts.object = self._judged()
-        self._notes.object = self._versions()
         campaigns = snapshot.ask(backlog.campaigns)
-        told = version_progress.burn_ups(snapshot.ask(backlog.burn_up), campaigns) if campaigns else ""
-        self._burn_up.object = told
-        self._effect.object = version_progress.effect(snapshot.ask(version_progress.effects))
-        self._orders.objects = self._buttons(campaigns)
+        return {
+            "mixed": self._warning(),
+            "bars": self._progress(),
+            "burn-up": version_progress.burn_ups(snapshot.ask(backlog.burn_up), campaigns) if campaigns else "",
+            "orders": self._orders(campaigns),
+            "matrix": self._table(),
+            "verdicts": self._judged(),
+            "effect": version_progress.effect(snapshot.ask(version_progress.effects)),
+            "notes": self._versions(),
+        }
 
-    def _buttons(self, campaigns: Sequence[backlog.Progress]) -> list[Any]:
-        """Orders to the campaigns, for those who may give them."""
+    def body(self, told: str = "") -> str:
+        """The parts where they belong, as HTML; `told`: what came of an order."""
+        made = {name: live.part(name, content) for name, content in self.parts().items()}
+        made["orders"] += live.part("said", told)
+        left = "".join(made[name] for name in ("bars", "burn-up", "orders", "matrix", "verdicts"))
+        return f'{made["mixed"]}<div class="beside"><div>{left}</div><div>{made["effect"]}{made["notes"]}</div></div>'
+
+    def _orders(self, campaigns: Sequence[backlog.Progress]) -> str:
+        """Orders to the campaigns, for those who may give them, as HTML."""
         if not rights.may("campaign"):
-            return []
+            return ""
         named = [("start", version) for version in version_progress.startable(campaigns)]
         named += [
             (v, c.version) for c in campaigns for v, states in version_progress.ORDERS.items() if c.status in states
         ]
-        return [
-            pmui.Button(
-                label=f"{verb.capitalize()} {version}",
-                size="small",
-                variant="outlined",
-                on_click=lambda _, verb=verb, version=version: self._order(verb, version),
-            )
+        buttons = [
+            live.order("/versions", f"{verb.capitalize()} {version}", {"order": verb, "version": version})
             for verb, version in named
         ]
-
-    def _order(self, verb: str, version: str) -> None:
-        try:
-            answer = version_progress.order(self.snapshot.store, verb, version, people.actor())
-        except (MuscateError, ValueError) as error:
-            answer = str(error)
-        self._said.object = f'<div class="note" role="status">{escape(answer)}</div>'
+        return f'<div class="orders">{"".join(buttons)}</div>'
 
     def _states(self, **chosen: str) -> dict[str, int]:
         """Dates by state as readers see them, of one version, maybe of one site."""
@@ -195,19 +176,18 @@ class Versions(View):
 
     def _judged(self) -> str:
         """Products of each version by what readers said of them; the worst word counts."""
-        products = self.snapshot.products
-        said = products[products["verdict"] != ""]
-        if not len(said):
-            return ""
-        counts = said.groupby(["version", "verdict"]).size().unstack(fill_value=0)
+        counts = self.snapshot.ask(queries.judged)
         rows = [
             [
-                theme.chip(str(name), theme.version_colour(str(name))),
-                *(theme.number(int(row.get(verdict, 0))) for verdict in theme.VERDICTS),
-                f"{row.sum()} of {(products['version'] == name).sum()}",
+                theme.chip(name, theme.version_colour(name)),
+                *(theme.number(said.get(verdict, 0)) for verdict in theme.VERDICTS),
+                f"{sum(said.values()) - said.get('', 0)} of {theme.number(sum(said.values()))}",
             ]
-            for name, row in counts.iterrows()
+            for name, said in counts.items()
+            if set(said) - {""}
         ]
+        if not rows:
+            return ""
         words = [text for text, _ in theme.VERDICTS.values()]
         return "<h2>Verdicts of readers <small>products, by the worst that was said</small></h2>" + table(
             ["Version", *words, "Judged"], rows, numbers=[*words, "Judged"]
@@ -228,5 +208,27 @@ class Versions(View):
             )
         return "".join(blocks)
 
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
+
+@router.get("/versions", response_class=HTMLResponse)
+def page(centre: Here, request: Request) -> HTMLResponse:
+    """The page, or how old it is where it shows this state of the store already."""
+    snapshot = centre.snapshots.latest()
+    if (answer := live.unchanged(request, centre, snapshot)) is not None:
+        return answer
+    return live.page(centre, "versions", snapshot, Versions(snapshot).body(), styles="live.css")
+
+
+@router.post("/versions", response_class=HTMLResponse)
+def order(centre: Here, fields: Fields) -> HTMLResponse:
+    """Give an order to a campaign; the page with what came of it."""
+    verb, version = fields.get("order", ""), fields.get("version", "")
+    try:
+        if verb not in ("start", *version_progress.ORDERS):
+            raise ValueError("no order")
+        told = live.answered(version_progress.order(centre.store, verb, version, people.actor()))
+    except NotAllowed:
+        raise
+    except (MuscateError, ValueError) as error:
+        told = live.answered(f"{verb}: {error}", fault=True)
+    snapshot = centre.snapshots.latest(at_once=True)
+    return live.page(centre, "versions", snapshot, Versions(snapshot).body(told), styles="live.css")

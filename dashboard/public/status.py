@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,7 +64,7 @@ class Look:
     fault : str
         Why the store could not be asked again; empty while it can.
     bulletins : dict
-        By language: ``incidents``, ``maintenance``, ``news``.
+        By language: ``incidents``, ``maintenance``, ``news``, and the ``marks`` of the chart.
     """
 
     number: int
@@ -183,6 +183,7 @@ class Board:
             listed=listed,
             map=drawing(look.standing.sites, maps.view(tile for site in ranked for tile in site.tiles)),
             chart=chart(look.standing, per_day(self._settings)),
+            spans=spans(look.standing, look.bulletins[language]["marks"]),
             versions=[v for v in VERSIONS.values() if v.produced or v.known_defect],
             **self.told(language, look),
             **given,
@@ -227,8 +228,8 @@ class Board:
 
         def make(look: Look) -> str:
             told = documents.centre(look.standing, self._settings, look.fault)
-            for kind, told_now in look.bulletins["en"].items():
-                told[kind] = [documents.bulletin(one) for one in told_now]
+            for kind in ("incidents", "maintenance", "news"):
+                told[kind] = [documents.bulletin(one) for one in look.bulletins["en"][kind]]
             return json.dumps(told, ensure_ascii=False)
 
         return self.page(("document",), look, make)
@@ -286,12 +287,16 @@ def inline() -> Inline:
 
 
 def bulletins_of(session: Any) -> dict[str, dict[str, list[Any]]]:
-    """What the team says now, by language."""
+    """What the team says now, and what it said of the days of the chart (``marks``), by language."""
+    now = datetime.now(UTC)
     return {
         code: {
             "incidents": bulletins.open_incidents(session, code),
             "maintenance": bulletins.maintenance(session, code),
             "news": bulletins.latest(session, code, NEWS),
+            "marks": [
+                mark for mark in bulletins.marks(session, now - standing.RECENT, now, code) if mark.kind != "news"
+            ],
         }
         for code in languages.LANGUAGES
     }
@@ -360,6 +365,20 @@ def chart(now: Standing, target: float) -> Chart:
     over = sorted(counts[:-1]) or [0]
     line = CHART_HEIGHT - round(CHART_HEIGHT * target / top) if target else None
     return Chart(tuple(bars), top, line, over[len(over) // 2])
+
+
+def spans(now: Standing, marks: Sequence[bulletins.Mark]) -> list[tuple[int, int, str]]:
+    """Where incidents and maintenance lie on the chart: left edge, width [px], kind."""
+    if not now.per_day:
+        return []
+    first = now.per_day[0][0]
+    begin, last = datetime(first.year, first.month, first.day, tzinfo=UTC), DAY * len(now.per_day)
+
+    def place(time: datetime) -> int:
+        return min(max(round(DAY * ((time - begin) / timedelta(days=1))), 0), last)
+
+    found = [(place(mark.starts), place(mark.ends or now.taken), mark.kind) for mark in marks]
+    return [(left, max(right - left, 3), kind) for left, right, kind in found if right >= 0 and left < last]
 
 
 def whole(number: float) -> int:

@@ -1,5 +1,6 @@
 // Compare: two to four views of one tile with one extent, drawn from the tile service.
 
+import { theme } from "../shared/theme.js"
 import { draft } from "./area.js"
 import { blink, change, mode } from "./change.js"
 import { controls } from "./controls.js"
@@ -14,6 +15,8 @@ import { layout } from "./layout.js"
 import { all, zoom } from "./move.js"
 import { bandsOf } from "./sources.js"
 import { remember, state } from "./state.js"
+
+theme()
 
 /** How long a view is shown while they blink by themselves. [ms] */
 const BLINK = 800

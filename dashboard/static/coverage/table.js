@@ -37,7 +37,7 @@ function chip(name) {
     const part = Number.parseInt(background.slice(at, at + 2), 16)
     return part > 10 ? ((part / 255 + 0.055) / 1.055) ** 2.4 : part / 255 / 12.92
   })
-  const ink = 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.3 ? "#ffffff" : "#111820"
+  const ink = 0.2126 * r + 0.7152 * g + 0.0722 * b < 0.179 ? "#ffffff" : "#000000" // as theme.ink
   return `<span class="chip" style="background:${background};color:${ink}">${plain(words)}</span>`
 }
 

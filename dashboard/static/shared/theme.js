@@ -1,4 +1,4 @@
-// The choice between light and dark, kept for all pages as theme.js does; the system's until something is chosen.
+// The choice between light and dark, kept for all pages, which take it in chosen.js; the system's until then.
 
 const KEY = "muscate-theme"
 const root = document.documentElement
@@ -17,10 +17,8 @@ export function dark() {
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches
 }
 
-/** Makes the button work and takes the choice of an earlier page. */
+/** Makes the button work. */
 export function theme() {
-  const kept = document.cookie.match(new RegExp(`(?:^|; )${KEY}=(light|dark)`))?.[1]
-  if (kept) root.dataset.theme = kept
   const button = /** @type {HTMLButtonElement} */ (document.getElementById("theme"))
   button.hidden = false
   button.onclick = () => {

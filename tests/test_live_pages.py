@@ -1,0 +1,132 @@
+"""The operators' pages of plain HTML over HTTP: whole, followed, and with orders that not everybody may give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from fastapi.testclient import TestClient
+
+from dashboard import live
+from dashboard.app import create
+from processing.people import Role
+from processing.settings import Settings
+from processing.store import Store
+from processing.store.models import Campaign, Event, Job
+from tests.dashboard_archive import filled
+from tests.people import cookie, entered
+
+PAGES = ("production", "failures", "versions")
+HTML = {"accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Settings, Store]]:
+    settings = Settings(home=tmp_path_factory.mktemp("home"))
+    store = filled(settings, size=32)
+    with entered(create(settings)) as client:
+        yield client, settings, store
+    store.dispose()
+
+
+def signed_in(centre: tuple[TestClient, Settings, Store], role: Role) -> TestClient:
+    client, settings, store = centre
+    client.cookies.clear()
+    client.cookies.set(**cookie(settings, store, f"some {role}", role))
+    return client
+
+
+def parts(text: str) -> set[str]:
+    return set(re.findall('data-part="([^"]+)"', text))
+
+
+def token(text: str) -> str:
+    found = re.search('name="token" value="([0-9a-f]+)"', text)
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_that_shows_what_there_is_gets_its_age_alone(
+    centre: tuple[TestClient, Settings, Store], name: str
+) -> None:
+    client = signed_in(centre, Role.OPERATOR)
+    whole = client.get(f"/{name}")
+    assert whole.status_code == 200
+    seen = re.search('data-snapshot="([0-9]+)"', whole.text)
+    assert seen
+    assert len(parts(whole.text)) > 5
+    assert parts(client.get(f"/{name}", headers={live.SEEN: seen[1]}).text) == {"age"}
+    assert parts(client.get(f"/{name}", headers={live.SEEN: "0"}).text) == parts(whole.text)
+
+
+@pytest.mark.parametrize("address", ["/production?period=ever", "/production?step=<b>", "/failures?job=99999"])
+def test_what_is_not_there_is_a_page_that_says_so(centre: tuple[TestClient, Settings, Store], address: str) -> None:
+    answer = signed_in(centre, Role.OPERATOR).get(address, headers=HTML)
+    assert answer.status_code == 404
+    assert "step=<b>" not in answer.text
+    assert re.search("ever is no period|&lt;b&gt; is no step|There is no date 99999", answer.text)
+
+
+def test_an_order_needs_role_and_token_and_is_told_in_the_page(centre: tuple[TestClient, Settings, Store]) -> None:
+    _, _, store = centre
+    with store.read() as session:
+        job = session.scalars(sa.select(Job).where(Job.state == "failed")).one().id
+    order = {"order": "retry"}
+    here = f"/failures?job={job}"
+    client = signed_in(centre, Role.OPERATOR)
+    held = token(client.get(here).text)
+    assert client.post(here, data=order).status_code == 403
+    assert client.post(here, data={**order, "token": held}, headers={"origin": "http://evil"}).status_code == 403
+    signed_in(centre, Role.SCIENTIST)
+    assert client.post(here, data={**order, "token": held}).status_code == 403
+    with store.read() as session:
+        assert session.get_one(Job, job).state == "failed"
+        refused = session.scalars(sa.select(Event).where(Event.kind == "request_refused")).all()
+        assert len(refused) == 3
+    signed_in(centre, Role.OPERATOR)
+    answer = client.post(here, data={**order, "token": token(client.get(here).text)})
+    assert answer.status_code == 200
+    assert "retry: " in answer.text
+    with store.read() as session:
+        assert session.get_one(Job, job).state == "ready"
+    unknown = client.post(here, data={"order": "delete", "token": token(client.get(here).text)})
+    assert "delete is no order" in unknown.text
+
+
+def test_a_campaign_is_paused_by_a_form_and_the_page_follows(centre: tuple[TestClient, Settings, Store]) -> None:
+    _, _, store = centre
+    client = signed_in(centre, Role.OPERATOR)
+    sent = {"token": token(client.get("/versions").text), "version": "V1_4"}
+    assert "Resume V1_4" in client.post("/versions", data={**sent, "order": "pause"}).text
+    with store.read() as session:
+        assert session.scalars(sa.select(Campaign.status).where(Campaign.version == "V1_4")).one() == "paused"
+    assert "Pause V1_4" in client.post("/versions", data={**sent, "order": "resume"}).text
+    for wrong in ({"order": "close", "version": "V1_4"}, {"order": "pause", "version": "V9"}, {"order": "start"}):
+        answer = client.post("/versions", data={"token": sent["token"], **wrong})
+        assert answer.status_code == 200
+        assert re.search('role="status" style', answer.text)
+
+
+@pytest.mark.parametrize("address", ["/en/", "/fr/news", "/es/help", "/en/nothing", "/en/sign-in"])
+def test_a_theme_that_was_chosen_reaches_the_public_pages(
+    centre: tuple[TestClient, Settings, Store], address: str
+) -> None:
+    client = centre[0]
+    client.cookies.clear()
+    plain = client.get(address, headers=HTML)
+    assert '<html lang="' in plain.text
+    assert "Cookie" in plain.headers["vary"]
+    for cookie_sent, mark in (("dark", ' data-theme="dark"'), ("light", ' data-theme="light"'), ("<b>", "")):
+        dark = client.get(address, headers={**HTML, "cookie": f"muscate-theme={cookie_sent}"})
+        assert dark.text.replace(mark, "", 1) == plain.text.replace(
+            *(("x", "x") if "sign-in" not in address else (token(plain.text), token(dark.text)))
+        )
+        assert f"<html{mark} lang=" in dark.text
+        if mark and "etag" in plain.headers:
+            assert dark.headers["etag"] != plain.headers["etag"]
+            asked = {**HTML, "cookie": f"muscate-theme={cookie_sent}", "if-none-match": dark.headers["etag"]}
+            again = client.get(address, headers=asked)
+            assert (again.status_code, again.headers["etag"]) == (304, dark.headers["etag"])
