@@ -468,7 +468,9 @@ def _drawn(known: Explanation, row: int, col: int, numbers: Parameters) -> list[
     """How far a cell of the masks' own grid is from the cells in which each kind was found, and what is near enough."""
     clouds, shadows = numbers.buffers
     answers = []
-    for name, away in known.clouds.away(row, col, numbers).items():
+    shown = known.kept.away(row, col, numbers)
+    for name, grown in known.whole.away(row, col, numbers).items():
+        away = 0.0 if shown[name] == 0 else grown
         limit = shadows if Cloud[name.upper()] in _SHADOW_OF else clouds
         held = away is not None and away <= limit * (1 + 1e-6)
         note = "none in the image" if away is None else ""

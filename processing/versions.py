@@ -48,6 +48,9 @@ class Parameters:
     mask_buffers: tuple[float, float] | None = None
     #: Divides the coarse grid's. [m]
     mask_resolution: int = 60
+    #: Of the largest brightening in the blue among a cloud's cell and its neighbours, the cell has less than this: then
+    #: a part of it alone is cloud, and it has no buffer in the product; less than that (second): it is not shown. [-]
+    mask_core: tuple[float, float] = later((0.0, 0.0))
 
     # Limits of a valid product
     #: More cloud than this: the product is not valid. [%]
@@ -99,10 +102,18 @@ class Parameters:
     snow_max_swir: float = 0.16
     #: Floor of the cosine of the local incidence in the illumination normalisation. [-]
     snow_min_cos_incidence: float = 0.20
+    #: The sky lights slopes that are turned away, in the visible more than in B11: the normalisation brightens B11 at
+    #: most so much. [-]
+    snow_swir_max_factor: float = later(1e9)
     #: [coarse px]
     snow_dilation: int = 1
     #: Snow is an ice cloud if so much of the ring around it is cloud or not seen. [-] (chosen here)
     snow_ring_cloud: float = 0.9
+    #: Least B2 over B3, and B8A over B4: turbid water, bright as snow, is browner and takes the near infrared. Empty:
+    #: not looked at. [-]
+    snow_colours: tuple[float, ...] = later(())
+    #: The growth takes no cell brighter in B11, as on flat ground. [-]
+    snow_rim_max_swir: float = later(1e9)
 
     # Cloud, one date
     #: Blue band of the cloud tests (B2 before V1_3: THEIA).
@@ -117,10 +128,19 @@ class Parameters:
     cloud_faint_rise: float | None = None
     #: Share of cells that must be clear to know the vapour above the ground. [-]
     vapour_min_clear: float = 0.02
+    #: Rise of the blue and of B11 since the composite that no ground makes: a cloud, though all the vapour lie above
+    #: it; so is what is bright over water. Empty: not looked at. [-]
+    cloud_sure_rise: tuple[float, ...] = later(())
+    #: Near snow, so far [m], a cloud is brighter in B11 than snow and rock together can be: that of rock, what it falls
+    #: by per unit of B1, and by how much a cloud exceeds it, all as on flat ground. Empty: not looked at. [-]
+    cloud_over_snow: tuple[float, ...] = later(())
     cloud_nir_red_ratio: tuple[float, float] = (0.8, 2.0)
     cloud_min_nir_swir_ratio: float = 1.0
     #: Over water: B12 above this, without and with possible sun glint. [-]
     cloud_water_swir: tuple[float, float] = (0.08, 0.25)
+    #: Over water without glint that the composite knows: B8A rose by so much (first), B1 and B11 by these shares of it:
+    #: white, and no ground laid bare; B12 alone tells nothing. Empty: not looked at. [-]
+    cloud_water_rise: tuple[float, ...] = later(())
     #: Buffer around every cloud and shadow mask. [m] (1 coarse px of 240 m)
     cloud_dilation: float = 240.0
 
@@ -153,11 +173,30 @@ class Parameters:
     correlation_min_pixels: int = 15
     #: Images of the correlation stack.
     correlation_stack: int = 10
+    #: What rose more in the blue, or in B11, since the composite is cloud whatever it looks like: no ground shows
+    #: through. Empty: not looked at. [-]
+    correlation_max_rise: tuple[float, ...] = later(())
 
     # Shadow
     shadow_selection: ShadowSelection = "three_pass"
     #: Bands that a shadow darkens; the one that darkened least counts.
     shadow_bands: tuple[str, ...] = ("B4",)
+    #: Shadows are sought on water too that is brighter than this in the composite's B3 and B4. None: on none. [-]
+    shadow_water: float | None = later(None)
+    #: Where the composite knows nothing: the bands in which a shadow is dark among its surroundings, over the highest
+    #: level that they are not below all around. Empty: no shadow is sought there. [-]
+    shadow_bands_alone: tuple[str, ...] = later(())
+    #: What looks like water, darker in B8A than this and than in B4, tells no shadow. [-]
+    shadow_dark_water: float = later(0.05)
+    #: Half width of what counts as surroundings. [m]
+    shadow_surroundings: float = later(1500.0)
+    #: A cloud is also moved to where it fits best: what it covers is shadow below this share of its brightness, if its
+    #: mean darkness is at least that (second), so many heights around (third). Empty: not done. [-]
+    shadow_match: tuple[float, ...] = later(())
+    #: The same for what has no past.
+    shadow_match_alone: tuple[float, ...] = later(())
+    #: What the height at which most clouds fit counts for a cloud of one cell; for larger ones less by its root. [-]
+    shadow_common_height: float = later(0.0)
     #: Heights looked at: first, last, step. [m]
     shadow_heights: tuple[float, float, float] = (0.0, 8000.0, 250.0)
     #: A cloud stands at most this high (first), and so many times the root of its area higher (second). [m], [-]
@@ -178,6 +217,9 @@ class Parameters:
     # Water and rain
     water_max_ndvi: float = 0.010
     water_max_red: float = 0.05
+    #: Instead of these two: least difference of B3 and B11 over their sum (MNDWI), greatest NDVI and B11, in which
+    #: turbid and shallow water is as dark as clear water. Empty: not looked at. [-]
+    water_turbid: tuple[float, ...] = later(())
     #: [rad]
     water_max_slope: float = 0.15
     #: Share of the tested dates that must have looked like water. [-]
@@ -236,6 +278,8 @@ class Parameters:
     aot_max: float = 1.05
     #: Above this mean AOT the composite is not updated. [-]
     aot_max_for_composite: float = 0.500
+    #: Cells still are whose own AOT is less, or that the composite has not seen for so long. None: none. [days]
+    composite_hazy_age: int | None = later(None)
     #: Nor are cells whose AOT exceeds the mean by so many standard deviations, and at least by (second). [-]
     aot_excess_for_composite: tuple[float, float] = (1.0, 0.1)
     #: Composite pixels older than this do not serve the AOT, or are forgotten. [days]
@@ -383,6 +427,23 @@ _V2_1 = replace(
     # The air: aerosol, water vapour, gases, veils, slopes
     aot_dark_weight=10.0,
     # The masks: clouds, shadows, water, snow
+    mask_buffers=(60.0, 60.0),
+    mask_core=(0.5, 0.1),
+    snow_colours=(0.85, 0.6),
+    snow_rim_max_swir=0.3,
+    snow_swir_max_factor=1.0,
+    cloud_sure_rise=(0.08, 0.05),
+    cloud_over_snow=(1500.0, 0.34, 0.27, 0.06),
+    cloud_water_rise=(0.03, 0.6, 0.35),
+    shadow_water=0.04,
+    shadow_bands_alone=("B8A", "B11"),
+    shadow_match=(0.88, 0.1, 1),
+    shadow_match_alone=(0.85, 0.05, 1),
+    shadow_common_height=0.3,
+    correlation_max_rise=(0.15, 0.2),
+    water_turbid=(0.0, 0.2, 0.1),
+    composite_hazy_age=30,
+    restart_gap=(90, 90),
 )
 
 #: All versions, oldest first. V1_2 was never distributed: the number stays empty.

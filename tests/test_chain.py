@@ -466,6 +466,42 @@ def test_wet_ground_raises_the_rain_flag_and_stays_out_of_the_composite(clear: t
     assert later.stack_days[0] == scene.day
 
 
+@pytest.mark.parametrize("version", ["V1_4", "V2_1"])
+def test_dust_for_months_is_told_and_does_not_stop_the_memory_of_v2_1(version: str) -> None:
+    """Above a mean AOT the composite stays as it is: V2_1 renews what has waited long, all say so."""
+    numbers, ground = parameters(version), scenes.ground(CELLS)
+    _, state = correct(scenes.onto(scenes.scene(ground, CELLS), numbers), None, numbers)
+    first = state
+    for days in (10, 20, 35):
+        dusty = scenes.onto(scenes.scene(ground, CELLS, days=days, aot=0.75), numbers)
+        l2a, state = correct(dusty, state, numbers)
+        assert state is not None
+        assert first is not None
+        assert "above 0.5" in l2a.origin["composite"]
+        renewed = state.day == dusty.day
+        if version == "V2_1" and days == 35:
+            assert renewed.mean() > 0.9
+        else:
+            assert not renewed.any()
+            assert_array_equal(state.day, first.day)
+            assert l2a.origin["composite"].startswith("100 % of the clear ground left as it was")
+
+
+def test_what_is_left_of_an_old_state_is_used_and_told() -> None:
+    """After 40 days without a product V2_1 still knows its water and its ground, and finds shadows."""
+    numbers, shape = parameters("V2_1"), (12, 12)
+    ground = scenes.mix(scenes.ground(shape), scenes.WATER, scenes.blot(shape, 3, 3, 1))
+    _, state = correct(scenes.onto(scenes.scene(ground, shape), numbers), None, numbers)
+    l2a, after = correct(scenes.onto(scenes.scene(ground, shape, days=40), numbers), state, numbers)
+    assert l2a.mode == "nominal"
+    assert l2a.origin["past"].startswith("40 days")
+    assert "CLM.SHADOW" not in l2a.absent
+    assert after is not None
+    assert_array_equal(after.water[::2, ::2], scenes.blot(shape, 3, 3, 1) > 0)
+    soon, _ = correct(scenes.onto(scenes.scene(ground, shape, days=5), numbers), state, numbers)
+    assert "past" not in soon.origin
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

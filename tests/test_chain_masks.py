@@ -15,6 +15,7 @@ from scipy import ndimage
 from processing.chain import (
     cirrus,
     cloud_mask,
+    codes,
     correct,
     correlation,
     dilation,
@@ -35,6 +36,7 @@ from tests import scenes
 V1_3 = parameters("V1_3")
 V1_4 = parameters("V1_4")
 V2_0 = parameters("V2_0")
+V2_1 = parameters("V2_1")
 ROW = (1, 4)
 #: A field, Rayleigh-corrected.
 SOIL = {"B1": 0.03, "B2": 0.04, "B3": 0.06, "B4": 0.05, "B8A": 0.3, "B11": 0.25}
@@ -249,6 +251,22 @@ def test_what_correlates_with_the_ground_is_clear() -> None:
     assert not correlation.alike(veil, lost, everywhere, V1_4).any()
     older = replace(lost, stack=np.stack([cloud, ground]))  # one date of the stack is enough
     assert correlation.alike(veil, older, everywhere, V1_4).all()
+
+
+@pytest.mark.parametrize("numbers", [V1_3, V1_4, V2_0, V2_1], ids=lambda numbers: numbers.version)
+def test_a_cloud_is_found_where_one_stood_before(numbers: Parameters) -> None:
+    """Over a ridge clouds of much the same shape come back: what was cloud tells nothing of the ground."""
+    shape = (24, 24)
+    rows, cols = np.indices(shape)
+    share = np.exp(-(((rows - 12) / 5) ** 2 + ((cols - 12) / 3) ** 2))
+    state = None
+    for date, cloud in enumerate((0 * share, share, 0.8 * share, 0.9 * share)):
+        made = scenes.scene(scenes.mix(scenes.ground(shape), scenes.CLOUD, cloud), shape, days=5 * date)
+        l2a, state = correct(scenes.onto(made, numbers), state, numbers)
+        found = (l2a.cloud["R2"][6::12, 6::12] & Cloud.CLOUD) > 0
+        assert not date or found[cloud > 0.5].mean() >= 0.97
+        assert state is not None
+        assert np.isnan(state.stack[0]).any() == bool(date)
 
 
 def test_extension_needs_a_cloud_and_little_ground() -> None:
@@ -545,3 +563,146 @@ def test_a_snowy_summit_in_dry_air_is_no_high_cloud_in_v2_0(vapour: float, high:
     altitude = np.full(column.shape, 2800.0, np.float32)
     assert cirrus.detect(left, altitude, numbers).all() == high
     assert cirrus.above_ground(seen, scene, angles, column, parameters("V1_4")) is seen
+
+
+#: Surface reflectance of waters: with much sediment, shallow over sand, on flooded fields. [-]
+TURBID = {"B1": 0.08, "B2": 0.11, "B3": 0.17, "B4": 0.18, "B8A": 0.07, "B11": 0.01, "B12": 0.005}
+SHALLOW = {"B1": 0.15, "B2": 0.19, "B3": 0.22, "B4": 0.13, "B8A": 0.02, "B11": 0.004, "B12": 0.002}
+FLOODED = {"B1": 0.05, "B2": 0.06, "B3": 0.09, "B4": 0.07, "B8A": 0.09, "B11": 0.05, "B12": 0.03}
+
+
+def whole(bands: dict[str, float]) -> dict[str, float]:
+    """Those between by the nearest that is given."""
+    near = {"B5": "B4", "B6": "B4", "B7": "B8A", "B8": "B8A", "B9": "B8A"}
+    return bands | {band: bands[other] for band, other in near.items()}
+
+
+@pytest.mark.parametrize("kind", [TURBID, SHALLOW, FLOODED], ids=["turbid", "shallow", "flooded"])
+@pytest.mark.parametrize("altitude", [5.0, 900.0])
+def test_water_of_any_colour_is_water_and_no_snow_on_the_first_date(kind: dict[str, float], altitude: float) -> None:
+    place = scenes.blot((12, 12), 6, 6, 2)
+    made = scenes.scene(scenes.mix(scenes.ground((12, 12)), whole(kind), place), altitude=altitude)
+    l2a, _ = correct(scenes.onto(made, V2_1), None, V2_1)
+    code = l2a.geophysical["R2"][6::12, 6::12]
+    assert_array_equal(code & Geophysical.WATER > 0, place > 0)
+    assert not (code & Geophysical.SNOW).any()
+
+
+def test_snow_keeps_its_name_where_turbid_water_loses_it() -> None:
+    lit = {"B2": 0.9, "B3": 0.9, "B4": 0.88, "B8A": 0.8, "B11": 0.1}
+    old = {"B2": 0.5, "B3": 0.52, "B4": 0.5, "B8A": 0.38, "B11": 0.05}
+    both = [lit, old, TURBID, SHALLOW]
+    image = cells(**{band: [kind[band] for kind in both] for band in lit})
+    assert snow_mask.detect(image, ALL, NONE, *level(), V2_0).all()
+    found = snow_mask.detect(image, ALL, NONE, *level(), replace(V2_1, snow_dilation=0))
+    assert_array_equal(found, [[True, True, False, False]])
+
+
+def test_snow_turned_from_the_sun_is_snow_and_no_cloud() -> None:
+    """The sky lights it in the visible, the sun not in B11: as on flat ground it would be too bright there."""
+    shaded = cells(B2=[0.42] * 4, B3=[0.41] * 4, B4=[0.4] * 4, B8A=[0.39] * 4, B11=[0.09] * 4)
+    cosines = np.full(ROW, 0.57, np.float32), np.full(ROW, 0.1, np.float32)
+    assert not snow_mask.detect(shaded, ALL, NONE, *cosines, V2_0).any()
+    assert snow_mask.detect(shaded, ALL, NONE, *cosines, V2_1).all()
+
+
+@pytest.mark.parametrize(("numbers", "found"), [(V2_0, False), (V2_1, True)], ids=["V2_0", "V2_1"])
+def test_a_low_deck_over_the_sea_is_cloud(numbers: Parameters, found: bool) -> None:
+    """So low that nine tenths of the vapour lie above it."""
+    shape = (16, 16)
+    sea = (np.indices(shape)[1] < 8).astype(float)
+    ground = scenes.mix(scenes.ground(shape), scenes.WATER, sea)
+    state = None
+    for days in (0, 5):
+        _, state = correct(scenes.onto(scenes.scene(ground, shape, days=days), numbers), state, numbers)
+    deck = scenes.CLOUD | {"B9": 0.62}
+    here = scenes.blot(shape, 8, 3, 2)
+    made = scenes.scene(scenes.mix(ground, deck, here), shape, days=10)
+    l2a, _ = correct(scenes.onto(made, numbers), state, numbers)
+    cloud = l2a.cloud["R2"][6::12, 6::12] & Cloud.CLOUD > 0
+    assert cloud[here > 0].mean() > 0.98 if found else not cloud[here > 0].any()
+    assert not cloud[scenes.blot(shape, 8, 3, 3) == 0].any()
+
+
+def test_sediment_and_mud_laid_bare_are_no_cloud_over_water() -> None:
+    old = {band: np.full(ROW, value, np.float32) for band, value in TURBID.items()}
+    # more sediment, mud at low tide, thin cloud, thick cloud
+    kinds = [
+        {"B1": 0.12, "B2": 0.16, "B3": 0.24, "B4": 0.26, "B8A": 0.14, "B11": 0.015, "B12": 0.01},
+        {"B1": 0.09, "B2": 0.12, "B3": 0.16, "B4": 0.19, "B8A": 0.24, "B11": 0.16, "B12": 0.11},
+        {band: value + 0.1 * (0.65 - value) for band, value in TURBID.items()},
+        dict.fromkeys(TURBID, 0.6) | {"B11": 0.5, "B12": 0.4},
+    ]
+    image = cells(**{band: [kind[band] for kind in kinds] for band in TURBID})
+    what = replace(seen(image, dict.fromkeys(image, NONE), ALL, ALL, NONE), past=past(old, 0, ALL))
+    assert_array_equal(cloud_mask.detect(what, NONE, V2_1), [[False, False, True, True]])
+    assert_array_equal(cloud_mask.detect(what, NONE, V2_0), [[False, True, False, True]])
+
+
+@pytest.mark.parametrize(("numbers", "found"), [(V2_0, False), (V2_1, True)], ids=["V2_0", "V2_1"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_cloud_just_over_snow_is_cloud(numbers: Parameters, found: bool, known: bool) -> None:
+    """Over a summit nearly all of the vapour lies above the cloud too; but it is bright at 1.6 um."""
+    shape = (16, 16)
+    ground = scenes.mix(scenes.ground(shape), scenes.SNOW, scenes.blot(shape, 8, 8, 6))
+    state = correct(scenes.onto(scenes.scene(ground, shape), numbers), None, numbers)[1] if known else None
+    here = scenes.blot(shape, 8, 8, 2)
+    low = scenes.CLOUD | {"B9": 0.62}
+    made = scenes.scene(scenes.mix(ground, low, here), shape, days=5)
+    l2a, _ = correct(scenes.onto(made, numbers), state, numbers)
+    cloud = l2a.cloud["R2"][6::12, 6::12] & Cloud.CLOUD > 0
+    assert cloud[here > 0].mean() > 0.95 if found else not cloud[here > 0].any()
+    assert not cloud[scenes.blot(shape, 8, 8, 3) == 0].any()
+
+
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.4, 0.6])
+@pytest.mark.parametrize("light", [0.5, 1.0, 1.2])
+def test_a_cell_partly_snow_is_no_cloud(share: float, light: float) -> None:
+    """Dry soil and snow together are as bright and white as a cloud."""
+    shape = (16, 16)
+    soil = {band: light * value for band, value in scenes.SOIL.items()}
+    half = scenes.mix(soil, dict.fromkeys(scenes.SNOW, 1.0) | {"B11": 0.12, "B12": 0.08}, np.full(shape, share))
+    ground = scenes.mix(scenes.ground(shape), scenes.SNOW, scenes.blot(shape, 8, 8, 5))
+    made = scenes.scene(scenes.mix(ground, half, scenes.blot(shape, 8, 8, 2)), shape, sun=(60.0, 160.0))
+    l2a, state = correct(scenes.onto(made, V2_1), None, V2_1)
+    assert not (l2a.cloud["R2"] & Cloud.CLOUD).any()
+    again = scenes.scene(scenes.mix(ground, half, scenes.blot(shape, 8, 8, 3)), shape, days=5, sun=(60.0, 160.0))
+    assert not (correct(scenes.onto(again, V2_1), state, V2_1)[0].cloud["R2"] & Cloud.CLOUD).any()
+
+
+def test_a_smooth_deck_looks_like_no_ground() -> None:
+    """It has the shape of the ground by chance; but nothing is seen through what is so bright."""
+    rows = np.linspace(0, 1, 15, dtype=np.float32)[:, None] * np.ones((1, 15), np.float32)
+    ground, deck = 0.05 + 0.05 * rows, 0.5 + 0.01 * rows
+    bare = past({band: ground for band in ("B1", "B2", "B11")}, 0)
+    everywhere = np.ones(ground.shape, bool)
+    assert correlation.alike(deck, bare, everywhere, V2_1)[3:-3, 3:-3].all()
+    for cover, expected in ((1.0, False), (0.1, True)):
+        image = {band: (1 - cover) * ground + cover * deck for band in ("B1", "B2", "B11")}
+        found = multi_temporal.doubtful(everywhere, image, bare, V2_1)
+        assert found.all() if expected else not found.any()
+    assert multi_temporal.doubtful(everywhere, {"B1": deck}, bare, V2_0).all()
+
+
+def test_cells_that_are_cloud_in_part_have_no_buffer_in_v2_1() -> None:
+    mono = scenes.blot((15, 15), 7, 7, 2) > 0
+    bright = np.where(scenes.blot((15, 15), 7, 7, 1) > 0, np.float32(0.4), np.where(mono, np.float32(0.1), 0))
+    bright[5, 5] = 0.01
+    found = Clouds(mono, np.zeros_like(mono))
+    solid, kept = found.shares(bright.astype(np.float32), V2_1)
+    assert_array_equal(solid.mono_temporal, bright > 0.3)
+    assert_array_equal(kept.mono_temporal, mono & (bright > 0.05))
+    distance = ndimage.distance_transform_edt(~dilation.finer(solid.mono_temporal, 2)) * 60
+    shown = kept.drawn(V2_1, solid).mono_temporal
+    assert_array_equal(shown, (distance <= V2_1.buffers[0]) | dilation.finer(kept.mono_temporal, 2))
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_masks_reach_no_farther_than_the_rim_of_what_was_tested(side: int) -> None:
+    """Pixels of a swath's rim are observed though their cell is not; of what lies farther away nothing is known."""
+    tested = np.indices((9, 20))[1] < 6
+    code = np.where(dilation.finer(tested, side), np.uint8(5), np.uint8(0))
+    found = codes._to_the_rim(code, tested)
+    expected = dilation.finer(np.indices(tested.shape)[1] < 6 + codes.RIM, side)
+    assert_array_equal(found == 5, expected)
+    assert_array_equal(codes._to_the_rim(code, np.ones_like(tested)), code)

@@ -12,15 +12,16 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.chain import correct, shadow_mask, shadow_outside
+from processing.chain import classify, correct, shadow_mask, shadow_match, shadow_outside
 from processing.chain.dilation import dilate
 from processing.chain.geometry import Geometry
+from processing.chain.observe import observe
 from processing.masks import Cloud, Geophysical
-from processing.scene import Composite, Grid
+from processing.scene import Composite, Grid, Scene
 from processing.versions import Parameters, parameters
 from tests import scenes
 
-V1_3, V1_4 = parameters("V1_3"), parameters("V1_4")
+V1_3, V1_4, V2_0, V2_1 = (parameters(name) for name in ("V1_3", "V1_4", "V2_0", "V2_1"))
 #: Takes for shadow all that is darker than 0.8 on the way of a shadow.
 ANY_DARK = replace(V1_3, shadow_min_quantile=1.0)
 CELL = 240
@@ -160,10 +161,10 @@ def test_the_fall_is_the_same_compiled_or_not() -> None:
     angles = geometry((9, 9), (40.0, 200.0), (8.0, 290.0))
     altitude = np.random.default_rng(3).uniform(0, 300, (9, 9))
     along = shadow_mask.Rays(*shadow_mask.rays(angles, CELL), altitude)
-    compiled = njit(shadow_mask._fall)
+    compiled = njit(shadow_mask.fall)
     for height in range(0, 2000, 100):
         given_ = (5, 4, float(height), along)
-        assert shadow_mask._fall(*given_) == compiled(*given_)
+        assert shadow_mask.fall(*given_) == compiled(*given_)
 
 
 def test_a_dark_field_is_shadow_for_v1_3_and_not_for_v1_4() -> None:
@@ -434,3 +435,126 @@ def test_shadows_of_v2_0_on_its_finer_grid() -> None:
     assert (code[shadow] & Cloud.SHADOW > 0).all()
     assert (code[cloud] & Cloud.CLOUD > 0).all()
     assert not (code[~dilate(shadow | cloud, 2 * CELL, CELL)]).any()
+
+
+#: Cells of V2_1, which are half as wide. [m]
+FINE = 120
+
+
+def sky(
+    seed: int, number: int, height: float, size: tuple[float, float], cells: int = 120, bare: bool = False
+) -> tuple[scenes.Surface, Mask, Mask]:
+    """Ground of fields with round clouds at about one height, and their shadows, in cells of `FINE`; or `bare`."""
+    random = np.random.default_rng(seed)
+    rows, cols = np.indices((cells, cells))
+    cloud, shadow = np.zeros((cells, cells), np.bool_), np.zeros((cells, cells), np.bool_)
+    for _ in range(number):
+        row, col, radius = random.uniform(0, cells), random.uniform(0, cells), random.uniform(*size) / FINE
+        cloud |= np.hypot(rows - row, cols - col) <= radius
+        down, right = (np.array(shadow_at(0, 0, height * random.uniform(0.95, 1.05))) * CELL / FINE).tolist()
+        shadow |= np.hypot(rows - row - down, cols - col - right) <= radius
+    shadow &= ~cloud
+    if bare:
+        cloud, shadow = np.zeros_like(cloud), np.zeros_like(shadow)
+    fields = np.kron(random.uniform(0, 1, (cells // 6, cells // 6)), np.ones((6, 6)))
+    ground = {
+        band: np.asarray(scenes.VEGETATION[band]) * (1 - fields) + np.asarray(scenes.SOIL[band]) * fields
+        for band in scenes.VEGETATION
+    }
+    light = {"B1": 0.4, "B2": 0.33, "B3": 0.27, "B4": 0.22}
+    lit = {band: value * np.where(shadow, light.get(band, 0.15), 1) for band, value in ground.items()}
+    return {band: np.where(cloud, scenes.CLOUD[band], value) for band, value in lit.items()}, cloud, shadow
+
+
+def fine_scene(monkeypatch: pytest.MonkeyPatch, surface: scenes.Surface, days: float = 0.0) -> Scene:
+    cells = np.shape(next(iter(surface.values())))
+    with monkeypatch.context() as here:
+        here.setattr(scenes, "CELL", FINE)
+        return scenes.scene(surface, (cells[0], cells[1]), days=days)
+
+
+def f1(found: Mask, truth: Mask) -> float:
+    both = np.count_nonzero(found & truth)
+    return 2 * both / max(np.count_nonzero(found) + np.count_nonzero(truth), 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "height", "size"),
+    [(60, 1200, (130, 300)), (12, 2500, (300, 900)), (4, 4000, (1500, 2500))],
+    ids=["small", "some", "large"],
+)
+def test_a_date_without_a_past_has_its_shadows(
+    number: int, height: float, size: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    surface, _, shadow = sky(number, number, height, size)
+    seen = observe(fine_scene(monkeypatch, surface), None, V2_1).seen
+    found = classify.clouds(seen, V2_1).found
+    assert found.shadow is not None
+    assert found.shadow_outside is None
+    assert f1(found.shadow, shadow) > 0.8
+    assert classify.clouds(seen, V2_0).found.shadow is None
+
+
+def test_dark_ground_without_a_cloud_is_no_shadow_on_a_date_without_a_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    surface, cloud, shadow = sky(3, 20, 1200, (130, 300))
+    clear = dict(surface) | {band: np.where(cloud, scenes.SOIL[band], value) for band, value in surface.items()}
+    seen = observe(fine_scene(monkeypatch, clear), None, V2_1).seen
+    found = classify.clouds(seen, V2_1).found
+    assert found.shadow is not None
+    assert shadow.any()
+    assert not found.shadow.any()
+
+
+def test_small_clouds_have_their_shadows_against_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one to a few cells: three quarters of their shadow is found, and little else."""
+    surface, _, shadow = sky(5, 80, 1300, (70, 150))
+    bare = sky(5, 80, 1300, (70, 150), bare=True)[0]
+    _, state = correct(fine_scene(monkeypatch, bare), None, V2_1)
+    seen = observe(fine_scene(monkeypatch, surface, days=5), state, V2_1).seen
+    found = classify.clouds(seen, V2_1).found.shadows()
+    assert found[shadow].mean() > 0.75
+    assert f1(found, shadow) > 0.75
+
+
+def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fits() -> None:
+    shape = (1, 4)
+    composite = past(shape)
+    composite.rayleigh_corrected["B3"] = np.array([[0.15, 0.15, 0.02, 0.15]], np.float32)
+    composite.rayleigh_corrected["B4"] = np.array([[0.10, 0.10, 0.01, 0.10]], np.float32)
+    composite.rayleigh_corrected.update({band: np.full(shape, 0.3, np.float32) for band in ("B8A", "B11")})
+    composite.water[0, :3] = True
+    image = {"B3": [0.15, 0.06, 0.01, 0.15], "B4": [0.1, 0.04, 0.005, 0.1], "B8A": [0.02, 0.01, 0.01, 0.3]}
+    image |= {"B11": [0.01, 0.01, 0.01, 0.3]}
+    seen = {band: np.array([values], np.float32) for band, values in image.items()}
+    nowhere, valid = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
+    found = shadow_mask.darkening(seen, composite, nowhere, valid, V2_1)
+    assert np.allclose(found, [[1.0, 0.4, np.nan, 1.0]], equal_nan=True)
+    assert np.isnan(shadow_mask.darkening(seen, composite, nowhere, valid, V2_0)[0, :3]).all()
+    clouds, blind = patch(MIDDLE, MIDDLE, 1), np.zeros((SIDE, SIDE), np.bool_)
+    shadow = patch(*shadow_at(MIDDLE, MIDDLE, 3000), 1)
+    blind[np.argwhere(shadow)[0][0]] = True  # a river across it
+    ratio = np.where(clouds, np.float32(np.nan), np.where(shadow & ~blind, np.float32(0.4), np.float32(1)))
+    on_flat = scenes.observation({}, None, ~clouds, geometry((SIDE, SIDE)))
+    coarse = replace(V2_1, coarse_resolution=CELL)
+    below = shadow_match.detect(ratio, clouds, blind, on_flat, V2_1.shadow_match, coarse)
+    assert below[shadow].all()
+    assert not below[~dilate(shadow, 1)].any()
+
+
+def test_the_fit_of_clouds_is_the_same_compiled_or_not() -> None:
+    angles = geometry((20, 20), (40.0, 200.0), (8.0, 290.0))
+    along = shadow_mask.Rays(*shadow_mask.rays(angles, CELL), np.zeros((20, 20)))
+    cast = shadow_mask.casting(scenes.blot((20, 20), 12, 9, 1) > 0, along, V2_1, 0.0)
+    depth = np.random.default_rng(2).uniform(-0.2, 0.5, (20, 20)).astype(np.float32)
+    shape = cast.levels.size, cast.heights.size
+    for fits, cover in (
+        (shadow_match._fits, shadow_match._cover),
+        (shadow_match._fits.py_func, shadow_match._cover.py_func),
+    ):
+        total, looked, below = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(depth.shape, np.int32)
+        fits(cast, along, depth, total, looked)
+        cover(cast, along, total.argmax(axis=1), 1, below)
+        if fits is shadow_match._fits:
+            first = total.copy(), looked.copy(), below.copy()
+    for one, other in zip(first, (total, looked, below), strict=True):
+        assert np.array_equal(one, other)

@@ -47,6 +47,14 @@ def test_a_tile_starts_anew_after_the_gap_of_its_time(day: str, gap: int, anew: 
     assert timeline.starts_anew(sensing - timedelta(days=gap), sensing, V1_4) is anew
 
 
+@pytest.mark.parametrize(("gap", "anew"), [(15, False), (89, False), (90, True)])
+def test_v2_1_goes_on_as_long_as_its_composite_remembers(gap: int, anew: bool) -> None:
+    numbers = parameters("V2_1")
+    for day in (datetime(2016, 5, 1, tzinfo=UTC), MORNING):
+        assert timeline.starts_anew(day - timedelta(days=gap), day, numbers) is anew
+    assert timeline.starts_anew(MORNING - timedelta(days=gap), MORNING, V1_4)
+
+
 def test_the_gap_of_a_restart_is_elapsed_time() -> None:
     before = MORNING - timedelta(days=15)
     assert timeline.starts_anew(before, MORNING, V1_4)

@@ -82,6 +82,7 @@ def correct(
             atmosphere = air.estimate(date, masks, ground)
             state = composites.remember(date, masks, ground, atmosphere)
             l2a = render(date, masks, ground, atmosphere)
+            l2a = replace(l2a, origin=l2a.origin | composites.origin(date, masks, ground, atmosphere))
         except NotValid as reason:
             return replace(reason.l2a, seconds=watch.seconds), None
     return replace(l2a, seconds=watch.seconds), state

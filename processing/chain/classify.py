@@ -16,6 +16,7 @@ from processing.chain import (
     correlation,
     multi_temporal,
     shadow_mask,
+    shadow_match,
     shadow_outside,
     snow_mask,
     water_mask,
@@ -23,6 +24,7 @@ from processing.chain import (
 )
 from processing.chain import rain as rainfall
 from processing.chain.clouds import Clouds
+from processing.chain.dilation import dilate
 from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Recorder
 from processing.scene import Composite
@@ -40,6 +42,8 @@ class Masks:
     ----------
     found : Clouds
         Clouds and their shadows as found, without buffers.
+    whole, kept : Clouds
+        Of these what the product grows, and what it shows.
     clouds : Clouds
         The same dilated: what aerosol, water and composite keep away from.
     shown : Clouds
@@ -51,6 +55,8 @@ class Masks:
     """
 
     found: Clouds
+    whole: Clouds
+    kept: Clouds
     clouds: Clouds
     shown: Clouds
     snow: Mask
@@ -81,15 +87,22 @@ def clouds(seen: Observation, parameters: Parameters, recorder: Recorder = SILEN
         faint = cloud_mask.detect(seen, snow, parameters, recorder, faint=True)
         low = seen.tested & ~faint & ~high
         above = water_vapour.relative(seen.water_vapour, seen.altitude, low, parameters)
-        mono = cloud_mask.lifted(mono, faint, above, parameters, recorder, risen)
+        beside = cloud_mask.beside(seen, mono, snow, parameters, recorder)
+        mono = cloud_mask.lifted(mono, faint, above, parameters, recorder, risen, beside)
     found = Clouds(mono, high)
     if seen.past and risen is not None:
         found = _against_the_past(seen, seen.past, found, snow, risen, parameters, recorder)
+    elif parameters.shadow_bands_alone:
+        found = Clouds(mono, high, shadow=_alone(seen, mono | high, snow, parameters, recorder))
     buffered = found.dilated(parameters, recorder)
-    shown = found.drawn(parameters) if parameters.mask_buffers else buffered
-    over = found if parameters.mask_buffers else buffered
     clear = seen.tested & ~buffered.all() & ~buffered.shadows()
-    return Masks(found, buffered, shown, snow & ~over.all(), clear)
+    whole, kept = found, found
+    if parameters.mask_core[0]:
+        bright = multi_temporal.brightening(seen.reflectance, clear & ~snow, seen.past, parameters)
+        whole, kept = found.shares(bright, parameters, recorder)
+    shown = kept.drawn(parameters, whole) if parameters.mask_buffers else buffered
+    over = found if parameters.mask_buffers else buffered
+    return Masks(found, whole, kept, buffered, shown, snow & ~over.all(), clear)
 
 
 def _of_one_date(seen: Observation, high: Mask, parameters: Parameters, recorder: Recorder) -> tuple[Mask, Mask]:
@@ -115,7 +128,8 @@ def _against_the_past(
     """What differs from the past: clouds that rose above it, ground that did not change, shadows that darken it."""
     mono, high, b2 = one.mono_temporal, one.high, seen.reflectance["B2"]
     multi, candidates = multi_temporal.detect(seen.reflectance, seen.day, past, seen.tested, snow, parameters, recorder)
-    ground = correlation.alike(b2, past, mono | candidates, parameters, recorder)
+    doubtful = multi_temporal.doubtful(mono | candidates, seen.reflectance, past, parameters, recorder)
+    ground = correlation.alike(b2, past, doubtful, parameters, recorder)
     mono, multi = mono & ~ground, multi & ~ground
     if parameters.cloud_lone_rise > 1:
         others = mono | high | (candidates & ~ground)
@@ -124,8 +138,25 @@ def _against_the_past(
     casting = mono | multi | high
     ratio = shadow_mask.darkening(seen.reflectance, past, casting, seen.tested, parameters)
     inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
+    if parameters.shadow_match:
+        dark_water = seen.tested & ~casting & past.water & np.isnan(ratio)
+        match = parameters.shadow_match
+        inside = inside | shadow_match.detect(ratio, casting, dark_water, seen, match, parameters, recorder)
+    if parameters.shadow_bands_alone and (past.day < 0).any():
+        inside = inside | _alone(seen, casting, snow, parameters, recorder) & (past.day < 0)
     outside = shadow_outside.detect(ratio, inside, seen, past, parameters, recorder)
     return Clouds(mono, high, multi, thinnest, inside, outside)
+
+
+def _alone(seen: Observation, casting: Mask, snow: Mask, parameters: Parameters, recorder: Recorder) -> Mask:
+    """Shadows by this date alone, where the composite knows nothing."""
+    tested = seen.tested & ~casting
+    water = seen.past_water | water_mask.of_one_date(seen.reflectance, tested, parameters, SILENT)
+    around = tested & ~dilate(casting, parameters.cloud_dilation, parameters.coarse_resolution) & ~snow & ~water
+    ratio = shadow_match.among_surroundings(seen.reflectance, around, tested, parameters)
+    dark_water = water & (seen.reflectance["B8A"] < np.minimum(seen.reflectance["B4"], parameters.shadow_dark_water))
+    match = parameters.shadow_match_alone
+    return shadow_match.detect(ratio, casting, dark_water, seen, match, parameters, recorder)
 
 
 def ground(seen: Observation, masks: Masks, parameters: Parameters, recorder: Recorder = SILENT) -> Ground:

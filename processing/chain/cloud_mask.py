@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.chain.dilation import dilate
 from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Recorder
 from processing.chain.steps import step
+from processing.scene import Composite
 from processing.versions import Parameters
 
 
@@ -56,11 +60,92 @@ def detect(
     dark, glinting = parameters.cloud_water_swir
     limit = np.where(seen.angles.sun_glint, np.float32(glinting), np.float32(dark))
     over_water = recorder.test(name, "B12 over water, higher limit in sun glint", swir2, ">", limit, water)
+    if parameters.cloud_water_rise and seen.past is not None:
+        known = water & (seen.past.day >= 0) & ~seen.angles.sun_glint
+        white = _white_over_water(seen, seen.past, known, name, parameters, recorder)
+        over_water = np.where(known, white, over_water)
     full = saturated[band] | saturated["B4"] | saturated["B8A"] | saturated["B11"]
     found = (full & bare) | (over_land & land) | (over_water & water)
     recorder.value(name, f"saturated in {band}, B4, B8A or B11", full)
     recorder.value(name, "cloud by these tests", found)
     return found
+
+
+def _white_over_water(
+    seen: Observation,
+    past: Composite,
+    calm: NDArray[np.bool_],
+    name: str,
+    parameters: Parameters,
+    recorder: Recorder,
+) -> NDArray[np.bool_]:
+    """What rose over water in all colours alike: sediment stays dark in B11, mud laid bare in the blue."""
+    least, blue_share, swir_share = parameters.cloud_water_rise
+    known, band = past.rayleigh_corrected, parameters.cloud_blue_band
+    nir, blue, swir = (seen.reflectance[b] - known[b] for b in ("B8A", band, "B11"))
+    with np.errstate(invalid="ignore"):
+        return (
+            calm
+            & recorder.test(name, "rise of B8A over water without glint", nir, ">", least, calm)
+            & recorder.test(name, f"rise of {band} over water, against that of B8A", blue, ">", blue_share * nir, calm)
+            & recorder.test(name, "rise of B11 over water, against that of B8A", swir, ">", swir_share * nir, calm)
+        )
+
+
+class Beside(NamedTuple):
+    """What tells clouds from ground beside the vapour above them; nothing in versions that don't ask.
+
+    Attributes
+    ----------
+    sure : (row, col) bool
+        Clouds whatever the vapour.
+    near_snow : (row, col) bool
+        There a cloud has as little vapour above it as a faint one: what is bright and white may be a cell partly snow.
+    """
+
+    sure: NDArray[np.bool_]
+    near_snow: NDArray[np.bool_]
+
+
+@step
+def beside(
+    seen: Observation, clouds: NDArray[np.bool_], snow: NDArray[np.bool_], parameters: Parameters, recorder: Recorder
+) -> Beside:
+    """Clouds that no ground can be: over water, risen since the composite, or over snow and brighter in B11 than it.
+
+    Above a low deck, and above what stands just over a summit, lies nearly all the water vapour.
+
+    Parameters
+    ----------
+    clouds, snow : (row, col) bool
+        As of `detect` and of `snow_mask`.
+    """
+    name, band, found = "mono_temporal", parameters.cloud_blue_band, np.zeros_like(clouds)
+    reflectance, past = seen.reflectance, seen.past
+    if parameters.cloud_sure_rise and past is not None:
+        least, swir_least = parameters.cloud_sure_rise
+        known = clouds & (past.day >= 0)
+        rise, swir = (reflectance[b] - past.rayleigh_corrected[b] for b in (band, "B11"))
+        with np.errstate(invalid="ignore"):
+            found |= (
+                known
+                & recorder.test(name, f"rise of {band} that no ground makes", rise, ">", least, known)
+                & recorder.test(name, "rise of B11 that no ground makes", swir, ">", swir_least, known)
+            )
+        found |= clouds & past.water
+    close = np.zeros_like(snow)
+    if parameters.cloud_over_snow:
+        within, rock, slope, above = parameters.cloud_over_snow
+        close = dilate(snow, within, parameters.coarse_resolution)
+        near = clouds & close
+        cosine = np.cos(np.radians(seen.angles.sun_zenith))
+        lit = cosine / np.maximum(seen.relief.cos_incidence, np.float32(parameters.snow_min_cos_incidence))
+        flat = np.minimum(lit, np.float32(parameters.snow_swir_max_factor))
+        limit = np.float32(rock + above) - np.float32(slope) * flat * reflectance[band]
+        found |= near & recorder.test(
+            name, "B11 as on flat ground, over that of snow and rock", flat * reflectance["B11"], ">", limit, near
+        )
+    return Beside(found, close)
 
 
 @step
@@ -71,6 +156,7 @@ def lifted(
     parameters: Parameters,
     recorder: Recorder = SILENT,
     rise: NDArray[np.float32] | None = None,
+    beside: Beside | None = None,
 ) -> NDArray[np.bool_]:
     """Clouds that stand high in the air: roofs and bright soils have all the water vapour above them.
 
@@ -83,15 +169,20 @@ def lifted(
     rise : (row, col) float32, optional
         Of the blue since the composite, NaN where it knows nothing: roofs and soils below the edge of a cloud, whose
         light B9 sees too, did not brighten. [-]
+    beside : Beside, optional
+        What else is known of the clouds.
     """
     least, most = parameters.cloud_vapour
     name, test = "mono_temporal", "water vapour above it, over that above clear ground"
-    ground = recorder.test(name, f"{test}: no cloud", vapour, ">", most, clouds)
+    limit = most if beside is None else np.where(beside.near_snow, np.float32(least), np.float32(most))
+    ground = recorder.test(name, f"{test}: no cloud", vapour, ">", limit, clouds)
     above = recorder.test(name, f"{test}: faint cloud", vapour, "<", least, faint)
     if rise is not None and parameters.cloud_faint_rise is not None:
         text, limit = f"rise of {parameters.cloud_blue_band}: faint cloud", parameters.cloud_faint_rise
         known = np.isfinite(rise)
         above = above & (recorder.test(name, text, rise, ">", limit, faint & known) | ~known)
+    if beside is not None:
+        ground &= ~beside.sure
     found = (clouds & ~ground) | (faint & above)
     recorder.value(name, "cloud, also by its water vapour", found)
     return found

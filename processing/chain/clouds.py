@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,8 @@ from processing.chain.steps import step
 from processing.versions import Parameters
 
 _SHADOWS = frozenset({"shadow", "shadow_outside"})
+#: Masks that do not tell how much of a cell is cloud.
+_WHOLE = _SHADOWS | {"high"}
 
 
 def _any(masks: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
@@ -68,17 +71,48 @@ class Clouds:
         return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
 
     @step
-    def drawn(self, parameters: Parameters) -> Clouds:
-        """Of clouds as found: the masks of a product, with its own buffers, in cells of the version's own size."""
+    def shares(
+        self, bright: NDArray[np.float32], parameters: Parameters, recorder: Recorder = SILENT
+    ) -> tuple[Clouds, Clouds]:
+        """Of clouds as found: those of the cells that are cloud as a whole, and of those that are cloud enough to show.
+
+        Parameters
+        ----------
+        bright : (row, col) float32
+            How much brighter each cell is than its ground: at the edges of clouds less than beside, as a part of it
+            alone is cloud (the version's `mask_core`). [-]
+        """
+        (whole, least), cloudy, known = parameters.mask_core, self.all(), np.nan_to_num(bright)
+        most = cv2.dilate(np.where(cloudy, known, np.float32(0)), np.ones((3, 3), np.uint8))
+        text = "brightening over that of the brightest cloud beside"
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            share = np.where(most > 1e-3, known / most, np.float32(1))
+        has_buffer = recorder.test("share", f"{text}: with a buffer", share, ">=", whole, cloudy)
+        is_shown = recorder.test("share", f"{text}: shown", share, ">=", least, cloudy)
+
+        def part(of: NDArray[np.bool_]) -> Clouds:
+            return Clouds(**{name: mask if name in _WHOLE else mask & of for name, mask in self._found().items()})
+
+        return part(has_buffer), part(is_shown)
+
+    @step
+    def drawn(self, parameters: Parameters, whole: Clouds | None = None) -> Clouds:
+        """The masks of a product, with its own buffers, in cells of the version's own size.
+
+        Parameters
+        ----------
+        whole : Clouds, optional
+            What alone has a buffer; all of these without it.
+        """
         if parameters.mask_buffers is None:
             return self.dilated(parameters)
-        times = parameters.coarse_resolution // parameters.mask_resolution
-        width = dict.fromkeys(_SHADOWS, parameters.mask_buffers[1])
+        times, grown = parameters.coarse_resolution // parameters.mask_resolution, (whole or self)._found()
         return Clouds(
             **{
                 name: dilate(
-                    finer(mask, times), width.get(name, parameters.mask_buffers[0]), parameters.mask_resolution
+                    finer(grown[name], times), parameters.mask_buffers[name in _SHADOWS], parameters.mask_resolution
                 )
+                | finer(mask, times)
                 for name, mask in self._found().items()
             }
         )

@@ -17,6 +17,9 @@ Code = NDArray[np.uint8]
 #: Cells beyond the tested ones that are as these are, along a swath's rim; those farther away have no masks.
 RIM = 1
 
+#: How far the masks of tested cells hold beyond them. [coarse px]
+RIM = 2.0
+
 
 class Codes(NamedTuple):
     """Bits of CLM and MG2 in the cells of the clouds that the product shows, without those made at full resolution.
@@ -54,14 +57,15 @@ def of_gaps(water_vapour: NDArray[np.bool_], aot: NDArray[np.bool_]) -> Code:
 
 
 def _to_the_rim(code: Code, tested: NDArray[np.bool_]) -> Code:
-    """Give the cells that were not tested the bits of the nearest tested one, beside their own.
+    """Give the cells beside tested ones, not tested themselves, the bits of the nearest of these, beside their own.
 
     `code` may have several cells in one of `tested`. Some pixels of a swath's rim are observed though their cell is
-    not: they are as their neighbours are.
+    not: they are as their neighbours are. Farther away nothing is known.
     """
     if tested.all():
         return code
-    nearest = ndimage.distance_transform_edt(~tested, return_distances=False, return_indices=True)
+    away, nearest = ndimage.distance_transform_edt(~tested, return_indices=True)
     side, (rows, cols) = times(code, tested), tested.shape
     cells = code.reshape(rows, side, cols, side).swapaxes(1, 2)
-    return np.asarray(code | cells[tuple(nearest)].swapaxes(1, 2).reshape(code.shape))
+    beside = finer(away <= RIM, side)
+    return np.where(beside, code | cells[tuple(nearest)].swapaxes(1, 2).reshape(code.shape), code)

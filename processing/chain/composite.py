@@ -17,6 +17,7 @@ from processing.chain import outcome, rayleigh, scattering
 from processing.chain.aerosol_optical_thickness import Aerosol
 from processing.chain.air import Air
 from processing.chain.classify import Ground, Masks
+from processing.chain.clouds import Clouds
 from processing.chain.dilation import dilate
 from processing.chain.observation import Date
 from processing.chain.steps import step
@@ -26,6 +27,9 @@ from processing.scene import Composite, Scene, day_of
 from processing.versions import Parameters
 
 Rasters = Mapping[str, NDArray[np.float32]]
+
+#: From here on a product tells how old its past is: what a tile that starts anew would do without. [days]
+OLD = 15
 
 
 @step
@@ -92,9 +96,52 @@ def unsettled(
     flags: Mapping[str, bool], aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Parameters
 ) -> bool:
     """Whether the whole date is kept out of a composite that is there: hot spot, cirrus, rain, or much aerosol."""
-    if flags["hot_spot"] or flags["cirrus"] or flags.get("rain", False):
-        return True
+    return bool(_disturbed(flags)) or too_hazy(aot, clear, parameters)
+
+
+def _disturbed(flags: Mapping[str, bool]) -> list[str]:
+    """What a whole date has that keeps it out."""
+    return [name for name in ("hot_spot", "cirrus", "rain") if flags.get(name, False)]
+
+
+def too_hazy(aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Parameters) -> bool:
+    """Whether the mean AOT of a date is above what a composite takes."""
     return bool(clear.any() and aot[clear].mean(dtype=np.float64) > parameters.aot_max_for_composite)
+
+
+def _fit(date: Date, masks: Masks, ground: Ground, aot: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Cells of a date that may go into the composite, as far as their aerosol and the whole date's state go.
+
+    Where the version has a `composite_hazy_age`, much aerosol on the whole keeps out neither the cells that have less
+    nor those of which the composite knows nothing as new: dust may last for months.
+    """
+    past, parameters, clear = date.seen.past, date.parameters, masks.clear
+    everywhere, raised = np.ones_like(clear), outcome.flags(date.seen, masks, ground, parameters)
+    if past is None or not unsettled(raised, aot, clear, parameters):
+        return everywhere
+    if parameters.composite_hazy_age is None or _disturbed(raised):
+        return ~everywhere
+    old = (past.day < 0) | (np.abs(date.scene.day - past.day.astype(np.int32)) >= parameters.composite_hazy_age)
+    return np.asarray(old | (aot <= parameters.aot_max_for_composite))
+
+
+def origin(date: Date, masks: Masks, ground: Ground, air: Air) -> dict[str, str]:
+    """What of the memory a product should tell: that much aerosol kept the date out, or that the past is old."""
+    told: dict[str, str] = {}
+    past, parameters, clear, aot = date.seen.past, date.parameters, masks.clear, air.aerosol.aot
+    if past is None:
+        return told
+    if too_hazy(aot, clear, parameters):
+        mean = aot[clear].mean(dtype=np.float64)
+        kept = 100.0 - outcome.percent(_fit(date, masks, ground, aot), clear)
+        told["composite"] = (
+            f"{kept:.0f} % of the clear ground left as it was: mean AOT {mean:.2f} is above "
+            f"{parameters.aot_max_for_composite:g}"
+        )
+    days = abs((date.scene.sensing - past.sensing).days)
+    if not past.backward and days >= OLD:
+        told["past"] = f"{days} days since the last product: its ground is as old or older"
+    return told
 
 
 def hazy(aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Parameters) -> NDArray[np.bool_]:
@@ -109,7 +156,8 @@ def hazy(aot: NDArray[np.float32], clear: NDArray[np.bool_], parameters: Paramet
 def remember(date: Date, masks: Masks, ground: Ground, air: Air) -> Composite:
     """The stage of the memory: the state this date leaves, its clear cells over what was known.
 
-    A hot spot, cirrus, rain or much aerosol keep a whole date out of a composite that is there.
+    A hot spot, cirrus or rain keep a whole date out of a composite that is there, and so does much aerosol, or it
+    keeps out what has not waited long.
 
     Raises
     ------
@@ -117,12 +165,10 @@ def remember(date: Date, masks: Masks, ground: Ground, air: Air) -> Composite:
         If too little of the tile was seen clear so far.
     """
     seen, parameters, aot = date.seen, date.parameters, air.aerosol.aot
-    raised = outcome.flags(seen, masks, ground, parameters)
-    settled = seen.past is None or not unsettled(raised, aot, masks.clear, parameters)
     saturated = date.image.any_saturated(rayleigh.BANDS)
-    fresh = masks.clear & ~saturated & ~hazy(aot, masks.clear, parameters) & settled
+    fresh = masks.clear & ~saturated & ~hazy(aot, masks.clear, parameters) & _fit(date, masks, ground, aot)
     surface = scattering.remove(date.image.toa, air.coefficients, rayleigh.BANDS)
-    state = _update(date, fresh, surface, air.aerosol, ground.water, masks.clouds.shadows())
+    state = _update(date, fresh, surface, air.aerosol, ground.water, masks.clouds)
     unseen = outcome.percent(state.day < 0, np.ones_like(seen.tested))
     if unseen > parameters.max_no_data_percent:
         raise outcome.NotValid(outcome.of(date, masks, ground), f"{unseen:.1f} % of the tile not seen clear so far")
@@ -131,16 +177,19 @@ def remember(date: Date, masks: Masks, ground: Ground, air: Air) -> Composite:
 
 @step
 def _update(
-    date: Date, clear: NDArray[np.bool_], surface: Rasters, aerosol: Aerosol, water: Water, shadow: NDArray[np.bool_]
+    date: Date, clear: NDArray[np.bool_], surface: Rasters, aerosol: Aerosol, water: Water, clouds: Clouds
 ) -> Composite:
     """The composite renewed where `clear`.
+
+    The stack of images, which tells the ground again, has no cloud of this date: over a ridge or an island the next
+    one looks much the same.
 
     Parameters
     ----------
     surface : mapping of band to (row, col) float32
         Surface reflectance of this date. [-]
-    shadow : (row, col) bool
-        All cloud shadows of this date.
+    clouds : Clouds
+        Of this date, with their shadows and buffers.
     """
     scene, past, parameters = date.scene, date.seen.past, date.parameters
     nothing: dict[str, NDArray[np.float32]] = {}
@@ -148,7 +197,7 @@ def _update(
     def renewed(fresh: Rasters, known: Rasters) -> dict[str, NDArray[np.float32]]:
         return {band: np.where(clear, fresh[band], known.get(band, np.float32(np.nan))) for band in fresh}
 
-    stack = date.seen.reflectance["B2"][None]
+    stack = np.where(clouds.all(), np.float32(np.nan), date.seen.reflectance["B2"])[None]
     days: tuple[int, ...] = (scene.day,)
     if past is not None:
         kept = parameters.correlation_stack - 1
@@ -170,7 +219,7 @@ def _update(
         possible_water=water.possible,
         tested_water=water.tested,
         water=water.mask,
-        shadow=shadow,
+        shadow=clouds.shadows(),
         aot=aerosol.aot,
         blue=np.where(clear, aerosol.blue, np.float32(np.nan) if past is None else past.blue),
     )

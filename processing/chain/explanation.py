@@ -25,8 +25,8 @@ class Explanation:
     Attributes
     ----------
     tests : Recording
-    clouds : Clouds
-        As found, without buffers.
+    clouds, whole, kept : Clouds
+        As found, without buffers, and what of these the product grows and shows.
     cloud, geophysical, interpolated : (row, col) uint8
         Bits of CLM, MG2 and IAB, without those of MG2 that are made at full resolution; the first two maybe in cells
         of a fraction of the coarse ones.
@@ -34,6 +34,8 @@ class Explanation:
 
     tests: Recording
     clouds: Clouds
+    whole: Clouds
+    kept: Clouds
     cloud: NDArray[np.uint8]
     geophysical: NDArray[np.uint8]
     interpolated: NDArray[np.uint8]
@@ -86,4 +88,4 @@ def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Pa
     tests.value("aot", "AOT at 550 nm used", kept.aot)
     tests.value("aot", "filled in from around", kept.aot_filled)
     gaps = codes.of_gaps(kept.water_vapour_filled, kept.aot_filled)
-    return Explanation(tests, masks.found, *codes.of_masks(seen, masks, ground), gaps)
+    return Explanation(tests, masks.found, masks.whole, masks.kept, *codes.of_masks(seen, masks, ground), gaps)

@@ -19,6 +19,8 @@ from processing.scene import Composite
 from processing.versions import Parameters
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
+#: Bright ground, for what the composite does not know. [-]
+UNKNOWN = 0.25
 
 
 def threshold(lag: NDArray[np.integer], parameters: Parameters) -> NDArray[np.float32]:
@@ -150,6 +152,60 @@ def rise(
     """Rise of the version's blue band since the composite, (row, col) float32, NaN where it knows nothing. [-]"""
     band = parameters.cloud_blue_band
     return np.where(composite.day >= 0, reflectance[band] - composite.rayleigh_corrected[band], np.float32(np.nan))
+
+
+@step
+def brightening(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    clear: NDArray[np.bool_],
+    composite: Composite | None,
+    parameters: Parameters,
+) -> NDArray[np.float32]:
+    """How much brighter a cell is than its ground: in the blue, or, over snow, in B11.
+
+    Parameters
+    ----------
+    reflectance : mapping of band to (row, col) float32
+        Rayleigh-corrected. [-]
+    clear : (row, col) bool
+        Ground of this date, whose mean stands for what the composite does not know.
+    """
+    most = np.full(clear.shape, -np.inf, np.float32)
+    for band in (parameters.cloud_blue_band, "B11"):
+        around = reflectance[band][clear].mean(dtype=np.float64) if clear.any() else 0.0
+        ground = np.full(clear.shape, around, np.float32)
+        if composite is not None:
+            ground = np.where(composite.day >= 0, composite.rayleigh_corrected[band], ground)
+        most = np.fmax(most, reflectance[band] - ground)
+    return most
+
+
+@step
+def doubtful(
+    clouds: NDArray[np.bool_],
+    reflectance: Mapping[str, NDArray[np.float32]],
+    composite: Composite,
+    parameters: Parameters,
+    recorder: Recorder = SILENT,
+) -> NDArray[np.bool_]:
+    """Clouds that may turn out to be ground: through what rose more than `correlation_max_rise` none is seen.
+
+    A smooth deck looks like any smooth ground.
+
+    Parameters
+    ----------
+    clouds : (row, col) bool
+    reflectance : mapping of band to (row, col) float32
+        Rayleigh-corrected. [-]
+    """
+    found = clouds
+    for band, limit in zip((parameters.cloud_blue_band, "B11"), parameters.correlation_max_rise, strict=False):
+        with np.errstate(invalid="ignore"):
+            past = composite.rayleigh_corrected[band]
+            risen = reflectance[band] - np.where(np.isfinite(past), past, np.float32(UNKNOWN))
+            text = f"rise of {band} through which no ground is seen"
+            found = found & ~recorder.test("correlation", text, risen, ">", limit, clouds)
+    return found
 
 
 @step

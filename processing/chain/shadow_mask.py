@@ -20,6 +20,8 @@ from processing.kernels import kernel, kernel_part
 from processing.scene import Composite
 from processing.versions import Parameters
 
+#: Bands in which water is bright enough for a shadow to be seen, where it carries sediment or is shallow.
+WATER_BANDS = ("B3", "B4")
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 
 
@@ -45,14 +47,30 @@ def darkening(
     Returns
     -------
     (row, col) float32
-        NaN where not to be tested: cloud, not valid, water or nothing in the composite. [-]
+        NaN where not to be tested: cloud, not valid, nothing in the composite, or water; in versions with
+        `shadow_water`, water that was too dark. [-]
     """
-    tested = valid & ~clouds & ~composite.water
+    tested = valid & ~clouds
+    least = _least(reflectance, composite, tested & ~composite.water, parameters.shadow_bands, 0.0)
+    if parameters.shadow_water is not None:
+        wet = _least(reflectance, composite, tested & composite.water, WATER_BANDS, parameters.shadow_water)
+        least = np.where(composite.water, wet, least)
+    return least
+
+
+def _least(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    composite: Composite,
+    tested: NDArray[np.bool_],
+    bands: tuple[str, ...],
+    above: float,
+) -> NDArray[np.float32]:
+    """Of some bands the one that darkened least, NaN where not tested or one was not above a reflectance before."""
     least = np.where(tested, np.float32(-np.inf), np.float32(np.nan))
-    for band in parameters.shadow_bands:
+    for band in bands:
         past = composite.rayleigh_corrected[band]
         with np.errstate(invalid="ignore", divide="ignore"):
-            least = np.maximum(least, np.where(past > 0, reflectance[band] / past, np.float32(np.nan)))
+            least = np.maximum(least, np.where(past > above, reflectance[band] / past, np.float32(np.nan)))
     return least
 
 
@@ -134,7 +152,7 @@ class Room(NamedTuple):
 
 
 @kernel_part
-def _fall(row: int, col: int, height: float, along: Rays) -> tuple[int, int]:
+def fall(row: int, col: int, height: float, along: Rays) -> tuple[int, int]:
     """Cell of the shadow of a cloud seen at a cell, -1 outside the image."""
     # The cloud stands on the line of sight; from there the sun's ray goes down to the ground it meets.
     sun, view, altitude = along
@@ -162,7 +180,7 @@ def _gather(clouds: Clouds, cloud: int, along: Rays, dark: NDArray[np.bool_], ro
     n = 0
     for cell in range(clouds.starts[cloud], clouds.starts[cloud + 1]):
         for level in range(clouds.levels[cloud]):
-            r, c = _fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
+            r, c = fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
             if r >= 0 and seen[r, c] != mark:
                 seen[r, c] = mark
                 if dark[r, c]:
@@ -197,7 +215,7 @@ def _caster(row: int, col: int, clouds: Clouds, along: Rays) -> tuple[int, int, 
         for cloud in range(clouds.levels.size):
             if level < clouds.levels[cloud]:
                 for cell in range(clouds.starts[cloud], clouds.starts[cloud + 1]):
-                    at = _fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
+                    at = fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
                     if at == (row, col):
                         return level, cloud, cell
     return -1, -1, -1
@@ -263,15 +281,15 @@ def detect(
     if not clouds.any() or not dark.any():
         return np.zeros(clouds.shape, np.bool_)
     along = Rays(*rays(angles, parameters.coarse_resolution), altitude.astype(np.float64))
-    casting = _casting(clouds, along, parameters)
-    most = _most(casting, parameters)
-    out = _below(casting, along, ratio, dark, most, parameters)
+    cast = casting(clouds, along, parameters, parameters.cloud_dilation)
+    most = _most(cast, parameters)
+    out = _below(cast, along, ratio, dark, most, parameters)
     patches, _ = ndimage.label(out, _EIGHT_NEIGHBOURS)
     cells = np.bincount(patches.ravel())
     out &= cells[patches] >= parameters.shadow_min_cells
 
     def at(row: int, col: int) -> list[Answer]:
-        answers, patch = _why_below(row, col, casting, along, dark, most, parameters), int(patches[row, col])
+        answers, patch = _why_below(row, col, cast, along, dark, most, parameters), int(patches[row, col])
         return answers + _why_patch(patch, cells, parameters) if answers[0].passed else answers
 
     recorder.ask(at)
@@ -279,10 +297,10 @@ def detect(
     return out
 
 
-def _casting(clouds: NDArray[np.bool_], along: Rays, parameters: Parameters) -> Clouds:
-    """The clouds and the heights they may have; one where their buffers touch."""
+def casting(clouds: NDArray[np.bool_], along: Rays, parameters: Parameters, buffer: float) -> Clouds:
+    """The clouds and the heights they may have; one where their buffers [m] touch."""
     resolution = parameters.coarse_resolution
-    labels, count = ndimage.label(dilate(clouds, parameters.cloud_dilation, resolution), _EIGHT_NEIGHBOURS)
+    labels, count = ndimage.label(dilate(clouds, buffer, resolution), _EIGHT_NEIGHBOURS)
     rows, cols = np.nonzero(clouds)
     label = labels[rows, cols]
     order = np.argsort(label, kind="stable")

@@ -31,7 +31,7 @@ def detect(
     Parameters
     ----------
     reflectance : mapping of band to (row, col) float32
-        Rayleigh-corrected B3, B4 and B11. [-]
+        Rayleigh-corrected B3, B4 and B11; with the version's `snow_colours` B2 and B8A too. [-]
     valid, past_water : (row, col) bool
         Turbid water looks like snow: what the composite knows as water is left out.
     cos_sun, cos_incidence : (row, col) float32
@@ -46,17 +46,37 @@ def detect(
     flat = cos_sun / np.maximum(cos_incidence, np.float32(parameters.snow_min_cos_incidence))
     with np.errstate(invalid="ignore", divide="ignore"):
         ndsi = (green - swir) / (green + swir)
+    dimmer = np.minimum(flat, np.float32(parameters.snow_swir_max_factor))
     looked_at = valid & ~past_water
     found = (
         recorder.test("snow", "NDSI of B3 and B11", ndsi, ">", parameters.snow_min_ndsi, looked_at)
         & recorder.test("snow", "B4 as on flat ground", flat * red, ">", parameters.snow_min_red, looked_at)
-        & recorder.test("snow", "B11 as on flat ground", flat * swir, "<", parameters.snow_max_swir, looked_at)
+        & recorder.test("snow", "B11 as on flat ground", dimmer * swir, "<", parameters.snow_max_swir, looked_at)
         & looked_at
     )
-    grown = dilate(found, parameters.snow_dilation) & valid
+    if parameters.snow_colours:
+        found &= _no_water(reflectance, looked_at, parameters, recorder)
+    rim = valid & (found | (dimmer * swir <= np.float32(parameters.snow_rim_max_swir)))
+    grown = dilate(found, parameters.snow_dilation) & rim
     recorder.value("snow", "snow by these tests", found)
     recorder.value("snow", "snow, with its buffer", grown)
     return grown
+
+
+def _no_water(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    looked_at: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder,
+) -> NDArray[np.bool_]:
+    """What is as blue as green and hardly darker in the near infrared: water full of sediment or over sand is not."""
+    blue_green, nir_red = parameters.snow_colours
+    with np.errstate(invalid="ignore", divide="ignore"):
+        blue = reflectance["B2"] / reflectance["B3"]
+        nir = reflectance["B8A"] / reflectance["B4"]
+    return recorder.test("snow", "B2 / B3: turbid water is browner", blue, ">", blue_green, looked_at) & recorder.test(
+        "snow", "B8A / B4: water takes the near infrared", nir, ">", nir_red, looked_at
+    )
 
 
 @step

@@ -33,6 +33,29 @@ class Water:
     tested: NDArray[np.bool_]
 
 
+def of_one_date(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    clear: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder,
+) -> NDArray[np.bool_]:
+    """What looks like water: neither green nor bright in the red; or whatever its colour, dark in B11 beside B3."""
+    red, nir = reflectance["B4"], reflectance["B8A"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ndvi = (nir - red) / (nir + red)
+        if not parameters.water_turbid:
+            found = recorder.test("water", "NDVI of B4 and B8A", ndvi, "<", parameters.water_max_ndvi, clear)
+            return found & recorder.test("water", "B4", red, "<", parameters.water_max_red, clear)
+        least, greenest, brightest = parameters.water_turbid
+        green, swir = reflectance["B3"], reflectance["B11"]
+        mndwi = (green - swir) / (green + swir)
+        return (
+            recorder.test("water", "MNDWI of B3 and B11", mndwi, ">", least, clear)
+            & recorder.test("water", "NDVI of B4 and B8A", ndvi, "<", greenest, clear)
+            & recorder.test("water", "B11", swir, "<", brightest, clear)
+        )
+
+
 @step
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
@@ -47,17 +70,14 @@ def detect(
     Parameters
     ----------
     reflectance : mapping of band to (row, col) float32
-        Rayleigh-corrected B4 and B8A. [-]
+        Rayleigh-corrected B4 and B8A; with the version's `water_turbid` B3 and B11 too. [-]
     clear, sun_glint : (row, col) bool
         Only clear cells are tested. Where the sun may glint, water is also what is dark in the composite's near
         infrared and changes.
     composite : Composite or None
     """
-    red, nir = reflectance["B4"], reflectance["B8A"]
+    nir, found = reflectance["B8A"], of_one_date(reflectance, clear, parameters, recorder)
     with np.errstate(invalid="ignore", divide="ignore"):
-        ndvi = (nir - red) / (nir + red)
-        found = recorder.test("water", "NDVI of B4 and B8A", ndvi, "<", parameters.water_max_ndvi, clear)
-        found &= recorder.test("water", "B4", red, "<", parameters.water_max_red, clear)
         if composite is not None:
             past = composite.rayleigh_corrected["B8A"]
             change = 2 * np.abs(nir - past) / (nir + past)
