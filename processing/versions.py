@@ -435,6 +435,8 @@ _V2_1 = replace(
     cloud_sure_rise=(0.08, 0.05),
     cloud_over_snow=(1500.0, 0.34, 0.27, 0.06),
     cloud_water_rise=(0.03, 0.6, 0.35),
+    # A burn scar darkens all bands but B12
+    shadow_bands=("B4", "B8A", "B11", "B12"),
     shadow_water=0.04,
     shadow_bands_alone=("B8A", "B11"),
     shadow_match=(0.88, 0.1, 1),

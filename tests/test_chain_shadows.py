@@ -329,17 +329,29 @@ def test_darkening_is_told_only_where_both_dates_saw_land() -> None:
     assert np.isnan(found[0, 1:]).all()
 
 
-@pytest.mark.parametrize("version", ["V1_4", "V2_0"])
+@pytest.mark.parametrize("version", ["V1_4", "V2_0", "V2_1"])
 def test_a_growing_crop_and_wet_soil_are_no_shadow(version: str) -> None:
     composite = past((1, 3))
-    for band in ("B8A", "B11"):
+    for band in ("B8A", "B11", "B12"):
         composite.rayleigh_corrected[band] = np.full((1, 3), 0.2, np.float32)
     seen = {"B4": [0.03, 0.09, 0.04], "B8A": [0.35, 0.19, 0.06], "B11": [0.15, 0.1, 0.07]}  # crop, rain, shadow
+    seen |= {"B12": [0.1, 0.1, 0.07]}
     image = {band: np.array([values], np.float32) for band, values in seen.items()}
     nowhere, valid = np.zeros((1, 3), np.bool_), np.ones((1, 3), np.bool_)
     found = shadow_mask.darkening(image, composite, nowhere, valid, parameters(version))
     assert np.allclose(found, [[1.75, 0.95, 0.4]])
     assert shadow_mask.darkening(image, composite, nowhere, valid, V1_3)[0, 0] == pytest.approx(0.3)
+
+
+def test_a_burn_scar_is_no_shadow() -> None:
+    """It darkens all but B12, which brightens."""
+    composite = past((1, 2))
+    composite.rayleigh_corrected.update(dict.fromkeys(("B8A", "B11", "B12"), np.full((1, 2), 0.2, np.float32)))
+    seen = {"B4": [0.072, 0.03], "B8A": [0.07, 0.05], "B11": [0.144, 0.05], "B12": [0.22, 0.05]}  # scar, shadow
+    image = {band: np.array([values], np.float32) for band, values in seen.items()}
+    nowhere, valid = np.zeros((1, 2), np.bool_), np.ones((1, 2), np.bool_)
+    assert np.allclose(shadow_mask.darkening(image, composite, nowhere, valid, V2_1), [[1.1, 0.3]])
+    assert np.allclose(shadow_mask.darkening(image, composite, nowhere, valid, V2_0), [[0.72, 0.3]])
 
 
 def outside(ratio: Ratio, inside: Mask, composite: Composite, b2: Ratio | None = None) -> Mask:
@@ -521,10 +533,10 @@ def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fit
     composite = past(shape)
     composite.rayleigh_corrected["B3"] = np.array([[0.15, 0.15, 0.02, 0.15]], np.float32)
     composite.rayleigh_corrected["B4"] = np.array([[0.10, 0.10, 0.01, 0.10]], np.float32)
-    composite.rayleigh_corrected.update({band: np.full(shape, 0.3, np.float32) for band in ("B8A", "B11")})
+    composite.rayleigh_corrected.update({band: np.full(shape, 0.3, np.float32) for band in ("B8A", "B11", "B12")})
     composite.water[0, :3] = True
     image = {"B3": [0.15, 0.06, 0.01, 0.15], "B4": [0.1, 0.04, 0.005, 0.1], "B8A": [0.02, 0.01, 0.01, 0.3]}
-    image |= {"B11": [0.01, 0.01, 0.01, 0.3]}
+    image |= dict.fromkeys(("B11", "B12"), [0.01, 0.01, 0.01, 0.3])
     seen = {band: np.array([values], np.float32) for band, values in image.items()}
     nowhere, valid = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
     found = shadow_mask.darkening(seen, composite, nowhere, valid, V2_1)
@@ -543,7 +555,9 @@ def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fit
 
 def test_the_fit_of_clouds_is_the_same_compiled_or_not() -> None:
     angles = geometry((20, 20), (40.0, 200.0), (8.0, 290.0))
-    along = shadow_mask.Rays(*shadow_mask.rays(angles, CELL), np.zeros((20, 20)))
+    altitude = np.random.default_rng(3).uniform(0, 300, (20, 20))
+    along = shadow_mask.Rays(*shadow_mask.rays(angles, CELL), altitude)
+    base = np.array([250.0])
     cast = shadow_mask.casting(scenes.blot((20, 20), 12, 9, 1) > 0, along, V2_1, 0.0)
     depth = np.random.default_rng(2).uniform(-0.2, 0.5, (20, 20)).astype(np.float32)
     shape = cast.levels.size, cast.heights.size
@@ -552,8 +566,8 @@ def test_the_fit_of_clouds_is_the_same_compiled_or_not() -> None:
         (shadow_match._fits.py_func, shadow_match._cover.py_func),
     ):
         total, looked, below = np.zeros(shape), np.zeros(shape, np.int64), np.zeros(depth.shape, np.int32)
-        fits(cast, along, depth, total, looked)
-        cover(cast, along, total.argmax(axis=1), 1, below)
+        fits(cast, base, along, depth, total, looked)
+        cover(cast, base, along, total.argmax(axis=1), 1, below)
         if fits is shadow_match._fits:
             first = total.copy(), looked.copy(), below.copy()
     for one, other in zip(first, (total, looked, below), strict=True):

@@ -21,6 +21,8 @@ from processing.chain.steps import step
 from processing.kernels import kernel
 from processing.versions import Parameters
 
+#: Cells that tell enough of a cloud: with twice as many, every other one is looked at. [coarse px]
+MOST = 1000
 #: Of a large cloud, most of whose shadow it hides itself, so many cells must be seen. [coarse px]
 ENOUGH = 10
 
@@ -62,26 +64,48 @@ def among_surroundings(
 
 @kernel()
 def _fits(
-    clouds: Clouds, along: Rays, depth: NDArray[np.float32], total: NDArray[np.float64], looked: NDArray[np.int64]
+    clouds: Clouds,
+    base: NDArray[np.float64],
+    along: Rays,
+    depth: NDArray[np.float32],
+    total: NDArray[np.float64],
+    looked: NDArray[np.int64],
 ) -> None:
-    """Sum of the depths that each cloud covers from each height, and the number of cells that have one."""
+    """Sum of the depths that each cloud covers from each height, and the number of cells that have one.
+
+    The heights are those over the mean ground of a cloud (`base`), as it stays level over hills. Of a large cloud every
+    so many cells are looked at.
+    """
     for cloud in range(clouds.levels.size):
+        first, last = clouds.starts[cloud], clouds.starts[cloud + 1]
+        stride = max((last - first) // MOST, 1)
         for level in range(clouds.levels[cloud]):
-            for cell in range(clouds.starts[cloud], clouds.starts[cloud + 1]):
-                r, c = fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
+            for cell in range(first, last, stride):
+                row, col = clouds.rows[cell], clouds.cols[cell]
+                height = max(clouds.heights[level] + base[cloud] - along.altitude[row, col], 0.0)
+                r, c = fall(row, col, height, along)
                 if r >= 0 and not np.isnan(depth[r, c]):
                     total[cloud, level] += depth[r, c]
                     looked[cloud, level] += 1
 
 
 @kernel()
-def _cover(clouds: Clouds, along: Rays, best: NDArray[np.int64], reach: int, out: NDArray[np.int32]) -> None:
+def _cover(
+    clouds: Clouds,
+    base: NDArray[np.float64],
+    along: Rays,
+    best: NDArray[np.int64],
+    reach: int,
+    out: NDArray[np.int32],
+) -> None:
     """Number of a cloud (from 1) whose shadow covers a cell at its best height or `reach` levels beside it."""
     for cloud in range(clouds.levels.size):
         for level in range(max(best[cloud] - reach, 0), min(best[cloud] + reach + 1, clouds.heights.size)):
             if best[cloud] >= 0:
                 for cell in range(clouds.starts[cloud], clouds.starts[cloud + 1]):
-                    r, c = fall(clouds.rows[cell], clouds.cols[cell], clouds.heights[level], along)
+                    row, col = clouds.rows[cell], clouds.cols[cell]
+                    height = max(clouds.heights[level] + base[cloud] - along.altitude[row, col], 0.0)
+                    r, c = fall(row, col, height, along)
                     if r >= 0:
                         out[r, c] = cloud + 1
 
@@ -121,13 +145,14 @@ def detect(
         return nothing
     along = Rays(*rays(seen.angles, parameters.coarse_resolution), seen.altitude.astype(np.float64))
     cast = casting(clouds, along, parameters, 0.0)
+    base = np.add.reduceat(along.altitude[cast.rows, cast.cols], cast.starts[:-1]) / cast.cells
     depth = np.where(blind, np.float32(np.nan), np.clip(1 - ratio, -0.25, 0.5)).astype(np.float32)
     total = np.zeros((cast.levels.size, cast.heights.size))
     looked = np.zeros(total.shape, np.int64)
-    _fits(cast, along, depth, total, looked)
+    _fits(cast, base, along, depth, total, looked)
     best, fit = _best(total, looked, cast, parameters)
     below = np.zeros(clouds.shape, np.int32)
-    _cover(cast, along, np.where(fit >= least, best, -1), int(reach), below)
+    _cover(cast, base, along, np.where(fit >= least, best, -1), int(reach), below)
     with np.errstate(invalid="ignore"):
         dark = recorder.test("shadow", "darkness where a cloud fits", ratio, "<", limit, below > 0)
     found = (dark | blind) & (below > 0)
@@ -137,7 +162,7 @@ def detect(
         if not below[row, col]:
             return []
         cloud = int(below[row, col]) - 1
-        note = f"of {int(cast.cells[cloud])} cells, {cast.heights[best[cloud]]:.0f} m above the ground"
+        note = f"of {int(cast.cells[cloud])} cells, {cast.heights[best[cloud]]:.0f} m above its mean ground"
         text = "mean darkness below the cloud where it fits best"
         return [Answer("shadow", text, float(fit[cloud]), ">=", least, bool(fit[cloud] >= least), note=note)]
 
