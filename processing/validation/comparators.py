@@ -40,8 +40,13 @@ def s2cloudless(granule: Granule, frame: Frame) -> Mask:
     L1CError
         If a band can't be decoded.
     """
+    return s2cloudless_of(_scene(granule), frame)
+
+
+def s2cloudless_of(scene: Scene, frame: Frame) -> Mask:
+    """The same of a scene in memory; ComparatorMissing as `s2cloudless`."""
     find = s2cloudless_detector()
-    reflectance, observed = s2cloudless_input(granule)
+    reflectance, observed = _s2cloudless_input(scene)
     cloud = find(reflectance)
     return Mask(
         method="s2cloudless",
@@ -54,8 +59,12 @@ def s2cloudless(granule: Granule, frame: Frame) -> Mask:
 
 def s2cloudless_input(granule: Granule) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """What it looks at: reflectance (row, col, band) at 60 m, and where it is observed; L1CError as `s2cloudless`."""
+    return _s2cloudless_input(_scene(granule))
+
+
+def _s2cloudless_input(scene: Scene) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     bands = ("B1", "B2", "B4", "B5", "B8", "B8A", "B9", "B10", "B11", "B12")
-    return _reflectance(_scene(granule), bands, S2CLOUDLESS_RESOLUTION)
+    return _reflectance(scene, bands, S2CLOUDLESS_RESOLUTION)
 
 
 def s2cloudless_detector() -> Callable[[NDArray[np.float32]], NDArray[np.bool_]]:
@@ -78,13 +87,18 @@ def ukis_csmask(granule: Granule, frame: Frame, resolution: int = UKIS_RESOLUTIO
     L1CError
         If a band can't be decoded.
     """
+    return ukis_csmask_of(_scene(granule), frame, resolution)
+
+
+def ukis_csmask_of(scene: Scene, frame: Frame, resolution: int = UKIS_RESOLUTION) -> Mask:
+    """The same of a scene in memory; ComparatorMissing as `ukis_csmask`."""
     try:
         from ukis_csmask.mask import CSmask
     except ImportError as error:
         reason = str(error).split("\n")[0]
         raise ComparatorMissing(f"ukis-csmask is not installed ({reason}): install muscate[comparators]") from error
     names = {"B2": "blue", "B3": "green", "B4": "red", "B8": "nir", "B11": "swir16", "B12": "swir22"}
-    reflectance, observed = _reflectance(_scene(granule), tuple(names), resolution)
+    reflectance, observed = _reflectance(scene, tuple(names), resolution)
     rows, cols = observed.shape
     # a smaller image than it was trained on is mirrored at its edges
     missing = [(0, max(0, UKIS_TILE - n)) for n in (rows, cols)]
