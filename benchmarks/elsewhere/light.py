@@ -70,6 +70,11 @@ class State:
         return [self.towards_sun(layer) for layer in self.layers]
 
     @cached_property
+    def shades(self) -> dict[tuple[float, ...], Shade]:
+        """Those that were computed; bands in which all clouds absorb alike share one."""
+        return {}
+
+    @cached_property
     def bright_sides(self) -> list[Field]:
         """`lumps` of each layer."""
         return [lumps(self, layer) for layer in self.layers]
@@ -101,6 +106,13 @@ class Shade:
 
 def shade(state: State, band: str) -> Shade:
     """Beam that comes through all layers; what they scatter down, spread over their height; and the sky they hide."""
+    key = tuple(clouds.ALBEDO[layer.kind][band] for layer in state.layers)
+    if key not in state.shades:
+        state.shades[key] = _shade(state, band)
+    return state.shades[key]
+
+
+def _shade(state: State, band: str) -> Shade:
     n = state.altitude.shape[0]
     beam, hidden = np.ones((n, n), np.float32), np.zeros((n, n), np.float32)
     spread = np.zeros((n, n), np.float32)
