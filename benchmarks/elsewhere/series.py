@@ -309,7 +309,7 @@ def _scene(
     world: str, number: int, air: Air, made: Ground, toa: dict[str, Field], random: np.random.Generator
 ) -> Scene:
     n = made.altitude.shape[0]
-    grid = Grid("EPSG:32631", 300000.0, 5200020.0, n * STEP, n * STEP)
+    grid = Grid("EPSG:32631", 300000.0, 4900020.0, n * STEP, n * STEP)
     counts = {}
     for band, described in DESCRIBED.items():
         f = described.resolution
