@@ -25,6 +25,7 @@ from processing.production import cli as production
 from processing.production.users import user
 from processing.production.webhooks import webhook
 from processing.quality.cli import mask, quality
+from processing.sources.cli import fetch
 from processing.validation.cli import validate
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *(production.process, production.ingest, production.watch, production.dispatch, production.worker),
     *(production.status, production.explain, explain_pixel, production.logs, production.audit),
     *(production.retry, production.replay, production.hold, production.release, production.reject),
-    *(distribution.download, distribution.sync),
+    *(distribution.download, distribution.sync, fetch),
     *(simulate, warmup),
 )
 for _command in COMMANDS:

@@ -45,6 +45,7 @@ CUT = {
     "processing.simulation": "scenes, air and ground of its own, written as packages",
     "processing.store": "rows and verbs: it knows products by their names",
     "processing.home": "what a command begins with: settings and store",
+    "processing.sources": "other houses' catalogues; what they offer goes into the drop box",
     "processing.alerts": "what holds of the store's rows, and who is told: files it knows by the room that they take",
     "processing.validation": "products against references, which are files or kept in the store",
     "processing.quality": "readers' judgement, by the masks of validation",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -37,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:Some statistics data"
 )
 #: GDAL on the network: the program itself keeps it off.
-NETWORK = {"GDAL_HTTP_PROXY": "", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ""}
+NETWORK = {"GDAL_HTTP_PROXY": "", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".tif"}
 SIZE = 66
 
 
@@ -176,7 +178,10 @@ def test_geometry_is_where_the_data_lie(centre: tuple[str, Store, Settings]) -> 
 
 @pytest.mark.slow
 def test_validator_of_the_api_finds_no_error(centre: tuple[str, Store, Settings]) -> None:
-    client("stac_api_validator")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    validator = shutil.which("stac-api-validator", path=path)
+    if validator is None:
+        pytest.skip("stac-api-validator not here: pip install 'muscate[clients]'")
     address, _, _ = centre
     area = an_item(address, collections=[stac.CURRENT]).geometry
     classes = ["core", "collections", "features", "item-search", "filter", "sort", "fields", "query"]
@@ -189,10 +194,9 @@ def test_validator_of_the_api_finds_no_error(centre: tuple[str, Store, Settings]
         **{"query-in-field": "platform", "query-in-values": "sentinel-2a,sentinel-2b"},
     }
     words = [f"--{name}={value}" for name, value in given.items()]
-    done = subprocess.run(
-        [sys.executable, "-m", "stac_api_validator", *words, *(f"--conformance={name}" for name in classes)],
-        capture_output=True, text=True, timeout=170,
-    )  # fmt: skip
+    words += [f"--conformance={name}" for name in classes]
+    its_own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([validator, *words], capture_output=True, text=True, timeout=170, env=its_own)
     said = done.stdout + done.stderr
     assert "Errors: none" in said, said[-4000:]
 

@@ -124,3 +124,9 @@ def chains(session: Session, tile: str) -> list[Chain]:
     return list(
         session.scalars(sa.select(Chain).where(Chain.tile == tile, Chain.campaign_id.in_(wanted)).order_by(Chain.id))
     )
+
+
+def watched(session: Session) -> list[str]:
+    """Tiles of all active sites."""
+    query = sa.select(SiteTile.tile).join(Site, Site.code == SiteTile.site).where(Site.active).distinct()
+    return sorted(session.scalars(query))
