@@ -272,6 +272,19 @@ def test_filter_of_text_finds_what_the_database_finds(centre: tuple[str, Store, 
         assert answer["numberMatched"] == len(wanted)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["(" * 3000 + "a = 1" + ")" * 3000, "NOT " * 1900 + "a = 1", "version = " + "- " * 3000 + "1", "x" * 9000,
+     "(" * 25 + "id = 'x'" + ")" * 25, "version = '" + "(" * 100],
+)  # fmt: skip
+def test_filter_that_would_end_its_parser_is_refused(centre: tuple[str, Store, Settings], text: str) -> None:
+    """The library takes the whole process with it where its stack ends."""
+    pytest.importorskip("cql2", reason="cql2 not here")
+    assert httpx.get(f"{centre[0]}/stac/search", params={"filter": text}).status_code in (400, 414)
+    fine = {"filter": "id = '" + "(" * 100 + "' AND version = '-------------'"}
+    assert httpx.get(f"{centre[0]}/stac/search", params=fine).json()["features"] == []
+
+
 def test_numbers_and_truths_as_text_are_understood(centre: tuple[str, Store, Settings]) -> None:
     """As clients send them by GET."""
     address, store, _ = centre
@@ -446,6 +459,15 @@ _searches = st.builds(
     aot=st.tuples(st.none(), st.none() | st.floats(0, 1)),
     flags=st.sampled_from([(), ("rain",), ("rain", "cirrus")]),
     simulated=st.sampled_from([None, True, False]),
+    expressions=st.sampled_from(
+        [
+            (),
+            (
+                '{"args": [{"property": "version"}, "V1_3"], "op": "<>"}',
+                '{"args": [{"property": "id"}], "op": "isNull"}',
+            ),
+        ]
+    ),
     order=st.sampled_from(search.ORDERS),
 )
 

@@ -74,6 +74,7 @@ def _others(search: Search) -> list[dict[str, Any]]:
     )
     tests = [_test(operator, name, {"timestamp": times.text(time)}) for operator, name, time in moments if time]
     tests += [_test("=", "muscate:flag", flag) for flag in search.flags]
+    tests += [json.loads(text) for text in search.expressions]
     if search.simulated is not None:
         tests.append(_test("=", "muscate:simulated", search.simulated))
     return tests

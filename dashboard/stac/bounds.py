@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from processing.errors import SearchError
 
 #: Most values of a search, names with it; and how deep they may lie in one another.
 VALUES, DEPTH = 5_000, 24
+#: Longest filter of text. [characters]
+LONGEST = 8_000
+#: Signs in a row, and what stands within quotation marks.
+_SIGNS, _QUOTED = re.compile(r"[-+](\s*[-+]){8,}"), re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 #: Most corners of an area that is searched in, and of one whose line crosses itself, which has to be repaired.
 CORNERS, CROSSING = 500, 150
 #: Integers that a column of the store holds.
@@ -41,6 +46,27 @@ def sound(asked: Any) -> Any:
         else:
             _number(value)
     return asked
+
+
+def shallow(text: str) -> str:
+    """A filter of text as it is, if the library that parses it can: it goes down with each bracket and each sign, and
+    takes the process with it where the stack ends.
+
+    Raises
+    ------
+    SearchError
+        If it is too long, or nested too deep.
+    """
+    if len(text) > LONGEST:
+        raise SearchError(f"the filter has more than {LONGEST} characters")
+    plain = _QUOTED.sub("''", text)
+    depth = deepest = 0
+    for character in plain:
+        depth += (character == "(") - (character == ")")
+        deepest = max(deepest, depth)
+    if deepest > DEPTH or _SIGNS.search(plain):
+        raise SearchError(f"the filter is nested more than {DEPTH} deep")
+    return text
 
 
 def _text(value: str) -> None:

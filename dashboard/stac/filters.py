@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from dashboard.stac.bounds import shallow
 from processing.errors import SearchError
 from processing.store.expressions import check, day, moment
 from processing.store.search import MOST_ORBITS, Search
@@ -73,7 +74,7 @@ def parsed(text: Any) -> Any:
     if not isinstance(text, str):
         raise SearchError("a filter of CQL2 text is a text")
     try:
-        return cql2.parse_text(text).to_json()
+        return cql2.parse_text(shallow(text)).to_json()
     except (cql2.ParseError, cql2.ValidationError, ValueError, RecursionError) as fault:
         raise SearchError(f"the filter is no CQL2 text: {' '.join(str(fault).split())[:300]}") from None
 

@@ -28,6 +28,8 @@ from processing.masks import Edge
 FORM = 1
 #: Longest side of the mask that the place of the data is found in. [pixels]
 COARSE = 256
+#: Width of a tile, and the longest line of a projection that is straight enough in degrees. [m]
+TILE, STRAIGHT = 109_800, 30_000.0
 #: How a manifest fails that is absent, cut short, or none.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
@@ -194,15 +196,15 @@ def footprint(folder: Path, found: Mapping[str, File]) -> dict[str, Any] | None:
 
 
 def _outline(seen: NDArray[np.bool_], transform: Any, dataset: Any) -> dict[str, Any] | None:
-    """Around the pixels that are seen, to half of one of them; holes count as seen. GeoJSON [deg]."""
-    if not seen.any():
+    """Around the pixels that are seen, to half of one of them; holes count as seen. GeoJSON [deg], None for a tile."""
+    if not seen.any() or (seen.all() and dataset.width * dataset.res[0] >= TILE):
         return None
     parts = [shape(part) for part, value in shapes(seen.astype(np.uint8), seen, transform=transform) if value]
     step = abs(transform.a)
     whole = unary_union([shapely.Polygon(part.exterior) for part in parts])
     # Swaths end along straight lines: their stairs of pixels are taken for these.
     smooth = whole.buffer(step / 2, join_style="mitre").simplify(step).intersection(shapely.box(*dataset.bounds))
-    around = shapely.segmentize(smooth, 20 * step if seen.all() else 60 * step)
+    around = shapely.segmentize(smooth, STRAIGHT)
     there = transform_geom(dataset.crs, "OGC:CRS84", mapping(around), precision=6, antimeridian_cutting=True)
     valid = shape(there)
     if not valid.is_valid:
