@@ -192,6 +192,7 @@ def test_fields_are_left_out(centre: tuple[str, Store, Settings]) -> None:
         {"bbox": [0, 0, 1, 1], "intersects": {"type": "Point", "coordinates": [0, 0]}},
         {"intersects": {"type": "Point"}},
         {"intersects": "{"},
+        {"intersects": {"type": "Polygon", "coordinates": [[[1, 43], [2, 44], [2, 43], [1, 44], [1, 43]]]}},
         {"datetime": "yesterday"},
         {"datetime": "2023-08-17/2023-08-01"},
         {"datetime": "../.."},

@@ -14,8 +14,6 @@ VALUES, DEPTH = 5_000, 24
 LONGEST = 8_000
 #: Signs in a row, and what stands within quotation marks.
 _SIGNS, _QUOTED = re.compile(r"[-+](\s*[-+]){8,}"), re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
-#: Most corners of an area that is searched in, and of one whose line crosses itself, which has to be repaired.
-CORNERS, CROSSING = 500, 150
 #: Integers that a column of the store holds.
 INTEGER = 2**63 - 1
 

@@ -10,12 +10,13 @@ from typing import Any
 import shapely
 from shapely.errors import GEOSException
 
-from dashboard.stac.bounds import CORNERS, CROSSING, sound
+from dashboard.stac.bounds import sound
 from dashboard.stac.filters import filtered, parsed, queried
 from dashboard.stac.items import Fields
 from dashboard.stac.times import interval
 from dashboard.stac.vocabulary import ALL, CURRENT, SORTABLES, TITLES
 from processing.errors import SearchError
+from processing.store.expressions import CORNERS
 from processing.store.search import Search, rectangle
 
 #: Most items of a page; more may be asked for, and are not given.
@@ -141,7 +142,7 @@ def _area(bbox: Any, intersects: Any) -> Any:
 
 
 def _polygon(intersects: Any) -> shapely.Geometry:
-    """The area of a GeoJSON geometry; one whose line crosses itself is repaired while that is cheap."""
+    """The area of a GeoJSON geometry; one that is not valid is refused with the place of its fault."""
     try:
         area = shapely.from_geojson(json.dumps(_json(intersects, "intersects")))
     except (GEOSException, TypeError, ValueError) as fault:
@@ -153,11 +154,9 @@ def _polygon(intersects: Any) -> shapely.Geometry:
         raise SearchError("intersects lies beyond the globe")
     if len(corners) > CORNERS:
         raise SearchError(f"intersects has {len(corners)} corners: more than {CORNERS}")
-    if area.is_valid:
-        return area
-    if len(corners) > CROSSING:
-        raise SearchError(f"intersects crosses itself, and has more than {CROSSING} corners")
-    return shapely.make_valid(area, method="structure", keep_collapsed=False)
+    if not area.is_valid:
+        raise SearchError(f"intersects is not valid: {shapely.is_valid_reason(area)}")
+    return area
 
 
 def _rectangle(bbox: Any) -> Any:

@@ -27,6 +27,8 @@ from processing.store.models import VERDICTS, Event, Product, Quality, Tile, Val
 CHANGES = ("withdrawn", "reinstated")
 #: Flags of a date's quality, and the words that a reader may use for them.
 FLAGS = {"rain": "rain", "hotspot": "hot_spot", "glint": "sun_glint", "sunglint": "sun_glint", "cirrus": "cirrus"}
+#: Most corners of an area.
+CORNERS = 500
 #: Of a product's name: satellite, time and tile, without its version.
 IMAGE = len("SENTINEL2A_20230815-095843-461_L2A_T33TWM")
 EARLIEST, LATEST = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -469,6 +471,10 @@ def area(given: Any) -> shapely.Geometry:
         raise SearchError(f"the filter has something that is no GeoJSON geometry: {fault}") from None
     if empty:
         raise SearchError("the filter has an empty geometry")
+    if len(shapely.get_coordinates(found)) > CORNERS:
+        raise SearchError(f"the filter's geometry has more than {CORNERS} corners")
+    if not (abs(shapely.get_coordinates(found)) <= (720, 90)).all():
+        raise SearchError("the filter's geometry lies beyond the globe")
     if not valid:
         raise SearchError(f"the filter's geometry is not valid: {shapely.is_valid_reason(found)}")
     return found
