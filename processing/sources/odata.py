@@ -117,8 +117,8 @@ class OData:
                 last, skipped = end, 0
             elif skipped + len(page) > MOST_SKIPPED:
                 raise SourceDrift(f"cdse: more than {MOST_SKIPPED} packages with the {order} {last}")
-            else:  # a whole page of one moment: only within it rows are skipped
-                skipped += len(page)
+            else:  # a whole page of one moment: only within it rows are skipped, and no more than it really had
+                skipped += len({str(row["Id"]) for row in page})
 
     def _ask(self, url: str) -> Mapping[str, Any]:
         try:
