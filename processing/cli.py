@@ -22,8 +22,8 @@ from processing.distribution import cli as distribution
 from processing.errors import MuscateError
 from processing.home import Home, Json, parameters_of, settings_of, store_of
 from processing.production import cli as production
+from processing.production.subscribers import webhook
 from processing.production.users import user
-from processing.production.webhooks import webhook
 from processing.quality.cli import mask, quality
 from processing.sources.cli import fetch
 from processing.validation.cli import validate

@@ -27,7 +27,7 @@ def muscate(*words: str | Path, home: Path | None = None) -> subprocess.Complete
 @pytest.mark.parametrize(
     "command",
     "up process ingest watch dispatch worker web status explain explain-pixel logs audit".split()
-    + "retry replay hold release reject simulate warmup".split(),
+    + "retry replay hold release reject download sync fetch simulate warmup".split(),
 )
 def test_help_documents_each_command(command: str) -> None:
     done = muscate(command, "--help")
@@ -46,7 +46,7 @@ def test_processing_alone_has_all_but_the_web() -> None:
     whole = commands("dashboard")
     assert whole[:8] == "up process ingest watch dispatch worker web status".split()
     assert {"campaign", "db", "validate", "quality", "mask", "bench", "user", "logs", "alerts"} <= set(whole)
-    assert commands("processing") == [name for name in whole if name not in ("up", "web")]
+    assert commands("processing") == [name for name in whole if name not in ("up", "web", "catalog")]
 
 
 def test_commands_of_the_centre_start_without_the_web() -> None:
