@@ -6,12 +6,12 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from cachetools import TTLCache
 from fastapi import Depends, HTTPException, Request
@@ -149,6 +149,19 @@ class Centre:
         self.decoding = ThreadPoolExecutor(1, thread_name_prefix="toa")
         self.series = ThreadPoolExecutor(SERIES_THREADS, thread_name_prefix="pixels")
         self.explaining = threading.Lock()
+        self._found: TTLCache[Hashable, Any] = TTLCache(1024, REMEMBERED)
+        self._lock = threading.Lock()
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What was found a moment ago, or is found now."""
+        with self._lock:
+            if key in self._found:
+                found: T = self._found[key]
+                return found
+        found = make()
+        with self._lock:
+            self._found[key] = found
+        return found
 
     def folder(self, identifier: str) -> Path:
         """Folder of a product that the store knows; else as `Lookups.product`."""

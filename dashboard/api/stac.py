@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from threading import Lock
 from typing import Annotated, Any, ParamSpec
 
-from cachetools import TTLCache
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -265,30 +263,12 @@ def _own(request: Request, centre: Centre, **parameters: str) -> str:
     return f"{_base(request, centre)}{asked.path}{query}"
 
 
-#: How long the extent of a collection, and the number of products of a search, may be old. [s]
-REMEMBERED = 10.0
-_extents: TTLCache[tuple[int, str], Any] = TTLCache(64, REMEMBERED)
-_counts: TTLCache[tuple[int, Search], int] = TTLCache(1024, REMEMBERED)
-_lock = Lock()
-
-
-def _once(cache: TTLCache[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
-    """What was found a moment ago, or is found now."""
-    with _lock:
-        if key in cache:
-            return cache[key]
-    found = make()
-    with _lock:
-        cache[key] = found
-    return found
-
-
 def _collection(request: Request, centre: Centre, name: str) -> dict[str, Any]:
     def extent() -> Any:
         with centre.store.read() as session:
             return search.extent(session, default=name == CURRENT)
 
-    bounds, ends = _once(_extents, (id(centre), name), extent)
+    bounds, ends = centre.once(("extent", name), extent)
     return stac.collection(_base(request, centre), name, bounds, ends)
 
 
@@ -298,9 +278,7 @@ def _items(request: Request, centre: Centre, body: Mapping[str, Any], *, post: b
     with centre.store.read() as session:
         page = search.find(session, wanted.search, wanted.limit, wanted.after)
         around = surroundings.around(session, [f.product for f in page.found])
-        matched = _once(
-            _counts, (id(centre), wanted.search), lambda: search.count(session, wanted.search, most=MOST_COUNTED)
-        )
+        matched = centre.once(("count", wanted.search), lambda: search.count(session, wanted.search, most=MOST_COUNTED))
     features = []
     for found in page.found:
         own = wanted.collection if wanted.collection != CURRENT or found.shown_by_default else ALL
