@@ -109,6 +109,26 @@ def test_every_answer_says_who_may_frame_it(client: TestClient, address: str) ->
         assert answer.headers["referrer-policy"] == "same-origin"
 
 
+ANSWERED = "/en/ /status.json /health /stac /stac/search /stac/queryables /openapi.json /products.atom /browse /nothing"
+
+
+@pytest.mark.parametrize("address", ANSWERED.split())
+def test_head_is_answered_as_get_without_a_body(client: TestClient, address: str) -> None:
+    whole, head = client.get(address), client.head(address)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("address", "open_"),
+    [("/stac/search", True), ("/products/x/zip", True), ("/tiles/x/CLM/0/0/0", True), ("/people", False)],
+)
+def test_pages_of_other_hosts_read_what_is_for_programs_only(client: TestClient, address: str, open_: bool) -> None:
+    asked = {"origin": "https://elsewhere.example", "access-control-request-method": "GET"}
+    for answer in (client.options(address, headers=asked), client.get(address, headers=asked)):
+        assert (answer.headers.get("access-control-allow-origin") == "*") == open_
+
+
 def test_names_are_those_that_were_given() -> None:
     assert door.names("0.0.0.0", []) is None
     assert door.names("0.0.0.0", ["L2A.example.org:443"]) == door.LOOPBACK | {"l2a.example.org", "0.0.0.0"}
