@@ -133,8 +133,8 @@ def download(
     connections: Connections = 4,
     check: Annotated[bool, typer.Option(help="Make the sums of what is there already again.")] = False,
     from_list: Annotated[Path | None, typer.Option(help="Exactly the products of a list.")] = None,
-    save_list: Annotated[Path | None, typer.Option(help="Write the list of what was found, to be cited.")] = None,
-    save_script: Annotated[Path | None, typer.Option(help="Write a shell script that brings what was found.")] = None,
+    save_list: Annotated[Path | None, typer.Option(help="Only write the list of what is found, to be cited.")] = None,
+    save_script: Annotated[Path | None, typer.Option(help="Only write a shell script that brings what is found.")] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -161,11 +161,11 @@ def download(
     if save_script is not None:
         _write(save_script, lists.script(found, said))
         save_script.chmod(0o755)
+    if save_list or save_script:
+        typer.echo(f"{len(found)} products", err=True)
+        return
     if dry_run:
         _dry(client.Folder(into) if into.exists() else None, found, as_json)
-        return
-    if (save_list or save_script) and not into.exists() and from_list is None:
-        typer.echo(f"{len(found)} products", err=True)
         return
     teller = _Teller(as_json, sum(product.size for product in found))
     brought = _client(client.Folder(into), connections, teller).download(found, deep=check)
