@@ -21,7 +21,7 @@ from affine import Affine
 
 from processing.errors import InputError
 from processing.scene import Grid
-from processing.validation import foreign
+from processing.validation import foreign, reflectance
 from processing.validation.masks import Frame, classes, of_file
 
 GRID = Grid("EPSG:32631", 300000, 4800000, 6000, 6000)
@@ -231,3 +231,17 @@ def test_a_whole_tile_at_10_m_is_read_strip_by_strip(tmp_path: Path) -> None:
     assert mask.cloud.sum() == 100 * 300
     assert not mask.observed[:100].any()
     assert mask.unknown == {"7": 3000}
+
+
+@pytest.mark.parametrize("name", ["m.vrt", "m.tif", "m.jp2", "m.img", "m.dat", "folder.tif"])
+def test_a_raster_of_others_is_what_its_name_says(name: str, tmp_path: Path) -> None:
+    """A VRT reads whatever file it names: it is none of them, under whatever name."""
+    path = tmp_path / name
+    if name.startswith("folder"):
+        path.mkdir()
+    else:
+        path.write_text("<VRTDataset rasterXSize='1' rasterYSize='1'></VRTDataset>")
+    with pytest.raises(InputError, match=r"whatever its name says|is no raster that is read here|is no plain file"):
+        foreign.raster(path)
+    with pytest.raises(InputError):
+        reflectance.reference(path, ["B2"])

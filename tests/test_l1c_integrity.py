@@ -228,7 +228,7 @@ def test_no_decoder_is_asked_for_what_no_tile_has(
     source = granule._sources[0]
     try:
         granule.check()
-        source.masks_of("B2")
+        source.quality("B2")
     except L1CError as error:
         assert path.name in str(error)  # noqa: PT017
     else:

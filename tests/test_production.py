@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -349,6 +350,33 @@ def test_the_dispatcher_publishes_all_in_order(tmp_path: Path, url: str) -> None
     assert centre.audit() == []
     lines = [json.loads(line) for line in (centre.settings.logs / "dispatch.log").read_text().splitlines()]
     assert {"event", "level", "ts", "tile", "attempt"} <= set(next(x for x in lines if x["event"] == "published"))
+    centre.store.dispose()
+
+
+def test_any_exception_of_one_date_does_not_end_the_dispatcher(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from processing.production import dispatcher
+
+    centre = Centre(tmp_path / "home", database_url=url)
+    centre.add(1)
+    claimed, faults = dispatcher._claim, [ValueError("odd"), KeyError("gone"), RuntimeError("other")]
+
+    def failing(*arguments: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return claimed(*arguments)
+
+    monkeypatch.setattr(dispatcher, "_claim", failing)
+    monkeypatch.setattr(dispatcher, "FAULT_SECONDS", 0.05)
+    thread, stop = dispatching(centre.settings)
+    try:
+        wait_for(lambda: centre.published() == 1, 40)
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not faults
+    assert not thread.is_alive()
     centre.store.dispose()
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -225,3 +226,28 @@ def test_a_tile_that_a_package_lacked_is_taken_when_it_comes_again(
     (third,) = list(ingest(settings, store, [package]))
     assert not third.accepted
     assert "already there" in str(third.reason)
+
+
+def test_the_other_half_of_a_pass_that_comes_later_is_said_and_not_made_a_second_product(
+    good: list[Path], tmp_path: Path
+) -> None:
+    (first,) = list(series.process(good[:1], "V1_4", tmp_path / "out"))
+    assert first["status"] == "valid", first
+    (again,) = list(series.process(good[:1], "V1_4", tmp_path / "out"))
+    assert again["status"] == "skipped"  # nothing is wrong with it
+    assert "is already there" in again["reason"]
+    half = tmp_path / re.sub(r"_\d{8}T\d{6}\.SAFE$", "_20300101T000000.SAFE", good[0].name)
+    shutil.copytree(good[0], half)
+    (half / "manifest.safe").unlink(missing_ok=True)
+    xml = next(half.glob("GRANULE/*/MTD_TL.xml"))
+    text = xml.read_text()
+    sensing = re.search(r"<SENSING_TIME[^>]*>([^<]*)<", text)
+    assert sensing is not None
+    earlier = datetime.fromisoformat(sensing[1]) - timedelta(seconds=6)
+    xml.write_text(text.replace(sensing[1], f"{earlier:%Y-%m-%dT%H:%M:%S.%fZ}"))
+    (late,) = list(series.process([half], "V1_4", tmp_path / "out"))
+    assert late["status"] == "rejected"
+    assert f"of the same pass as {Path(first['product']).name}, which is there" in late["reason"]
+    assert good[0].stem in late["reason"]
+    assert "in one run" in late["reason"]
+    assert names(tmp_path / "out") == [Path(first["product"]).name]

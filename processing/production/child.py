@@ -35,8 +35,9 @@ PRODUCE = "processing.production.processor:produce"
 MAX_DATES = 50
 #: A step shorter than this has no line of its own in the log. [s]
 SHORT = 0.05
-#: An attempt that writes a longer log is stopped. [bytes]
+#: An attempt that writes a longer log is stopped, and one that takes more memory: a whole tile takes 2.5 GB. [bytes]
 MAX_LOG = 20_000_000
+MAX_MEMORY = 9_000_000_000
 
 
 class Died(MuscateError):
@@ -152,6 +153,8 @@ class Child:
                 error = Stopped(f"the chain ran longer than {seconds:.0f} s")
             if error is None and log.exists() and log.stat().st_size > MAX_LOG:
                 error = Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
+            if error is None and self._process is not None and memory_of(self._process.pid) > MAX_MEMORY:
+                error = Stopped(f"the chain took more than {MAX_MEMORY / 1e9:.0f} GB of memory")
             if error is not None:
                 raise error
 
@@ -246,6 +249,13 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os.killpg(0, signal.SIGKILL)
+
+
+def memory_of(pid: int) -> int:
+    """Resident memory of a process, 0 where that is not known. [bytes]"""
+    with contextlib.suppress(OSError, ValueError, IndexError):  # Linux only
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
 
 
 def _reset_peak() -> None:

@@ -37,11 +37,11 @@ def process(
     which are run backward in time; from nothing where there are none. A date older than those already in --state
     starts from the state that preceded it, and changes nothing that is already there.
     """
-    from processing.production import series
+    from processing.production import apart
 
     parameters_of(version)
     rejected = failed = False
-    for result in series.process(l1c, version, out, dem=dem, state=state, tile=tile):
+    for result in apart.process(l1c, version, out, dem=dem, state=state, tile=tile):
         rejected |= result["status"] == "rejected"
         failed |= result["status"] == "failed"
         _tell(result, as_json)
@@ -53,7 +53,10 @@ def _tell(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(result))
     elif "reason" in result:
-        typer.echo(f"{result['l1c']}: {result['status']}: {result['reason']}", err=result["status"] != "not_valid")
+        typer.echo(
+            f"{result['l1c']}: {result['status']}: {result['reason']}",
+            err=result["status"] not in ("not_valid", "skipped"),
+        )
     else:
         typer.echo(f"{result['l1c']}: {result['product']} ({result['mode']}, {result['cloud_percent']:.1f} % cloud)")
 

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import dask
 import structlog
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 #: Longest wait before the store is looked at again, and time between two rounds of the janitor. [s]
 LOOK_SECONDS, JANITOR_SECONDS = 0.5, 60.0
+#: Wait after a fault, that one that lasts does not fill the log. [s]
+FAULT_SECONDS = 5.0
 
 
 @contextmanager
@@ -108,12 +110,18 @@ def _serve(client: Client, store: Store, settings: Settings, stop: threading.Eve
                 log.info("placed", tile=claim.tile, version=claim.version, date=f"{claim.sensing:%Y-%m-%d}")
         except MuscateError as error:
             log.error("dispatch", reason=str(error))
-            stop.wait(5)
+            stop.wait(FAULT_SECONDS)
+        except OSError:  # the scheduler's, after which another client is made
+            raise
+        except Exception:  # of one date, or of a look at the store: the others go on
+            log.exception("dispatch")
+            stop.wait(FAULT_SECONDS)
         wake.wait(LOOK_SECONDS)
     worker.stopping.set()
     if settings.executor == "local":
         for future in placed:
-            future.exception(timeout=30)
+            with suppress(Exception):  # one that does not end now leaves its lease to run out
+                future.exception(timeout=30)
 
 
 def _claim(store: Store, settings: Settings, owner: str) -> lease.Claim | None:

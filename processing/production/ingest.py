@@ -20,8 +20,8 @@ from uuid import uuid4
 import sqlalchemy as sa
 import structlog
 
-from processing import l1c, timeline
-from processing.errors import InputError, L1CError, MuscateError, StorageError, UnsafeArchive, printable
+from processing import bounded, l1c, timeline
+from processing.errors import InputError, L1CError, MuscateError, OverLimit, StorageError, UnsafeArchive, printable
 from processing.l1c import ground, packages
 from processing.l1c.package import failed
 from processing.product import disk
@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 #: Folder of ``l1c/`` for packages with several tiles.
 SEVERAL = "several"
 SUFFIXES = (".SAFE", ".zip")
+#: What looking into a package may take: its metadata and the headers of its images. [bytes], [s]
+READ_MEMORY, READ_SECONDS = 2_000_000_000, 300.0
 #: The dates of a batch are due after this if its end never comes. [s]
 BATCH_SECONDS = 3600.0
 
@@ -161,7 +163,10 @@ def _read(package: Path) -> _Read:
     if package.exists():
         for _ in files(package):  # nothing is opened that one would wait for, or that lies elsewhere
             pass
-    held = l1c.contents(package)
+    try:
+        held = bounded.run(l1c.contents, package, memory=READ_MEMORY, seconds=READ_SECONDS)
+    except OverLimit as error:
+        raise L1CError(package, str(error)) from error
     return _Read(package, held.granules, held.unusable)
 
 

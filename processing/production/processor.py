@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from processing import chain, l1c, product
 from processing.ancillary import ancillary
-from processing.errors import InputError, L1CError, OutOfRange
+from processing.errors import InputError, L1CError, OutOfRange, printable
 from processing.production import machine, progress
 from processing.production.request import Request, Setup
 from processing.scene import L2A, Ancillary, Composite, Figures, Grid, Mode, Status
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Of a Sentinel-2 tile. [m2]
 TILE_AREA = 109_800**2
+#: In the origins of a product of a pass that came in halves: the names of their packages.
+HALVES = "halves"
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def _corrected(
                 clock.lap("read")
                 progress.begin(progress.CHAIN)
                 l2a, left = chain.correct(scene, past.composite, numbers, pool.map)
-                l2a = replace(l2a, origin={**l2a.origin, **past.origin, "level_1c": source.integrity()})
+                told = {"level_1c": source.integrity(), **_halves(source)}
+                l2a = replace(l2a, origin={**l2a.origin, **past.origin, **told})
                 clock.lap("chain")
                 if l2a.status == "valid":
                     progress.begin("write")
@@ -201,6 +204,11 @@ def _corrected(
             clock.lap("read")
     clock.lap("write")
     return l2a, left, folder
+
+
+def _halves(source: l1c.Granule) -> dict[str, str]:
+    names = [printable(path.name.removesuffix(".zip").removesuffix(".SAFE")) for path in source.packages()]
+    return {HALVES: ", ".join(names)} if len(names) > 1 else {}
 
 
 def _outcome(
@@ -263,6 +271,7 @@ def look_back(
         for opened in reversed(later):
             try:
                 source = opened()
+                progress.look_at(source.packages())
                 if source.grid != first.grid:
                     raise L1CError(source.path, f"lies on {source.grid}, the first date on {first.grid}")
                 with source.thinned(threads, numbers.coarse_resolution) as scene_with:
@@ -273,4 +282,5 @@ def look_back(
                 continue
             if composite is not before:
                 used.insert(0, f"{source.sensing:%Y-%m-%d}")
+    progress.look_at(())
     return Past(composite, {"backward": f"from the later dates {', '.join(used)}"} if used else {})

@@ -6,9 +6,10 @@ promise of when it ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 from processing.chain import steps
 
@@ -51,6 +52,10 @@ class _Way:
             self.listener(step, done)
 
 
+#: Told the packages that are looked at beside those of the date; none when that is over.
+Looker = Callable[[Sequence[Path]], None]
+
+_looker: ContextVar[Looker | None] = ContextVar("looker", default=None)
 _way: ContextVar[_Way | None] = ContextVar("progress", default=None)
 
 
@@ -67,6 +72,22 @@ def begin(stage: str) -> None:
     if (way := _way.get()) is not None:
         way.stage = stage
         way.begin(stage)
+
+
+def look_at(packages: Sequence[Path]) -> None:
+    """Say that packages of another date are looked at, or, with none of them, the date's own again."""
+    if (looker := _looker.get()) is not None:
+        looker(packages)
+
+
+@contextmanager
+def looked_at(looker: Looker) -> Iterator[None]:
+    """What is done meanwhile in this thread tells `looker` of the other dates that it looks at."""
+    token = _looker.set(looker)
+    try:
+        yield
+    finally:
+        _looker.reset(token)
 
 
 @contextmanager

@@ -58,3 +58,25 @@ class Request:
     previous_state: Path | None = None
     later: Sequence[Sequence[Path]] = ()
     setup: Setup = field(default_factory=Setup)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a series is at, so that who watches over it knows which package a crash or a hang is due to.
+
+    Attributes
+    ----------
+    kind : str
+        ``given`` once: all packages; then ``read``, ``date`` or ``later`` (a date that another one looks back from)
+        for those in work, ``done`` for those that are told of next.
+    packages : tuple of Path
+    tiles : float
+        Size of the image in whole tiles.
+    tile : str or None
+        That of the series, once it is known.
+    """
+
+    kind: str
+    packages: tuple[Path, ...]
+    tiles: float = 0.0
+    tile: str | None = None

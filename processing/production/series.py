@@ -7,22 +7,25 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from processing import l1c, product, timeline
-from processing.errors import InputError, L1CError, MuscateError, ProductError, StorageError, printable
+from processing.errors import AlreadyThere, InputError, L1CError, MuscateError, ProductError, StorageError, printable
 from processing.l1c.package import failed
 from processing.product import disk
-from processing.production import staging
-from processing.production.processor import Outcome, correct, granule
-from processing.production.request import Setup
+from processing.production import progress, staging
+from processing.production.processor import HALVES, TILE_AREA, Outcome, correct, granule
+from processing.production.request import Setup, Work
 from processing.scene import Composite
 from processing.timeline import Ground, Pass
 from processing.versions import parameters
+
+#: The tiles of the halves of one pass were sensed within so long; the next pass is an orbit of 100 minutes later. [s]
+PASS_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ def process(
     dem: Path | None = None,
     state: Path | None = None,
     tile: str | None = None,
+    tell: Callable[[Work], None] = lambda work: None,
 ) -> Iterator[dict[str, Any]]:
     """Process Level-1C packages of one tile in time order.
 
@@ -54,23 +58,26 @@ def process(
     tile : str, optional
         Needed where a package holds several tiles. Else the tile of the earliest package that can be read;
         packages of another tile are rejected.
+    tell : callable
+        Told what is in work.
 
     Yields
     ------
     dict
-        ``l1c, product, status`` (valid, not_valid, rejected, failed), ``mode, cloud_percent, aot_mean, seconds``
-        and, where there is one, ``reason``; ``late``, true where the state of a newer date is already there. One each
-        package, unreadable ones first; halves of a pass share theirs.
+        ``l1c, product, status`` (valid, not_valid, skipped, rejected, failed), ``mode, cloud_percent, aot_mean,
+        seconds`` and, where there is one, ``reason``; ``late``, true where the state of a newer date is already there.
+        One each package, unreadable ones first; halves of a pass share theirs.
     """
     for folder in (out, *([] if state is None else [state])):
         _prepare(folder)
     with staging.removed_on_signals():
-        found = yield from _read(packages, tile)
-        series = _Series(version, out, dem, state)
+        found = yield from _read(packages, tile, tell)
+        series = _Series(version, out, dem, state, tell)
         passes = timeline.passes(found, _ground)
         for n, date in enumerate(passes):
             newest = max(date.serving, key=lambda g: (g.baseline, g.generation)).path.name
             for other in date.replaced:
+                tell(Work("done", (other.path,)))
                 yield _refused(other.path, L1CError(other.path, f"the same pass as {newest}, which is newer"))
             yield from series.run(date, passes[n + 1 :])
 
@@ -92,23 +99,32 @@ def _ground(granule: l1c.Granule) -> Ground | None:
         return None
 
 
-def _read(packages: Sequence[Path], tile: str | None) -> Generator[dict[str, Any], None, list[l1c.Granule]]:
+def _read(
+    packages: Sequence[Path], tile: str | None, tell: Callable[[Work], None]
+) -> Generator[dict[str, Any], None, list[l1c.Granule]]:
     """Give the granules of one tile in the packages, oldest first; what can't be used is yielded."""
     found: list[l1c.Granule] = []
-    for package in [inner for path in packages for inner in l1c.packages(path)]:
+    given = [inner for path in packages for inner in l1c.packages(path)]
+    tell(Work("given", tuple(given)))
+    for package in given:
+        tell(Work("read", (package,)))
         try:
             with _last_resort(package):
                 held = granule([package], tile)
                 held.check()
                 found.append(held)
-        except InputError as error:
-            yield _refused(package, error)
         except MuscateError as error:
-            yield {"l1c": printable(package.name), **_without_product("failed", error)}
+            tell(Work("done", (package,)))
+            if isinstance(error, InputError):
+                yield _refused(package, error)
+            else:
+                yield {"l1c": printable(package.name), **_without_product("failed", error)}
     found.sort(key=lambda g: (g.sensing, g.identifier))
     if tile is None and found:
         tile = found[0].tile
+    tell(Work("between", (), tile=tile))
     for other in [g for g in found if g.tile != tile]:
+        tell(Work("done", (other.path,)))
         yield _refused(other.path, L1CError(other.path, f"is of tile {other.tile}, not of {tile}"))
     return [g for g in found if g.tile == tile]
 
@@ -134,11 +150,14 @@ def _last_resort(package: Path) -> Iterator[None]:
 class _Series:
     """Runs one date after the other, and keeps what the last valid one left."""
 
-    def __init__(self, version: str, out: Path, dem: Path | None, states: Path | None) -> None:
+    def __init__(
+        self, version: str, out: Path, dem: Path | None, states: Path | None, tell: Callable[[Work], None]
+    ) -> None:
         self.version, self.numbers = version, parameters(version)
         self.out, self.states = out, states
         self.setup = Setup(dem=dem, keep_state=states is not None)
         self.last: Composite | None = None
+        self._tell = tell
 
     def run(self, date: Pass[l1c.Granule], after: Sequence[Pass[l1c.Granule]]) -> Iterator[dict[str, Any]]:
         """What became of each package of a date; `after` are the later ones.
@@ -149,11 +168,14 @@ class _Series:
         while serving:
             try:
                 result = self._run(serving, after)
+            except AlreadyThere as error:
+                result = _without_product("skipped", error)
             except InputError as error:
                 bad = [half for half in serving if half.path == error.path]
                 if not bad or len(serving) == 1:
                     result = _without_product("rejected", error)
                 else:
+                    self._tell(Work("done", tuple(half.path for half in bad)))
                     yield from (_refused(half.path, error) for half in bad)
                     serving = [half for half in serving if half not in bad]
                     continue
@@ -162,6 +184,7 @@ class _Series:
             except Exception as error:
                 log.debug("%s", serving[0].path, exc_info=True)
                 result = _without_product("failed", _defect(error))
+            self._tell(Work("done", tuple(half.path for half in serving)))
             for half in serving:
                 yield {"l1c": printable(half.path.name), **result}
             return
@@ -170,13 +193,20 @@ class _Series:
         source = l1c.merge(halves)
         name = product.identifier(source.platform, source.sensing, source.tile, self.version)
         final = self.out / name
-        if final.exists():
-            raise ProductError(final, "is already there")
+        size = source.grid.width * source.grid.height / TILE_AREA
+
+        def at(later: Sequence[Path]) -> None:
+            kind, paths = ("later", later) if later else ("date", [half.path for half in halves])
+            self._tell(Work(kind, tuple(paths), size, source.tile))
+
+        at(())
+        self._refuse_half(halves, source, name)
         # Beside the final places, so that the renames stay on one file system.
         with ExitStack() as stack:
+            stack.enter_context(progress.looked_at(at))
             folder = stack.enter_context(staging.staging(self.out, name))
             if final.exists():  # published while this one waited for nothing
-                raise ProductError(final, "is already there")
+                raise AlreadyThere(final, "is already there")
             kept, late = self._kept(source)
             # Of the same date the one in memory.
             known = [state for state in (self.last, kept) if state is not None]
@@ -193,6 +223,32 @@ class _Series:
             self.last = left
         return _told(outcome, final, late)
 
+    def _refuse_half(self, halves: Sequence[l1c.Granule], source: l1c.Granule, name: str) -> None:
+        """Stop where a product of the same pass is there; what it was made of, its metadata say.
+
+        Raises
+        ------
+        AlreadyThere
+            If it was made of these packages.
+        L1CError
+            If it was made of others, as of the other half of the pass: to merge them takes all of them in one run.
+        """
+        platform, _, kind = name.split("_", 2)
+        for there in sorted(self.out.glob(f"{platform}_*_{glob.escape(kind)}")):
+            try:
+                made = product.read(there)
+            except ProductError:  # damaged, or none
+                if there.name == name:
+                    raise AlreadyThere(there, "is already there") from None
+                continue
+            if abs((made.sensing - source.sensing).total_seconds()) > PASS_SECONDS:
+                continue
+            used = {made.l1c, *made.origin.get(HALVES, "").split(", ")}
+            if made.l1c is None or all(half.identifier in used for half in halves):
+                raise AlreadyThere(there, "is already there")
+            text = f"of the same pass as {there.name}, which is there and was made of {', '.join(sorted(used - {''}))}"
+            raise L1CError(halves[0].path, f"{text}: give all packages of the pass in one run, to another --out")
+
     def _put(self, outcome: Outcome, final: Path) -> None:
         """Bring a state, then its product, to their places: what can fail comes before anything is published."""
         if outcome.state is not None and self.states is not None:
@@ -208,7 +264,7 @@ class _Series:
                 outcome.product.rename(final)
             except OSError as error:
                 if final.exists():
-                    raise ProductError(final, "is already there: another process made it meanwhile") from error
+                    raise AlreadyThere(final, "is already there: another process made it meanwhile") from error
                 raise StorageError(f"{final}: can't be written: {error.strerror or error}") from error
             disk.sync(final.parent)
 

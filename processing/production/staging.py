@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
-from processing.errors import ProductError
+from processing.errors import AlreadyThere
 from processing.product import disk
 
 #: Prefix of the folders, and the file in one that is locked.
@@ -34,7 +34,7 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
 
     Raises
     ------
-    ProductError
+    AlreadyThere
         If another process makes the same.
     StorageError
         If the folder can't be written.
@@ -44,7 +44,7 @@ def staging(folder: Path, name: str) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _locked(path)
     if handle is None:
-        raise ProductError(folder / name, "is being made by another process")
+        raise AlreadyThere(folder / name, "is being made by another process")
     try:
         _own.add(path)
         with disk.storing(path):

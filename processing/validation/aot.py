@@ -22,6 +22,7 @@ from rasterio.warp import Resampling, reproject, transform
 from processing.errors import InputError
 from processing.masks import Edge, Interpolated
 from processing.product import Product
+from processing.validation import foreign
 from processing.validation.aeronet import Station
 
 GROUP, RESOLUTION = "R2", 20
@@ -146,7 +147,7 @@ def against_map(
         If the map can't be read, has no band of that name, or shares no usable pixel with the product.
     """
     try:
-        with rasterio.open(path) as dataset:
+        with rasterio.open(path, driver=foreign.raster(path)) as dataset:
             names = [(d or "").lower() for d in dataset.descriptions]
             band = next((i for i, n in enumerate(names, 1) if n.startswith(_NAMES[subject])), None)
             if band is None:

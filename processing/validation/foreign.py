@@ -31,6 +31,13 @@ KINDS: dict[str, tuple[tuple[bytes, ...], str]] = {
     ".geojson": ((), "GeoJSON"),
     ".json": ((), "GeoJSON"),
 }
+#: The same of rasters that a command is given on the machine itself: masks, reflectance and AOT of other processors. A
+#: VRT is none of them, as it reads whatever file it names.
+RASTERS: dict[str, tuple[tuple[bytes, ...], str]] = {
+    **{suffix: KINDS[suffix] for suffix in (".tif", ".tiff")},
+    ".jp2": ((b"\x00\x00\x00\x0cjP  \r\n\x87\n",), "JP2OpenJPEG"),
+    ".img": ((b"EHFA_HEADER_TAG",), "HFA"),
+}
 #: Where a GeoPackage says that it is one, and what it says. [bytes]
 _GEOPACKAGE = slice(68, 72), (b"GPKG", b"GP10", b"GP11")
 _NUMBER = re.compile(r"(?:urn:ogc:def:crs:EPSG:[\d.]*:|EPSG:)(\d{4,6})", re.IGNORECASE)
@@ -60,6 +67,25 @@ def checked(path: Path) -> str:
     if (starts and not head.startswith(starts)) or (driver == "GPKG" and head[place] not in marks):
         raise InputError(path, f"is no {driver}, whatever its name says")
     return driver
+
+
+def raster(path: Path) -> str:
+    """The driver that reads a raster that a command is given.
+
+    Raises
+    ------
+    InputError
+        If it is none of `RASTERS`, no plain file, or its content is another one than its name says.
+    """
+    known = RASTERS.get(path.suffix.lower())
+    if known is None:
+        raise InputError(path, f"is no raster that is read here ({', '.join(RASTERS)})")
+    if not path.is_file():
+        raise InputError(path, "is no plain file")
+    with path.open("rb") as file:
+        if not file.read(100).startswith(known[0]):
+            raise InputError(path, f"is no {known[1]}, whatever its name says")
+    return known[1]
 
 
 def projection(path: Path, given: Any) -> CRS:

@@ -269,7 +269,7 @@ def _mask(
 
 def _raster(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint8], dict[str, int]]:
     try:
-        with rasterio.open(path, **_only(path)) as dataset:
+        with rasterio.open(path, driver=_driver(path)) as dataset:
             foreign.pixels(path, dataset.width, dataset.height)
             crs, transform = foreign.projection(path, dataset.crs), dataset.transform
             found, places = _places(path, dataset, meaning)
@@ -288,9 +288,9 @@ def _raster(path: Path, meaning: Classes, frame: Frame) -> tuple[NDArray[np.uint
     return coded, unknown
 
 
-def _only(path: Path) -> dict[str, Any]:
-    """What holds GDAL to the driver that a file's name and first bytes say; of other rasters it may find it."""
-    return {"driver": foreign.checked(path)} if path.suffix.lower() in foreign.KINDS else {}
+def _driver(path: Path) -> str:
+    """The one that a file's name and first bytes say: GDAL looks for no other."""
+    return foreign.checked(path) if path.suffix.lower() in foreign.KINDS else foreign.raster(path)
 
 
 def _places(path: Path, dataset: Any, meaning: Classes) -> tuple[list[int], NDArray[np.int16]]:

@@ -25,6 +25,7 @@ from processing.bands import BANDS, BY_L1C, DISTRIBUTED, GROUPS, R1
 from processing.errors import InputError, ProductError
 from processing.masks import Edge, Geophysical
 from processing.product import Product
+from processing.validation import foreign
 
 #: Edges of the bins of reflectance.
 BINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.5)
@@ -120,7 +121,7 @@ class Reference:
     def read(self, band: str) -> tuple[NDArray[np.float32], Any, Affine]:
         """Reflectance, NaN where there is none; projection and transform."""
         try:
-            with rasterio.open(self.path) as dataset:
+            with rasterio.open(self.path, driver=foreign.raster(self.path)) as dataset:
                 values = dataset.read(self.bands[band], masked=True)
                 crs, transform = dataset.crs, dataset.transform
         except RasterioError as error:
@@ -144,7 +145,7 @@ def reference(path: Path, bands: Sequence[str] | None = None, scale: float | Non
         If it can't be read, has no projection, or its bands aren't known.
     """
     try:
-        with rasterio.open(path) as dataset:
+        with rasterio.open(path, driver=foreign.raster(path)) as dataset:
             names = list(bands) if bands else [d or "" for d in dataset.descriptions]
             count, kind, crs, resolution = dataset.count, np.dtype(dataset.dtypes[0]).kind, dataset.crs, dataset.res[0]
     except RasterioError as error:
