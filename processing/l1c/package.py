@@ -186,6 +186,13 @@ class Package:
             raise failed(self.path, error, f"{folder or 'its folder'} can't be read") from error
         return sorted(prefix + name for name in names if not is_stray(name))
 
+    def changed(self, name: str) -> int:
+        """When a file, or the zip that holds it, was changed last; 0 where there is none. [ns]"""
+        try:
+            return (self.path if self.zipped else self.path / name).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def gdal(self, name: str) -> str:
         """Name under which GDAL opens a file.
 

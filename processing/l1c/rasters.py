@@ -25,7 +25,6 @@ class Rasters:
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
         self._detectors: dict[tuple[str, int], Packed[np.uint8]] = {}
-        self._quality: dict[tuple[str, int], Quality] = {}
         self._unpacked: dict[tuple[str, int], bytes] = {}
         self._locks: dict[str, Lock] = {band: Lock() for band in BANDS}
 
@@ -105,11 +104,9 @@ class Rasters:
         return np.asarray((self._sources[half].detectors(band).raster() != 0) & ~lost)
 
     def quality(self, band: str, half: int) -> Quality:
-        """What the masks of a half say, read once."""
+        """What the masks of a half say."""
         with self._locks[band]:
-            if (band, half) not in self._quality:
-                self._quality[band, half] = self._sources[half].quality(band)
-            return self._quality[band, half]
+            return self._sources[half].quality(band)
 
 
 def thinned(lost: NDArray[np.bool_], spacing: int) -> NDArray[np.bool_]:

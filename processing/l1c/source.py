@@ -17,8 +17,8 @@ from processing.l1c.package import Package
 from processing.l1c.packed import Packed
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid
 
-#: The least counts of a measurement before baseline 04.00, which has no offset. Beyond the swath some products have it
-#: in place of 0. No ground has it in bands in which the air above it is bright: B4's is 0.01 above mountains.
+#: The least counts. Beyond the swath some products, above all before baseline 04.00, have it in place of 0. No ground has
+#: it in bands in which the air above it is bright: B4's is 0.01 above mountains.
 LEAST_COUNTS = 1
 _SEES_THE_AIR = frozenset({"B1", "B2", "B3", "B4"})
 
@@ -35,6 +35,8 @@ class Source:
     grid: Grid
     #: Tiles of the masks that were decoded already, and the like of which are not decoded again.
     uniform: Uniform = field(default_factory=dict, repr=False, compare=False)
+    #: What the masks of each band say, once it was asked for: a thinned look and the whole one ask for the same.
+    known_quality: dict[tuple[str, tuple[int, ...]], Quality] = field(default_factory=dict, repr=False, compare=False)
     #: Added to the counts of each band, so that they mean the same as those of another package; none: 0.
     raise_by: Mapping[str, int] = field(default_factory=dict)
 
@@ -76,7 +78,7 @@ class Source:
         for name, value in (("SATURATED", SATURATED_COUNTS), ("NODATA", NO_DATA_COUNTS)):
             if self.special[name] != value:
                 counts[counts == self.special[name]] = value
-        if not self._masks_are_images and band in _SEES_THE_AIR:
+        if band in _SEES_THE_AIR:
             counts[counts == LEAST_COUNTS] = NO_DATA_COUNTS
         return counts
 
@@ -93,7 +95,14 @@ class Source:
         return any(kind == "MSK_QUALIT" for kind, _ in self.masks)
 
     def quality(self, band: str) -> Quality:
-        """What the masks say of the pixels of a band."""
+        """What the masks say of the pixels of a band, read once as long as their files stay."""
+        names = [name for (_, of), name in self.masks.items() if of == band]
+        key = band, tuple(self.package.changed(name) for name in names)
+        if key not in self.known_quality:
+            self.known_quality[key] = self._quality_of(band)
+        return self.known_quality[key]
+
+    def _quality_of(self, band: str) -> Quality:
         resolution = BANDS[band].resolution
         if self._masks_are_images:
             name = self.masks["MSK_QUALIT", band]

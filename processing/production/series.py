@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -235,13 +236,13 @@ class _Series:
         """
         platform, _, kind = name.split("_", 2)
         for there in sorted(self.out.glob(f"{platform}_*_{glob.escape(kind)}")):
+            if there.name != name and not _near(there.name, source.sensing):
+                continue
             try:
                 made = product.read(there)
             except ProductError:  # damaged, or none
                 if there.name == name:
                     raise AlreadyThere(there, "is already there") from None
-                continue
-            if abs((made.sensing - source.sensing).total_seconds()) > PASS_SECONDS:
                 continue
             used = {made.l1c, *made.origin.get(HALVES, "").split(", ")}
             if made.l1c is None or all(half.identifier in used for half in halves):
@@ -279,6 +280,15 @@ class _Series:
         dated = {path.name.split("_")[1]: path for path in found}
         before = max((date for date in dated if date < own), default=None)
         return None if before is None else product.load_state(dated[before]), any(date > own for date in dated)
+
+
+def _near(name: str, sensing: datetime) -> bool:
+    """Whether the product of a name is of the same pass, by its time."""
+    try:
+        made = datetime.strptime(name.split("_")[1], "%Y%m%d-%H%M%S-%f").replace(tzinfo=UTC)
+    except (ValueError, IndexError):
+        return False
+    return abs((made - sensing).total_seconds()) <= PASS_SECONDS
 
 
 def _told(outcome: Outcome, final: Path, late: bool) -> dict[str, Any]:
