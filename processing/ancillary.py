@@ -199,8 +199,8 @@ def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terr
     kept = cache / f"terrain-{key}.npz"
     try:
         with np.load(kept) as file:
-            odd = str(file["mended"]), str(file["doubt"])
-            return Terrain(file["coarse"], file["fine"], float(file["void"]), name, *odd)
+            said = str(file["mended"]), str(file["doubt"])
+            return Terrain(file["coarse"], file["fine"], float(file["void"]), name, *said)
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
