@@ -536,7 +536,7 @@ def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fit
     composite.rayleigh_corrected.update({band: np.full(shape, 0.3, np.float32) for band in ("B8A", "B11", "B12")})
     composite.water[0, :3] = True
     image = {"B3": [0.15, 0.06, 0.01, 0.15], "B4": [0.1, 0.04, 0.005, 0.1], "B8A": [0.02, 0.01, 0.01, 0.3]}
-    image |= dict.fromkeys(("B11", "B12"), [0.01, 0.01, 0.01, 0.3])
+    image |= {band: [0.01, 0.01, 0.01, 0.3] for band in ("B11", "B12")}
     seen = {band: np.array([values], np.float32) for band, values in image.items()}
     nowhere, valid = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
     found = shadow_mask.darkening(seen, composite, nowhere, valid, V2_1)

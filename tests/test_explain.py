@@ -33,7 +33,7 @@ from processing.versions import Parameters, parameters
 from tests import scenes
 from tests.test_cli import muscate
 
-V1_4 = parameters("V1_4")
+V1_4, V2_1 = parameters("V1_4"), parameters("V2_1")
 CELLS = (24, 24)
 
 
@@ -62,7 +62,7 @@ def of(tests: list[Answer], step: str, text: str) -> Answer:
 
 
 @pytest.mark.parametrize("nominal", [False, True])
-@pytest.mark.parametrize("numbers", [V1_4, parameters("V2_0")], ids=["V1_4", "V2_0"])
+@pytest.mark.parametrize("numbers", [V1_4, parameters("V2_0"), V2_1], ids=["V1_4", "V2_0", "V2_1"])
 def test_the_tests_made_again_give_the_masks(numbers: Parameters, nominal: bool) -> None:
     scene = scenes.onto(cloudy(5), numbers)
     _, before = correct(scenes.onto(scenes.scene(scenes.ground(CELLS), CELLS), numbers), None, numbers)
@@ -79,7 +79,7 @@ def test_the_tests_made_again_give_the_masks(numbers: Parameters, nominal: bool)
         factor = 12 * CELLS[0] // len(code)
         assert_array_equal(expand_bits(code, raster.shape, factor, numbers.mask_resampling_threshold), raster)
     assert (again.cloud & Cloud.MONO_TEMPORAL).any()
-    assert (again.cloud & Cloud.SHADOW).any() == nominal
+    assert (again.cloud & Cloud.SHADOW).any() == (nominal or bool(numbers.shadow_bands_alone))
 
 
 def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
@@ -108,6 +108,31 @@ def test_every_test_has_its_value_and_threshold(before: Composite) -> None:
     caster = of(shadow, "shadow", "a cloud of the image")
     assert caster.passed
     assert "of 25 cells" in caster.note
+
+
+@pytest.mark.parametrize("nominal", [False, True])
+def test_every_test_of_v2_1_has_its_value_and_threshold(nominal: bool) -> None:
+    scene = scenes.onto(cloudy(5), V2_1)
+    _, before = correct(scenes.onto(scenes.scene(scenes.ground(CELLS), CELLS), V2_1), None, V2_1)
+    past = before if nominal else None
+    l2a, _ = correct(scene, past, V2_1)
+    assert l2a.evidence is not None
+    known = explanation.retest(l2a.evidence, scene.day, past, V2_1)
+    cloud, shadow = known.tests.at(25, 25), known.tests.at(14, 18)
+    assert of(cloud, "share", "with a buffer").passed
+    assert of(cloud, "share", "shown").threshold == V2_1.mask_core[1]
+    assert of(cloud, "snow", "B2 / B3").threshold == V2_1.snow_colours[0]
+    assert of(cloud, "water", "MNDWI").threshold == V2_1.water_turbid[0]
+    limit, least, _ = V2_1.shadow_match if nominal else V2_1.shadow_match_alone
+    fit = of(shadow, "shadow", "fits best")
+    assert fit.passed
+    assert fit.threshold == least
+    assert "cells" in fit.note
+    assert of(shadow, "shadow", "darkness where").threshold == limit
+    assert of(shadow, "shadow", "darkness where").passed
+    if nominal:
+        assert of(cloud, "mono_temporal", "rise of B11 that no ground").passed
+        assert of(cloud, "correlation", "no ground is seen").value == pytest.approx(0.5, abs=0.1)
 
 
 def test_steps_are_in_the_order_in_which_they_are_applied(before: Composite) -> None:
