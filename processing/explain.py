@@ -468,13 +468,17 @@ def _drawn(known: Explanation, row: int, col: int, numbers: Parameters) -> list[
     """How far a cell of the masks' own grid is from the cells in which each kind was found, and what is near enough."""
     clouds, shadows = numbers.buffers
     answers = []
-    shown = known.kept.away(row, col, numbers)
-    for name, grown in known.whole.away(row, col, numbers).items():
-        away = 0.0 if shown[name] == 0 else grown
+    for name, away in known.clouds.away(row, col, numbers).items():
         limit = shadows if Cloud[name.upper()] in _SHADOW_OF else clouds
         held = away is not None and away <= limit * (1 + 1e-6)
         note = "none in the image" if away is None else ""
         answers.append(Answer("mask", name, away, "<=", limit, held, unit="m", note=note))
+    if known.bright is not None:
+        rise, least = (float(field[row, col]) for field in known.bright[:2])
+        text = "brightening of this cell of the masks, as a cloud's"
+        answers.append(
+            Answer("drawn", text, round(rise, 4), ">=", round(least, 4), bool(known.bright.enough[row, col]))
+        )
     return answers
 
 

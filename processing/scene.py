@@ -347,6 +347,9 @@ class Evidence:
         Samples that the AOT was read from: by their colour, and against the past.
     backward : Composite or None
         What entered the date, where it was made of later ones and so is no other date's state.
+    detail : dict of band to (row, col) int16
+        By how much each cell of the masks is brighter than the coarse one around it; empty in versions that draw no
+        mask by it. [1e-4]
     """
 
     reflectance: dict[str, NDArray[np.float32]]
@@ -368,6 +371,7 @@ class Evidence:
     aot_spectral: NDArray[np.bool_]
     aot_temporal: NDArray[np.bool_]
     backward: Composite | None = None
+    detail: dict[str, NDArray[np.int16]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,11 @@ class Parameters:
     mask_buffers: tuple[float, float] | None = None
     #: Divides the coarse grid's. [m]
     mask_resolution: int = 60
-    #: Of the largest brightening in the blue among a cloud's cell and its neighbours, the cell has less than this: then
-    #: a part of it alone is cloud, and it has no buffer in the product; less than that (second): it is not shown. [-]
-    mask_core: tuple[float, float] = later((0.0, 0.0))
+    #: Of low clouds and their buffers a product shows the cells that brightened by this share of the most that one
+    #: beside did, or by so much (second): where a cloud ends within a coarse cell. Empty: all. [-]
+    mask_fine: tuple[float, ...] = later(())
+    #: Surface reflectance for that at the top of the atmosphere, within a coarse cell. [-]
+    mask_detail_gain: float = later(1.3)
 
     # Limits of a valid product
     #: More cloud than this: the product is not valid. [%]
@@ -428,7 +430,7 @@ _V2_1 = replace(
     aot_dark_weight=10.0,
     # The masks: clouds, shadows, water, snow
     mask_buffers=(60.0, 60.0),
-    mask_core=(0.5, 0.1),
+    mask_fine=(0.15, 0.05),
     snow_colours=(0.85, 0.6),
     snow_rim_max_swir=0.3,
     snow_swir_max_factor=1.0,

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
+from processing.bands import BANDS
 from processing.chain import (
     cirrus,
     cloud_mask,
@@ -19,6 +20,7 @@ from processing.chain import (
     correct,
     correlation,
     dilation,
+    explanation,
     geometry,
     multi_temporal,
     snow_mask,
@@ -684,17 +686,46 @@ def test_a_smooth_deck_looks_like_no_ground() -> None:
     assert multi_temporal.doubtful(everywhere, {"B1": deck}, bare, V2_0).all()
 
 
-def test_cells_that_are_cloud_in_part_have_no_buffer_in_v2_1() -> None:
-    mono = scenes.blot((15, 15), 7, 7, 2) > 0
-    bright = np.where(scenes.blot((15, 15), 7, 7, 1) > 0, np.float32(0.4), np.where(mono, np.float32(0.1), 0))
-    bright[5, 5] = 0.01
-    found = Clouds(mono, np.zeros_like(mono))
-    solid, kept = found.shares(bright.astype(np.float32), V2_1)
-    assert_array_equal(solid.mono_temporal, bright > 0.3)
-    assert_array_equal(kept.mono_temporal, mono & (bright > 0.05))
-    distance = ndimage.distance_transform_edt(~dilation.finer(solid.mono_temporal, 2)) * 60
-    shown = kept.drawn(V2_1, solid).mono_temporal
-    assert_array_equal(shown, (distance <= V2_1.buffers[0]) | dilation.finer(kept.mono_temporal, 2))
+def test_the_masks_of_v2_1_end_where_the_blue_pixels_do() -> None:
+    """A cloud over a part of its cells of 120 m is drawn by its pixels of 60 m, and found again from what is kept."""
+    shape = (12, 12)
+    ground = scenes.scene(scenes.ground(shape), shape)
+    pixels = np.kron(scenes.blot(shape, 6, 6, 1), np.ones((4, 4))) > 0
+    pixels[:, 25:] = False  # the last pixels of each row of cells are clear
+    thick = scenes.scene(scenes.mix(scenes.ground(shape), scenes.CLOUD, np.ones(shape)), shape)
+    counts = {}
+    for band, raster in ground.counts.items():
+        times = BANDS[band].resolution
+        here = np.kron(pixels, np.ones((60 // times, 60 // times))) > 0 if times < 60 else pixels
+        counts[band] = np.where(here, thick.counts[band], raster)
+    made = scenes.onto(replace(ground, counts=counts), V2_1)
+    l2a, _ = correct(made, None, V2_1)
+    found = l2a.cloud["R2"][1::3, 1::3] & Cloud.CLOUD > 0
+    assert found[pixels].all()
+    assert np.count_nonzero(found & ~pixels) <= 4  # bright fields in the buffer
+    assert l2a.evidence is not None
+    assert l2a.evidence.detail["B1"].shape == pixels.shape
+    again = explanation.retest(l2a.evidence, made.day, None, V2_1)
+    assert_array_equal(again.cloud & Cloud.CLOUD > 0, found)
+    coarse, _ = correct(made, None, V2_0)
+    assert np.count_nonzero((coarse.cloud["R2"][1::3, 1::3] & Cloud.CLOUD > 0) & ~pixels) > 20
+    assert coarse.evidence is not None
+    assert coarse.evidence.detail == {}
+
+
+@pytest.mark.parametrize("rise", [0.02, 0.3])
+def test_a_cloud_over_snow_is_drawn_by_b11(rise: float) -> None:
+    """Where the blue did not rise the coarse cell is drawn as a whole."""
+    shape = (9, 9)
+    here = scenes.blot(shape, 4, 4, 1) > 0
+    image = {"B1": np.where(here, 0.8 + rise, 0.8), "B11": np.where(here, 0.5, 0.08)}
+    old = {band: np.full(shape, value, np.float32) for band, value in (("B1", 0.8), ("B2", 0.8), ("B11", 0.08))}
+    what = scenes.observation({b: v.astype(np.float32) for b, v in image.items()}, past(old, 0), here | True, None)
+    found = Clouds(here, np.zeros_like(here))
+    bright = multi_temporal.brightening(what, found, ~here, V2_1)
+    drawn = found.drawn(V2_1, bright).mono_temporal
+    assert drawn is not None
+    assert_array_equal(drawn, dilation.finer(here, 2))
 
 
 @pytest.mark.parametrize("side", [1, 2])

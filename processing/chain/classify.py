@@ -23,7 +23,7 @@ from processing.chain import (
     water_vapour,
 )
 from processing.chain import rain as rainfall
-from processing.chain.clouds import Clouds
+from processing.chain.clouds import Bright, Clouds
 from processing.chain.dilation import dilate
 from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Recorder
@@ -42,8 +42,8 @@ class Masks:
     ----------
     found : Clouds
         Clouds and their shadows as found, without buffers.
-    whole, kept : Clouds
-        Of these what the product grows, and what it shows.
+    bright : Bright or None
+        Where in their cells they end, in versions that look at it.
     clouds : Clouds
         The same dilated: what aerosol, water and composite keep away from.
     shown : Clouds
@@ -55,8 +55,7 @@ class Masks:
     """
 
     found: Clouds
-    whole: Clouds
-    kept: Clouds
+    bright: Bright | None
     clouds: Clouds
     shown: Clouds
     snow: Mask
@@ -96,13 +95,10 @@ def clouds(seen: Observation, parameters: Parameters, recorder: Recorder = SILEN
         found = Clouds(mono, high, shadow=_alone(seen, mono | high, snow, parameters, recorder))
     buffered = found.dilated(parameters, recorder)
     clear = seen.tested & ~buffered.all() & ~buffered.shadows()
-    whole, kept = found, found
-    if parameters.mask_core[0]:
-        bright = multi_temporal.brightening(seen.reflectance, clear & ~snow, seen.past, parameters)
-        whole, kept = found.shares(bright, parameters, recorder)
-    shown = kept.drawn(parameters, whole) if parameters.mask_buffers else buffered
+    bright = multi_temporal.brightening(seen, found, clear & ~snow, parameters) if parameters.mask_fine else None
+    shown = found.drawn(parameters, bright) if parameters.mask_buffers else buffered
     over = found if parameters.mask_buffers else buffered
-    return Masks(found, whole, kept, buffered, shown, snow & ~over.all(), clear)
+    return Masks(found, bright, buffered, shown, snow & ~over.all(), clear)
 
 
 def _of_one_date(seen: Observation, high: Mask, parameters: Parameters, recorder: Recorder) -> tuple[Mask, Mask]:

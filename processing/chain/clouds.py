@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,12 +15,28 @@ from processing.chain.steps import step
 from processing.versions import Parameters
 
 _SHADOWS = frozenset({"shadow", "shadow_outside"})
-#: Masks that do not tell how much of a cell is cloud.
+#: Masks that the blue does not draw.
 _WHOLE = _SHADOWS | {"high"}
 
 
 def _any(masks: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return np.asarray(np.logical_or.reduce(masks), np.bool_)
+
+
+class Bright(NamedTuple):
+    """How much brighter the cells of the masks are than their ground, which tells where a cloud ends within a cell.
+
+    Attributes
+    ----------
+    rise, least : (row, col) float32
+        In cells of the version's `mask_resolution`; what is shown as cloud exceeds the second. [-]
+    enough : (row, col) bool
+        Whether it does.
+    """
+
+    rise: NDArray[np.float32]
+    least: NDArray[np.float32]
+    enough: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -71,51 +87,27 @@ class Clouds:
         return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
 
     @step
-    def shares(
-        self, bright: NDArray[np.float32], parameters: Parameters, recorder: Recorder = SILENT
-    ) -> tuple[Clouds, Clouds]:
-        """Of clouds as found: those of the cells that are cloud as a whole, and of those that are cloud enough to show.
+    def drawn(self, parameters: Parameters, bright: Bright | None = None) -> Clouds:
+        """Of clouds as found: the masks of a product, with its own buffers, in cells of the version's own size.
 
         Parameters
         ----------
-        bright : (row, col) float32
-            How much brighter each cell is than its ground: at the edges of clouds less than beside, as a part of it
-            alone is cloud (the version's `mask_core`). [-]
-        """
-        (whole, least), cloudy, known = parameters.mask_core, self.all(), np.nan_to_num(bright)
-        most = cv2.dilate(np.where(cloudy, known, np.float32(0)), np.ones((3, 3), np.uint8))
-        text = "brightening over that of the brightest cloud beside"
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            share = np.where(most > 1e-3, known / most, np.float32(1))
-        has_buffer = recorder.test("share", f"{text}: with a buffer", share, ">=", whole, cloudy)
-        is_shown = recorder.test("share", f"{text}: shown", share, ">=", least, cloudy)
-
-        def part(of: NDArray[np.bool_]) -> Clouds:
-            return Clouds(**{name: mask if name in _WHOLE else mask & of for name, mask in self._found().items()})
-
-        return part(has_buffer), part(is_shown)
-
-    @step
-    def drawn(self, parameters: Parameters, whole: Clouds | None = None) -> Clouds:
-        """The masks of a product, with its own buffers, in cells of the version's own size.
-
-        Parameters
-        ----------
-        whole : Clouds, optional
-            What alone has a buffer; all of these without it.
+        bright : Bright, optional
+            Of low clouds and their buffers only what it says to be cloud is shown.
         """
         if parameters.mask_buffers is None:
             return self.dilated(parameters)
-        times, grown = parameters.coarse_resolution // parameters.mask_resolution, (whole or self)._found()
-        return Clouds(
-            **{
-                name: dilate(
-                    finer(grown[name], times), parameters.mask_buffers[name in _SHADOWS], parameters.mask_resolution
-                )
-                | finer(mask, times)
-                for name, mask in self._found().items()
-            }
-        )
+        times = parameters.coarse_resolution // parameters.mask_resolution
+        drawn = {}
+        for name, mask in self._found().items():
+            width = parameters.mask_buffers[name in _SHADOWS]
+            grown = dilate(finer(mask, times), width, parameters.mask_resolution)
+            drawn[name] = grown if bright is None or name in _WHOLE else grown & bright.enough
+        return Clouds(**drawn)
+
+    def low(self) -> NDArray[np.bool_]:
+        """Any cloud but the high ones."""
+        return _any([mask for name, mask in self._found().items() if name not in _WHOLE])
 
     def away(self, row: int, col: int, parameters: Parameters) -> dict[str, float | None]:
         """Of clouds as found: how far each of the masks is from a cell of the grid of `drawn`, None without any. [m]"""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from processing.chain import classify, codes
 from processing.chain.air import Air
-from processing.chain.clouds import Clouds
+from processing.chain.clouds import Bright, Clouds
 from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND
 from processing.chain.observation import Date
 from processing.chain.observe import observe_again
@@ -25,8 +25,10 @@ class Explanation:
     Attributes
     ----------
     tests : Recording
-    clouds, whole, kept : Clouds
-        As found, without buffers, and what of these the product grows and shows.
+    clouds : Clouds
+        As found, without buffers.
+    bright : Bright or None
+        By how much the cells of the masks brightened, and what is shown as cloud, in versions that look at it.
     cloud, geophysical, interpolated : (row, col) uint8
         Bits of CLM, MG2 and IAB, without those of MG2 that are made at full resolution; the first two maybe in cells
         of a fraction of the coarse ones.
@@ -34,8 +36,7 @@ class Explanation:
 
     tests: Recording
     clouds: Clouds
-    whole: Clouds
-    kept: Clouds
+    bright: Bright | None
     cloud: NDArray[np.uint8]
     geophysical: NDArray[np.uint8]
     interpolated: NDArray[np.uint8]
@@ -64,6 +65,7 @@ def keep(date: Date, air: Air) -> Evidence:
         aot_spectral=air.aerosol.spectral,
         aot_temporal=air.aerosol.temporal,
         backward=date.entered if date.mode == "backward" else None,
+        detail=dict(seen.detail),
     )
 
 
@@ -88,4 +90,4 @@ def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Pa
     tests.value("aot", "AOT at 550 nm used", kept.aot)
     tests.value("aot", "filled in from around", kept.aot_filled)
     gaps = codes.of_gaps(kept.water_vapour_filled, kept.aot_filled)
-    return Explanation(tests, masks.found, masks.whole, masks.kept, *codes.of_masks(seen, masks, ground), gaps)
+    return Explanation(tests, masks.found, masks.bright, *codes.of_masks(seen, masks, ground), gaps)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.chain.dilation import dilate
+from processing.chain.clouds import Bright, Clouds
+from processing.chain.dilation import dilate, finer
+from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.steps import step
+from processing.chain.subsampling import DETAIL
 from processing.scene import Composite
 from processing.versions import Parameters
 
@@ -155,29 +159,38 @@ def rise(
 
 
 @step
-def brightening(
-    reflectance: Mapping[str, NDArray[np.float32]],
-    clear: NDArray[np.bool_],
-    composite: Composite | None,
-    parameters: Parameters,
-) -> NDArray[np.float32]:
-    """How much brighter a cell is than its ground: in the blue, or, over snow, in B11.
+def brightening(seen: Observation, clouds: Clouds, clear: NDArray[np.bool_], parameters: Parameters) -> Bright:
+    """How much brighter the cells of the masks are than their ground, and which of them are bright as a cloud.
+
+    In the blue, of which each pixel is one cell; where B11 tells a cloud better, as over snow, cell by coarse cell.
 
     Parameters
     ----------
-    reflectance : mapping of band to (row, col) float32
-        Rayleigh-corrected. [-]
+    clouds : Clouds
+        As found, without buffers.
     clear : (row, col) bool
         Ground of this date, whose mean stands for what the composite does not know.
     """
-    most = np.full(clear.shape, -np.inf, np.float32)
-    for band in (parameters.cloud_blue_band, "B11"):
-        around = reflectance[band][clear].mean(dtype=np.float64) if clear.any() else 0.0
-        ground = np.full(clear.shape, around, np.float32)
-        if composite is not None:
-            ground = np.where(composite.day >= 0, composite.rayleigh_corrected[band], ground)
-        most = np.fmax(most, reflectance[band] - ground)
-    return most
+    band, side = parameters.cloud_blue_band, parameters.coarse_resolution // parameters.mask_resolution
+    blue, swir = (_over_ground(seen, name, clear) for name in (band, "B11"))
+    by_blue = blue > 0.5 * swir
+    rise = finer(np.where(by_blue, blue, swir), side)
+    if band in seen.detail:
+        gain = np.float32(DETAIL * parameters.mask_detail_gain)
+        rise = rise + np.where(finer(by_blue, side), seen.detail[band] * gain, np.float32(0))
+    share, least = parameters.mask_fine
+    most = cv2.dilate(np.where(finer(clouds.low(), side), rise, np.float32(0)), np.ones((5, 5), np.uint8))
+    limit = np.minimum(np.float32(share) * most, np.float32(least))
+    return Bright(rise, limit, (rise >= limit) & (most > 0))
+
+
+def _over_ground(seen: Observation, band: str, clear: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How much brighter a band is than in the composite, or than the clear ground of this date; 0 where not known."""
+    value, past = seen.reflectance[band], seen.past
+    ground = np.full(clear.shape, value[clear].mean(dtype=np.float64) if clear.any() else 0.0, np.float32)
+    if past is not None:
+        ground = np.where(past.day >= 0, past.rayleigh_corrected[band], ground)
+    return np.nan_to_num(value - ground)
 
 
 @step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ class Observation:
     terrain : bool
         Whether the altitude is that of a terrain model.
     relief : Relief
+    detail : mapping of band to (row, col) int16
+        As of `subsampling.Image`; empty where it is not at hand.
     """
 
     day: int
@@ -55,6 +57,7 @@ class Observation:
     altitude: NDArray[np.float32]
     terrain: bool
     relief: Relief
+    detail: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
 
     @property
     def past_water(self) -> NDArray[np.bool_]:

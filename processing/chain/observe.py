@@ -64,6 +64,7 @@ def observe(scene: Scene, composite: Composite | None, parameters: Parameters, s
         altitude=altitude,
         terrain=terrain,
         relief=relief,
+        detail=image.detail,
     )
     date = Date(scene, composite, parameters, spread, image, toa, seen)
     if not tested.any():
@@ -107,6 +108,7 @@ def observe_again(
         altitude=kept.altitude,
         terrain=kept.terrain,
         relief=terrain_shadow.detect(kept.altitude, kept.terrain, angles, parameters),
+        detail=kept.detail,
     )
 
 

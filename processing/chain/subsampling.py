@@ -19,6 +19,8 @@ from processing.kernels import kernel
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, strip, strips
 from processing.versions import Parameters
 
+#: Of a count of `Image.detail`. [-]
+DETAIL = 1e-4
 _NO_DATA = np.uint16(NO_DATA_COUNTS)
 _SATURATED = np.uint16(SATURATED_COUNTS)
 #: Resolution whose pixels all images fill [m], and rows of it that are looked at together.
@@ -67,6 +69,9 @@ class Image:
     partly : dict of band to float
         Share of the pixels that the band did not see among those that others saw; those that saw all of it are left
         out. [%]
+    detail : dict of band to (row, col) int16
+        Of the blue of the cloud tests, in versions that draw their masks by it, where it is at hand: by how much each
+        cell of `mask_resolution` is brighter than the coarse one around it. [`DETAIL`]
     """
 
     toa: dict[str, NDArray[np.float32]]
@@ -75,6 +80,7 @@ class Image:
     edge: dict[str, Bits]
     saturation: dict[str, Bits]
     partly: dict[str, float] = field(default_factory=dict)
+    detail: dict[str, NDArray[np.int16]] = field(default_factory=dict)
 
     def nothing(self, resolution: int) -> NDArray[np.bool_]:
         """Cells of the coarse grid without any pixel that all bands saw; none of a thinned scene."""
@@ -195,6 +201,7 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
     observed = np.ones(shape, np.bool_)
     unseen: dict[str, Bits] = {}
     saturation: dict[str, Bits] = {}
+    kept: dict[str, list[NDArray[np.uint16]]] = {_drawn_by(parameters): []}
     for band in sorted(BANDS, key=lambda b: -BANDS[b].resolution):
         size = scene.grid.shape(BANDS[band].resolution)
         sums, saturated, unobserved = Sums.of(size, factor_of(band, parameters)), Bits(size), Bits(size)
@@ -209,6 +216,7 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
                 unseen[band] = unobserved
             if some_saturated:
                 saturated.add(first_row, measured == _SATURATED)
+            kept.get(band, []).append(measured)
             first_row += len(counts)
         if first_row != size[0]:
             raise ValueError(f"{band} has {first_row} rows, the scene's grid has {size[0]}")
@@ -217,7 +225,8 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
         np.logical_and(observed, sums.unobserved < parameters.coarse_fraction * sums.pixels, out=observed)
         if sums.saturated.any():
             saturation[band] = saturated
-    return Image(toa, saturated_cells, observed, *_edges(scene.grid, unseen, saturation))
+    detail = _detail(scene, kept, toa, parameters)
+    return Image(toa, saturated_cells, observed, *_edges(scene.grid, unseen, saturation), detail)
 
 
 def _measured(scene: Scene, band: str, first_row: int, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -263,6 +272,34 @@ def _at(bits: Bits, resolution: int, wanted: int, part: slice) -> NDArray[np.boo
     rows, cols = (size + after for size, (_, after) in zip(here.shape, room, strict=True))
     whole = np.pad(here, room, constant_values=True)
     return np.asarray(whole.reshape(rows // side, side, cols // side, side).all(axis=(1, 3)))
+
+
+def _drawn_by(parameters: Parameters) -> str:
+    """The band whose own pixels are the cells of the masks that are drawn by them, empty without one."""
+    blue = parameters.cloud_blue_band
+    return blue if parameters.mask_fine and BANDS[blue].resolution == parameters.mask_resolution else ""
+
+
+def _detail(
+    scene: Scene,
+    kept: dict[str, list[NDArray[np.uint16]]],
+    toa: dict[str, NDArray[np.float32]],
+    parameters: Parameters,
+) -> dict[str, NDArray[np.int16]]:
+    """`Image.detail`, of the strips of its band; nothing is said of pixels that it did not observe."""
+    ((band, strips_),) = kept.items()
+    if not band:
+        return {}
+    side, coarse = parameters.coarse_resolution // parameters.mask_resolution, toa[band]
+    fine = np.zeros((coarse.shape[0] * side, coarse.shape[1] * side), np.uint16)
+    first = 0
+    for part in strips_:
+        fine[first : first + len(part), : part.shape[1]] = part
+        first += len(part)
+    around = np.repeat(np.repeat(coarse, side, axis=0), side, axis=1)
+    above = (fine + np.float32(scene.offset[band])) / np.float32(scene.quantification) - around
+    known = (fine != _NO_DATA) & np.isfinite(above)
+    return {band: np.clip(np.rint(np.where(known, above, 0) / np.float32(DETAIL)), -32000, 32000).astype(np.int16)}
 
 
 def _means(sums: Sums) -> NDArray[np.float64]:
