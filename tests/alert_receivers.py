@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -17,17 +19,27 @@ from typing import Any
 
 @dataclass
 class Mailbox:
-    """What a mail server got, and how it answers: `refuses` commands by their first word."""
+    """What a mail server got, and how it answers: `refuses` commands by their first word.
+
+    Attributes
+    ----------
+    said : list of (str, bool)
+        First words of the commands, and whether they came enciphered.
+    logins : list of str
+        What was given to prove who sends.
+    """
 
     port: int = 0
     mails: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
+    said: list[tuple[str, bool]] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def mail_server() -> Iterator[Mailbox]:
-    """RFC 5321 as far as a client needs it that sends a mail."""
+def mail_server(secret: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+    """RFC 5321 as far as a client needs it that sends a mail; with a certificate RFC 3207 and 4954 (STARTTLS, AUTH)."""
     box = Mailbox()
 
     class Session(socketserver.StreamRequestHandler):
@@ -38,8 +50,22 @@ def mail_server() -> Iterator[Mailbox]:
             self.say("220 localhost")
             while line := self.rfile.readline():
                 word = line.decode().split(":")[0].split()[0].upper()
+                hidden = isinstance(self.connection, ssl.SSLSocket)
+                box.said.append((word, hidden))
                 if word in box.refuses:
                     self.say("451 not now")
+                elif word == "EHLO" and secret is not None:
+                    self.say("250-localhost\r\n250 " + ("AUTH PLAIN" if hidden else "STARTTLS"))
+                elif word == "STARTTLS" and secret is not None:
+                    self.say("220 go on")
+                    try:
+                        self.connection = secret.wrap_socket(self.connection, server_side=True)
+                    except OSError:
+                        return
+                    self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+                elif word == "AUTH":
+                    box.logins.append(base64.b64decode(line.split()[2]).decode())
+                    self.say("235 ok")
                 elif word == "DATA":
                     self.say("354 go on")
                     body = b""

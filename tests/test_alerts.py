@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import shutil
+import ssl
 import time
 from collections import namedtuple
 from collections.abc import Iterator
@@ -15,12 +16,18 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from processing.alerts import rules as reading
 from processing.alerts import senders, watch
 from processing.alerts.conditions import CONDITIONS, Look
-from processing.alerts.rules import Rules
-from processing.errors import BadRules
+from processing.alerts.rules import Mail, Rules
+from processing.alerts.senders import Message
+from processing.errors import BadRules, Unreachable
 from processing.people import Actor, Role
 from processing.settings import Settings
 from processing.store import Store, bulletins, events
@@ -511,3 +518,65 @@ def test_commands_tell_what_holds_and_refuse_a_wrong_file(tmp_path: Path) -> Non
         assert refused.returncode == 1
         assert len(refused.stderr.splitlines()) == 1
         assert "alerts.toml: rules.a.when" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """The certificate of a mail server on this machine, signed by itself, and what the server speaks with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("certificate") / "both.pem"
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
+    file.write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return file, context
+
+
+def by_starttls(box: Mailbox, password: Path, host: str = "localhost") -> None:
+    sender = {"to": "mail", "host": host, "port": box.port, "security": "starttls", "user": "centre"}
+    people = {"sender": "muscate@a.example", "recipients": ["anna@a.example"]}
+    given = Mail.model_validate({**sender, **people, "password_file": password})
+    now = datetime.now(UTC)
+    senders.by_mail(given, Message("k", "late", "alps", "warning", "opened", "alps is late", now, now))
+
+
+def test_a_mail_by_starttls_is_enciphered_before_anything_is_told(
+    certificate: tuple[Path, ssl.SSLContext], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("s3cret\n")
+    password.chmod(0o600)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    with mail_server(certificate[1]) as box:
+        by_starttls(box, password)
+        assert box.logins == ["\0centre\0s3cret"]
+        assert [mail["subject"] for mail in box.mails] == ["[muscate] late, alps"]
+        assert {word for word, hidden in box.said if not hidden} == {"EHLO", "STARTTLS"}
+        with pytest.raises(Unreachable, match=r"(?i)certificate"):
+            by_starttls(box, password, "127.0.0.1")  # not the name that the certificate is of
+
+
+def test_no_password_goes_to_a_server_that_can_not_encipher_or_is_not_known(
+    certificate: tuple[Path, ssl.SSLContext], tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("s3cret")
+    password.chmod(0o600)
+    with mail_server(certificate[1]) as box, pytest.raises(Unreachable, match=r"(?i)certificate"):
+        by_starttls(box, password)  # signed by nobody whom this machine trusts
+    with mail_server() as plain, pytest.raises(Unreachable, match=r"(?i)starttls"):
+        by_starttls(plain, password)
+    for one in (box, plain):
+        assert not one.logins
+        assert not one.mails
+        assert not any(word in ("AUTH", "MAIL", "DATA") for word, _ in one.said)
