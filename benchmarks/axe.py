@@ -22,7 +22,7 @@ from tests.test_browser import serving
 from tests.test_dashboard_validation import results
 
 PAGES = (
-    *("production", "coverage", "versions", "browse", "products", "compare", "quality", "validation"),
+    *("production", "coverage", "versions", "browse", "products", "compare", "quality", "validation", "workbench"),
     *("en/sign-in", "fr/sign-in", "es/sign-in", "en/account", "fr/account", "es/account", "en/nothing"),
 )
 #: The rules of WCAG 2.2 up to AA, and what axe holds to be good practice.

@@ -46,6 +46,7 @@ PARTS = {
     "quality": "quality",
     "api/quality": "quality",
     "validation": "validation",
+    "workbench": "production",
     "people": "people",
     "sign-in": ALWAYS,
     "sign-out": ALWAYS,
@@ -62,7 +63,18 @@ OF_LANGUAGES = {"tiles": "status", "sites": "status", "dates": "status", "find":
 READING = frozenset({"/stac/search"})
 #: Pages whose scripts and styles stand in the page itself: Panel's, and those drawn by scripts of ours.
 SCRIPTED = frozenset(
-    {"production", "failures", "versions", "browse", "products", "quality", "validation", "coverage", "compare"}
+    {
+        "production",
+        "failures",
+        "versions",
+        "browse",
+        "products",
+        "quality",
+        "validation",
+        "workbench",
+        "coverage",
+        "compare",
+    }
 )
 
 

@@ -32,6 +32,7 @@ from dashboard.pages import browse, compare, coverage, failures, production, ver
 from dashboard.pages.products import Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.validation import Validation
+from dashboard.pages.workbench import Workbench
 from dashboard.public import help as helping
 from dashboard.public import news, routes, sign_in
 from dashboard.public.status import Board
@@ -136,6 +137,7 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
         "products": partial(Products, store),
         "quality": partial(Quality, store),
         "validation": partial(Validation, store),
+        "workbench": partial(Workbench, store),
     }
     # Makes the folders of Panel's and the others' scripts known: only those known by now are served.
     bundle_for_objs_and_resources(None, Resources("server"))

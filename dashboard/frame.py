@@ -29,6 +29,7 @@ PAGES = {
     "compare": "Compare",
     "quality": "Quality",
     "validation": "Validation",
+    "workbench": "Workbench",
 }
 
 #: For pieces of HTML, in both themes: colours derive from the text's.

@@ -34,6 +34,7 @@ class _TilePolygonsPlot(GeoPolygonPlot):
 hv.Store.register({TilePolygons: _TilePolygonsPlot}, "bokeh")
 
 COUNTRIES = {"projection": ccrs.GOOGLE_MERCATOR, "color": "#8A95A1", "line_width": 0.8, "apply_ranges": False}
+SIZE = {"width": 900, "height": 640}
 TILES = {
     "projection": ccrs.GOOGLE_MERCATOR,
     "color": "colour",
@@ -79,20 +80,22 @@ def countries_layer() -> gv.Path:
     return gv.Path([web_mercator.countries()], ["x", "y"], crs=ccrs.GOOGLE_MERCATOR)
 
 
-def coverage_map(coverage: pd.DataFrame) -> Any:
+def coverage_map(coverage: pd.DataFrame, **size: Any) -> Any:
     """Countries and tiles, around the tiles that have dates.
 
     Parameters
     ----------
     coverage : DataFrame
         As of `queries.coverage`.
+    size
+        Options of the plot, in place of a fixed size.
     """
     dated = coverage.loc[coverage["dates"] > 0, "tile"]
     west, south, east, north = web_mercator.around(list(dated if len(dated) else coverage["tile"]))
     names = {"Tile": "tile", "Site": "site", "Latest date": "date", "State": "state", "Products": "products"}
     hover = HoverTool(tooltips=[(title, f"@{{{column}}}") for title, column in names.items()])
     layers = countries_layer().opts(**COUNTRIES) * tile_layer(coverage).opts(tools=[hover], **TILES)
-    return layers.opts(xlim=(west, east), ylim=(south, north), width=900, height=640, xlabel="", ylabel="")
+    return layers.opts(xlim=(west, east), ylim=(south, north), xlabel="", ylabel="", **(size or SIZE))
 
 
 def main() -> None:

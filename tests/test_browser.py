@@ -37,7 +37,7 @@ from tests.test_dashboard_validation import results
 
 pytestmark = pytest.mark.slow
 
-PAGES = ("production", "coverage", "versions", "browse", "products", "quality", "validation")
+PAGES = ("production", "coverage", "versions", "browse", "products", "quality", "validation", "workbench")
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 #: Warnings of the browser about its own drawing.
 HARMLESS = re.compile(r"GL Driver")

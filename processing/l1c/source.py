@@ -17,8 +17,8 @@ from processing.l1c.package import Package
 from processing.l1c.packed import Packed
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid
 
-#: The least counts. Beyond the swath some products, above all before baseline 04.00, have it in place of 0. No ground has
-#: it in bands in which the air above it is bright: B4's is 0.01 above mountains.
+#: The least counts. Beyond the swath some products, above all before baseline 04.00, have it in place of 0. No ground
+#: has it in bands in which the air above it is bright: B4's is 0.01 above mountains.
 LEAST_COUNTS = 1
 _SEES_THE_AIR = frozenset({"B1", "B2", "B3", "B4"})
 

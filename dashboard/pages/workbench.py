@@ -1,0 +1,238 @@
+"""Workbench: rate, coverage, progress and the images of a product as plots to zoom into, linked with each other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import holoviews as hv
+import numpy as np
+import pandas as pd
+import panel as pn
+import panel_material_ui as pmui
+import param
+import rasterio
+import sqlalchemy as sa
+from holoviews.operation.datashader import regrid
+
+from dashboard import address, layers, product_folder, queries, theme
+from dashboard.frame import View, how_to_begin, html, legend
+from processing.errors import ProductError
+from processing.masks import Cloud
+from processing.store.models import Product
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from sqlalchemy.orm import Session
+
+    from dashboard.snapshot import Snapshot
+    from processing.settings import Settings
+    from processing.store import Store
+
+#: Days of the rate.
+DAYS = 30
+#: Newest products that are offered.
+OFFERED = 60
+#: Samples of an image on a side at most: what is zoomed into is a sample of the product, and Compare shows its pixels.
+SIDE = 1830
+#: Reflectance that is drawn white. [-]
+WHITE = 0.25
+#: Of what stands beside another where the page is wide enough.
+BESIDE = {"flex": "1 1 340px", "min-width": "0"}
+#: States by the word that the reader sees.
+COLOURS = dict(theme.STATES.values())
+#: Axes of the images: those of one name move together on a page, and the map's are others.
+GROUND = ["easting", "northing"]
+#: Height of the plots. [px]
+HEIGHT = 330
+PLOT: dict[str, Any] = {
+    "responsive": True,
+    "toolbar": "above",
+    "default_tools": ["pan", "wheel_zoom", "box_zoom", "reset"],
+    "active_tools": [],
+}
+BARS: dict[str, Any] = {
+    **PLOT,
+    "stacked": True,
+    "bar_width": 0.7,
+    "line_color": None,
+    "height": HEIGHT,
+    "xlabel": "",
+    "ylabel": "dates",
+    "tools": ["hover"],
+    "cmap": COLOURS,
+    "show_legend": False,
+    "padding": 0.05,
+}
+MAP: dict[str, Any] = {"responsive": True, "min_height": 460}
+#: What is drawn of CLM: word, bits, colour.
+MASKS = (
+    ("cloud", Cloud.CLOUD | Cloud.THINNEST | Cloud.HIGH, "#D55E00"),
+    ("cloud shadow", Cloud.SHADOW | Cloud.SHADOW_OUTSIDE, "#4B0082"),
+)
+#: Opacity of the masks. [of 255]
+OPACITY = 190
+
+
+def newest_products(session: Session) -> list[str]:
+    """Identifiers of the products that were published last."""
+    named = sa.select(Product.identifier).where(Product.current, Product.valid)
+    return list(session.scalars(named.order_by(Product.published.desc()).limit(OFFERED)))
+
+
+def _counted(frame: pd.DataFrame, key: str, state: str) -> pd.DataFrame:
+    """Dates by a key and a state, the state in the reader's words."""
+    worded = frame.assign(**{state: [theme.word(name) for name in frame[state]]})
+    return worded.groupby([key, state], as_index=False)["dates"].sum()
+
+
+def rate(outcomes: pd.DataFrame, since: datetime) -> hv.Bars:
+    """Dates that came to an end each day, by what became of them.
+
+    Parameters
+    ----------
+    outcomes : DataFrame
+        As of `queries.outcomes_per_hour`, in days.
+    since : datetime
+        The first day.
+    """
+    days = [f"{since + timedelta(days=n):%m-%d}" for n in range(DAYS + 1)]
+    counted = _counted(outcomes.assign(day=outcomes["hour"].dt.strftime("%m-%d")), "day", "outcome")
+    grid = pd.MultiIndex.from_product([days, counted["outcome"].unique()], names=["day", "outcome"])
+    counted = counted.set_index(["day", "outcome"]).reindex(grid, fill_value=0).reset_index()
+    return hv.Bars(counted, ["day", "outcome"], "dates").opts(xrotation=90, **BARS)
+
+
+def progress(counts: pd.DataFrame) -> hv.Bars:
+    """Dates of each version by state.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        As of `queries.progress`.
+    """
+    return hv.Bars(_counted(counts, "version", "state"), ["version", "state"], "dates").opts(invert_axes=True, **BARS)
+
+
+def sample(path: Path) -> tuple[NDArray[Any], tuple[float, float, float, float]]:
+    """A raster at `SIDE` samples at most, and its bounds. [m]"""
+    with rasterio.open(path) as file:
+        step = max(1, -(-max(file.shape) // SIDE))
+        shape = tuple(-(-n // step) for n in file.shape)
+        return file.read(1, out_shape=shape), tuple(file.bounds)
+
+
+def quicklooks(folder: Path) -> tuple[Any, Any]:
+    """Natural colours, and the same under the masks: side by side on a page, zooming into one zooms into both.
+
+    Raises
+    ------
+    ProductError
+        If a raster is missing.
+    """
+    bands, bounds = [], (0.0, 0.0, 0.0, 0.0)
+    for band in ("B4", "B3", "B2"):
+        counts, bounds = sample(product_folder.required(folder, f"FRE_{band}.tif"))
+        bands.append(np.clip(counts / (1e4 * WHITE) * 255, 0, 255).astype(np.uint8))
+    seen = np.where(np.min(bands, axis=0) > 0, 255, 0).astype(np.uint8)
+    image = hv.RGB(np.dstack([*bands, seen]), bounds=bounds, kdims=GROUND, vdims=[*"RGBA"])
+    masks, bounds = sample(product_folder.required(folder, "MASKS/CLM_R2.tif"))
+    drawn = np.zeros((*masks.shape, 4), np.uint8)
+    for _, bits, colour in MASKS:
+        drawn[(masks & bits) > 0] = (*theme.rgb(colour), OPACITY)
+    over = hv.RGB(drawn, bounds=bounds, kdims=GROUND, vdims=[*"RGBA"])
+    shown = {"xaxis": None, "yaxis": None, "aspect": 1, "max_width": 620, **PLOT}
+    alone = regrid(image).relabel("Reflectance").opts(**shown)
+    masked = (regrid(image) * regrid(over)).relabel("Masks")
+    return alone, masked.opts(hv.opts.Overlay(**shown))
+
+
+def _legend(states: pd.Series) -> pn.pane.HTML:
+    there = {theme.state(name) for name in states}
+    return html(legend(pair for name, pair in theme.STATES.items() if name in there))
+
+
+class Workbench(View):
+    """The four plots, and the choice of the product whose images are shown."""
+
+    product = param.String(default="", doc="Identifier of the product whose images are shown.")
+
+    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
+        self._store = store
+        super().__init__(snapshot, settings, **params)
+        self._said = html()
+        self._choice = pmui.Select(label="Product", options=[""], sizing_mode="stretch_width", margin=(3, 0))
+        self._choice.param.watch(lambda event: setattr(self, "product", event.new or ""), "value")
+        self._rate, self._map, self._progress, self._images = (
+            pn.Column(sizing_mode="stretch_width", min_width=300) for _ in range(4)
+        )
+        self._layout = pn.Column(
+            self._said,
+            pn.FlexBox(*(pn.Column(part, styles=BESIDE) for part in (self._rate, self._progress)), gap="14px"),
+            self._choice,
+            self._images,
+            self._map,
+            sizing_mode="stretch_width",
+        )
+        if pn.state.location:
+            pn.state.location.sync(self, {"product": "product"})
+
+    def draw(self) -> None:
+        """Show the store as it is."""
+        self._said.object = how_to_begin(self.settings) if self.snapshot.empty else ""
+        since = (datetime.now(UTC) - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+        ended = self.snapshot.ask(queries.outcomes_per_hour, since, 86400)
+        self._rate.objects = [
+            html(f"<h2>Production rate <small>dates a day, last {DAYS} days</small></h2>"),
+            *(
+                [_legend(ended["outcome"]), rate(ended, since)]
+                if len(ended)
+                else [html("<p class=soft>No date came to an end.</p>")]
+            ),
+        ]
+        counts = self.snapshot.progress
+        self._progress.objects = [
+            html("<h2>Version progress <small>dates by state</small></h2>"),
+            *(
+                [_legend(counts["state"]), progress(counts)]
+                if len(counts)
+                else [html("<p class=soft>No date has arrived.</p>")]
+            ),
+        ]
+        chart = layers.coverage_map(self.snapshot.coverage, **MAP)
+        title = html("<h2>Site coverage <small>state of each tile's latest date</small></h2>")
+        self._map.objects = [title, chart]
+        names = self.snapshot.ask(newest_products)
+        if self.product and self.product not in names:
+            names = [self.product, *names]
+        self._choice.options = names or [""]
+        self._choice.value = self.product or (names[0] if names else "")
+        if not self._images.objects:
+            self._draw_images()
+
+    @param.depends("product", watch=True)
+    def _draw_images(self) -> None:
+        if not self.product:
+            self._images.objects = []
+            return
+        with self._store.read() as session:
+            folder = queries.folder(session, self.product)
+        if folder is None:
+            self._images.objects = [html(address.said([f"no product is called {self.product}"]))]
+            return
+        try:
+            looks = quicklooks(self.settings.archive / folder.path)
+        except (ProductError, rasterio.RasterioIOError) as error:
+            drawn: Any = html(address.said([f"its images can't be shown: {error}"]))
+        else:
+            panes = (pn.pane.HoloViews(look, sizing_mode="stretch_width", margin=0) for look in looks)
+            drawn = pn.FlexBox(*(pn.Column(pane, styles=BESIDE) for pane in panes), gap="14px")
+        colours = legend([(word, colour) for word, _, colour in MASKS])
+        link = f'<p class="soft">Its pixels, one by one: <a href="/compare?left={self.product}">Compare</a></p>'
+        self._images.objects = [html("<h2>Quicklooks</h2>" + colours), drawn, html(link)]
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        """The layout."""
+        return self._layout
