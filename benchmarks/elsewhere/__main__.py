@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.elsewhere import peers, protocol, score
+from benchmarks.elsewhere.air import ready
 from benchmarks.elsewhere.series import Date, onto, series
 from benchmarks.elsewhere.worlds import HALVES, WORLDS
 from processing.chain import correct
@@ -68,8 +69,20 @@ def run(
         yield date, found, time.process_time() - begun
 
 
-def judged(dates: list[Date], numbers: Parameters, dark: bool = True, forecast: bool = False) -> dict[int, score.Sums]:
-    """Sums of each date of a series for a version."""
+def judged(
+    dates: list[Date], numbers: Parameters, dark: bool = True, forecast: bool = False, alone: bool = False
+) -> dict[int, score.Sums]:
+    """Sums of each date of a series for a version.
+
+    Parameters
+    ----------
+    dark : bool
+        Whether the series is run once more with `darkened` scenes.
+    forecast : bool
+        Whether the chain gets one.
+    alone : bool
+        Whether dates with low clouds are run once more without a past, to see what shadows are found then.
+    """
     out: dict[int, score.Sums] = {}
     before: NDArray[np.bool_] | None = None
     shifted = [found for _, found, _ in run(dates, numbers, True, forecast)] if dark else [None] * len(dates)
@@ -80,6 +93,10 @@ def judged(dates: list[Date], numbers: Parameters, dark: bool = True, forecast: 
             sums["seconds"] = np.array([[seconds, 1.0]])
             if other is not None and found.aot is not None and other.aot is not None:
                 sums["dark_cells"] = np.array([[abs(float(other.aot.mean() - found.aot.mean())), 1.0]])
+        if alone and date.truth.cumulus:
+            product, _ = correct(onto(date, numbers, forecast), None, numbers)
+            if product.status == "valid":
+                sums["shadow_init"] = score.judge(date, score.of_product(product, numbers))["shadow_ring"]
         out[date.number] = sums
         before = date.truth.thick
     return out
@@ -123,6 +140,7 @@ def main() -> None:
         "--no-dark", action="store_true", help="leave out the test of dark cells, which doubles the time"
     )
     parser.add_argument("--forecast", action="store_true", help="with a forecast of the aerosol that errs by 1.5")
+    parser.add_argument("--alone", action="store_true", help="shadows of cloudy dates that begin a series, too")
     parser.add_argument("--lost", action="store_true", help="packets are lost on every other date")
     parser.add_argument("--note", help="log the figures under this note")
     parser.add_argument("--json", action="store_true")
@@ -130,20 +148,12 @@ def main() -> None:
     parser.add_argument("--dates", action="store_true", help="print each date's AOT as well")
     options = parser.parse_args()
     found: dict[str, dict[str, dict[str, float]]] = {}
-    sums: dict[tuple[str, str, int, int], score.Sums] = {}
+    sums: dict[protocol.Key, score.Sums] = {}
     for world in options.worlds:
-        for k in range(options.seeds):
-            seed = 2 * k + HALVES.index(options.half)
-            dates = list(series(world, seed, options.size, lost=options.lost))
-            for version in options.versions:
-                for number, part in judged(dates, parameters(version), not options.no_dark, options.forecast).items():
-                    sums[version, world, seed, number] = part
-                    if options.dates:
-                        _print_date(version, dates[number], part)
-            if options.comparators:
-                for method, number, part in peers.found(dates):
-                    sums[method, world, seed, number] = part
-        sums = peers.best(sums)
+        if not ready(world, options.half):
+            print(f"{world}, {options.half}: 6S was not run for it yet")
+            continue
+        sums |= _world(world, options)
         methods = list(dict.fromkeys(key[0] for key in sums if key[1] == world))
         found[world] = {
             m: lines(score.add(part for key, part in sums.items() if key[:2] == (m, world))) for m in methods
@@ -156,6 +166,24 @@ def main() -> None:
         protocol.log(options.note, options.half, options.seeds, options.size, found)
     if options.differences:
         print("\n" + "\n".join(protocol.differences(sums)))
+
+
+def _world(world: str, options: argparse.Namespace) -> dict[protocol.Key, score.Sums]:
+    """Sums of all series of a world, of versions and of other detectors with their best buffers."""
+    sums: dict[protocol.Key, score.Sums] = {}
+    for k in range(options.seeds):
+        seed = 2 * k + HALVES.index(options.half)
+        dates = list(series(world, seed, options.size, lost=options.lost))
+        for version in options.versions:
+            parts = judged(dates, parameters(version), not options.no_dark, options.forecast, options.alone)
+            for number, part in parts.items():
+                sums[version, world, seed, number] = part
+                if options.dates:
+                    _print_date(version, dates[number], part)
+        if options.comparators:
+            for method, number, part in peers.found(dates):
+                sums[method, world, seed, number] = part
+    return peers.best(sums)
 
 
 def _print_date(version: str, date: Date, part: score.Sums) -> None:

@@ -327,8 +327,11 @@ def _relief(random: np.random.Generator, n: int, low: float, high: float) -> Fie
 
 
 def _mountains(random: np.random.Generator, n: int, step: float, days: list[int], low: float, high: float,
-               lines: tuple[float, float, float]) -> Ground:  # fmt: skip
-    """Meadows and fields below, woods, alps, rock, and snow whose line rises; `lines` of wood, grass and snow [m]."""
+               lines: tuple[float, float, float], green: float = 1.0) -> Ground:  # fmt: skip
+    """Meadows below, woods, alps, rock, and snow whose line rises.
+
+    `lines` are those of wood, grass and snow [m], `green` tells how much grows.
+    """
     altitude = _relief(random, n, low, high)
     p = _Patches(random, n, step, 260)
     z = altitude[p.at] + 60 * random.standard_normal(p.count)
@@ -345,7 +348,7 @@ def _mountains(random: np.random.Generator, n: int, step: float, days: list[int]
 
     def look(air: Air, number: int) -> NDArray:
         earth, stone = spectra.soil(air, "loam", 0.3, p.bright), spectra.soil(air, "rock", 0.1, p.bright)
-        out = spectra.canopy(air, "grass", lai * (1.6 + 0.15 * number), earth)
+        out = spectra.canopy(air, "grass", green * lai * (1.6 + 0.15 * number), earth)
         woods = 0.75 * spectra.canopy(air, "needles", 2.6 * lai, 0.5 * earth)
         out = np.where((kind == KIND["forest"])[:, None], woods, out)
         out = np.where((kind == KIND["rock"])[:, None], stone, out)
@@ -373,7 +376,7 @@ def alps(random: np.random.Generator, n: int, step: float, days: list[int], leve
 
 def high(random: np.random.Generator, n: int, step: float, days: list[int], level: float) -> Ground:
     """A high plateau's ranges from 4,000 to 5,200 m, dry, with little snow."""
-    return _mountains(random, n, step, days, 4000, 5200, (0, 4500, 4850))
+    return _mountains(random, n, step, days, 4000, 5200, (0, 4500, 4850), 0.2)
 
 
 def north(random: np.random.Generator, n: int, step: float, days: list[int], level: float) -> Ground:

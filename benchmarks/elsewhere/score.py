@@ -58,7 +58,7 @@ class Found:
 
 
 def of_product(product: L2A, numbers: Parameters) -> Found:
-    """The layers of a product at 20 m; 10 m reflectance is averaged."""
+    """The layers of a product at 20 m; reflectance is that of flat ground, and at 10 m is averaged."""
     bits = product.geophysical["R2"]
 
     def has(bit: Geophysical) -> Bool:
@@ -66,7 +66,7 @@ def of_product(product: L2A, numbers: Parameters) -> Found:
 
     reflectance = {}
     for band in DISTRIBUTED:
-        raster = product.surface_reflectance[band]
+        raster = product.flat_reflectance[band]
         values = raster.astype(np.float32) / numbers.reflectance_quantification
         values[raster == numbers.no_data] = np.nan
         if band in R1:
