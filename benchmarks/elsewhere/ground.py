@@ -332,6 +332,7 @@ def _mountains(random: np.random.Generator, n: int, step: float, days: list[int]
 
     `lines` are those of wood, grass and snow [m], `green` tells how much grows.
     """
+    high = low + (high - low) * min(1.0, n * step / 22_000)  # a small image has a part of the range
     altitude = _relief(random, n, low, high)
     p = _Patches(random, n, step, 260)
     z = altitude[p.at] + 60 * random.standard_normal(p.count)
