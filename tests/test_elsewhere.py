@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.elsewhere import air, clouds, peers, protocol, score, spectra, worlds
-from benchmarks.elsewhere import series as dates
+from benchmarks.elsewhere import Date, air, clouds, peers, protocol, score, series, spectra, worlds
 from benchmarks.elsewhere.fields import along, blurred, fractal
 from benchmarks.elsewhere.light import State, Sun, shade, top_of_atmosphere
 
@@ -169,12 +168,12 @@ def test_halves_share_neither_seed_nor_pass() -> None:
 def test_a_world_comes_again_from_its_seed(half: str) -> None:
     world, name = half.split("_")
     seed = worlds.HALVES.index(name)
-    first, again = (next(dates.series(world, seed, 120)) for _ in range(2))
+    first, again = (next(series(world, seed, 120)) for _ in range(2))
     for band, counts in first.scene.counts.items():
         np.testing.assert_array_equal(counts, again.scene.counts[band])
         assert np.isfinite(first.truth.surface[band]).all()
         assert (first.truth.surface[band] > 0).all()
-    other = next(dates.series(world, seed + 2, 120))
+    other = next(series(world, seed + 2, 120))
     assert (other.scene.counts["B2"] != first.scene.counts["B2"]).mean() > 0.5
 
 
@@ -187,13 +186,13 @@ def test_fields_have_the_form_that_is_said() -> None:
     np.testing.assert_allclose(along(field, 3 * one, -2 * one), np.roll(field, (2, -3), (0, 1)), atol=1e-5)
 
 
-def perfect(date: dates.Date) -> score.Found:
+def perfect(date: Date) -> score.Found:
     t = date.truth
     return score.Found(t.cloud, t.shadow & ~t.cloud, t.water, t.snow, None, t.aot, t.water_vapour, t.surface)
 
 
 def test_the_truth_scores_best_and_an_error_costs() -> None:
-    date = list(dates.series("crops", 0, 240, 2))[1]
+    date = list(series("crops", 0, 240, 2))[1]
     best = perfect(date)
     figures = score.figures(score.add([score.judge(date, best)]))
     assert figures["cloud_direct_f1"] == figures["shadow_direct_f1"] == figures["inside_B2"] == 1
@@ -206,7 +205,7 @@ def test_the_truth_scores_best_and_an_error_costs() -> None:
 
 
 def test_an_interval_tells_a_gain_from_a_tie() -> None:
-    date = list(dates.series("crops", 0, 240, 2))[1]
+    date = list(series("crops", 0, 240, 2))[1]
     best = perfect(date)
     noise = np.random.default_rng(1).standard_normal(date.truth.aot.shape).astype(np.float32)
     worse = [score.judge(date, replace(best, aot=date.truth.aot + 0.05 + 0.01 * noise))]
@@ -226,7 +225,7 @@ def test_a_log_line_says_what_was_tried(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_each_detector_gets_the_buffer_that_suits_it() -> None:
-    date = list(dates.series("crops", 0, 240, 2))[1]
+    date = list(series("crops", 0, 240, 2))[1]
     seen = ~peers.grown(~date.truth.cloud, 60)
     sums = {(f"peer+{b}", "crops", 0, 1): score.judge(date, score.Found(peers.grown(seen, b))) for b in peers.BUFFERS}
     chosen = peers.best(sums)

@@ -31,7 +31,7 @@ DARK_SHARE, DARKER = 0.001, 0.02
 ORDER = (
     "aot_clear", "aot_cumulus", "aot_veil", "aot_land", "aot_sea", "dark_cells", "vapour", "inside", "veil",
     "cloudy_ring", "cloudy_direct", "thick", "thick_sea", "thick_snow", "thick_relief", "false", "stood_before",
-    "shadow", "water", "snow", "left", "sigma", "seconds",
+    "shadow", "water", "snow", "left", "slope", "sigma", "seconds",
 )  # fmt: skip
 
 

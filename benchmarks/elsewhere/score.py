@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.elsewhere.ground import KINDS
+from benchmarks.elsewhere.ground import KIND, KINDS
 from benchmarks.elsewhere.series import STEP, Date
 from processing.bands import DISTRIBUTED, R1
 from processing.chain.dilation import dilate
@@ -25,6 +25,8 @@ from processing.versions import Parameters
 BLOCKS, RING, CELL = 4, 240, 12
 #: Shadows of so much ground count as those of small clouds. [m2]
 SMALL = 90_000.0
+#: Covers whose reflectance must not go with the angle of the sun to the slope.
+SLOPES = ("grass", "forest", "rock")
 #: Veils by what they add to B10. [-]
 VEIL = (0.005, 0.015)
 
@@ -124,6 +126,13 @@ def _moments(error: NDArray, aot: NDArray, among: Bool) -> NDArray[np.float64]:
     """(block, n / sum e / sum e^2 / sum a / sum a^2 / sum a e) on cells."""
     e, a, n = (np.where(among, v, 0) for v in (error, aot, np.ones_like(error)))
     return np.stack([_blocks(v) for v in (n, e, e * e, a, a * a, a * e)], 1)
+
+
+def _correlation(x: NDArray, y: NDArray, among: Bool) -> NDArray[np.float64]:
+    """(block, n / sum x / sum x^2 / sum y / sum y^2 / sum x y)."""
+    among = among & np.isfinite(y)
+    x, y, n = (np.where(among, v, 0) for v in (x, y, np.ones_like(x)))
+    return np.stack([_blocks(v) for v in (n, x, x * x, y, y * y, x * y)], 1)
 
 
 def _cells(values: NDArray) -> NDArray:
@@ -233,6 +242,11 @@ def _reflectance(date: Date, found: Found, seen: Bool) -> Sums:
     veiled = free & (t.veil >= VEIL[0]) & (t.veil <= VEIL[1])
     out = {"left": _share(~masked, seen & ~t.cloud & ~t.shadow),
            "veil_left": _share(veiled, seen & ~t.shadow & (t.veil >= VEIL[0]) & (t.veil <= VEIL[1]))}  # fmt: skip
+    if date.relief:
+        sunny = free & (t.incidence > 0.25)
+        for name in SLOPES:
+            here = sunny & (t.kind == KIND[name])
+            out[f"slope_{name}"] = _correlation(t.incidence, found.reflectance["B8A"], here)
     for band, values in found.reflectance.items():
         error = np.abs(values - t.surface[band])
         known = np.isfinite(error)
@@ -261,7 +275,11 @@ def figures(total: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
     """The figures that sums amount to; what has no pixels is left out."""
     out: dict[str, float] = {}
     for name, v in total.items():
-        if name.startswith("aot_") or name == "vapour":
+        if name.startswith("slope_"):
+            spread = (v[2] - v[1] ** 2 / v[0]) * (v[4] - v[3] ** 2 / v[0]) if v[0] >= 500 else 0.0
+            if spread > 0:
+                out[f"{name}_r"] = float((v[5] - v[1] * v[3] / v[0]) / np.sqrt(spread))
+        elif name.startswith("aot_") or name == "vapour":
             if v[0] >= 20:
                 out[f"{name}_bias"], out[f"{name}_rmse"] = _ratio(v[1], v[0]), float(np.sqrt(_ratio(v[2], v[0])))
                 spread = v[4] - v[3] ** 2 / v[0]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.elsewhere import clouds
-from benchmarks.elsewhere.air import BANDS, WATER, Air, ready
+from benchmarks.elsewhere.air import BANDS, WATER, Air, data, ready
 from benchmarks.elsewhere.fields import Field, blurred, coarser, finer, fractal, smoothstep
 from benchmarks.elsewhere.ground import GROUNDS, KIND, Ground
 from benchmarks.elsewhere.light import State, Sun, curve, top_of_atmosphere
@@ -66,6 +66,8 @@ class Truth:
         Of the ground, see `ground.KINDS`.
     veil : float32
         What cirrus adds to B10. [-]
+    incidence : float32
+        Cosine of the sun's angle to the slope over that to level ground, 0 in cast shadow. [-]
     clear_date : bool
         No cloud at all.
     cumulus : bool
@@ -87,6 +89,7 @@ class Truth:
     terrain_shadow: NDArray[np.bool_]
     kind: NDArray[np.uint8]
     veil: Field
+    incidence: Field
     clear_date: bool
     cumulus: bool
     lost: NDArray[np.bool_]
@@ -131,14 +134,13 @@ def series(world: str, seed: int, size: int = SIZE, dates: int | None = None, lo
         Whether every other date has lost packets: 2.4 km of one band, flagged as the Level-1C flags them.
 
     Made once, dates are read from the folder that the environment's ``ELSEWHERE_CACHE`` names, if it does (some
-    130 MB each); a change to this package's files makes them anew.
+    130 MB each); a change to what they are made by makes them anew.
     """
     folder = os.environ.get("ELSEWHERE_CACHE")
     if folder is None:
         yield from _made(world, seed, size, dates, lost)
         return
-    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*")) if path.is_file())
-    stem = f"{world}-{seed}-{size}-{lost:d}-{hashlib.sha256(sources).hexdigest()[:8]}"
+    stem = f"{world}-{seed}-{size}-{lost:d}-{_made_by(world, half_of(seed))}"
     count = ready(world, half_of(seed))
     kept = [Path(folder) / f"{stem}-{number}.pickle" for number in range(min(count, dates or count))]
     if not all(path.exists() for path in kept):
@@ -149,6 +151,17 @@ def series(world: str, seed: int, size: int = SIZE, dates: int | None = None, lo
             part.rename(path)
     for path in kept:
         yield pickle.loads(path.read_bytes())
+
+
+def _made_by(world: str, half: str) -> str:
+    """A digest of the modules that make dates, and of what 6S computed for a half of a world."""
+    here = Path(__file__).parent
+    names = ("air", "clouds", "fields", "ground", "light", "series", "spectra", "worlds")
+    digest = hashlib.sha256(b"".join((here / f"{name}.py").read_bytes() for name in names))
+    for key, values in sorted(data().items()):
+        if key.startswith(f"{world}_{half}_") or not key.endswith(("_air", "_canopy", "_nodes")):
+            digest.update(values.tobytes())
+    return digest.hexdigest()[:8]
 
 
 def _made(world: str, seed: int, size: int, dates: int | None, lost: bool) -> Iterator[Date]:
@@ -300,7 +313,7 @@ def _truth(state: State, surface: dict[str, Field], kind: NDArray[np.uint8], wet
     return Truth(
         surface, state.aot, state.water, thickness, cloud, thick, cloud & ~thick & (ice > low),
         ~cloud & ((ice >= clouds.ICE_UNSURE) | (low >= clouds.UNSURE)), shadow,
-        ~shadow & (lost >= clouds.LIT), wet, white, dark, kind, veil, not (thickness > 0.01).any(),
+        ~shadow & (lost >= clouds.LIT), wet, white, dark, kind, veil, state.sun.beam, not (thickness > 0.01).any(),
         any(layer.kind == "water" for layer in state.layers), np.zeros((n, n), bool),
     )  # fmt: skip
 
