@@ -215,6 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     program, responses = sixs.executable(), Responses(options.srf)
     options.cache.mkdir(parents=True, exist_ok=True)
+    unpack(options.cache)
     for name in options.worlds:
         if name == "depths":
             np.savez(options.cache / "depths.npz", **depths(program))
@@ -233,6 +234,24 @@ def main() -> None:
                 np.savez(file, air=scattering(program, responses, world, which), nodes=(0.0, *world.aot_nodes))
                 print(file.name, flush=True)
     pack(options.cache, responses)
+
+
+def unpack(cache: Path) -> None:
+    """What the file has and the cache lacks, so that dates made elsewhere are kept."""
+    if not OUT.exists():
+        return
+    with np.load(OUT) as content:
+        have = dict(content)
+    for key, values in have.items():
+        stem = key.removesuffix("_air")
+        if f"{stem}_nodes" in have and stem != key and not (cache / f"date_{stem}.npz").exists():
+            np.savez(cache / f"date_{stem}.npz", air=values, nodes=have[f"{stem}_nodes"])
+            np.save(cache / f"canopy_{stem}.npy", have[f"{stem}_canopy"])
+    for k, altitude in enumerate(have["gas_altitude"]):
+        if not (cache / f"gases_{altitude:g}.npz").exists():
+            np.savez(cache / f"gases_{altitude:g}.npz", **{p: have[f"{p}_gas"][k] for p in PLATFORMS})
+    if not (cache / "depths.npz").exists():
+        np.savez(cache / "depths.npz", **{k.removeprefix("depth_"): v for k, v in have.items() if "depth_" in k})
 
 
 def pack(cache: Path, responses: Responses) -> None:
