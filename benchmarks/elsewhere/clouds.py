@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from benchmarks.elsewhere.air import BANDS, INDEX
 from benchmarks.elsewhere.fields import Field, blurred, fractal, smoothstep
 
-#: Single scattering albedo of water droplets (10 um) and of ice (25 um), and asymmetry. [-]
+#: Single scattering albedo of water droplets (10 um), of those of decks over the sea (18 um) and of ice (25 um). [-]
 ALBEDO = {
     "water": dict.fromkeys(BANDS, 0.99999) | {"B9": 0.9999, "B10": 0.9985, "B11": 0.9935, "B12": 0.978},
+    "stratus": dict.fromkeys(BANDS, 0.99999) | {"B9": 0.9998, "B10": 0.9975, "B11": 0.9885, "B12": 0.960},
     "ice": dict.fromkeys(BANDS, 0.99999) | {"B9": 0.9998, "B10": 0.993, "B11": 0.945, "B12": 0.950},
 }
-ASYMMETRY = {"water": 0.86, "ice": 0.78}
+#: Asymmetry. [-]
+ASYMMETRY = {"water": 0.86, "stratus": 0.87, "ice": 0.78}
 TAU = np.concatenate([[0, 0.003], np.geomspace(0.01, 120, 120)])
 #: A cloud counts from this optical thickness, is thick from this one, and shades from this share of direct light lost.
 SEEN, THICK, SHADED, LIT = 0.30, 3.6, 0.25, 0.10
@@ -29,7 +31,7 @@ UNSURE, ICE_SEEN, ICE_UNSURE = 0.06, 0.30, 0.03
 
 @dataclass(frozen=True)
 class Layer:
-    """Optical thickness (row, col) of clouds of one kind (``water``, ``ice``) at one height above the sea [m]."""
+    """Optical thickness (row, col) of clouds of one kind (of `ALBEDO`) at one height above the sea [m]."""
 
     kind: str
     height: float
@@ -120,9 +122,9 @@ def sky(random: np.random.Generator, weather: str, n: int, step: float, ground: 
         layers.append(Layer("water", base + 2200, 9 * smoothstep(cells, 1.3, 2.6)))
     if weather == "stratus":
         deck = fractal(random, n, n, 12, 3.4)
-        layers.append(Layer("water", 350 + random.uniform(0, 400) + float(np.median(ground)),
-                            random.uniform(12, 18) * smoothstep(deck, 0.1, 0.7)
-                            * np.exp(0.15 * fractal(random, n, 120, 4, 2.4))))  # fmt: skip
+        tau = random.uniform(8, 18) * smoothstep(deck, 0.1, 0.7) * np.exp(0.15 * fractal(random, n, 120, 4, 2.4))
+        height = 350 + random.uniform(0, 400) + float(np.median(ground))
+        layers.append(Layer("stratus", height, np.asarray(tau, np.float32)))
     if weather in ("ridges", "summits"):
         layers += _orographic(random, weather, n, step, ground)
     if weather == "veil":

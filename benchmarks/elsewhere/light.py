@@ -202,7 +202,7 @@ def finish(state: State, band: str, ground: Field, column: Column, dark: Field) 
         gas = at(np.broadcast_to(over, km.shape) * through)
         path_above = at(np.broadcast_to(above_path, km.shape))
         came = np.maximum((out[rows, cols] / dry - path_above) / gas, 0)
-        r = r * sides[rows, cols] if layer.kind == "water" else r
+        r = r * sides[rows, cols] if layer.kind != "ice" else r
         level_reflectance = r + passes * came / (1 - sphere * came)
         more = 1 / (1 - at(albedo) * np.maximum(level_reflectance - came, 0))
         out[rows, cols] = dry * (path_above + gas * (came + (level_reflectance - came) * more))

@@ -314,7 +314,7 @@ def _truth(state: State, surface: dict[str, Field], kind: NDArray[np.uint8], wet
         surface, state.aot, state.water, thickness, cloud, thick, cloud & ~thick & (ice > low),
         ~cloud & ((ice >= clouds.ICE_UNSURE) | (low >= clouds.UNSURE)), shadow,
         ~shadow & (lost >= clouds.LIT), wet, white, dark, kind, veil, state.sun.beam, not (thickness > 0.01).any(),
-        any(layer.kind == "water" for layer in state.layers), np.zeros((n, n), bool),
+        any(layer.kind != "ice" for layer in state.layers), np.zeros((n, n), bool),
     )  # fmt: skip
 
 
