@@ -14,7 +14,7 @@ from benchmarks.elsewhere.fields import along, blurred, fractal
 from benchmarks.elsewhere.light import State, Sun, shade, top_of_atmosphere
 
 N = 96
-READY = [f"{w}_{h}" for w in worlds.WORLDS for h in worlds.HALVES if f"{w}_{h}_0_air" in air.data()]
+READY = [f"{w}_{h}" for w in worlds.WORLDS for h in worlds.HALVES if air.ready(w, h) and (h == "tune" or w == "crops")]
 
 
 def state(layers: list[clouds.Layer], aot: float = 0.2, water: float = 1.5, number: int = 1) -> State:
