@@ -99,6 +99,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
     app.add_middleware(programs.Programs)
+    app.add_middleware(bounds.Sessions)
     app.add_middleware(bounds.Bounds)
     app.add_middleware(sockets.Sockets, secret=door.secret(settings.home))
     app.add_middleware(guard.Guard, guards=guards)

@@ -1,17 +1,32 @@
-"""What a request may be at all, before anything looks into it: how long its parts, of which characters."""
+"""What a request may be at all, before anything looks into it: how long its parts, of which characters, how often."""
 
 from __future__ import annotations
 
+import ipaddress
+import logging
+import math
+import time
+from collections import OrderedDict, deque
 from urllib.parse import unquote_to_bytes
 
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import door, faults
+
+log = logging.getLogger(__name__)
+
 #: Longest path and longest query. A polygon of some hundred corners is the longest that anybody asks. [bytes]
 PATH, QUERY = 2_000, 32_000
 #: Longest body: that of a search. [bytes]
 BODY = 128 * 2**10
+
+#: Sessions that one address may open in so many seconds: each takes a second of a core, and memory until it is closed.
+#: A reader opens a few; an office of many behind one address does not open more in a minute.
+SESSIONS, WITHIN = 30, 60.0
+#: Addresses that are remembered at most.
+ADDRESSES = 10_000
 
 
 class TooLong(HTTPException):
@@ -74,3 +89,56 @@ def _counted(receive: Receive) -> Receive:
         return message
 
     return receiving
+
+
+class Sessions:
+    """Middleware that answers an address that opens more sessions than readers do; what costs little is not counted.
+
+    What runs on this machine is not counted: it has the machine's cores in any case. A proxy tells whom it speaks for.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._opened: OrderedDict[str, deque[float]] = OrderedDict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        wait = self._wait(scope) if scope["type"] == "http" and door.opens_session(scope["path"]) else 0
+        if wait:
+            who = (scope.get("client") or ["?"])[0]
+            log.warning("refused %s of %s: more than %d sessions in %.0f s", scope["path"], who, SESSIONS, WITHIN)
+            response = faults.answer(scope, 429, f"too many pages opened at once: try again in {wait} s")
+            response.headers["retry-after"] = str(wait)
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _wait(self, scope: Scope) -> int:
+        """Seconds until who asks may open a session; 0: now, which is counted."""
+        who = _block((scope.get("client") or ("", 0))[0])
+        if not who:
+            return 0
+        now = time.monotonic()
+        opened = self._opened.setdefault(who, deque())
+        self._opened.move_to_end(who)
+        while len(self._opened) > ADDRESSES:
+            self._opened.popitem(last=False)
+        while opened and now - opened[0] > WITHIN:
+            opened.popleft()
+        if len(opened) >= SESSIONS:
+            return math.ceil(WITHIN - (now - opened[0]))
+        opened.append(now)
+        return 0
+
+
+def _block(address: str) -> str:
+    """What is counted together: an address, of IPv6 the network of one customer; empty where it is not counted."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:  # a socket of this machine
+        return ""
+    if isinstance(found, ipaddress.IPv6Address):
+        found = found.ipv4_mapped or found
+    if found.is_loopback:
+        return ""
+    return str(found if found.version == 4 else ipaddress.ip_network((int(found), 64), strict=False))

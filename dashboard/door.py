@@ -130,8 +130,13 @@ def _name(host: str) -> str:
 
 def policy(path: str) -> bytes:
     """What the browser may load for a page."""
+    return PANEL if opens_session(path) else STRICT
+
+
+def opens_session(path: str) -> bool:
+    """Whether an address is that of a page of Panel's."""
     words = path.strip("/").split("/")
-    return PANEL if words[0] in access.SCRIPTED and (len(words) == 1 or words[0] != "products") else STRICT
+    return words[0] in access.SCRIPTED and (len(words) == 1 or words[0] != "products")
 
 
 def _with_headers(send: Send, headers: Collection[tuple[bytes, bytes]]) -> Send:

@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import shapely
@@ -25,7 +26,7 @@ from processing.errors import SearchError
 from processing.people import Role
 from processing.settings import ACCESS, Settings
 from tests.dashboard_archive import filled
-from tests.fuzz import described
+from tests.fuzz import described, messages
 from tests.fuzz import web as fuzz
 from tests.web_server import serving
 
@@ -327,3 +328,68 @@ def test_a_head_without_end_is_cut() -> None:
 
 def test_the_door_has_one_code_for_sockets() -> None:
     assert sockets.POLICY_VIOLATION == door.POLICY_VIOLATION
+
+
+@pytest.mark.slow
+def test_messages_that_no_browser_sends_are_no_fault_of_the_web(tmp_path: Path) -> None:
+    """Other ones each day; the failure names them."""
+    filled(Settings(home=tmp_path), size=64, dates=2).dispose()
+    with serving(tmp_path) as server:
+        asyncio.run(messages.tried(server, 1, 0, ("quality",)))
+        found = asyncio.run(messages.tried(server, 20, int(time.time()) // 86_400, ("quality",)))
+        assert [sent for sent in found if sent.fault] == []
+        assert server.alive
+        assert fuzz.tracebacks(server) == []
+
+
+async def _get(app: bounds.Sessions, path: str, address: str) -> tuple[int, dict[bytes, bytes]]:
+    said: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        said.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "client": (address, 1), "query_string": b""}
+    await app(scope, receive, send)
+    return said[0]["status"], dict(said[0]["headers"])
+
+
+async def _fine(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("address", ["203.0.113.5", "2001:db8::7", "::ffff:203.0.113.9"])
+def test_an_address_opens_so_many_sessions_and_no_more_for_a_while(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(bounds.time, "monotonic", lambda: now[0])
+    app = bounds.Sessions(_fine)
+
+    def get(path: str = "/production", who: str = address) -> tuple[int, dict[bytes, bytes]]:
+        return asyncio.run(_get(app, path, who))
+
+    for _ in range(bounds.SESSIONS):
+        assert get()[0] == 200
+        now[0] += 0.5
+    status, headers = get()
+    assert status == 429
+    assert 0 < int(headers[b"retry-after"]) <= bounds.WITHIN
+    if address.startswith("2001"):
+        assert get(who="2001:db8::8")[0] == 429  # of the same customer
+    assert get(path="/status.json")[0] == 200  # what costs little goes on
+    assert get(who="198.51.100.1")[0] == 200
+    assert get(who="127.0.0.1")[0] == get(who="::1")[0] == 200
+    now[0] += bounds.WITHIN
+    assert get()[0] == 200
+
+
+def test_addresses_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "ADDRESSES", 10)
+    app = bounds.Sessions(_fine)
+    for n in range(30):
+        assert asyncio.run(_get(app, "/versions", f"203.0.113.{n}"))[0] == 200
+    assert len(app._opened) == 10
