@@ -176,7 +176,7 @@ def test_quality_of_a_whole_tile_is_that_of_the_mask(name: str, band: str) -> No
     with rasterio.open(path) as mask:
         layers = mask.read() != 0
     assert_array_equal(found.lost.raster(), layers[[2, 3, 5]].any(axis=0))
-    assert_array_equal(found.defective.raster(), layers[[2, 3, 4, 5]].any(axis=0))
+    assert_array_equal(found.defective.raster(), layers[:6].any(axis=0))
     assert_array_equal(found.saturated.raster(), layers[7])
     assert layers.any()
 
@@ -285,6 +285,7 @@ def test_gml_masks_by_their_types(tmp_path: Path) -> None:
         ("DEFECT", "QT_DEFECTIVE_PIXELS", False),
         ("TECQUA", "MSI_LOST", True),
         ("TECQUA", "MSI_DEG", True),
+        ("TECQUA", "ANC_LOST", False),
     ):
         put(kind, [name])
         assert_array_equal(scene_of(granule).defective["B2"], expected)

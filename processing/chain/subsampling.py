@@ -5,7 +5,7 @@ All masks and the aerosol are found on this grid. Cells that stand out of the im
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,8 @@ from processing.versions import Parameters
 DETAIL = 1e-4
 _NO_DATA = np.uint16(NO_DATA_COUNTS)
 _SATURATED = np.uint16(SATURATED_COUNTS)
+#: Number of bits in a byte of each value.
+_ONES = np.array([value.bit_count() for value in range(256)], np.uint8)
 #: Resolution whose pixels all images fill [m], and rows of it that are looked at together.
 _COARSEST, _LOOK = 60, 180
 
@@ -38,6 +40,23 @@ class Bits:
     def add(self, first_row: int, raster: NDArray[np.bool_]) -> None:
         """Set the pixels that hold in `raster` (row, col), which begins at `first_row`."""
         self._packed[first_row : first_row + len(raster)] |= np.packbits(raster, axis=1)
+
+    @classmethod
+    def joined(cls, rasters: Mapping[str, Bits], how: Callable[[Any, Any], Any]) -> dict[int, Bits]:
+        """The rasters of bands put together by their resolution."""
+        found: dict[int, Bits] = {}
+        for band, bits in rasters.items():
+            resolution = BANDS[band].resolution
+            if resolution not in found:
+                found[resolution] = cls(bits.shape)
+                found[resolution]._packed = bits._packed.copy()
+            else:
+                found[resolution]._packed = how(found[resolution]._packed, bits._packed)
+        return found
+
+    def count(self) -> int:
+        """Number of pixels that hold."""
+        return int(_ONES[self._packed].sum(dtype=np.int64))
 
     def rows(self, rows: slice) -> NDArray[np.bool_]:
         """Some rows as (row, col) bool."""
@@ -243,21 +262,32 @@ def _edges(
 ) -> tuple[dict[str, Bits], dict[str, Bits], dict[str, float]]:
     """`Image.edge`, `saturation` as given and `partly`, out of the pixels that each band did not see."""
     edge = {group: Bits(grid.shape(resolution)) for group, resolution in GROUP_RESOLUTION.items()}
-    lacking, seen_by_some = dict.fromkeys(unseen, 0), 0
-    height = grid.shape(_COARSEST)[0] if unseen else 0
+    if not unseen:
+        return edge, saturation, {}
+    resolutions = {band.resolution for band in BANDS.values()}
+    some, every = Bits.joined(unseen, np.bitwise_or), Bits.joined(unseen, np.bitwise_and)
+    all_bands = len(unseen) == len(BANDS)
+    height, by_none = grid.shape(_COARSEST)[0], 0
     for first in range(0, height, _LOOK):
         part = slice(first, min(first + _LOOK, height))
-        none = {band: _at(bits, BANDS[band].resolution, _COARSEST, part) for band, bits in unseen.items()}
-        by_all = np.logical_and.reduce(list(none.values())) & (len(none) == len(BANDS))
-        seen_by_some += int(np.count_nonzero(~by_all))
-        for band, here in none.items():
-            lacking[band] += int(np.count_nonzero(here & ~by_all))
-        for group, resolution in GROUP_RESOLUTION.items():
-            top = first * _COARSEST // resolution
+        if all_bands:
+            nowhere = [_at(every[resolution], resolution, _COARSEST, part) for resolution in resolutions]
+            by_none += int(np.count_nonzero(np.logical_and.reduce(nowhere)))
+        for group, wanted in GROUP_RESOLUTION.items():
+            top = first * _COARSEST // wanted
             rows, cols = edge[group].shape
-            for band, bits in unseen.items():
-                edge[group].add(top, _at(bits, BANDS[band].resolution, resolution, part)[: rows - top, :cols])
-    return edge, saturation, {band: 100 * count / seen_by_some for band, count in lacking.items() if count}
+            for resolution, bits in some.items():
+                edge[group].add(top, _at(bits, resolution, wanted, part)[: rows - top, :cols])
+    pixels = height * grid.shape(_COARSEST)[1]
+    partly = {}
+    for band, bits in unseen.items():
+        share = (bits.count() / (bits.shape[0] * bits.shape[1]) - by_none / pixels) * pixels / max(pixels - by_none, 1)
+        if not by_none or share > 0:
+            partly[band] = 100 * max(share, 0.0)
+    same = all_bands and all(np.array_equal(some[r]._packed, every[r]._packed) for r in resolutions)
+    if same and all(edge[g].count() == some[r].count() for g, r in GROUP_RESOLUTION.items()):
+        partly = {}  # all bands saw the same
+    return edge, saturation, partly
 
 
 def _at(bits: Bits, resolution: int, wanted: int, part: slice) -> NDArray[np.bool_]:

@@ -33,11 +33,11 @@ from processing.scene import Grid
 #: 5 defective, 6 no data, 7 partly corrected for crosstalk, 8 saturated.
 QUALITY_LAYERS = 8
 #: What was lost, degraded or not seen was not measured: it is no data. Defective pixels are interpolated by the ground
-#: segment: they keep their counts, and are no samples.
-LOST_LAYERS, DEFECTIVE_LAYER, SATURATED_LAYER = (3, 4, 6), 5, 8
+#: segment, and where ancillary data lacked the image's place and scale are: they keep their counts, and are no samples.
+LOST_LAYERS, DEFECTIVE_LAYERS, SATURATED_LAYER = (3, 4, 6), (1, 2, 5), 8
 #: The same in the GML masks before baseline 04.00. MSK_NODATA also holds QT_PARTIALLY_CORRECTED_PIXELS.
 LOST_TYPES = {"MSK_NODATA": {"QT_NODATA_PIXELS"}, "MSK_TECQUA": {"MSI_LOST", "MSI_DEG"}}
-DEFECTIVE_TYPES = {"MSK_DEFECT": {"QT_DEFECTIVE_PIXELS"}}
+DEFECTIVE_TYPES = {"MSK_DEFECT": {"QT_DEFECTIVE_PIXELS"}, "MSK_TECQUA": {"ANC_LOST", "ANC_DEG"}}
 #: A tile coded in less than this holds next to nothing: an empty one of 1024 x 1024 pixels has some 70, one that was
 #: observed several 100,000. [bytes]
 BLANK = 1024
@@ -306,10 +306,10 @@ def quality_image(package: Package, name: str, grid: Grid, resolution: int, know
     window = _window(package, name, grid, resolution)
     if (layers := header(package, name).layers) != QUALITY_LAYERS:
         raise package.fault(name, f"{layers} layers, {QUALITY_LAYERS} expected")
-    tiles = list(_tiles(package, name, window, (*LOST_LAYERS, DEFECTIVE_LAYER, SATURATED_LAYER), known))
+    tiles = list(_tiles(package, name, window, (*LOST_LAYERS, *DEFECTIVE_LAYERS, SATURATED_LAYER), known))
     pack = partial(Packed.of_parts, (window.height, window.width), np.dtype(np.bool_))
     return Quality(
-        pack((here, np.logical_or.reduce(pixels[:-2] != 0)) for here, pixels in tiles),
+        pack((here, np.logical_or.reduce(pixels[: len(LOST_LAYERS)] != 0)) for here, pixels in tiles),
         pack((here, np.logical_or.reduce(pixels[:-1] != 0)) for here, pixels in tiles),
         pack((here, pixels[-1] != 0) for here, pixels in tiles),
     )
