@@ -210,8 +210,8 @@ def _terrain(grid: Grid, resolution: int, dem: Path, cache: Path | None) -> Terr
         cache.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=cache, suffix=".npz", delete=False) as file:
             try:
-                odd = {"mended": found.mended, "doubt": found.doubt}
-                np.savez(file, coarse=found.coarse, fine=found.fine, void=found.void, **odd)
+                mended, doubt = np.array(found.mended), np.array(found.doubt)
+                np.savez(file, coarse=found.coarse, fine=found.fine, void=found.void, mended=mended, doubt=doubt)
                 os.replace(file.name, kept)
             except BaseException:
                 os.unlink(file.name)

@@ -244,7 +244,7 @@ class _Series:
                 if there.name == name:
                     raise AlreadyThere(there, "is already there") from None
                 continue
-            used = {made.l1c, *made.origin.get(HALVES, "").split(", ")}
+            used = {made.l1c or "", *made.origin.get(HALVES, "").split(", ")}
             if made.l1c is None or all(half.identifier in used for half in halves):
                 raise AlreadyThere(there, "is already there")
             text = f"of the same pass as {there.name}, which is there and was made of {', '.join(sorted(used - {''}))}"
