@@ -34,6 +34,8 @@ _L1C = "https://stac.dataspace.copernicus.eu/v1/collections/sentinel-2-l1c/items
 _L1C_NAME = re.compile(r"S2[A-D]_MSIL1C_\d{8}T\d{6}_N\d{4}_R\d{3}_T\w{5}_\d{8}T\d{6}")
 _COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 _TYPES = {".tif": _COG, ".xml": "application/xml", ".json": JSON, ".jpg": "image/jpeg"}
+#: Names that need no percents in an address.
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 #: Common names of the bands in STAC.
 _COMMON = {
     **{"B2": "blue", "B3": "green", "B4": "red", "B5": "rededge071", "B6": "rededge075", "B7": "rededge078"},
@@ -213,14 +215,13 @@ def _assets(base: str, product: Product, inside: Holdings) -> dict[str, Any]:
 
 def _asset(here: str, name: str, file: File, code: str) -> tuple[str, dict[str, Any]]:
     """Key and asset of a file."""
-    path = Path(name)
     key = asset_key(name)
     kind, _, rest = key.partition("_")
-    title, role = _KINDS.get(kind, (path.name, "metadata"))
+    title, role = _KINDS.get(kind) or (name.rpartition("/")[2], "metadata")
     band = BANDS.get(rest) if kind in ("SRE", "FRE") else None
     asset: dict[str, Any] = {
-        "href": f"{here}/files/{quote(name)}",
-        "type": _TYPES.get(path.suffix, "application/octet-stream"),
+        "href": f"{here}/files/{name if _PLAIN.fullmatch(name) else quote(name)}",
+        "type": _TYPES.get(name[name.rfind(".") :], "application/octet-stream"),
         "title": f"{title}{', ' + rest if rest and rest != 'ALL' else ''}",
         "roles": ["data", role] if band else [role],
         "file:size": file.size,
@@ -234,7 +235,7 @@ def _asset(here: str, name: str, file: File, code: str) -> tuple[str, dict[str, 
 
 def asset_key(name: str) -> str:
     """What tells a file from the others of its product: ``SRE_B4``."""
-    stem = Path(name).stem
+    stem = name.rpartition("/")[2].rpartition(".")[0] or name
     return stem.rpartition("_V")[2].partition("_")[2] or stem
 
 

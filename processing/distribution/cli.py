@@ -134,9 +134,7 @@ def download(
     check: Annotated[bool, typer.Option(help="Make the sums of what is there already again.")] = False,
     from_list: Annotated[Path | None, typer.Option(help="Exactly the products of a list.")] = None,
     save_list: Annotated[Path | None, typer.Option(help="Only write the list of what is found, to be cited.")] = None,
-    save_script: Annotated[
-        Path | None, typer.Option(help="Only write a shell script that brings what is found.")
-    ] = None,
+    save_script: Annotated[Path | None, typer.Option(help="Only write a shell script that brings it.")] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
