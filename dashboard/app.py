@@ -21,7 +21,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 from panel.io.fastapi import add_applications
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from dashboard import api, assets, bounds, door, faults, frame, guard, people, programs, sockets, themed
 from dashboard.api import metrics
@@ -61,19 +61,12 @@ def icon() -> Response:
 
 
 class Compression(GZipMiddleware):
-    """Pages and scripts are sent compressed; images and rasters are so already. Answers of the catalogue are many, and
-    large: a light compression takes a fifth of the time, and leaves a tenth of them."""
-
-    def __init__(self, app: ASGIApp, minimum_size: int = 500, compresslevel: int = 9) -> None:
-        super().__init__(app, minimum_size, compresslevel)
-        self._light = GZipMiddleware(app, minimum_size, 1)
+    """Pages and scripts are sent compressed; images and rasters are so already."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http" and scope["path"].startswith(("/tiles/", "/xyz/", "/products/")):
             await self.app(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith("/stac"):
-            await self._light(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
