@@ -151,7 +151,7 @@ def _measure(address: str, there: int | None, kinds: dict[str, Any], options: An
             answer.raise_for_status()
             return name, time.perf_counter() - due, answer.json()["numberReturned"]
 
-        for name in kinds:
+        for name in [*kinds] * 3:  # what is read once is read before
             ask(time.perf_counter(), name)
         begun = time.perf_counter() + 0.1
         count = int(options.rate * options.seconds)

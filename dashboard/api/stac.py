@@ -278,7 +278,12 @@ def _items(request: Request, centre: Centre, body: Mapping[str, Any], *, post: b
     with centre.store.read() as session:
         page = search.find(session, wanted.search, wanted.limit, wanted.after)
         around = surroundings.around(session, [f.product for f in page.found])
-        matched = centre.once(("count", wanted.search), lambda: search.count(session, wanted.search, most=MOST_COUNTED))
+        all_there = page.after is None and wanted.after is None
+        matched = (
+            len(page.found)
+            if all_there
+            else centre.once(("count", wanted.search), lambda: search.count(session, wanted.search, most=MOST_COUNTED))
+        )
     features = []
     for found in page.found:
         own = wanted.collection if wanted.collection != CURRENT or found.shown_by_default else ALL

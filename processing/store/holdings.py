@@ -14,6 +14,10 @@ from sqlalchemy.orm import Session
 from processing.store.dialect import insert
 from processing.store.models import Holding, Product
 
+_CONTENTS = sa.select(Holding.product_id, Holding.contents).where(
+    Holding.product_id.in_(sa.bindparam("ids", expanding=True))
+)
+
 
 def keep(session: Session, product_id: int, contents: dict[str, Any]) -> None:
     """Keep what lies in a product's folder, `Holdings.json`, in the place of what was kept before."""
@@ -27,8 +31,8 @@ def keep(session: Session, product_id: int, contents: dict[str, Any]) -> None:
 
 def of(session: Session, product_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
     """What is kept of products, by their keys; the others have none."""
-    query = sa.select(Holding.product_id, Holding.contents).where(Holding.product_id.in_(list(product_ids)))
-    return {number: json.loads(zlib.decompress(contents)) for number, contents in session.execute(query)}
+    rows = session.execute(_CONTENTS, {"ids": list(product_ids)})
+    return {number: json.loads(zlib.decompress(contents)) for number, contents in rows}
 
 
 def missing(session: Session, form: int, most: int) -> list[tuple[int, str]]:

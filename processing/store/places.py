@@ -80,9 +80,11 @@ def condition(
         touched, _ = condition(session, "s_intersects", area, tiles)
         return sa.not_(touched), tiles
     near = touching(tiles, area)
-    sure = {tile for tile in near if _lies_in(tile, area)} if predicate in _OF_PARTS else set()
-    rest = sorted(near - sure)
-    holds = {tile for tile in rest if _holds(predicate, _tile(tile), area).all()}
+    listed = np.array(sorted(near), np.str_)
+    shapes = np.array([_tile(tile) for tile in listed.tolist()], np.object_)
+    whole_tiles = _lie_in(shapes, area) if predicate in _OF_PARTS else np.zeros(len(listed), bool)
+    sure, rest = set(listed[whole_tiles].tolist()), listed[~whole_tiles].tolist()
+    holds = set(listed[~whole_tiles][_holds(predicate, shapes[~whole_tiles], area)].tolist())
     numbers, names, places = _own(session, rest)
     own = _holds(predicate, places, area)
     whole = np.isin(names, list(holds))
@@ -112,13 +114,14 @@ def _tile(tile: str) -> Polygon:
     return Polygon(tiling.footprint(tile))
 
 
-def _lies_in(tile: str, area: Geometry) -> bool:
-    return any(shapely.covers(each, _tile(tile)) for each in _turns(area))
+def _lie_in(shapes: Any, area: Geometry) -> NDArray[np.bool_]:
+    covered: NDArray[np.bool_] = np.logical_or.reduce([shapely.covers(each, shapes) for each in _turns(area)])
+    return covered
 
 
 def _holds(predicate: str, places: Any, area: Geometry) -> NDArray[np.bool_]:
     test = PREDICATES[predicate]
-    held: NDArray[np.bool_] = np.logical_or.reduce([np.atleast_1d(test(places, each)) for each in _turns(area)])
+    held: NDArray[np.bool_] = np.logical_or.reduce([test(places, each) for each in _turns(area)])
     return held
 
 

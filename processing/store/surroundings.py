@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
-from processing.store import holdings, search, verdicts
-from processing.store.expressions import IMAGE, VALIDATED, VALIDATED_SUBJECTS
-from processing.store.models import Event, Product, Tile, Validation
+from processing.store import holdings
+from processing.store.expressions import CHANGES, IMAGE, VALIDATED, VALIDATED_SUBJECTS
+from processing.store.models import VERDICTS, Event, Product, Tile, Validation, Verdict
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,10 @@ def around(session: Session, products: Sequence[Product]) -> dict[int, Around]:
     """What is known around each of some products, by their keys."""
     if not products:
         return {}
-    kept = holdings.of(session, [product.id for product in products])
-    judged = verdicts.verdicts_of(session, [product.identifier for product in products])
-    changed = search.changes(session, products)
+    ids = [product.id for product in products]
+    kept = holdings.of(session, ids)
+    judged = _verdicts(session, ids)
+    changed = {number: time for number, time in session.execute(_CHANGES, {"ids": ids}) if number is not None}
     reasons = withdrawals(session, [product.id for product in products if not product.valid])
     figures = _figures(session, products)
     versions = _versions(session, products)
@@ -63,7 +64,7 @@ def around(session: Session, products: Sequence[Product]) -> dict[int, Around]:
     return {
         product.id: Around(
             holdings=kept.get(product.id),
-            verdict=verdicts.worst(judged.get(product.identifier, [])),
+            verdict=judged.get(product.id, ""),
             changed=changed.get(product.id),
             withdrawn=reasons.get(product.id, ""),
             figures=figures.get((product.identifier[:IMAGE], product.version), {}),
@@ -86,20 +87,55 @@ def withdrawals(session: Session, product_ids: Sequence[int]) -> dict[int, str]:
     return {number: str(data.get("reason", "")) for number, data in session.execute(query) if number is not None}
 
 
+# Statements that are made once: to put one together takes the program as long as to answer it takes the database.
+_IDS = sa.bindparam("ids", expanding=True)
+_CHANGES = (
+    sa.select(Event.product_id, sa.func.max(Event.time))
+    .where(Event.kind.in_(CHANGES), Event.product_id.in_(_IDS))
+    .group_by(Event.product_id)
+)
+_LATER = aliased(Verdict)
+_VERDICTS = sa.select(Verdict.product_id, Verdict.verdict).where(
+    Verdict.product_id.in_(_IDS),
+    Verdict.verdict != "none",
+    ~sa.exists().where(
+        _LATER.product_id == Verdict.product_id, _LATER.reader == Verdict.reader, _LATER.id > Verdict.id
+    ),
+)
+_FIGURES = (
+    sa.select(Validation.image, Validation.version, Validation.subject, Validation.metrics)
+    .where(
+        Validation.kind == "clouds",
+        Validation.image.in_(sa.bindparam("images", expanding=True)),
+        Validation.version.is_not(None),
+        Validation.subject.in_(VALIDATED_SUBJECTS),
+    )
+    .order_by(Validation.id)
+)
+_CURRENT = Product.version == sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
+_VERSIONS = sa.select(
+    *(Product.tile, Product.sensing, Product.platform, Product.version, Product.identifier, Product.valid, _CURRENT)
+).where(
+    Product.tile.in_(sa.bindparam("tiles", expanding=True)),
+    Product.sensing.in_(sa.bindparam("dates", expanding=True)),
+    Product.current,
+)
+_NAMES = sa.select(Product.id, Product.identifier).where(Product.id.in_(_IDS))
+
+
+def _verdicts(session: Session, product_ids: Sequence[int]) -> dict[int, str]:
+    """The worst verdict that holds of each product that was judged."""
+    found: dict[int, str] = {}
+    for number, verdict in session.execute(_VERDICTS, {"ids": product_ids}):
+        found[number] = max(found.get(number, verdict), verdict, key=VERDICTS.index)
+    return found
+
+
 def _figures(session: Session, products: Sequence[Product]) -> dict[tuple[str, str], dict[str, float]]:
     """Validation figures by image and version, those of the newest run."""
-    query = (
-        sa.select(Validation.image, Validation.version, Validation.subject, Validation.metrics)
-        .where(
-            Validation.kind == "clouds",
-            Validation.image.in_({product.identifier[:IMAGE] for product in products}),
-            Validation.version.is_not(None),
-            Validation.subject.in_(VALIDATED_SUBJECTS),
-        )
-        .order_by(Validation.id)
-    )
+    images = list({product.identifier[:IMAGE] for product in products})
     found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
-    for image, version, subject, metrics in session.execute(query):
+    for image, version, subject, metrics in session.execute(_FIGURES, {"images": images}):
         said = {name: metrics.get(name) for name in VALIDATED}
         found[image, version] |= {
             f"muscate:validation_{subject}_{name}": value for name, value in said.items() if value is not None
@@ -112,14 +148,9 @@ _Version = tuple[str, str, bool, bool]
 
 def _versions(session: Session, products: Sequence[Product]) -> dict[tuple[str, datetime, str], list[_Version]]:
     """The products of each date that count: version, name, whether it is the newest revision, whether users get it."""
-    dates = {product.sensing for product in products}
-    tiles = {product.tile for product in products}
-    current = Product.version == sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
-    query = sa.select(
-        *(Product.tile, Product.sensing, Product.platform, Product.version, Product.identifier, Product.valid, current)
-    ).where(Product.tile.in_(tiles), Product.sensing.in_(dates), Product.current)
+    given = {"tiles": list({p.tile for p in products}), "dates": list({p.sensing for p in products})}
     found: dict[tuple[str, datetime, str], list[_Version]] = defaultdict(list)
-    for tile, sensing, platform, version, name, valid, default in session.execute(query):
+    for tile, sensing, platform, version, name, valid, default in session.execute(_VERSIONS, given):
         found[tile, sensing, platform].append((version, name, valid, bool(default) and valid))
     return found
 
@@ -144,5 +175,5 @@ def _neighbours(product: Product, versions: list[_Version]) -> dict[str, str]:
 
 def _previous(session: Session, products: Sequence[Product]) -> dict[int, str]:
     wanted = {product.prev_product for product in products if product.prev_product is not None}
-    query = sa.select(Product.id, Product.identifier).where(Product.id.in_(wanted))
-    return {number: name for number, name in session.execute(query)} if wanted else {}
+    rows = session.execute(_NAMES, {"ids": list(wanted)}) if wanted else ()
+    return {number: name for number, name in rows}
