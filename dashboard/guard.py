@@ -86,9 +86,9 @@ class Guards:
         return "__Host-muscate" if self.secure(scope) else f"muscate-{self.settings.port}"
 
     def visit(self, scope: Scope, cookies: Mapping[str, str]) -> Visit:
-        """Who sends a request, by its cookies."""
+        """Who sends a request, by its cookies; a program, by the token that it bears."""
         name = self.cookie(scope)
-        token = cookies.get(name, "")
+        token = cookies.get(name, "") or _bearer(scope)
         visitor = cookies.get(f"{name}-form", "") or secrets.token_urlsafe(16)
         address = (scope.get("client") or ["?"])[0]
         sha = digest(token) if token else ""
@@ -256,6 +256,12 @@ async def _private(send: Send, message: Message) -> None:
             headers.append((b"cache-control", b"private, no-cache"))
         message = {**message, "headers": headers}
     await send(message)
+
+
+def _bearer(scope: Scope) -> str:
+    """The token of a program, as ``muscate user token`` gave it (RFC 6750)."""
+    kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def _cookies(headers: Headers) -> dict[str, str]:

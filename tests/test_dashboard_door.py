@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +15,10 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from dashboard import app as web
-from dashboard import door
+from dashboard import door, guard
+from processing.people import Role, command_line
 from processing.settings import Settings
+from processing.store import Store, people
 from tests.people import entered
 
 HERE = "localhost:5006"
@@ -107,6 +110,28 @@ def test_every_answer_says_who_may_frame_it(client: TestClient, address: str) ->
         assert "frame-ancestors 'self'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "same-origin"
+
+
+def test_a_program_is_let_in_by_its_token_as_long_as_it_holds(tmp_path: Path) -> None:
+    """To read, where visitors may not: it changes nothing."""
+    settings = Settings(home=tmp_path / "closed", access={"products": Role.SCIENTIST}, demonstration=False)
+    with TestClient(web.create(settings), base_url=f"http://{HERE}") as client:
+        store = Store(settings.url)
+        with store.write() as session:
+            people.add(session, "reader", Role.SCIENTIST, command_line(), None)
+            token = people.begin(session, people.find(session, "reader"), "command line", "a program", "token")
+        bears = {"authorization": f"Bearer {token}"}
+        assert client.get("/stac").status_code == 401
+        assert client.get("/stac", headers={"authorization": "Bearer x"}).status_code == 401
+        assert client.get("/stac", headers={"authorization": f"Basic {token}"}).status_code == 401
+        assert client.get("/stac", headers=bears).status_code == 200
+        assert client.get("/people", headers=bears).status_code == 403
+        assert client.post("/api/quality/verdicts", headers=bears, json={}).status_code == 403
+        with store.write() as session:
+            people.revoke(session, "reader", command_line())
+        time.sleep(guard.BELIEVED)
+        assert client.get("/stac", headers=bears).status_code == 401
+        store.dispose()
 
 
 ANSWERED = "/en/ /status.json /health /stac /stac/search /stac/queryables /openapi.json /products.atom /browse /nothing"

@@ -243,12 +243,12 @@ def _grid(raster: Raster, code: str) -> dict[str, Any]:
     """A raster's own grid and type: the item's are those of 10 m, and a client takes them where an asset has none."""
     (rows, cols), (step, _, west, _, down, north) = raster.shape, raster.transform
     grid: dict[str, Any] = {
-        "gsd": step,
+        "gsd": _whole(step),
         "proj:code": code,
         "proj:shape": [rows, cols],
         "proj:transform": list(raster.transform),
         "proj:bbox": [west, north + rows * down, west + cols * step, north],
-        "raster:spatial_resolution": step,
+        "raster:spatial_resolution": _whole(step),
         "raster:sampling": "area",
         "data_type": raster.data_type,
     }

@@ -125,6 +125,15 @@ def sessions(
 
 
 @user.command()
+def token(name: Name, home: Home = None) -> None:
+    """Give a program of somebody's a token: MUSCATE_TOKEN of `muscate download`. It is one of his sessions."""
+    from processing.store import people
+
+    with centre(home)[1].write() as session:
+        typer.echo(people.begin(session, people.find(session, name), "command line", "a program's token", "token"))
+
+
+@user.command()
 def revoke(
     name: Name,
     session: Annotated[int | None, typer.Option(help="Number of one session; all of the person without it.")] = None,
