@@ -142,6 +142,7 @@ def test_stackstac_reads_what_rasterio_reads(centre: tuple[str, Store, Settings]
     with rasterio.Env(**NETWORK):
         cube = stackstac.stack(
             [item], assets=[key], epsg=crs.to_epsg(), resolution=transform.a, rescale=False,
+            bounds=item.assets[key].extra_fields["proj:bbox"],  # by itself it knows proj:epsg only, of before 2024
             dtype=pixels.dtype, fill_value=pixels.dtype.type(-10000),
         )  # fmt: skip
         np.testing.assert_array_equal(cube.values[0], pixels)
@@ -184,7 +185,8 @@ def test_validator_of_the_api_finds_no_error(centre: tuple[str, Store, Settings]
         pytest.skip("stac-api-validator not here: pip install 'muscate[clients]'")
     address, _, _ = centre
     area = an_item(address, collections=[stac.CURRENT]).geometry
-    classes = ["core", "collections", "features", "item-search", "filter", "sort", "fields", "query"]
+    classes = ["core", "collections", "features", "item-search", "filter"]
+    classes += [f"{part}#{what}" for part in ("item-search", "features") for what in ("sort", "fields", "query")]
     given = {
         **{"root-url": f"{address}/stac", "collection": stac.CURRENT, "geometry": json.dumps(area)},
         **{"fields-nested-property": "properties.eo:cloud_cover", "query-comparison-field": "eo:cloud_cover"},
