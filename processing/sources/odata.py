@@ -112,7 +112,7 @@ class OData:
             seen |= {str(row["Id"]) for row in fresh}
             if not page:
                 return
-            end = _value(page[-1], order)
+            end = _time(_moment(*_holder(page[-1], order)))
             if end != last:
                 last, skipped = end, 0
             elif skipped + len(page) > MOST_SKIPPED:
@@ -185,10 +185,12 @@ def _member(row: Any, name: str) -> Any:
         raise SourceDrift(f"cdse: {name} is missing in what the catalogue answers") from None
 
 
-def _value(row: Mapping[str, Any], path: str) -> str:
-    for part in path.split("/"):
+def _holder(row: Mapping[str, Any], path: str) -> tuple[Mapping[str, Any], str]:
+    """The object that has the last member of a path, and the member's name."""
+    *parts, name = path.split("/")
+    for part in parts:
         row = _member(row, part)
-    return str(row)
+    return row, name
 
 
 def _moment(row: Mapping[str, Any], name: str) -> datetime:

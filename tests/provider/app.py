@@ -216,6 +216,8 @@ def served(provider: Provider) -> Iterator[str]:
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://localhost:{port}"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://localhost:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
