@@ -195,6 +195,8 @@ class Parameters:
     #: A cloud is also moved to where it fits best: what it covers is shadow below this share of its brightness, if its
     #: mean darkness is at least that (second), so many heights around (third). Empty: not done. [-]
     shadow_match: tuple[float, ...] = later(())
+    #: Bands that tell it where there is a past.
+    shadow_match_bands: tuple[str, ...] = later(("B11", "B12"))
     #: The same for what has no past.
     shadow_match_alone: tuple[float, ...] = later(())
     #: What the height at which most clouds fit counts for a cloud of one cell; for larger ones less by its root. [-]
@@ -430,18 +432,20 @@ _V2_1 = replace(
     aot_dark_weight=10.0,
     # The masks: clouds, shadows, water, snow
     mask_buffers=(60.0, 60.0),
-    mask_fine=(0.15, 0.05),
+    mask_fine=(0.1, 0.03),
     snow_colours=(0.85, 0.6),
     snow_rim_max_swir=0.3,
     snow_swir_max_factor=1.0,
     cloud_sure_rise=(0.08, 0.05),
     cloud_over_snow=(1500.0, 0.34, 0.27, 0.06),
     cloud_water_rise=(0.03, 0.6, 0.35),
-    # A burn scar darkens all bands but B12
-    shadow_bands=("B4", "B8A", "B11", "B12"),
+    # A burn scar darkens all bands but B12; what ripens brightens B4 more than a shadow darkens it
+    shadow_bands=("B8A", "B11", "B12"),
+    shadow_max_darkening=0.88,
+    shadow_min_cells=1,
     shadow_water=0.04,
     shadow_bands_alone=("B8A", "B11"),
-    shadow_match=(0.88, 0.1, 1),
+    shadow_match=(0.88, 0.05, 1),
     shadow_match_alone=(0.85, 0.05, 1),
     shadow_common_height=0.3,
     correlation_max_rise=(0.15, 0.2),

@@ -539,9 +539,10 @@ def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fit
     image |= {band: [0.01, 0.01, 0.01, 0.3] for band in ("B11", "B12")}
     seen = {band: np.array([values], np.float32) for band, values in image.items()}
     nowhere, valid = np.zeros(shape, np.bool_), np.ones(shape, np.bool_)
-    found = shadow_mask.darkening(seen, composite, nowhere, valid, V2_1)
-    assert np.allclose(found, [[1.0, 0.4, np.nan, 1.0]], equal_nan=True)
-    assert np.isnan(shadow_mask.darkening(seen, composite, nowhere, valid, V2_0)[0, :3]).all()
+    found = shadow_mask.darkening_of_water(seen, composite, nowhere, valid, V2_1)
+    assert np.allclose(found, [[1 / 0.7, 0.4 / 0.7, np.nan, np.nan]], equal_nan=True)  # of that around, 0.7
+    assert np.isnan(shadow_mask.darkening(seen, composite, nowhere, valid, V2_1)[0, :3]).all()
+    assert np.isnan(shadow_mask.darkening_of_water(seen, composite, nowhere, valid, V2_0)).all()
     clouds, blind = patch(MIDDLE, MIDDLE, 1), np.zeros((SIDE, SIDE), np.bool_)
     shadow = patch(*shadow_at(MIDDLE, MIDDLE, 3000), 1)
     blind[np.argwhere(shadow)[0][0]] = True  # a river across it

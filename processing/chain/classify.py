@@ -135,9 +135,11 @@ def _against_the_past(
     ratio = shadow_mask.darkening(seen.reflectance, past, casting, seen.tested, parameters)
     inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
     if parameters.shadow_match:
-        dark_water = seen.tested & ~casting & past.water & np.isnan(ratio)
         match = parameters.shadow_match
-        inside = inside | shadow_match.detect(ratio, casting, dark_water, seen, match, parameters, recorder)
+        wet = shadow_mask.darkening_of_water(seen.reflectance, past, casting, seen.tested, parameters)
+        dark_water = seen.tested & ~casting & past.water & np.isnan(wet)
+        below = np.where(past.water, wet, shadow_match.against_the_past(seen, past, ratio, parameters))
+        inside = inside | shadow_match.detect(below, casting, dark_water, seen, match, parameters, recorder)
     if parameters.shadow_bands_alone and (past.day < 0).any():
         inside = inside | _alone(seen, casting, snow, parameters, recorder) & (past.day < 0)
     outside = shadow_outside.detect(ratio, inside, seen, past, parameters, recorder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -22,6 +23,8 @@ from processing.versions import Parameters
 
 #: Bands in which water is bright enough for a shadow to be seen, where it carries sediment or is shallow.
 WATER_BANDS = ("B3", "B4")
+#: Half width of the water around. [m]
+WATER_AROUND = 800.0
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 
 
@@ -47,15 +50,37 @@ def darkening(
     Returns
     -------
     (row, col) float32
-        NaN where not to be tested: cloud, not valid, nothing in the composite, or water; in versions with
-        `shadow_water`, water that was too dark. [-]
+        NaN where not to be tested: cloud, not valid, water or nothing in the composite. [-]
     """
-    tested = valid & ~clouds
-    least = _least(reflectance, composite, tested & ~composite.water, parameters.shadow_bands, 0.0)
-    if parameters.shadow_water is not None:
-        wet = _least(reflectance, composite, tested & composite.water, WATER_BANDS, parameters.shadow_water)
-        least = np.where(composite.water, wet, least)
-    return least
+    tested = valid & ~clouds & ~composite.water
+    return _least(reflectance, composite, tested, parameters.shadow_bands, 0.0)
+
+
+@step
+def darkening_of_water(
+    reflectance: Mapping[str, NDArray[np.float32]],
+    composite: Composite,
+    clouds: NDArray[np.bool_],
+    valid: NDArray[np.bool_],
+    parameters: Parameters,
+) -> NDArray[np.float32]:
+    """The same on water that is bright enough, over that of the water around: tides and rivers move its sediment.
+
+    Returns
+    -------
+    (row, col) float32
+        NaN elsewhere, and on water that was darker than the version's `shadow_water` in one of `WATER_BANDS`. [-]
+    """
+    if parameters.shadow_water is None:
+        return np.full(valid.shape, np.nan, np.float32)
+    wet = _least(reflectance, composite, valid & ~clouds & composite.water, WATER_BANDS, parameters.shadow_water)
+    known = np.isfinite(wet)
+    side = 2 * int(WATER_AROUND / parameters.coarse_resolution) + 1
+    total, cells = (
+        cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False)
+        for values in (np.where(known, wet, 0), known)
+    )
+    return np.asarray(wet * cells / np.maximum(total, np.float32(1e-3)), np.float32)
 
 
 def _least(

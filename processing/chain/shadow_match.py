@@ -19,12 +19,48 @@ from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.shadow_mask import Clouds, Rays, casting, fall, rays
 from processing.chain.steps import step
 from processing.kernels import kernel
+from processing.scene import Composite
 from processing.versions import Parameters
 
+#: Rise of B3 from which nothing lies in a shadow. [-]
+BRIGHTER = 1.1
+#: How far all ground together may have darkened or brightened, by rain or growth. [-]
+USUAL = (0.7, 1.3)
 #: Cells that tell enough of a cloud: with twice as many, every other one is looked at. [coarse px]
 MOST = 1000
 #: Of a large cloud, most of whose shadow it hides itself, so many cells must be seen. [coarse px]
 ENOUGH = 10
+
+
+@step
+def against_the_past(
+    seen: Observation, past: Composite, ratio: NDArray[np.float32], parameters: Parameters
+) -> NDArray[np.float32]:
+    """Reflectance over that of the composite, and over what has become of the rest of the image, where a cloud fits.
+
+    In the version's `shadow_match_bands` alone, the short waves of the infrared: a crop that grows or ripens brightens
+    other bands, and what darkens these without a cloud does so anywhere. Snow and floods, which leave the visible
+    as bright, are told by it.
+
+    Parameters
+    ----------
+    ratio : (row, col) float32
+        As of `shadow_mask.darkening`: NaN where not to be tested. [-]
+
+    Returns
+    -------
+    (row, col) float32
+        NaN where not to be tested. [-]
+    """
+    known, most = past.rayleigh_corrected, np.full(ratio.shape, -np.inf, np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for band in parameters.shadow_match_bands:
+            most = np.maximum(most, np.where(known[band] > 0, seen.reflectance[band] / known[band], np.float32(np.nan)))
+        brighter = seen.reflectance["B3"] > BRIGHTER * known["B3"]
+    land = np.isfinite(ratio) & np.isfinite(most)
+    usual = np.clip(np.median(most[land]), *USUAL) if land.any() else 1.0
+    most = most / np.float32(usual)
+    return np.where(land, np.where(brighter, np.maximum(most, 1), most), np.nan).astype(np.float32)
 
 
 @step
