@@ -155,6 +155,9 @@ class Parameters:
     #: Haze all over the image: the quantile of the rise that is taken off, and the most that is; 0: none. [-]
     cloud_haze_quantile: float = 0.10
     cloud_max_haze: float = 0.0
+    #: Haze around a cell: how far [m] the mean rise of the cells is taken that rose less than this (second), where they
+    #: are more than that share of all (third). Empty: not looked at. [-]
+    cloud_local_haze: tuple[float, ...] = later(())
     #: A cloud covers in the red at least so much (first) of what it covers in the blue, both as a veil of reflectance
     #: (second); haze covers half. 0: not looked at. [-]
     cloud_veil: tuple[float, float] = (0.0, 0.65)
@@ -438,7 +441,8 @@ _V2_1 = replace(
     snow_swir_max_factor=1.0,
     cloud_sure_rise=(0.08, 0.05),
     cloud_over_snow=(1500.0, 0.34, 0.27, 0.06),
-    cloud_water_rise=(0.03, 0.6, 0.35),
+    cloud_local_haze=(1500.0, 0.07, 0.5),
+    cloud_water_rise=(0.05, 0.6, 0.35),
     # A burn scar darkens all bands but B12; what ripens brightens B4 more than a shadow darkens it
     shadow_bands=("B8A", "B11", "B12"),
     shadow_max_darkening=0.88,

@@ -501,6 +501,21 @@ def test_haze_all_over_is_no_cloud_and_a_cloud_in_it_is(numbers: Parameters) -> 
     assert multi_temporal.detect(thick, 1, past(old, 1), valid, snow, numbers)[0].all()
 
 
+@pytest.mark.parametrize(("numbers", "told"), [(V2_0, False), (V2_1, True)], ids=["V2_0", "V2_1"])
+def test_a_plume_of_dust_is_no_cloud_and_a_cloud_in_it_is(numbers: Parameters, told: bool) -> None:
+    """Haze that comes and goes over kilometres, grey as a cloud; a cloud's edge is sharper."""
+    shape = (80, 80)
+    old = {band: np.full(shape, value, np.float32) for band, value in SOIL.items()}
+    rows, cols = np.indices(shape)
+    plume = 0.06 * np.exp(-(((rows - 40) / 25) ** 2))
+    cloud = 0.06 * (np.hypot(rows - 40, cols - 60) < 6)
+    new = {band: (value + plume + cloud).astype(np.float32) for band, value in old.items()}
+    valid, snow = np.ones(shape, bool), np.zeros(shape, bool)
+    found, _ = multi_temporal.detect(new, 1, past(old, 1), valid, snow, numbers)
+    assert found[cloud > 0].all()
+    assert found[cloud == 0].any() != told
+
+
 @pytest.mark.parametrize("numbers", [V1_4, V2_0], ids=["V1_4", "V2_0"])
 def test_a_thin_cloud_is_grey_and_haze_is_blue(numbers: Parameters) -> None:
     shape = (1, 40)

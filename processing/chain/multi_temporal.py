@@ -46,6 +46,26 @@ def haze(rise: NDArray[np.float32], parameters: Parameters) -> np.float32:
     return np.float32(np.clip(least, 0, parameters.cloud_max_haze))
 
 
+def local_haze(rise: NDArray[np.float32], known: NDArray[np.bool_], parameters: Parameters) -> NDArray[np.float32]:
+    """Rise of the blue that dust or a plume adds kilometres around a cell, told by the cells that rose little. [-]
+
+    Parameters
+    ----------
+    rise : (row, col) float32
+        Less that of the haze all over. [-]
+    known : (row, col) bool
+        Cells that tell it.
+    """
+    radius, most, share = parameters.cloud_local_haze
+    side = 2 * int(radius / parameters.coarse_resolution) + 1
+    little = known & (rise < most)
+    total, cells, all_ = (
+        cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for values in (np.where(little, rise, 0), little, known)
+    )
+    return np.where(cells > share * all_, np.clip(total / np.maximum(cells, 1), 0, most), np.float32(0))
+
+
 @step
 def detect(
     reflectance: Mapping[str, NDArray[np.float32]],
@@ -85,6 +105,9 @@ def detect(
     if parameters.cloud_max_haze:
         local = rise - haze(rise[tested & ~_melting(past)], parameters)
         shown += " less that of the haze all over"
+    if parameters.cloud_local_haze:
+        local = local - local_haze(local, tested & ~_melting(past), parameters)
+        shown += " and around"
     white = _white(reflectance, past, tested, parameters, recorder)
     white &= _no_ground(reflectance, past, tested, snow, parameters, recorder)
     clouds = tested & white & recorder.test(name, f"{shown}, the limit grown with the age", local, ">", least, tested)
@@ -190,7 +213,7 @@ def _over_ground(seen: Observation, band: str, clear: NDArray[np.bool_]) -> NDAr
     ground = np.full(clear.shape, value[clear].mean(dtype=np.float64) if clear.any() else 0.0, np.float32)
     if past is not None:
         ground = np.where(past.day >= 0, past.rayleigh_corrected[band], ground)
-    return np.nan_to_num(value - ground)
+    return np.asarray(np.nan_to_num(value - ground), np.float32)
 
 
 @step

@@ -77,7 +77,7 @@ def darkening_of_water(
     known = np.isfinite(wet)
     side = 2 * int(WATER_AROUND / parameters.coarse_resolution) + 1
     total, cells = (
-        cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False)
+        cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
         for values in (np.where(known, wet, 0), known)
     )
     return np.asarray(wet * cells / np.maximum(total, np.float32(1e-3)), np.float32)

@@ -88,11 +88,13 @@ def among_surroundings(
         NaN where not tested. [-]
     """
     side = 2 * int(parameters.shadow_surroundings / parameters.coarse_resolution) + 1
-    weight = cv2.boxFilter(ground.astype(np.float32), -1, (side, side), normalize=False)
+    weight = cv2.boxFilter(ground.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
     most = np.where(tested, np.float32(-np.inf), np.float32(np.nan))
     for band in parameters.shadow_bands_alone:
         known = np.where(ground, reflectance[band], np.float32(0))
-        mean = cv2.boxFilter(known, -1, (side, side), normalize=False) / np.maximum(weight, 1)
+        mean = cv2.boxFilter(known, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) / np.maximum(
+            weight, 1
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
             most = np.maximum(most, np.where(mean > 0, reflectance[band] / mean, np.float32(np.nan)))
     return np.asarray(most, np.float32)
