@@ -704,10 +704,10 @@ def test_a_smooth_deck_looks_like_no_ground() -> None:
 def test_the_masks_of_v2_1_end_where_the_blue_pixels_do() -> None:
     """A cloud over a part of its cells of 120 m is drawn by its pixels of 60 m, and found again from what is kept."""
     shape = (12, 12)
-    ground = scenes.scene(scenes.ground(shape), shape)
+    ground = scenes.scene(scenes.VEGETATION, shape)
     pixels = np.kron(scenes.blot(shape, 6, 6, 1), np.ones((4, 4))) > 0
     pixels[:, 25:] = False  # the last pixels of each row of cells are clear
-    thick = scenes.scene(scenes.mix(scenes.ground(shape), scenes.CLOUD, np.ones(shape)), shape)
+    thick = scenes.scene(scenes.CLOUD, shape)
     counts = {}
     for band, raster in ground.counts.items():
         times = BANDS[band].resolution
@@ -716,8 +716,7 @@ def test_the_masks_of_v2_1_end_where_the_blue_pixels_do() -> None:
     made = scenes.onto(replace(ground, counts=counts), V2_1)
     l2a, _ = correct(made, None, V2_1)
     found = l2a.cloud["R2"][1::3, 1::3] & Cloud.CLOUD > 0
-    assert found[pixels].all()
-    assert np.count_nonzero(found & ~pixels) <= 4  # bright fields in the buffer
+    assert_array_equal(found, pixels)
     assert l2a.evidence is not None
     assert l2a.evidence.detail["B1"].shape == pixels.shape
     again = explanation.retest(l2a.evidence, made.day, None, V2_1)
