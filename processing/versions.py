@@ -126,6 +126,8 @@ class Parameters:
     #: brighter than `cloud_faint` in the blue and red. Empty: not looked at. [-]
     cloud_vapour: tuple[float, ...] = ()
     cloud_faint: tuple[float, float] = (0.12, 0.08)
+    #: Least B8A over B11 of a faint cloud, which is then sought over water too. None: as of any cloud, over land. [-]
+    cloud_faint_nir_swir: float | None = later(None)
     #: Over ground that the composite knows, a faint cloud has raised the blue by this. None: not looked at. [-]
     cloud_faint_rise: float | None = None
     #: Share of cells that must be clear to know the vapour above the ground. [-]
@@ -440,8 +442,9 @@ _V2_1 = replace(
     snow_rim_max_swir=0.3,
     snow_swir_max_factor=1.0,
     cloud_sure_rise=(0.08, 0.05),
+    cloud_faint_nir_swir=0.8,
     cloud_over_snow=(1500.0, 0.34, 0.27, 0.06),
-    cloud_local_haze=(1500.0, 0.07, 0.5),
+    cloud_local_haze=(1000.0, 0.12, 0.3),
     cloud_water_rise=(0.05, 0.6, 0.35),
     # A burn scar darkens all bands but B12; what ripens brightens B4 more than a shadow darkens it
     shadow_bands=("B8A", "B11", "B12"),

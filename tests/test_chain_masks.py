@@ -751,3 +751,18 @@ def test_masks_reach_no_farther_than_the_rim_of_what_was_tested(side: int) -> No
     expected = dilation.finer(np.indices(tested.shape)[1] < 6 + codes.RIM, side)
     assert_array_equal(found == 5, expected)
     assert_array_equal(codes._to_the_rim(code, np.ones_like(tested)), code)
+
+
+def test_a_faint_cloud_may_be_darker_than_sand_and_stand_over_glint() -> None:
+    """Over bright sand it is darker at 1.6 um, over glinting water B12 tells nothing: the vapour does."""
+    sand = {"B1": 0.19, "B4": 0.24, "B8A": 0.27, "B11": 0.29, "B12": 0.2}
+    glint = {"B1": 0.36, "B4": 0.38, "B8A": 0.34, "B11": 0.3, "B12": 0.22}
+    bare = {"B1": 0.13, "B4": 0.3, "B8A": 0.35, "B11": 0.6, "B12": 0.5}
+    kinds = [sand, glint, bare, bare]
+    image = cells(**{band: [kind[band] for kind in kinds] for band in sand})
+    over_water = np.array([[False, True, False, True]])
+    old = {band: np.full(ROW, 0.05, np.float32) for band in ("B2", *sand)}
+    what = seen(image, dict.fromkeys(image, NONE), ALL, over_water, over_water)
+    what = replace(what, past=past(old, 0, over_water))
+    for numbers, expected in ((V2_0, [False, False, False, True]), (V2_1, [True, True, False, True])):
+        assert_array_equal(cloud_mask.detect(what, NONE, numbers, faint=True), [expected])

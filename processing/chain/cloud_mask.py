@@ -49,13 +49,17 @@ def detect(
         nir_red, nir_swir = nir / red, nir / swir
     bare = seen.tested & ~snow
     land, water = bare & ~seen.past_water, bare & seen.past_water
+    least_swir = parameters.cloud_min_nir_swir_ratio
+    if faint and parameters.cloud_faint_nir_swir is not None:
+        # little vapour above it tells more than its colour over sand, and than B12 in the sun's glint
+        land, least_swir = bare, parameters.cloud_faint_nir_swir
     name, band = "faint" if faint else "mono_temporal", parameters.cloud_blue_band
     over_land = (
         recorder.test(name, band, blue, ">", min_blue, land)
         & recorder.test(name, "B4", red, ">", min_red, land)
         & recorder.test(name, "B8A / B4", nir_red, ">", lowest, land)
         & recorder.test(name, "B8A / B4", nir_red, "<", highest, land)
-        & recorder.test(name, "B8A / B11", nir_swir, ">", parameters.cloud_min_nir_swir_ratio, land)
+        & recorder.test(name, "B8A / B11", nir_swir, ">", least_swir, land)
     )
     dark, glinting = parameters.cloud_water_swir
     limit = np.where(seen.angles.sun_glint, np.float32(glinting), np.float32(dark))
