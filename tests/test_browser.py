@@ -238,6 +238,38 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
         picture(page, f"{name}-phone", tmp_path)
 
 
+#: Of what has the focus, its place in the page, that of components within too; empty for the page itself.
+FOCUS = """() => {
+  let element = document.activeElement
+  while (element?.shadowRoot?.activeElement) element = element.shadowRoot.activeElement
+  if (!element || element === document.body || element === document.documentElement) return ""
+  const place = []
+  for (let node = element; node; node = node.parentNode ?? node.host)
+    place.push(node.parentNode ? [...node.parentNode.children].indexOf(node) : "in")
+  return place.join()
+}"""
+
+
+@pytest.mark.parametrize("name", ["products", "quality"])
+def test_the_tab_key_leads_through_the_page_and_out(
+    browser: playwright.Browser, centre: tuple[str, Store], name: str
+) -> None:
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/{name}")
+        page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
+        seen: list[str] = []
+        for _ in range(300):
+            page.keyboard.press("Tab")
+            where = page.evaluate(FOCUS)
+            if not where or where in seen[:1]:
+                break
+            assert where not in seen, "the focus goes in circles"
+            seen.append(where)
+        else:
+            pytest.fail("the focus stays in the page")
+        assert len(seen) > 20
+
+
 def test_production_leads_to_the_versions(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
     with watched(browser) as watch:
         page = watch.open(f"{centre[0]}/production")

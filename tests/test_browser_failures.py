@@ -112,3 +112,33 @@ def test_filters_of_the_address_are_those_of_the_page_and_back(
     again.goto(page.url.replace("soon", "2020-01-01"))
     playwright.expect(again.locator("tr:has(a[data-job]) a").first).to_have_text(name, timeout=WAIT)
     page.context.close()
+
+
+def test_a_page_whose_session_ended_says_so_and_keeps_what_was_typed(
+    browser: playwright.Browser, centre: tuple[str, Settings, Store]
+) -> None:
+    address, settings, store = centre
+    context = opened(browser, settings, store, Role.OPERATOR)
+    page = context.new_page()
+    page.goto(f"{address}/failures")
+    page.get_by_label("Tile").fill("31T")  # not sent yet
+    with store.write() as session:
+        (mine,) = [one for one in people.sessions(session) if one.token_sha == people.digest(token(context))]
+        who = mine.person
+        people.revoke(session, who.name, command_line())
+    note = page.locator("[data-session=ended]")
+    playwright.expect(note).to_be_visible(timeout=WAIT)
+    playwright.expect(page.get_by_label("Tile")).to_have_value("31T")
+    with store.write() as session:
+        again = people.begin(session, people.find(session, who.name), "127.0.0.1", "test", "test")
+    context.add_cookies([{"name": f"muscate-{settings.port}", "value": again, "url": address}])
+    playwright.expect(note).to_have_count(0, timeout=WAIT)
+    playwright.expect(page.get_by_label("Tile")).to_have_value("31T")
+    page.get_by_label("Tile").press("Enter")
+    playwright.expect(page.get_by_text("· 31T").first).to_be_visible(timeout=WAIT)
+    context.close()
+
+
+def token(context: playwright.BrowserContext) -> str:
+    """What the cookie of a browser's session holds."""
+    return next(one["value"] for one in context.cookies() if one["name"].startswith("muscate-"))

@@ -497,3 +497,17 @@ def test_incidents_and_maintenance_stand_on_the_chart_where_they_were(tmp_path: 
     told = client(settings, store).get("/status.json").json()
     assert "marks" not in told
     store.dispose()
+
+
+def test_the_ground_of_each_tile_is_on_the_map_in_the_look_of_its_state(centre: tuple[Settings, Store]) -> None:
+    board = Board(*centre)
+    look = board.look()
+    page = board.front("en", look).body.decode()
+    found = re.findall(r'<path class="patch (\w+)" d="([^"]+)"', page)
+    counted = sum(len(re.findall(r"M(-?\d+) (-?\d+)h\d+v\d+h-\d+z", path)) for _, path in found)
+    assert counted == len(look.standing.tiles)
+    view = maps.View(0, 40, 10, 46)
+    left, top, wide, high = map(int, re.findall(r"\d+", maps.patch(view, "31TCJ"))[:4])
+    x, y = view.place(*maps.centre("31TCJ"))
+    assert left < x < left + wide
+    assert top < y < top + high

@@ -44,7 +44,7 @@ PHONE_CSS = "@media (max-width: 640px) { .late { order: 1; } }"
 #: What the list can be sorted by, either way.
 ORDERS = [sign + name for name in queries.LISTED for sign in ("-", "")]
 #: On a phone the list has the columns that one chooses by.
-LIST_STYLE = CSS + FIELDS + "@media (max-width: 640px) { .much { display: none; } }"
+LIST_STYLE = CSS + FIELDS + "th, td { padding-right: 7px; } @media (max-width: 640px) { .much { display: none; } }"
 
 
 @dataclass(frozen=True)

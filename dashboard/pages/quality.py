@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
+from contextlib import suppress
+from functools import partial
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 import panel_material_ui as pmui
 import param
+from cachetools import TTLCache
 
 from dashboard import people, queries, theme
 from dashboard.frame import View, how_to_begin, html, table
 from dashboard.pages.products import NO_MASK, Viewer, headline
 from dashboard.pages.quality_areas import Areas
 from dashboard.pages.quality_keys import BUTTON_KEYS, COMMENT, LAYER_KEYS, REASON_KEYS, VERDICT_KEYS, Keys
-from processing.errors import MuscateError
+from processing.errors import MuscateError, StoreError
 from processing.people import Actor, Role
 from processing.quality import queue, reference
 from processing.quality.agreement import agreements
@@ -36,6 +40,9 @@ NOTHING_LEFT = {
     False: "Every product of it has been judged.",
     True: "No product waits for this reader: it takes those that others have judged and he has not.",
 }
+#: Queues that were ranked a moment ago, which takes a second in a large store, by what they depend on.
+_queues: TTLCache[tuple[str, str, bool, str], list[queue.Proposal]] = TTLCache(maxsize=32, ttl=60)
+_ranking = threading.Lock()
 #: Products of the queue whose images the browser fetches before they are shown.
 AHEAD = 2
 ACTIONS = {"is kept": "note", "withdraws the product": "withdraw", "holds the next date": "hold"}
@@ -70,6 +77,7 @@ class Quality(View):
         #: Products this session judged, and what was done to them.
         self._done: list[tuple[str, str]] = []
         self._detail: queries.Detail | None = None
+        self._asking: asyncio.Task[None] | None = None
         super().__init__(snapshot, settings, **params)
         self.keys = Keys(self.press, keys=[*VERDICT_KEYS, *REASON_KEYS, *BUTTON_KEYS, *LAYER_KEYS], reader=self.reader)
         self.keys.link(self, reader="reader", bidirectional=True)
@@ -173,8 +181,32 @@ class Quality(View):
 
     @param.depends("reader", "queue", "tile", watch=True)
     def ask(self) -> None:
-        """Ask the store what to look at; stay with the product that is shown if it is to be judged."""
-        self._proposals = self._ranked()
+        """Ask the store what to look at; in a browser it comes when it is found, and nobody else waits for it."""
+        document = pn.state.curdoc
+        if document is None:
+            self._take(self._ranked(self._wanted()))
+        elif self._asking is None:
+            self._head.object = self._head.object or '<p class="soft">Products that stand out are looked for.</p>'
+            self._asking = asyncio.get_running_loop().create_task(self._ask(document))
+
+    async def _ask(self, document: Any) -> None:
+        found, wanted = None, None
+        try:
+            while wanted != self._wanted():  # something else may be chosen meanwhile
+                wanted = self._wanted()
+                found = await asyncio.to_thread(self._ranked, wanted)
+        except StoreError as fault:
+            shown = partial(self._note, f"The store can't be read: {fault}")
+        else:
+            shown = partial(self._take, found or [])
+        finally:
+            self._asking = None
+        with suppress(AttributeError, RuntimeError):  # the page was closed meanwhile, and its document is gone
+            document.add_next_tick_callback(shown)
+
+    def _take(self, proposals: list[queue.Proposal]) -> None:
+        """Stay with the product that is shown if it is to be judged; else show the first one."""
+        self._proposals = proposals
         self._count()
         if self._detail is None or self._detail.product.identifier != self.product:
             if not self.product:
@@ -184,10 +216,20 @@ class Quality(View):
         elif self._proposals and self.product not in {p.identifier for p in self._proposals}:
             self._next()
 
-    def _ranked(self) -> list[queue.Proposal]:
-        wanted = self.tile.strip().upper().removeprefix("T")
-        with self._store.read() as session:
-            return queue.proposals(session, self.reader.strip(), second=self.queue, tile=wanted)
+    def _wanted(self) -> tuple[str, str, bool, str]:
+        """What the queue depends on: without a second reading not on who reads."""
+        tile = self.tile.strip().upper().removeprefix("T")
+        return str(self.settings.url), self.reader.strip() if self.queue else "", bool(self.queue), tile
+
+    def _ranked(self, wanted: tuple[str, str, bool, str]) -> list[queue.Proposal]:
+        """What may be judged now, in the order that it was ranked in a moment ago where nothing was added since."""
+        _, reader, second, tile = wanted
+        with _ranking, self._store.read() as session:
+            now = queue.candidates(session, reader, second=second, tile=tile)
+            ranked = _queues.get(wanted)
+            if ranked is None or not now.keys() <= {one.product_id for one in ranked}:
+                ranked = _queues[wanted] = queue.proposals(session, reader, second=second, tile=tile)
+        return [one for one in ranked if one.product_id in now]
 
     def press(self, key: str, product: str) -> None:
         """One key, meant for the product that was shown when it was pressed."""
@@ -303,7 +345,7 @@ class Quality(View):
             while self._proposals and self.queue is False and queue.taken(session, self._proposals[0].product_id):
                 self._proposals.pop(0)
         if not self._proposals:
-            self._proposals = self._ranked()  # older ones, where the archive holds more than a queue
+            self._proposals = self._ranked(self._wanted())  # older ones, where the archive holds more than a queue
         self.product = self._proposals[0].identifier if self._proposals else ""
         with self._store.read() as session:
             ahead = [queries.folder(session, p.identifier) for p in self._proposals[1 : 1 + AHEAD]]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 
 import pandas as pd
@@ -106,13 +108,15 @@ class Versions:
         ]
         return f'<div class="orders">{"".join(buttons)}</div>'
 
-    def _states(self, **chosen: str) -> dict[str, int]:
-        """Dates by state as readers see them, of one version, maybe of one site."""
-        rows = self.snapshot.progress
-        for column, value in chosen.items():
-            rows = rows[rows[column] == value]
-        sums = rows.groupby(rows["state"].map(theme.state))["dates"].sum()
-        return {part: int(sums[part]) for part in _PARTS if part in sums}
+    @cached_property
+    def _states(self) -> dict[tuple[str, str], dict[str, int]]:
+        """Dates by state as readers see them, of each site and version; of a version at all sites: site ``""``."""
+        sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for row in self.snapshot.progress.itertuples():
+            state = theme.state(row.state)
+            for site in (row.site, ""):
+                sums[site, row.version][state] += int(row.dates)
+        return {key: {part: counts[part] for part in _PARTS if part in counts} for key, counts in sums.items()}
 
     def _warning(self) -> str:
         mixed = self.snapshot.mixed
@@ -135,7 +139,7 @@ class Versions:
         known = int(self.snapshot.known.sum())
         blocks = []
         for name in sorted(set(self.snapshot.progress["version"])):
-            states = self._states(version=name)
+            states = self._states["", name]
             published = states.get("published", 0)
             share = f"{100 * published / known:.0f} %" if known else "–"
             blocks.append(
@@ -157,7 +161,7 @@ class Versions:
         names += [v for v in cells if v not in names and v != "known"]
         rows = []
         for site, row in cells.iterrows():
-            states = {v: self._states(site=str(site), version=v) for v in names}
+            states = {v: self._states.get((str(site), v), {}) for v in names}
             rows.append(
                 [
                     escape(str(site)),

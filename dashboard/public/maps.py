@@ -1,4 +1,6 @@
-"""The map of the public pages: simplified coasts and a mark for each site, small enough for a telephone."""
+"""The map of the public pages: simplified coasts, the ground of each tile and a mark for each site; small enough for a
+telephone.
+"""
 
 from __future__ import annotations
 
@@ -80,6 +82,18 @@ def view(tiles: Iterable[str]) -> View:
     wide = min(max(wide, high / 0.75 / squeeze), 360)
     lat = min(max(lat, -85 + high / 2), 85 - high / 2) if high < 170 else 0
     return View(*(round(float(v), 1) for v in (lon - wide / 2, lat - high / 2, lon + wide / 2, lat + high / 2)))
+
+
+@lru_cache(maxsize=8192)
+def patch(of: View, tile: str) -> str:
+    """The ground of a tile as the data of an SVG path: its upright rectangle, a pixel high and wide at least."""
+    ring = tiling.footprint(tile)
+    (left, top), (right, bottom) = (
+        of.place(ring[:, 0].min(), ring[:, 1].max()),
+        of.place(ring[:, 0].max(), ring[:, 1].min()),
+    )
+    wide, high = max(right - left, 1), max(bottom - top, 1)
+    return f"M{left} {top}h{wide}v{high}h-{wide}z"
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,9 +25,10 @@ from cachetools import LRUCache
 from dashboard import assets, languages, writing
 from dashboard.public import documents, maps
 from dashboard.public.words import Words
+from processing import tiling
 from processing.errors import MuscateError
 from processing.store import bulletins, standing
-from processing.store.standing import SiteStanding, Standing
+from processing.store.standing import SiteStanding, Standing, TileStanding
 from processing.versions import VERSIONS
 
 if TYPE_CHECKING:
@@ -181,7 +182,11 @@ class Board:
             language,
             here="/",
             listed=listed,
-            map=drawing(look.standing.sites, maps.view(tile for site in ranked for tile in site.tiles)),
+            map=drawing(
+                look.standing.sites,
+                maps.view(tile for site in ranked for tile in site.tiles),
+                look.standing.tiles,
+            ),
             chart=chart(look.standing, per_day(self._settings)),
             spans=spans(look.standing, look.bulletins[language]["marks"]),
             versions=[v for v in VERSIONS.values() if v.produced or v.known_defect],
@@ -313,19 +318,25 @@ class Mark:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A map: its size, the land, and the marks of the sites, those in trouble on top."""
+    """A map: its size, the land, the ground of the tiles by state, and the marks of the sites; trouble is on top."""
 
     width: int
     height: int
     land: str
+    patches: tuple[tuple[str, str], ...]
     marks: tuple[Mark, ...]
 
 
-def drawing(sites: tuple[SiteStanding, ...], view: maps.View) -> Drawing:
+def drawing(sites: tuple[SiteStanding, ...], view: maps.View, tiles: Mapping[str, TileStanding]) -> Drawing:
     """The map of sites."""
+    ground: dict[str, list[str]] = {state: [] for state in reversed(standing.STATES)}
+    for tile, one in tiles.items():
+        if tiling.valid(tile):
+            ground[one.state].append(maps.patch(view, tile))
+    patches = tuple((state, "".join(found)) for state, found in ground.items() if found)
     marks = [Mark(site, *view.place(*maps.middle(site.tiles))) for site in sites]
     marks.sort(key=lambda mark: -standing.STATES.index(mark.site.state))
-    return Drawing(maps.WIDTH, view.height, maps.coast(view), tuple(marks))
+    return Drawing(maps.WIDTH, view.height, maps.coast(view), patches, tuple(marks))
 
 
 @dataclass(frozen=True)

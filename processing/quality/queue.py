@@ -212,6 +212,19 @@ def taken(session: Session, product_id: int) -> bool:
     return session.scalar(query) is not None
 
 
+def candidates(session: Session, reader: str, *, second: bool = False, tile: str = "") -> dict[int, Product]:
+    """The `NEWEST` products, by their publication, that a reader may judge, by key; as of `proposals`."""
+    query = sa.select(Product).options(load_only(Product.tile, Product.sensing)).where(Product.current, Product.valid)
+    if second:
+        query = query.where(Product.id.in_(_said()), Product.id.not_in(_said().where(Verdict.reader == reader)))
+    else:
+        query = query.where(Product.id.not_in(_said()))
+    if tile:
+        query = query.where(Product.tile.contains(tile, autoescape=True))
+    newest = query.order_by(Product.published.desc(), Product.id.desc()).limit(NEWEST)
+    return {p.id: p for p in session.scalars(newest)}
+
+
 def proposals(session: Session, reader: str, *, second: bool = False, tile: str = "") -> list[Proposal]:
     """What a reader should look at, outliers first: of the `NEWEST` products, by their publication, that he may judge.
 
@@ -224,13 +237,5 @@ def proposals(session: Session, reader: str, *, second: bool = False, tile: str 
     tile : str
         Part of the tile's name.
     """
-    query = sa.select(Product).options(load_only(Product.tile, Product.sensing)).where(Product.current, Product.valid)
-    if second:
-        query = query.where(Product.id.in_(_said()), Product.id.not_in(_said().where(Verdict.reader == reader)))
-    else:
-        query = query.where(Product.id.not_in(_said()))
-    if tile:
-        query = query.where(Product.tile.contains(tile, autoescape=True))
-    newest = query.order_by(Product.published.desc(), Product.id.desc()).limit(NEWEST)
-    candidates = {p.id: p for p in session.scalars(newest)}
-    return [p for p in rank(figures(session, candidates.values())) if p.product_id in candidates]
+    found = candidates(session, reader, second=second, tile=tile)
+    return [p for p in rank(figures(session, found.values())) if p.product_id in found]
