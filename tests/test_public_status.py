@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -511,3 +512,11 @@ def test_the_ground_of_each_tile_is_on_the_map_in_the_look_of_its_state(centre: 
     x, y = view.place(*maps.centre("31TCJ"))
     assert left < x < left + wide
     assert top < y < top + high
+
+
+def test_words_of_a_page_do_not_run_into_each_other() -> None:
+    """A line's end after a tag of a template is no space: what goes on in the sentence has to bring one along."""
+    goes_on = re.compile(r"(\{% (for|if) [^%]*%\})*(<(a|b|strong|span|code)\b|\{\{|\w)")
+    for path in writing.TEMPLATES.glob("*.html"):
+        for line, after in pairwise(path.read_text(encoding="utf-8").splitlines()):
+            assert not (line.endswith("{% endtrans %}") and goes_on.match(after)), f"{path.name}: {line}"
