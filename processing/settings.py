@@ -102,9 +102,21 @@ class Settings(BaseSettings):
         120.0, gt=0, le=LONGEST, description="Life of a worker's lease on a chain without renewal."
     )
     attempt_seconds: float = Field(7200.0, gt=0, le=LONGEST, description="Wall-clock limit of one date in the chain.")
+    attempt_memory_gb: float = Field(
+        16.0, gt=0, description="A date whose chain takes more memory is stopped. [GB] A whole tile takes 2.5."
+    )
+    attempt_staging_gb: float = Field(
+        20.0, gt=0, description="A date that writes more before it is published is stopped. [GB] A whole tile takes 3."
+    )
+    real_time_share: float = Field(
+        0.3, ge=0, lt=1, description="Share of the slots that the reprocessing of the archive leaves to real time."
+    )
     min_free_gb: float = Field(2.0, ge=0, description="No date is started with less free space in the archive. [GB]")
     settle_seconds: float = Field(
         0.0, ge=0, le=LONGEST, description="Wait for the other half of a pass before a date is due."
+    )
+    audit_days: int = Field(
+        30, ge=0, le=3650, description="Days in which the nightly audit reads every file of the archive; 0: never."
     )
     replay_dates: int = Field(
         3, ge=0, le=10_000, description="A date that comes late has its later ones, if no more, made again."

@@ -1,8 +1,9 @@
 """A stand-in for the chain in tests of the engine: it reads a packet of orders instead of pixels.
 
 A package is a folder with ``fake.json``: ``{"sensing": iso, "do": what}`` where `do` is ``valid``, ``cloudy``,
-``broken``, ``no_terrain``, ``disk_full``, ``bug``, ``kill``, ``hang`` or ``sleep:<seconds>``. The state it leaves is
-the list of the dates that went in, so that order and lineage can be read back from it.
+``broken``, ``no_terrain``, ``disk_full``, ``bug``, ``no_memory``, ``glutton``, ``flood``, ``kill``, ``hang`` or
+``sleep:<seconds>``. The state it leaves is the list of the dates that went in, so that order and lineage can be read
+back from it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import time
 from datetime import datetime
+from hashlib import sha256
 
 from processing.errors import AncillaryError, L1CError, StorageError
 from processing.production.processor import Outcome
@@ -41,6 +43,14 @@ def produce(request: Request) -> Outcome:
         raise StorageError("archive: no space left on device")
     if do == "bug":
         raise ZeroDivisionError("division by zero")
+    if do == "no_memory":
+        raise MemoryError
+    if do == "glutton":
+        ballast = bytearray(600_000_000)
+        time.sleep(600 + len(ballast))
+    if do == "flood":
+        (staging / "flood").write_bytes(bytes(150_000_000))
+        time.sleep(600)
     if do == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if do == "hang":
@@ -52,9 +62,10 @@ def produce(request: Request) -> Outcome:
     if do != "cloudy":
         folder = staging / name
         folder.mkdir()
-        (folder / "raster").write_bytes(orders["sensing"].encode())
+        (folder / "raster").write_bytes(content := orders["sensing"].encode())
+        raster = {"size": len(content), "sha256": sha256(content).hexdigest()}
         (folder / "manifest.json").write_text(
-            json.dumps({"from": before, "later": after, "l1c": [p.name for p in packages]})
+            json.dumps({"from": before, "later": after, "l1c": [p.name for p in packages], "files": {"raster": raster}})
         )
         state = staging / f"{name}.npz"
         state.write_text(json.dumps([*before, orders["sensing"]]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,15 +19,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dask
 import psutil
 import pytest
 import sqlalchemy as sa
 import structlog
 from distributed import LocalCluster
 
-from processing.errors import StoreError
-from processing.production import janitor, operations, publish, worker
-from processing.production.dispatcher import dispatch
+from processing.errors import StoreError, WrongSetting
+from processing.production import child, janitor, operations, publish, worker
+from processing.production.dispatcher import Dispatcher, dispatch
+from processing.production.executors import Elsewhere, executor
 from processing.production.ingest import prepare
 from processing.production.worker import run_attempt, work
 from processing.settings import Settings
@@ -169,6 +173,9 @@ def test_a_series_is_published_each_date_from_the_one_before(centre: Centre) -> 
         ("no_terrain", "held", "held", "dem.tif: does not cover the tile"),
         ("disk_full", "retry", "retry", "no space left"),
         ("bug", "failed", "failed", "ZeroDivisionError: division by zero"),
+        ("no_memory", "retry", "retry", "MemoryError"),
+        ("glutton", "retry", "retry", r"took 0.\d GB of memory, 0.4 allowed"),
+        ("flood", "retry", "retry", r"wrote 0.\d GB of files, 0.1 allowed"),
         ("kill", "retry", "retry", "SIGKILL"),
         ("hang", "retry", "retry", "longer than 1 s"),
     ],
@@ -178,11 +185,14 @@ def test_a_failure_is_recorded_in_one_line_and_leaves_nothing(
 ) -> None:
     name = centre.add(0, do)
     centre.add(5)
-    short = centre.settings.model_copy(update={"attempt_seconds": 1.0})
-    assert centre.run(short if do == "hang" else None) == result
+    limits = {"hang": {"attempt_seconds": 1.0}, "glutton": {"attempt_memory_gb": 0.4}}
+    limits["flood"] = {"attempt_staging_gb": 0.1}
+    assert centre.run(centre.settings.model_copy(update=limits.get(do, {}))) == result
     job = centre.job(name)
     assert job.state == state
-    assert words in (job.reason or "")
+    assert re.search(words, job.reason or ""), job.reason
+    if job.reason_class == "infrastructure":
+        assert (job.attempts, job.setbacks) == (0, 1)
     assert centre.published() == 0
     with centre.store.read() as session:
         free = lease.claimable(session)
@@ -199,6 +209,38 @@ def test_a_failure_is_recorded_in_one_line_and_leaves_nothing(
     )
     assert centre.run() == "published"
     assert centre.run() == "published"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason_class", "again"),
+    [
+        (MemoryError(), "infrastructure", True),
+        (OSError(5, "Input/output error"), "infrastructure", True),
+        (FileNotFoundError(2, "No such file or directory"), "infrastructure", True),
+        (OSError("a library's own words"), "unknown", True),
+        (ValueError("odd"), "processor", False),
+    ],
+)
+def test_what_has_no_name_is_of_the_machine_or_a_bug(error: Exception, reason_class: str, again: bool) -> None:
+    named = child._named(error)
+    assert (named.reason_class, named.retry) == (reason_class, again)
+    assert str(named).startswith(type(error).__name__)
+    assert str(pickle.loads(pickle.dumps(named))) == str(named)
+
+
+def test_a_run_of_an_attempt_that_is_under_way_is_fenced_and_touches_nothing(centre: Centre) -> None:
+    """As a scheduler does that believes its worker lost."""
+    centre.add(0, "sleep:1.5")
+    claimed = centre.claim()
+    results: list[str] = []
+    first = threading.Thread(target=lambda: results.append(run_attempt(claimed, centre.settings, NAME)))
+    first.start()
+    wait_for(centre.staged)
+    assert run_attempt(claimed, centre.settings, NAME) == "fenced"
+    first.join(20)
+    assert results == ["published"]
+    with centre.store.read() as session:
+        assert [a.outcome for a in session.query(Attempt)] == ["published"]
 
 
 def test_a_chain_that_cannot_be_loaded_burns_no_dates(centre: Centre) -> None:
@@ -390,10 +432,18 @@ def test_a_stopped_dispatcher_returns_its_dates(centre: Centre) -> None:
     assert (centre.job(name).state, centre.job(name).attempts) == ("ready", 0)
 
 
+@contextmanager
+def cluster_of_none(allowed_failures: int = 0) -> Iterator[LocalCluster]:
+    """A scheduler to which no worker has come yet."""
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": allowed_failures}),
+        LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None) as cluster,
+    ):
+        yield cluster
+
+
 def test_workers_join_a_scheduler_of_their_own(tmp_path: Path) -> None:
-    with LocalCluster(
-        n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None
-    ) as cluster:
+    with cluster_of_none() as cluster:
         centre = Centre(tmp_path / "home", executor=cluster.scheduler_address)
         for day in range(3):
             centre.add(day)
@@ -414,6 +464,93 @@ def test_workers_join_a_scheduler_of_their_own(tmp_path: Path) -> None:
         centre.store.dispose()
 
 
+def test_a_scheduler_that_runs_lost_dates_again_by_itself_is_refused(tmp_path: Path) -> None:
+    with cluster_of_none(allowed_failures=3) as cluster:
+        settings = Settings(home=tmp_path / "home", executor=cluster.scheduler_address)  # type: ignore[call-arg]
+        settings.make_folders()
+        with pytest.raises(WrongSetting, match="ALLOWED_FAILURES=0"):
+            dispatch(settings, threading.Event(), NAME)
+
+
+def test_a_worker_that_is_not_as_the_dispatcher_is_sent_away(tmp_path: Path) -> None:
+    """Of another program, or another archive: as the second one, whose home is not that of the centre."""
+    with cluster_of_none() as cluster:
+        centre = Centre(tmp_path / "home", executor=cluster.scheduler_address)
+        ours = worker.identity(centre.settings)
+        assert ours == worker.identity(centre.settings)
+        leave = threading.Event()
+        joined = threading.Thread(target=work, args=(centre.settings, leave))
+        joined.start()
+        try:
+            with executor(centre.settings) as slots:
+                wait_for(lambda: slots.slots() == (1, 1))
+            other = centre.settings.model_copy(update={"home": tmp_path / "other"})
+            (other.archive / publish.STAGING).mkdir(parents=True)
+            with executor(other) as slots:
+                assert isinstance(slots, Elsewhere)
+                real = slots._client.run
+                slots._client.run = lambda function, _, **more: real(function, centre.settings, **more)
+                wait_for(lambda: slots.slots() == (0, 0) and not joined.is_alive())
+        finally:
+            leave.set()
+            joined.join(20)
+        centre.store.dispose()
+
+
+def test_dispatchers_share_the_slots_of_a_scheduler(tmp_path: Path) -> None:
+    """Three of them, one slot, dates that take longer than a lease: none waits in a queue until it is lost."""
+    with cluster_of_none() as cluster:
+        centre = Centre(tmp_path / "home", executor=cluster.scheduler_address)
+        settings = centre.settings.model_copy(update={"lease_seconds": 1.0})
+        for tile in ("31TCJ", "31TDJ", "33TWM"):
+            centre.add(0, "sleep:1.5", tile)
+        leave = threading.Event()
+        joined = threading.Thread(target=work, args=(settings, leave))
+        joined.start()
+        running = [dispatching(settings) for _ in range(3)]
+        try:
+            wait_for(lambda: centre.published() == 3)
+        finally:
+            for _, stop in running:
+                stop.set()
+            for thread, _ in running:
+                thread.join(20)
+            leave.set()
+            joined.join(20)
+        with centre.store.read() as session:
+            assert [job.attempts + job.setbacks for job in session.query(Job)] == [0, 0, 0]
+            assert session.query(Attempt).count() == 3
+        centre.store.dispose()
+
+
+def test_a_full_disk_is_told_and_goes_by_itself(centre: Centre) -> None:
+    name = centre.add(0)
+    full = centre.settings.model_copy(update={"min_free_gb": 1e6})
+    thread, stop = dispatching(full)
+    words = "due: waits for room on the archive's disk"
+    try:
+        wait_for(lambda: operations.status(centre.store)["waits"] == {words: 1})
+        (story,) = operations.stories(centre.store, name).values()
+        assert story["why"] == words
+        assert "infrastructure, archive without room" in operations.status(centre.store)["anomalies"]
+        assert centre.published() == 0
+    finally:
+        stop.set()
+        thread.join(20)
+    dispatcher = Dispatcher(None, centre.store, centre.settings, NAME)  # type: ignore[arg-type]
+    dispatcher._told_of_disk = 0.0
+    assert dispatcher._has_room()
+    assert operations.status(centre.store)["anomalies"] == {}
+    worker.stopping.clear()  # the dispatcher that ended was in this process
+    assert centre.run() == "published"
+
+
+def test_the_engine_at_home_needs_no_dask() -> None:
+    code = "import sys; from processing.production import dispatcher; print('distributed' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 @pytest.mark.slow
 def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
     """`kill -9` of two dispatchers at random moments, again and again: every date is published once, in order."""
@@ -429,8 +566,7 @@ def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
         "from processing.production.dispatcher import dispatch\n"
         "from processing.settings import Settings\n"
         "from processing.store import lease\n"
-        "lease.MAX_ATTEMPTS = 100\n"
-        "lease.claim.__kwdefaults__['max_attempts'] = lease.expire.__kwdefaults__['max_attempts'] = 100\n"
+        "lease.RETRY_SECONDS = 0.5\n"
         "real = publish._into_place\n"
         "def slow(*a):\n    real(*a)\n    time.sleep(0.15)\n"
         "publish._into_place = slow\n"
@@ -476,9 +612,14 @@ def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
 def test_the_janitor_removes_what_ended_attempts_left(centre: Centre) -> None:
     centre.add(0)
     running = centre.claim()
-    left = [publish.staging(centre.settings, running), centre.settings.archive / publish.STAGING / "a99"]
+    place = centre.settings.archive / publish.STAGING
+    left = [publish.staging(centre.settings, running), place / "a99", place / "a98-0123abcd", place / "a98-4567cdef"]
     for folder in left:
         folder.mkdir(parents=True)
     janitor.sweep(centre.store, centre.settings)
     assert centre.staged() == left[:1]
     assert run_attempt(running, centre.settings, NAME) == "published"
+    assert centre.staged() == left[:1]  # each run has a folder of its own
+    with centre.store.write() as session:
+        session.get_one(Attempt, running.attempt_id).ended = FIRST
+    janitor.sweep(centre.store, centre.settings)

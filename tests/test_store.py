@@ -11,6 +11,7 @@ from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -362,18 +363,122 @@ def test_an_attempt_ends_once(store: Store) -> None:
     assert days(run_all(store)) == [5]
 
 
-def test_a_date_that_loses_every_worker_is_given_up_and_the_chain_goes_on(store: Store) -> None:
+def begin(store: Store, claimed: Claim, seconds: float = TTL) -> None:
+    with store.write() as session:
+        lease.started(session, claimed, "host", "log", seconds)
+
+
+def test_a_date_that_loses_every_worker_waits_longer_each_time_and_is_held_at_last(store: Store) -> None:
+    """A host that crashes is not the date's fault: it is never given up, nor passed over."""
     add(store, 0)
     add(store, 5)
-    for _ in range(lease.MAX_ATTEMPTS):
-        assert [c and days([c]) for c in [claim(store, 0.02)]] == [[0]]
-        time.sleep(0.05)
+    waits = []
+    for number in range(1, lease.MAX_SETBACKS + 1):
+        lost = claim(store)
+        assert lost is not None
+        assert days([lost]) == [0]
+        begin(store, lost, -1.0)
+        with store.write() as session:
+            assert lease.expire(session) == 1
+            job = session.get_one(Job, lost.job_id)
+            assert job.attempts == 0
+            assert job.state == ("held" if number == lease.MAX_SETBACKS else "retry" if number > 1 else "ready")
+            waits.append(max((job.not_before - datetime.now(UTC)).total_seconds(), 0))
+            job.not_before = FIRST  # let the wait pass
+            lease.advance(session, lost.chain_id)
+    assert waits[0] == 0
+    assert waits[1] == pytest.approx(lease.RETRY_SECONDS, abs=5)
+    assert waits[2] == pytest.approx(2 * lease.RETRY_SECONDS, abs=5)
+    assert max(waits) <= lease.MAX_RETRY_SECONDS
+    assert claim(store) is None
     with store.write() as session:
-        assert lease.expire(session) == 1
-    assert days(run_all(store)) == [5]
-    with store.read() as session:
-        reasons = session.scalars(sa.select(Job.reason).order_by(Job.sensing)).all()
-    assert reasons == ["the worker was lost 3 times", None]
+        job = session.get_one(Job, lost.job_id)
+        assert job.reason == "the infrastructure failed 20 times, the last worker was lost"
+        assert orders.release(session, job, OPERATOR) == "queued"
+        assert job.setbacks == 0
+    assert days(run_all(store)) == [0, 5]
+
+
+def test_what_no_worker_began_never_counts(store: Store) -> None:
+    """Three dispatchers, one slot: a date waits in a queue until its lease runs out, again and again."""
+    add(store, 0)
+    for _ in range(lease.MAX_SETBACKS + 1):
+        assert claim(store, -1.0) is not None
+    with store.write() as session:
+        lease.expire(session)
+        job = session.query(Job).one()
+        assert (job.state, job.attempts, job.setbacks) == ("ready", 0, 0)
+        assert (
+            session.query(Event).filter(Event.kind == "lost", Event.tile == "33TWM").count() == lease.MAX_SETBACKS + 1
+        )
+    assert days(run_all(store)) == [0]
+
+
+def test_whoever_handed_a_date_out_keeps_its_lease_until_a_worker_begins(store: Store) -> None:
+    add(store, 0)
+    add(store, 0, tile="31TCJ")
+    waiting, begun = claim(store), claim(store)
+    assert waiting is not None
+    assert begun is not None
+    with store.write() as session:
+        for one in (waiting, begun):
+            lease.renew(session, one, -1.0)
+    begin(store, begun, -1.0)
+    with store.write() as session:
+        lease.keep_waiting(session, [waiting, begun], TTL)
+    taken = claim(store)
+    assert taken is not None
+    assert taken.chain_id == begun.chain_id  # whose worker is gone: nobody else keeps it
+    assert claim(store) is None
+    begin(store, waiting)
+    publish(store, waiting)
+    with store.write() as session:
+        lease.keep_waiting(session, [waiting, begun], TTL)  # of one that ended, or passed on, nothing comes of it
+        assert session.query(Chain).filter(Chain.lease_owner.is_not(None)).one().token == taken.token
+
+
+def test_an_attempt_begins_once(store: Store) -> None:
+    """A scheduler that lost a worker may run its task again, under the same token."""
+    add(store, 0)
+    claimed = claim(store)
+    assert claimed is not None
+    begin(store, claimed)
+    with pytest.raises(Fenced, match="was begun by host already"):
+        begin(store, claimed)
+    publish(store, claimed)
+
+
+@pytest.mark.parametrize("hours", [1.0, -1.0])
+def test_a_clock_that_is_set_takes_no_lease_from_who_lives(
+    store: Store, monkeypatch: pytest.MonkeyPatch, hours: float
+) -> None:
+    """The worker that lives renews its lease by the new time; the one that is dead loses its lease not much later."""
+    passed, ahead = [1000.0], [timedelta()]
+    monkeypatch.setattr(lease, "clocks", SimpleNamespace(monotonic=lambda: passed[0]))
+    monkeypatch.setattr(lease, "now", lambda _: FIRST + timedelta(days=365, seconds=passed[0]) + ahead[0])
+    monkeypatch.setattr(catalogue, "now", lease.now)
+    add(store, 0)
+    add(store, 0, tile="31TCJ")
+    alive, dead = claim(store), claim(store)
+    assert alive is not None
+    assert dead is not None
+    for one in (alive, dead):
+        begin(store, one)
+    ahead[0] = timedelta(hours=hours)
+    found: list[int] = []
+    for _ in range(12):
+        with store.write() as session:
+            if lease.claimable(session, TTL):
+                found.append(session.get_one(Chain, dead.chain_id).token)
+                break
+            assert lease.expire(session, TTL) == 0
+            lease.renew(session, alive, TTL)
+        passed[0] += TTL / 4
+    taken = claim(store)
+    assert found == [dead.token]
+    assert taken is not None
+    assert taken.chain_id == dead.chain_id
+    assert claim(store) is None
 
 
 def test_an_older_date_that_arrives_while_a_lease_is_lost_goes_first(store: Store) -> None:
@@ -451,7 +556,7 @@ def test_a_date_that_leaves_the_state_unchanged_hands_it_on(store: Store) -> Non
     [
         ("processor", False, False, ["failed"]),
         ("unknown", True, False, ["retry", "retry", "failed"]),
-        ("infrastructure", True, False, ["retry"] * 5),
+        ("infrastructure", True, False, ["retry"] * (lease.MAX_SETBACKS - 1) + ["held"]),
         ("input", False, True, ["held"]),
     ],
 )
@@ -904,11 +1009,13 @@ class Life(RuleBasedStateMachine):
         with suppress(InputError):
             add(self.store, day, **changes)
 
-    @rule(seconds=st.sampled_from([-1.0, 60.0]))
-    def take(self, seconds: float) -> None:
+    @rule(seconds=st.sampled_from([-1.0, 60.0]), begun=st.booleans())
+    def take(self, seconds: float, begun: bool) -> None:
         claimed = claim(self.store, seconds)
         if claimed is not None:
             self.claims.append(claimed)
+            if begun:
+                begin(self.store, claimed, seconds)
             with self.store.read() as session:
                 older = sa.select(Job.id).where(Job.state.in_(OPEN_STATES), Job.sensing < claimed.sensing)
                 assert session.scalars(older).all() == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +17,7 @@ from rasterio.errors import RasterioError
 
 from processing.bands import PLATFORMS
 from processing.errors import ProductError
+from processing.product import manifest
 from processing.product.metadata import FLAGS, MODES
 from processing.product.names import identifier
 from processing.scene import Figures, Grid, Mode
@@ -97,28 +96,7 @@ class Product:
         ProductError
             If there is no manifest that can be read.
         """
-        manifest = self.path / "manifest.json"
-        try:
-            files = json.loads(manifest.read_bytes())["files"]
-            expected = {name: (entry["size"], entry["sha256"]) for name, entry in files.items()}
-        except FileNotFoundError:
-            raise ProductError(self.path, "has no manifest") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ProductError(self.path, f"the manifest can't be read: {error}") from error
-        faults = []
-        for name, (size, digest) in expected.items():
-            try:
-                with (self.path / name).open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
-                    length = file.tell()
-            except OSError as error:
-                faults.append(f"{name}: {error.strerror}")
-                continue
-            if length != size:
-                faults.append(f"{name}: {length} bytes instead of {size}")
-            elif found != digest:
-                faults.append(f"{name}: content differs from the manifest")
-        return faults
+        return manifest.damage(self.path)
 
     def _read(self, key: str) -> NDArray[Any]:
         if key not in self.files:

@@ -7,6 +7,7 @@ small date does. It is ended after a failure, a time-out, the loss of the lease,
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import resource
@@ -16,13 +17,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from processing.errors import MuscateError
+from processing.errors import MuscateError, StorageError
 from processing.production.attempt_log import Writer, capture
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ MAX_DATES = 50
 SHORT = 0.05
 #: An attempt that writes a longer log is stopped, and one that takes more memory: a whole tile takes 2.5 GB. [bytes]
 MAX_LOG = 20_000_000
-MAX_MEMORY = 9_000_000_000
+#: Time between two looks at what a date takes. [s]
+WATCH_SECONDS = 0.5
 
 
 class Died(MuscateError):
@@ -53,9 +56,16 @@ class Died(MuscateError):
 
 
 class Stopped(MuscateError):
-    """The chain's process was ended on purpose: time-out, runaway log."""
+    """The chain's process was ended on purpose: it took more time, memory or disk than a date may."""
 
     reason_class = "unknown"
+    retry = True
+
+
+class OutOfMemory(MuscateError):
+    """The chain got no memory: another date, or another program, has it."""
+
+    reason_class = "infrastructure"
     retry = True
 
 
@@ -67,6 +77,30 @@ class Unusable(MuscateError):
     """The chain can't even be loaded: no date is at fault, and none can be made."""
 
     reason_class = "infrastructure"
+
+
+class Unclear(MuscateError):
+    """A library could not read or write something, and does not say why."""
+
+    reason_class = "unknown"
+    retry = True
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a date may take.
+
+    Attributes
+    ----------
+    seconds : float
+        Time. [s]
+    memory, staging : float
+        Resident memory, and files in the staging folder. [bytes]
+    """
+
+    seconds: float = math.inf
+    memory: float = math.inf
+    staging: float = math.inf
 
 
 class Step(NamedTuple):
@@ -90,7 +124,7 @@ class Child:
         request: Request,
         *,
         log: Path,
-        seconds: float,
+        limits: Limits,
         give_up: Callable[[], MuscateError | None] = lambda: None,
         progress: Callable[[str, float], None] = lambda step, share: None,
     ) -> tuple[Outcome, int]:
@@ -102,8 +136,8 @@ class Child:
             ``module:name`` of the function that runs it.
         log : Path
             Receives all the chain writes.
-        seconds : float
-            Wall-clock limit. [s]
+        limits : Limits
+            What it may take.
         give_up : callable
             Asked again and again: an error stops the chain and is raised.
         progress : callable
@@ -123,9 +157,9 @@ class Child:
         try:
             self._start()
             self._pipe.send((produce, request, log))
-            end = time.monotonic() + seconds
+            watch = _Watch(limits, self._process, request.staging, log)
             while True:
-                self._wait(log, end, seconds, give_up)
+                self._wait(watch, give_up)
                 answer, peak = self._pipe.recv()
                 if not isinstance(answer, Step):
                     break
@@ -138,24 +172,17 @@ class Child:
             raise
         self._dates += 1
         if isinstance(answer, MuscateError):
-            if isinstance(answer, Defect | Unusable):
+            if isinstance(answer, Defect | Unusable | OutOfMemory | Unclear):
                 self.kill()
             raise answer
         if self._dates >= MAX_DATES:
             self.kill()
         return answer, peak
 
-    def _wait(self, log: Path, end: float, seconds: float, give_up: Callable[[], MuscateError | None]) -> None:
+    def _wait(self, watch: _Watch, give_up: Callable[[], MuscateError | None]) -> None:
         """Until there is an answer, or a reason to wait no longer, which is raised."""
         while not self._pipe.poll(0.1):
-            error = give_up()
-            if error is None and time.monotonic() > end:
-                error = Stopped(f"the chain ran longer than {seconds:.0f} s")
-            if error is None and log.exists() and log.stat().st_size > MAX_LOG:
-                error = Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
-            if error is None and self._process is not None and memory_of(self._process.pid) > MAX_MEMORY:
-                error = Stopped(f"the chain took more than {MAX_MEMORY / 1e9:.0f} GB of memory")
-            if error is not None:
+            if (error := give_up() or watch.excess()) is not None:
                 raise error
 
     def kill(self) -> None:
@@ -182,6 +209,50 @@ class Child:
                 env=dict(os.environ, PYTHONPATH=os.pathsep.join(p for p in sys.path if p)),
             )
         self._dates = 0
+
+
+class _Watch:
+    """Sees that a date takes no more than it may."""
+
+    def __init__(self, limits: Limits, process: subprocess.Popen[bytes] | None, staging: Path, log: Path) -> None:
+        self.limits, self.staging, self.log = limits, staging, log
+        self.process = process
+        self._end = time.monotonic() + limits.seconds
+        self._due = time.monotonic()
+
+    def excess(self) -> MuscateError | None:
+        """What it took too much of."""
+        clock = time.monotonic()
+        if clock > self._end:
+            return Stopped(f"the chain ran longer than {self.limits.seconds:.0f} s")
+        if clock < self._due:
+            return None
+        self._due = clock + WATCH_SECONDS
+        with contextlib.suppress(OSError):
+            if self.log.stat().st_size > MAX_LOG:
+                return Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
+        if self.process is not None and (taken := _resident(self.process.pid)) > self.limits.memory:
+            return Stopped(f"the chain took {taken / 1e9:.1f} GB of memory, {self.limits.memory / 1e9:.1f} allowed")
+        if (written := _size(self.staging)) > self.limits.staging:
+            return Stopped(f"the chain wrote {written / 1e9:.1f} GB of files, {self.limits.staging / 1e9:.1f} allowed")
+        return None
+
+
+def _resident(pid: int) -> int:
+    """Resident memory of a process; 0 where it isn't told. [bytes]"""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
+
+
+def _size(folder: Path) -> int:
+    """What the files of a folder take on the disk, those that vanish meanwhile apart. [bytes]"""
+    taken = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                taken += os.lstat(os.path.join(path, name)).st_blocks * 512
+    return taken
 
 
 def main() -> None:
@@ -229,10 +300,21 @@ def _answer(produce: str, request: Request, pipe: Connection, writer: Writer) ->
         return error
     except Exception as error:
         writer.failure(error, bug=True)
-        return Defect(" ".join(f"{type(error).__name__}: {error}".split()))
+        return _named(error)
     told = ("status", "mode", "figures", "seconds", "origin", "absent", "flags")
     writer.note("outcome", last=True, **{name: getattr(outcome, name) for name in told}, peak_mb=_peak() // 10**6)
     return outcome
+
+
+def _named(error: Exception) -> MuscateError:
+    """The failure that an exception without a name of its own is: of the machine, or a bug."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, MemoryError):
+        return OutOfMemory(line)
+    if isinstance(error, OSError):
+        # The system gives a number with its reason; libraries raise the same class without one.
+        return Unclear(line) if error.errno is None else StorageError(line)
+    return Defect(line)
 
 
 def _load(produce: str) -> Callable[[Request], Outcome]:

@@ -7,20 +7,19 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
-import dask
 import structlog
-from distributed import Client, Future, Scheduler, SpecCluster, Worker
 
 from processing.alerts import rules, watch
 from processing.errors import MuscateError, StorageError
-from processing.production import janitor, logs, webhooks, worker
+from processing.production import janitor, logs, nightly, webhooks, worker
 from processing.production.child import PRODUCE
+from processing.production.executors import Executor, Run, executor
 from processing.production.ingest import prepare
 from processing.settings import Settings
-from processing.store import Store, lease
+from processing.store import Store, backlog, events, lease
+from processing.store.dialect import now
+from processing.store.lease import Claim
 
 log = structlog.get_logger(__name__)
 
@@ -28,28 +27,8 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS, JANITOR_SECONDS = 0.5, 60.0
 #: Wait after a fault, that one that lasts does not fill the log. [s]
 FAULT_SECONDS = 5.0
-
-
-@contextmanager
-def _client(settings: Settings) -> Iterator[Client]:
-    """A dask client: of the scheduler given in the settings, or of workers in threads of this process.
-
-    Threads are enough at home: each only looks after the child process that runs the chain.
-    """
-    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        if settings.executor != "local":
-            with Client(settings.executor, timeout=30, set_as_default=False) as client:
-                yield client
-            return
-        # dask serves its figures over HTTP in any case; they stay on this host. The rest goes through memory.
-        quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
-        slot = {"cls": Worker, "options": {"nthreads": 1, "memory_limit": 0, **quiet}}
-        scheduler = {"cls": Scheduler, "options": {"protocol": "inproc", **quiet}}
-        with (
-            SpecCluster({n: slot for n in range(settings.workers)}, scheduler) as cluster,
-            Client(cluster, set_as_default=False) as client,
-        ):
-            yield client
+#: Time between two rounds in which it looks at the whole archive. [s]
+THOROUGH_SECONDS = 3600.0
 
 
 def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) -> None:
@@ -59,90 +38,143 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
     ----------
     produce : str
         As in `worker.run_attempt`.
+
+    Raises
+    ------
+    WrongSetting
+        If the scheduler is one that dates can't be trusted to.
     """
     logs.start(settings, "dispatch")
     settings = settings.model_copy(update={"home": settings.home.resolve()})
     store = Store(settings.url)
     store.upgrade()
     prepare(settings, store)
-    # A thread: a mail server that does not answer keeps no date waiting.
+    # Threads: neither a mail server that does not answer nor a look at the archive keeps a date waiting.
     known = rules.read(rules.path(settings))
-    telling = threading.Thread(target=watch.run, args=(settings, known, stop), name="alerts", daemon=True)
-    telling.start()
-    threading.Thread(target=webhooks.run, args=(settings, stop), name="webhooks", daemon=True).start()
+    ended = threading.Event()
+    beside = [
+        threading.Thread(target=watch.run, args=(settings, known, ended), name="alerts", daemon=True),
+        threading.Thread(target=nightly.run, args=(settings, ended), name="audit", daemon=True),
+        threading.Thread(target=webhooks.run, args=(settings, ended), name="webhooks", daemon=True),
+    ]
+    for thread in beside:
+        thread.start()
     worker.stopping.clear()
-    while not stop.is_set():
-        try:
-            with _client(settings) as client:
-                _serve(client, store, settings, stop, produce)
-                # Attempts at home end with this process; elsewhere they go on and publish by themselves.
-                worker.stopping.set()
-        except OSError as error:
-            log.error("scheduler out of reach", scheduler=settings.executor, reason=str(error))
-            stop.wait(5)
-    worker.end_children()
-    telling.join(5)
-    store.dispose()
+    try:
+        while not stop.is_set():
+            try:
+                with executor(settings) as slots:
+                    Dispatcher(slots, store, settings, produce).serve(stop)
+                    # Attempts at home end with this process; elsewhere they go on and publish by themselves.
+                    worker.stopping.set()
+            except OSError as error:
+                log.error("scheduler out of reach", scheduler=settings.executor, reason=str(error))
+                stop.wait(5)
+    finally:
+        ended.set()
+        worker.end_children()
+        for thread in beside:
+            thread.join(5)
+        store.dispose()
 
 
-def _serve(client: Client, store: Store, settings: Settings, stop: threading.Event, produce: str) -> None:
-    owner = f"{socket.gethostname()}:{os.getpid()}"
-    wake = threading.Event()
-    placed: set[Future[str]] = set()
-    cleaned = -JANITOR_SECONDS
-    log.info("dispatching", executor=settings.executor, owner=owner)
-    while not stop.is_set():
-        wake.clear()
-        try:
-            if time.monotonic() - cleaned >= JANITOR_SECONDS:
-                cleaned = time.monotonic()
-                janitor.sweep(store, settings)
-            placed = {future for future in placed if not _ended(future)}
-            slots = sum(w["nthreads"] for w in client.scheduler_info()["workers"].values())
-            while len(placed) < slots and not stop.is_set():
-                claim = _claim(store, settings, owner)
-                if claim is None:
-                    break
-                key = f"a{claim.attempt_id}-{claim.token}"
-                future = client.submit(worker.run_attempt, claim, settings, produce, key=key, pure=False, retries=0)
-                future.add_done_callback(lambda _: wake.set())
-                placed.add(future)
-                log.info("placed", tile=claim.tile, version=claim.version, date=f"{claim.sensing:%Y-%m-%d}")
-        except MuscateError as error:
-            log.error("dispatch", reason=str(error))
-            stop.wait(FAULT_SECONDS)
-        except OSError:  # the scheduler's, after which another client is made
-            raise
-        except Exception:  # of one date, or of a look at the store: the others go on
-            log.exception("dispatch")
-            stop.wait(FAULT_SECONDS)
-        wake.wait(LOOK_SECONDS)
-    worker.stopping.set()
-    if settings.executor == "local":
-        for future in placed:
-            with suppress(Exception):  # one that does not end now leaves its lease to run out
-                future.exception(timeout=30)
+class Dispatcher:
+    """What one dispatcher has handed out."""
 
+    def __init__(self, slots: Executor, store: Store, settings: Settings, produce: str) -> None:
+        self.executor, self.store, self.settings, self.produce = slots, store, settings, produce
+        self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.placed: dict[Run, Claim] = {}
+        self._wake = threading.Event()
+        self._cleaned, self._cleaned_all = -JANITOR_SECONDS, -THOROUGH_SECONDS
+        self._kept = time.monotonic()
+        self._told_of_disk: float | None = None
 
-def _claim(store: Store, settings: Settings, owner: str) -> lease.Claim | None:
-    with store.read() as session:
-        if not lease.claimable(session):
+    def serve(self, stop: threading.Event) -> None:
+        """Go on until stopped.
+
+        Raises
+        ------
+        OSError
+            If the scheduler is lost.
+        """
+        log.info("dispatching", executor=self.settings.executor, owner=self.owner)
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                self._tidy()
+                self._place(stop)
+            except MuscateError as error:
+                log.error("dispatch", reason=str(error))
+                stop.wait(FAULT_SECONDS)
+            except OSError:  # the scheduler's, after which another client is made
+                raise
+            except Exception:  # of one date, or of a look at the store: the others go on
+                log.exception("dispatch")
+                stop.wait(FAULT_SECONDS)
+            self._wake.wait(LOOK_SECONDS)
+
+    def _tidy(self) -> None:
+        """See what has ended, keep the leases of what waits, and let the janitor in from time to time."""
+        for run in [run for run in self.placed if run.done()]:
+            claim = self.placed.pop(run)
+            # One that is lost or broke off leaves its lease to run out; nothing else is needed.
+            if (reason := self.executor.trouble(run)) is not None:
+                log.error("attempt broke off", attempt=claim.attempt_id, tile=claim.tile, reason=reason)
+        clock = time.monotonic()
+        if self.placed and clock - self._kept >= self.settings.lease_seconds / 4:
+            self._kept = clock
+            with self.store.write() as session:
+                lease.keep_waiting(session, self.placed.values(), self.settings.lease_seconds)
+        if clock - self._cleaned >= JANITOR_SECONDS:
+            self._cleaned = clock
+            thorough = clock - self._cleaned_all >= THOROUGH_SECONDS
+            janitor.sweep(self.store, self.settings, thorough=thorough)
+            if thorough:
+                self._cleaned_all = clock
+
+    def _place(self, stop: threading.Event) -> None:
+        slots, free = self.executor.slots()
+        # Some slots are never for the archive, but where there is only one.
+        most = max(1, int(slots * (1 - self.settings.real_time_share)))
+        while free > 0 and not stop.is_set():
+            claim = self._claim(urgent=sum(c.reprocessing for c in self.placed.values()) >= most)
+            if claim is None:
+                break
+            run = self.executor.run(claim, self.settings, self.produce)
+            self.placed[run] = claim
+            run.add_done_callback(lambda _: self._wake.set())
+            free -= 1
+            log.info("placed", tile=claim.tile, version=claim.version, date=f"{claim.sensing:%Y-%m-%d}")
+
+    def _claim(self, *, urgent: bool) -> Claim | None:
+        seconds = self.settings.lease_seconds
+        with self.store.read() as session:
+            if not lease.claimable(session, seconds, urgent=urgent):
+                return None
+        if not self._has_room():
             return None
-    free = shutil.disk_usage(settings.archive).free / 1e9
-    if free < settings.min_free_gb:
-        raise StorageError(f"{settings.archive}: {free:.1f} GB free, {settings.min_free_gb:.1f} wanted: nothing starts")
-    with store.write() as session:
-        return lease.claim(session, owner, settings.lease_seconds)
+        with self.store.write() as session:
+            return lease.claim(session, self.owner, seconds, urgent=urgent)
 
-
-def _ended(future: Future[str]) -> bool:
-    """Whether an attempt is over. One that is lost or broke off leaves its lease to run out; nothing else is needed."""
-    if not future.done():
+    def _has_room(self) -> bool:
+        """Whether the archive has room for another date; where it hasn't, the store is told, so that all can see it."""
+        archive, floor = self.settings.archive, self.settings.min_free_gb
+        try:
+            free = shutil.disk_usage(archive).free / 1e9
+        except OSError as error:
+            raise StorageError(f"{archive}: can't be read: {error.strerror}") from error
+        if free >= floor:
+            if self._told_of_disk is not None:
+                self._told_of_disk = None
+                with self.store.write() as session:
+                    events.end_anomaly(session, now(session), "infrastructure", backlog.DISK_FLOOR)
+                log.info("there is room again", free_gb=round(free, 1))
+            return True
+        if self._told_of_disk is None or time.monotonic() - self._told_of_disk > backlog.FLOOR_LIFE.total_seconds() / 3:
+            self._told_of_disk = time.monotonic()
+            line = f"{archive}: {free:.1f} GB free, {floor:.1f} wanted: nothing starts"
+            log.error("no room", reason=line)
+            with self.store.write() as session:
+                events.note_anomaly(session, now(session), "infrastructure", backlog.DISK_FLOOR, line)
         return False
-    if future.status != "finished":
-        log.error(
-            "attempt broke off",
-            key=future.key,
-            reason=repr(future.exception()) if future.status == "error" else future.status,
-        )
-    return True

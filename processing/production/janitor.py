@@ -11,12 +11,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.orm import Session
 
 from processing.distribution.holdings import FORM, describe
 from processing.product import disk
-from processing.production.publish import ORPHANS, STAGING, set_aside
+from processing.production.publish import ORPHANS, set_aside, staged
 from processing.settings import Settings
-from processing.store import Store, events, holdings, lease, upkeep
+from processing.store import Store, campaigns, events, holdings, lease, upkeep
 from processing.store.dialect import now
 from processing.store.models import Campaign, Chain, Product
 
@@ -30,8 +31,8 @@ ORPHAN_SECONDS, PARTIAL_SECONDS = 7 * 86400.0, 3600.0
 DESCRIBED_A_ROUND = 20
 
 
-def sweep(store: Store, settings: Settings) -> None:
-    """One round.
+def sweep(store: Store, settings: Settings, *, thorough: bool = True) -> None:
+    """One round; what takes longer only where it is to be `thorough`.
 
     Raises
     ------
@@ -39,16 +40,23 @@ def sweep(store: Store, settings: Settings) -> None:
         If the database can't be reached or the disk not be written; the next round does the rest.
     """
     with store.write() as session:
-        expired = lease.expire(session)
+        expired = lease.expire(session, settings.lease_seconds)
         events.close_anomalies(session, now(session))
+        broken_off = campaigns.break_off(session)
+    for line in broken_off:
+        log.error("campaign broken off", reason=line)
     if expired:
         log.warning("leases ran out", chains=expired)
+    describe_some(store, settings)
     with disk.storing(settings.archive):
         _sweep_staging(store, settings)
+        if not thorough:
+            return
         _sweep_states(store, settings)
+        for name in set_orphans_aside(store, settings):
+            log.warning("folder without a product set aside", folder=name)
         _sweep_old(settings.archive.glob(f"{ORPHANS}/*"), ORPHAN_SECONDS)
         _sweep_old(settings.l1c.glob("*/.*.partial"), PARTIAL_SECONDS)
-    describe_some(store, settings)
 
 
 def describe_some(store: Store, settings: Settings, most: int = DESCRIBED_A_ROUND) -> int:
@@ -64,13 +72,14 @@ def describe_some(store: Store, settings: Settings, most: int = DESCRIBED_A_ROUN
 
 def _sweep_staging(store: Store, settings: Settings) -> None:
     """Remove the staging folders of attempts that ended some time ago."""
-    folders = {int(p.name[1:]): p for p in settings.archive.glob(f"{STAGING}/a*") if p.name[1:].isdigit()}
+    folders = staged(settings)
     if folders:
         with store.read() as session:
             before = now(session) - timedelta(seconds=2 * settings.lease_seconds)
-            gone = upkeep.ended_before(session, list(folders), before)
-        for attempt in gone:
-            shutil.rmtree(folders[attempt], ignore_errors=True)
+            gone = upkeep.ended_before(session, sorted(set(folders.values())), before)
+        for folder, attempt in folders.items():
+            if attempt in gone:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep_states(store: Store, settings: Settings) -> None:
@@ -99,7 +108,8 @@ def product_folders(settings: Settings, tile: str, version: str) -> Iterator[Pat
 def set_orphans_aside(store: Store, settings: Settings) -> list[str]:
     """Move folders that no row knows to ``.orphans/``; their names.
 
-    The chain's row is locked meanwhile, so that no attempt is between its rename and its commit.
+    Before one is moved it is looked for again with the chain's row locked, so that no attempt is between its rename and
+    its commit.
     """
     moved = []
     with store.read() as session:
@@ -107,13 +117,22 @@ def set_orphans_aside(store: Store, settings: Settings) -> list[str]:
             sa.select(Chain.id, Chain.tile, Campaign.version).join(Campaign, Campaign.id == Chain.campaign_id)
         ).all()
     for chain_id, tile, version in chains:
+        with store.read() as session:
+            strange = _strange(session, settings, tile, version)
+        if not strange:
+            continue
         with store.write() as session, disk.storing(settings.archive):
             lease.lock(session, chain_id)
-            known = set(
-                session.scalars(sa.select(Product.path).where(Product.tile == tile, Product.version == version))
-            )
-            for folder in product_folders(settings, tile, version):
-                if str(folder.relative_to(settings.archive)) not in known:
-                    set_aside(settings, folder)
-                    moved.append(folder.name)
+            for folder in _strange(session, settings, tile, version):
+                set_aside(settings, folder)
+                moved.append(folder.name)
     return moved
+
+
+def _strange(session: Session, settings: Settings, tile: str, version: str) -> list[Path]:
+    """Folders of a chain that no row knows."""
+    found = list(product_folders(settings, tile, version))
+    if not found:
+        return []
+    known = set(session.scalars(sa.select(Product.path).where(Product.tile == tile, Product.version == version)))
+    return [folder for folder in found if str(folder.relative_to(settings.archive)) not in known]

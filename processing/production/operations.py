@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +12,11 @@ from sqlalchemy.orm import Session
 from processing.errors import UnknownName
 from processing.people import Actor
 from processing.production import attempt_log
-from processing.production.janitor import product_folders
-from processing.production.publish import MANIFEST
+from processing.production import audit as auditing
 from processing.settings import Settings
 from processing.store import Store, attempts, backlog, checks, delays, orders
 from processing.store.dialect import now
-from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, Granule, Job, Product
+from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, Job, Product
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -168,29 +166,7 @@ def stories(store: Store, name: str) -> dict[str, Any]:
 
 def audit(store: Store, settings: Settings) -> list[str]:
     """Broken promises, one line each: of the store, and between the store and the disk. Empty if all is well."""
-    with store.read() as session:
-        findings = list(checks.violations(session))
-        products = session.execute(
-            sa.select(Product.identifier, Product.path, Product.manifest_sha, Product.state_path)
-        ).all()
-        packages = session.execute(sa.select(Granule.name, Granule.path).where(Granule.state == "usable")).all()
-        chains = session.execute(
-            sa.select(Chain.tile, Campaign.version).join(Campaign, Campaign.id == Chain.campaign_id)
-        ).all()
-    for identifier, path, digest, state in products:
-        manifest = settings.archive / path / MANIFEST
-        if not manifest.exists():
-            findings.append(f"product without its folder: {identifier}")
-        elif sha256(manifest.read_bytes()).hexdigest() != digest:
-            findings.append(f"product with another manifest than was published: {identifier}")
-        if state is not None and not (settings.state / state).exists():
-            findings.append(f"product without its recurrent state: {identifier}")
-    findings += [f"Level-1C missing: {name}" for name, path in packages if not (settings.l1c / path).exists()]
-    known = {settings.archive / path for _, path, _, _ in products}
-    for tile, version in chains:
-        folders = [p for p in product_folders(settings, tile, version) if p not in known]
-        findings += [f"folder without a product: {p.relative_to(settings.archive)}" for p in folders]
-    return findings
+    return [finding.line for finding in auditing.audit(store, settings)]
 
 
 def retry(store: Store, name: str, actor: Actor) -> str:

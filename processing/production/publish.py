@@ -7,6 +7,7 @@ by a crash between the rename and the commit, is an orphan and no product: it is
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import replace
 from hashlib import sha256
@@ -35,8 +36,14 @@ MANIFEST = "manifest.json"
 
 
 def staging(settings: Settings, claim: Claim) -> Path:
-    """The folder of one attempt."""
-    return settings.archive / STAGING / f"a{claim.attempt_id}"
+    """A folder for one run of an attempt: a scheduler may run it twice, and the two never meet."""
+    return settings.archive / STAGING / f"a{claim.attempt_id}-{uuid4().hex[:8]}"
+
+
+def staged(settings: Settings) -> dict[Path, int]:
+    """The folders of attempts, and the attempt that each is of."""
+    found = {p: re.fullmatch(r"a(\d+)(-[0-9a-f]{8})?", p.name) for p in settings.archive.glob(f"{STAGING}/a*")}
+    return {path: int(name[1]) for path, name in found.items() if name}
 
 
 def made(outcome: Outcome, peak_memory: int | None) -> Made:

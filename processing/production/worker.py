@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import structlog
@@ -18,7 +20,7 @@ from processing import __version__
 from processing.errors import Fenced, InputError, L1CError, MuscateError, OutOfRange, StorageError, StoreError
 from processing.product import disk
 from processing.production import attempt_log, logs, publish
-from processing.production.child import PRODUCE, Child, Unusable
+from processing.production.child import PRODUCE, Child, Limits, Unusable
 from processing.production.request import Request, Setup
 from processing.settings import Settings
 from processing.store import Store, attempts, lease, outcomes
@@ -176,11 +178,10 @@ def run_attempt(claim: Claim, settings: Settings, produce: str = PRODUCE) -> str
 def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held: _Lease, produce: str) -> str:
     log_path = log_file(claim)
     with disk.storing(staging):
-        shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         (settings.logs / log_path).parent.mkdir(parents=True, exist_ok=True)
     with store.write() as session:
-        lease.started(session, claim, socket.gethostname(), str(log_path))
+        lease.started(session, claim, socket.gethostname(), str(log_path), settings.lease_seconds)
     attempt_log.note(
         settings.logs / log_path,
         "attempt",
@@ -218,7 +219,9 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
                 setup=Setup(dem=settings.dem, terrain_cache=settings.home / "terrain"),
             ),
             log=settings.logs / log_path,
-            seconds=settings.attempt_seconds,
+            limits=Limits(
+                settings.attempt_seconds, settings.attempt_memory_gb * 1e9, settings.attempt_staging_gb * 1e9
+            ),
             give_up=give_up,
             progress=telling,
         )
@@ -259,6 +262,27 @@ def _record(store: Store, claim: Claim, error: MuscateError) -> str:
     except StoreError as gone:
         log.error("outcome not recorded: the lease will run out", reason=str(gone))
         return "lost"
+
+
+@cache
+def _code() -> str:
+    """Digest of the program's own files."""
+    package = Path(__file__).parents[1]
+    digest = sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def identity(settings: Settings) -> dict[str, str]:
+    """What a process that runs dates has to have in common with who hands them out: program, Python, and the disk."""
+    try:
+        place = str((settings.archive / publish.STAGING).stat().st_ino)
+    except OSError as error:
+        place = f"no archive in {settings.home} ({error.strerror})"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"program": f"{__version__} {_code()}", "Python": version, "archive": place}
 
 
 def work(settings: Settings, stop: threading.Event) -> None:

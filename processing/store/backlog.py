@@ -10,12 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from processing.store.dialect import epoch, now
-from processing.store.models import CLOSED_STATES, OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Job
+from processing.store.models import CLOSED_STATES, OPEN_STATES, Acquisition, Anomaly, Attempt, Campaign, Chain, Job
 
 #: Why a date is not over yet, the most urgent first.
 REASONS = {
     "running": "in work",
     "due": "due: waits for a free worker",
+    "disk": "due: waits for room on the archive's disk",
     "settling": "waits for the other half of its pass",
     "retry": "waits to be tried again",
     "older": "waits for an older date of its tile",
@@ -23,6 +24,9 @@ REASONS = {
     "behind_held": "waits for an older date of its tile that is held",
     "paused": "its campaign is paused",
 }
+#: What dispatchers call it when the archive has too little room for another date, and how long their word holds.
+DISK_FLOOR = "archive without room"
+FLOOR_LIFE = timedelta(minutes=3)
 #: A campaign's rate is that of these days.
 RATE = timedelta(days=7)
 
@@ -91,9 +95,11 @@ class Progress:
 
 def _reason(time: datetime) -> sa.Case[str]:
     """Of an open job, its chain and its campaign; words as in `REASONS`."""
+    full = sa.exists(_full(time))
     offered = sa.case(
         (sa.and_(Job.not_before > time, Job.state == "retry"), "retry"),
         (Job.not_before > time, "settling"),
+        (full, "disk"),
         else_="due",
     )
     return sa.case(
@@ -104,6 +110,17 @@ def _reason(time: datetime) -> sa.Case[str]:
         (Chain.next_job_id.is_(None), "behind_held"),
         else_="older",
     )
+
+
+def _full(time: datetime) -> sa.Select[int]:
+    """The word of a dispatcher that the archive has no room for another date."""
+    full = sa.select(Anomaly.id).where(Anomaly.closed.is_(None), Anomaly.signature == DISK_FLOOR)
+    return full.where(Anomaly.seen > time - FLOOR_LIFE)
+
+
+def is_full(session: Session) -> bool:
+    """Whether dates that are due wait for room on the archive's disk."""
+    return session.scalar(_full(now(session)).limit(1)) is not None
 
 
 def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:

@@ -114,7 +114,7 @@ def add(session: Session, arrival: Arrival, settle_seconds: float = 0.0, grounds
     # The tile's row is the lock under which its acquisitions and chains come to be.
     session.execute(sa.select(Tile.mgrs).where(Tile.mgrs == arrival.tile).with_for_update())
     refuse_known(session, arrival, grounds)
-    chains = [lock(session, chain.id) for chain in sites.chains(session, arrival.tile)]
+    chains = [lock(session, chain.id) for chain in sites.chains(session, arrival.tile, arrival.sensing)]
     acquisition = _put(session, arrival, time, grounds)
     due = time + timedelta(seconds=settle_seconds)
     jobs = [_queue(session, chain, acquisition, time, due) for chain in chains]
@@ -188,6 +188,17 @@ def make_due(session: Session, jobs: Iterable[int], settle_seconds: float = 0.0)
         advance(session, chain)
 
 
+def postpone(session: Session, jobs: Iterable[int], seconds: float) -> None:
+    """Let jobs that wait for others of their batch wait on, `seconds` from now; what is due or began is left alone."""
+    time = now(session)
+    waiting = sa.select(Job).where(Job.id.in_(list(jobs)), Job.state == "ready", Job.not_before > time)
+    found = session.scalars(waiting).all()
+    for job in found:
+        job.not_before = time + timedelta(seconds=seconds)
+    for chain in sorted({job.chain_id for job in found}):
+        advance(session, chain)
+
+
 def _same_pass(arrival: Arrival) -> sa.Select[Acquisition]:
     return sa.select(Acquisition).where(
         Acquisition.tile == arrival.tile,
@@ -217,6 +228,6 @@ def _queue(session: Session, chain: Chain, acquisition: Acquisition, time: datet
         session.add(job)
     elif job.state != "held":  # a held one stays so, and takes the granule with it
         job.state, job.not_before = "ready", max(due, job.not_before) if job.state == "ready" else due
-        job.attempts, job.closed, job.reason, job.reason_class = 0, None, None, None
+        job.attempts, job.setbacks, job.closed, job.reason, job.reason_class = 0, 0, None, None, None
     advance(session, chain.id)
     return job.id

@@ -43,6 +43,15 @@ def note_anomaly(session: Session, time: datetime, reason_class: str, signature:
     )
 
 
+def end_anomaly(session: Session, time: datetime, reason_class: str, signature: str) -> None:
+    """Close an anomaly whose cause is seen to be gone."""
+    session.execute(
+        sa.update(Anomaly)
+        .where(Anomaly.closed.is_(None), Anomaly.reason_class == reason_class, Anomaly.signature == signature)
+        .values(closed=time)
+    )
+
+
 def close_anomalies(session: Session, time: datetime) -> None:
     """Close the anomalies whose last case is old."""
     session.execute(

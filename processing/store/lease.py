@@ -7,9 +7,11 @@ chain's token; whoever writes with an older one is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time as clocks
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -21,10 +23,18 @@ from processing.store.dialect import now
 from processing.store.models import OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Granule, Job, Product
 from processing.versions import parameters
 
-#: Attempts of a date that may fail, time out or take their worker with them before the date is given up.
+#: Attempts of a date that may fail, time out or kill the chain's process before the date is given up.
 MAX_ATTEMPTS = 3
+#: Workers that may be lost with a date, and failures of the infrastructure that it may meet, before it is held.
+MAX_SETBACKS = 20
 #: First wait before a retry, doubled each time, and the longest. [s]
 RETRY_SECONDS, MAX_RETRY_SECONDS = 30.0, 3600.0
+#: Life of a lease that nobody says otherwise of. [s]
+LEASE_SECONDS = 120.0
+#: Priority from which on a chain makes the archive anew: behind everything that is made for the first time.
+REPROCESSING = 1000
+#: The clock was set if it went so much further, or less, than the time that passed. [s]
+STEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,8 @@ class Claim:
     simulated: bool
     #: The packages of each of the next dates known, relative to ``l1c/``: where there is no `previous` to start from.
     later: tuple[tuple[str, ...], ...] = ()
+    #: It makes the archive anew: real time goes before it.
+    reprocessing: bool = False
 
 
 def advance(session: Session, chain_id: int) -> None:
@@ -90,24 +102,64 @@ def lock(session: Session, chain_id: int) -> Chain:
     ).one()
 
 
-def claimable(session: Session) -> bool:
+@dataclass
+class _Clock:
+    """How far a database's clock was ahead of the time that passes here, and since when it may be wrong."""
+
+    ahead: float
+    stepped: float | None = None
+
+
+_clocks: WeakKeyDictionary[object, _Clock] = WeakKeyDictionary()
+
+
+def _is_steady(session: Session, time: datetime, seconds: float) -> bool:
+    """Whether the database's clock went as time does, for as long as a lease lives at least.
+
+    After it was set, leases say nothing until those who have them renewed them; a clock that is set while nobody looks
+    goes unseen.
+    """
+    passed = clocks.monotonic()
+    ahead = time.timestamp() - passed
+    clock = _clocks.setdefault(session.get_bind().engine, _Clock(ahead))
+    if abs(ahead - clock.ahead) > STEP_SECONDS:
+        clock.stepped = passed
+    clock.ahead = ahead
+    if clock.stepped is not None and passed - clock.stepped > seconds:
+        clock.stepped = None
+    return clock.stepped is None
+
+
+def _ran_out(session: Session, time: datetime, seconds: float) -> sa.ColumnElement[bool]:
+    """Of a chain: that whoever has its lease did not renew it.
+
+    A lease that reaches further than any is given for is of before the clock was set back.
+    """
+    if not _is_steady(session, time, seconds):
+        return sa.false()
+    latest = time + timedelta(seconds=2 * max(seconds, LEASE_SECONDS))
+    return sa.or_(Chain.lease_until < time, Chain.lease_until > latest)
+
+
+def claimable(session: Session, seconds: float = LEASE_SECONDS, *, urgent: bool = False) -> bool:
     """Whether a claim could find something now: a look without a lock."""
-    return session.scalar(_due(now(session)).limit(1)) is not None
+    return session.scalar(_due(session, now(session), seconds, urgent=urgent).limit(1)) is not None
 
 
-def _due(time: datetime) -> sa.Select[int]:
-    return (
+def _due(session: Session, time: datetime, seconds: float, *, urgent: bool = False) -> sa.Select[int]:
+    due = (
         sa.select(Chain.id)
         .where(
             Chain.next_job_id.is_not(None),
             Chain.next_due <= time,
-            sa.or_(Chain.lease_until.is_(None), Chain.lease_until < time),
+            sa.or_(Chain.lease_until.is_(None), _ran_out(session, time, seconds)),
         )
         .order_by(Chain.priority, Chain.next_due, Chain.id)
     )
+    return due.where(Chain.priority < REPROCESSING) if urgent else due
 
 
-def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = MAX_ATTEMPTS) -> Claim | None:
+def claim(session: Session, owner: str, seconds: float, *, urgent: bool = False) -> Claim | None:
     """Take the most urgent chain that is due and free, and open an attempt of its oldest date.
 
     Parameters
@@ -116,8 +168,8 @@ def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = M
         Who asks.
     seconds : float
         Life of the lease. [s]
-    max_attempts : int
-        A date whose lease was lost so often is given up.
+    urgent : bool
+        Nothing of a campaign that makes the archive anew: the slot is kept for real time.
 
     Returns
     -------
@@ -125,10 +177,10 @@ def claim(session: Session, owner: str, seconds: float, *, max_attempts: int = M
         None if nothing is due. A chain that turns out to have nothing due after all is left alone for this time.
     """
     time = now(session)
-    chain = _take(session, owner, time, seconds)
+    chain = _take(session, owner, time, seconds, urgent=urgent)
     if chain is None:
         return None
-    _lose(session, chain.id, time, max_attempts)
+    _lose(session, chain.id, time)
     advance(session, chain.id)
     if chain.next_job_id is None or chain.next_due is None or chain.next_due > time:
         # The date was given up just now, or an older one that is not due came while it ran.
@@ -165,10 +217,10 @@ def _reject_without_package(session: Session, chain: Chain, job: Job, time: date
     advance(session, chain.id)
 
 
-def _take(session: Session, owner: str, time: datetime, seconds: float) -> Chain | None:
+def _take(session: Session, owner: str, time: datetime, seconds: float, *, urgent: bool) -> Chain | None:
     """Put the lease of the most urgent chain that is due and free under a new token."""
     # An uncorrelated scalar subquery is evaluated once; on SQLite the write lock is already ours.
-    due = _due(time).limit(1).with_for_update(skip_locked=True)
+    due = _due(session, time, seconds, urgent=urgent).limit(1).with_for_update(skip_locked=True)
     taken = session.scalar(
         sa.update(Chain)
         .where(Chain.id == due.scalar_subquery())
@@ -212,6 +264,7 @@ def _open(session: Session, chain: Chain, job: Job, granules: Sequence[Granule],
         simulated=acquisition.simulated,
         # One of them may be what an attempt failed on.
         later=() if before or job.attempts else later(session, version, job),
+        reprocessing=chain.priority >= REPROCESSING,
     )
 
 
@@ -298,11 +351,32 @@ def renew(session: Session, claim: Claim, seconds: float) -> None:
     fence(session, claim).lease_until = now(session) + timedelta(seconds=seconds)
 
 
-def started(session: Session, claim: Claim, host: str, log_path: str) -> None:
-    """Note that a worker began."""
-    fence(session, claim)
-    attempt = session.get_one(Attempt, claim.attempt_id)
-    attempt.started, attempt.host, attempt.log_path = now(session), host, log_path
+def keep_waiting(session: Session, claims: Collection[Claim], seconds: float) -> None:
+    """Keep the leases of dates that were handed out and that no worker began with yet; one that runs keeps its own."""
+    until = now(session) + timedelta(seconds=seconds)
+    for claim in sorted(claims, key=lambda claim: claim.chain_id):
+        chain = lock(session, claim.chain_id)
+        begun = session.scalar(sa.select(Attempt.started).where(Attempt.id == claim.attempt_id))
+        if begun is None and chain.token == claim.token and chain.lease_owner is not None:
+            chain.lease_until = until
+
+
+def started(session: Session, claim: Claim, host: str, log_path: str, seconds: float = LEASE_SECONDS) -> None:
+    """Note that a worker began, with a whole lease before it.
+
+    Raises
+    ------
+    Fenced
+        If the lease passed on, or a worker began with this attempt already: a scheduler may run a task again.
+    """
+    chain = fence(session, claim)
+    attempt = session.get_one(Attempt, claim.attempt_id, populate_existing=True)
+    if attempt.started is not None:
+        began = f"attempt {claim.attempt_id} of {claim.tile} {claim.sensing:%Y-%m-%d} was begun by {attempt.host}"
+        raise Fenced(f"{began} already")
+    time = now(session)
+    attempt.started, attempt.host, attempt.log_path = time, host, log_path
+    chain.lease_until = time + timedelta(seconds=seconds)
 
 
 def note_fenced(session: Session, claim: Claim) -> None:
@@ -312,12 +386,13 @@ def note_fenced(session: Session, claim: Claim) -> None:
         attempt.outcome = "fenced"
 
 
-def expire(session: Session, *, max_attempts: int = MAX_ATTEMPTS) -> int:
+def expire(session: Session, seconds: float = LEASE_SECONDS) -> int:
     """Free the chains whose lease ran out, so that nothing looks as if it ran; how many there were."""
     time = now(session)
+    _set_back(session, time)
     stale: Sequence[int] = session.scalars(
         sa.select(Chain.id)
-        .where(Chain.lease_until.is_not(None), Chain.lease_until < time)
+        .where(Chain.lease_until.is_not(None), _ran_out(session, time, seconds))
         .order_by(Chain.id)
         .with_for_update(skip_locked=True)
     ).all()
@@ -325,9 +400,19 @@ def expire(session: Session, *, max_attempts: int = MAX_ATTEMPTS) -> int:
         chain = lock(session, chain_id)
         chain.token += 1
         chain.lease_owner = chain.lease_until = None
-        _lose(session, chain_id, time, max_attempts)
+        _lose(session, chain_id, time)
         advance(session, chain_id)
     return len(stale)
+
+
+def _set_back(session: Session, time: datetime) -> None:
+    """Dates that were queued later than now are of before the clock was set back: they wait no longer for it."""
+    future = sa.select(Job).where(Job.created > time + timedelta(seconds=STEP_SECONDS), Job.state.in_(OPEN_STATES))
+    jobs = session.scalars(future.order_by(Job.chain_id)).all()
+    for job in jobs:
+        job.not_before, job.created = job.not_before - (job.created - time), time
+    for chain_id in sorted({job.chain_id for job in jobs}):
+        advance(session, chain_id)
 
 
 def interrupt(session: Session, chain_id: int, time: datetime) -> None:
@@ -349,24 +434,49 @@ def _running(session: Session, chain_id: int) -> Sequence[sa.Row[Job, Attempt | 
     ).all()
 
 
-def _lose(session: Session, chain_id: int, time: datetime, max_attempts: int) -> None:
-    """Close what still counts as running on a chain whose lease ran out."""
+def wait(failures: int) -> timedelta:
+    """How long a date waits after so many failures in a row."""
+    return timedelta(seconds=min(RETRY_SECONDS * 2.0 ** min(failures - 1, 30), MAX_RETRY_SECONDS))
+
+
+def _lose(session: Session, chain_id: int, time: datetime) -> None:
+    """Close what still counts as running on a chain whose lease ran out.
+
+    The date is not at fault: a host that fails takes whatever it has with it. The first time it goes on at once, then
+    with longer and longer waits, and at last an operator is asked. Where no worker began, nothing is counted.
+    """
     for job, attempt in _running(session, chain_id):
         if attempt is not None:
-            attempt.ended, attempt.outcome, attempt.reason = time, "lost", "the worker did not renew its lease"
-        job.attempts += 1
-        given_up = job.attempts >= max_attempts
-        job.state = "failed" if given_up else "ready"
-        job.closed = time if given_up else None
-        job.reason_class = "unknown"
-        job.reason = f"the worker was lost {job.attempts} times" if given_up else "the worker was lost"
-        events.note_anomaly(session, time, "unknown", "worker lost", f"job {job.id}: {job.reason}")
-        events.record(
-            session,
-            time,
-            "lost",
-            severity="error" if given_up else "warning",
-            job_id=job.id,
-            actor=attempt.owner if attempt else None,
-            data={"attempts": job.attempts, "given_up": given_up},
-        )
+            attempt.ended, attempt.outcome = time, "lost"
+        if attempt is None or attempt.started is None:
+            if attempt is not None:
+                attempt.reason = "no worker began with it"
+            job.state = "ready"
+            _say_lost(session, job, attempt, time, "no worker began with it")
+            continue
+        attempt.reason = "the worker did not renew its lease"
+        job.setbacks += 1
+        job.reason_class, job.reason = "infrastructure", "the worker was lost"
+        if job.setbacks >= MAX_SETBACKS:
+            job.state, job.reason = "held", f"the infrastructure failed {job.setbacks} times, the last worker was lost"
+        elif job.setbacks > 1:
+            job.state, job.not_before = "retry", time + wait(job.setbacks - 1)
+        else:
+            job.state = "ready"
+        events.note_anomaly(session, time, "infrastructure", "worker lost", f"job {job.id}: {job.reason}")
+        _say_lost(session, job, attempt, time, job.reason)
+
+
+def _say_lost(session: Session, job: Job, attempt: Attempt | None, time: datetime, reason: str) -> None:
+    chain = session.get_one(Chain, job.chain_id)
+    events.record(
+        session,
+        time,
+        "lost",
+        severity="error" if job.state == "held" else "warning",
+        tile=chain.tile,
+        version=session.get_one(Campaign, chain.campaign_id).version,
+        job_id=job.id,
+        actor=attempt.owner if attempt else None,
+        data={"date": job.sensing.isoformat(), "reason": reason, "setbacks": job.setbacks, "state": job.state},
+    )

@@ -80,6 +80,7 @@ class UTCDateTime(sa.types.TypeDecorator[datetime]):
 
 Key = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 Json = sa.JSON().with_variant(JSONB, "postgresql")
+NullableJson = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 def _among(column: str, values: tuple[str, ...]) -> str:
@@ -221,9 +222,14 @@ class Campaign(Base):
     #: ``V1_4``
     version: Mapped[str] = mapped_column(unique=True)
     status: Mapped[str] = mapped_column(default="active")
-    #: 0 real time, 10 gap filling, 20 reprocessing.
+    #: 0 real time, `lease.REPROCESSING` of the archive; a chain's adds the urgency of its site.
     priority: Mapped[int] = mapped_column(default=0)
     opened: Mapped[datetime]
+    #: Its tiles; null: all.
+    tiles: Mapped[list[str] | None] = mapped_column(NullableJson)
+    #: Dates sensed from the one on and before the other; null: without bound.
+    since: Mapped[datetime | None]
+    until: Mapped[datetime | None]
 
 
 class Chain(Base):
@@ -244,6 +250,8 @@ class Chain(Base):
     next_due: Mapped[datetime | None]
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
+    #: When another version's series took its place: no date that arrives is queued in it any more.
+    closed: Mapped[datetime | None]
     #: Grows with each claim; a write that shows an older one is refused.
     token: Mapped[int] = mapped_column(sa.BigInteger, default=0)
 
@@ -276,6 +284,8 @@ class Job(Base):
     not_before: Mapped[datetime]
     #: Attempts that count against the limit of retries.
     attempts: Mapped[int] = mapped_column(default=0)
+    #: Workers lost with it and failures of the infrastructure, since it was queued last: the wait grows with them.
+    setbacks: Mapped[int] = mapped_column(default=0)
     #: The date came after a newer one of the chain was produced: it runs alone, from the state that preceded it.
     late: Mapped[bool] = mapped_column(default=False)
     #: ``input``, ``processor``, ``infrastructure``, ``transient``, ``unknown``.
@@ -339,6 +349,12 @@ class Product(Base):
         sa.Index(None, "published", "id"),
         sa.Index("ix_product_made", "published", "version", "current", **_where("current")),
         sa.Index(None, "relative_orbit", "sensing", "id"),
+        sa.Index(None, "superseded_by", **_where("superseded_by IS NOT NULL")),
+        sa.Index(
+            "ix_product_state",
+            *("tile", "version", "sensing", "id", "current", "state_path"),
+            **_where("state_path IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -367,6 +383,8 @@ class Product(Base):
     #: Recurrent state for the next date, relative to the home's ``state/``: its own, or that of the product before
     #: where this date left it unchanged; null once removed, when many newer ones are there.
     state_path: Mapped[str | None]
+    #: The product of another version that a cut-over put in its place.
+    superseded_by: Mapped[int | None] = mapped_column(Key)
     #: sha256 of the product's manifest, which has the sha256 of each file.
     manifest_sha: Mapped[str]
     #: Size of the folder. [bytes]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from processing.errors import UnknownName
 from processing.people import Actor
-from processing.store import events, lease, replays
+from processing.store import backlog, events, lease, replays
 from processing.store.dialect import now
 from processing.store.models import Acquisition, Campaign, Chain, Granule, Job, Product
 
@@ -161,7 +161,7 @@ def _order(
     job.state, job.reason, job.reason_class = state, reason, "operator" if reason else None
     job.closed = time if state == "rejected" else None
     if state == "ready":
-        job.attempts, job.not_before = 0, time
+        job.attempts, job.setbacks, job.not_before = 0, 0, time
         usable = sa.update(Granule).where(Granule.acquisition_id == job.acquisition_id, Granule.state == "rejected")
         session.execute(usable.values(state="usable", reason=None))
     lease.advance(session, chain.id)
@@ -215,4 +215,4 @@ def _why(session: Session, job: Job, chain: Chain, campaign: Campaign, product: 
     if job.not_before > time:
         rule = "to be tried again" if job.state == "retry" else "settling"
         return f"{rule}: not before {job.not_before:%Y-%m-%d %H:%M:%S} UTC{reason}"
-    return f"due: waits for a free worker{reason}"
+    return f"{backlog.REASONS['disk' if backlog.is_full(session) else 'due']}{reason}"

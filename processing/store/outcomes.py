@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from processing.scene import Figures
 from processing.store import delays, events, holdings, replays
 from processing.store.dialect import now
-from processing.store.lease import MAX_ATTEMPTS, MAX_RETRY_SECONDS, RETRY_SECONDS, Claim, advance, fence
+from processing.store.lease import MAX_ATTEMPTS, MAX_SETBACKS, Claim, advance, fence, wait
 from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
 
 #: A revision that lacks so much more of the tile than what it replaces is spoken of. [%]
@@ -51,7 +51,8 @@ class Failure:
     Attributes
     ----------
     reason_class : str
-        ``infrastructure`` failures are not the date's fault and don't count against its attempts.
+        ``infrastructure`` failures are not the date's fault and don't count against its attempts; after very many
+        of them it is held.
     reason : str
         In one line.
     signature : str
@@ -228,14 +229,15 @@ def failed(session: Session, claim: Claim, failure: Failure, max_attempts: int =
     chain = fence(session, claim)
     time = now(session)
     job = session.get_one(Job, claim.job_id)
-    if failure.reason_class != "infrastructure":
+    if failure.reason_class == "infrastructure":
+        job.setbacks += 1
+    else:
         job.attempts += 1
-    if failure.hold:
+    if failure.hold or (failure.again and job.setbacks >= MAX_SETBACKS):
         state = "held"
     elif failure.again and job.attempts < max_attempts:
         state = "retry"
-        tries = session.scalar(sa.select(sa.func.count()).where(Attempt.job_id == job.id)) or 1
-        job.not_before = time + timedelta(seconds=min(RETRY_SECONDS * 2 ** (tries - 1), MAX_RETRY_SECONDS))
+        job.not_before = time + wait(job.attempts + job.setbacks)
     else:
         state = "failed"
     ended = _Ended(state, failure.reason, failure.reason_class, exit_code=failure.exit_code)
@@ -250,7 +252,9 @@ def failed(session: Session, claim: Claim, failure: Failure, max_attempts: int =
 def given_back(session: Session, claim: Claim) -> None:
     """A worker that is being stopped returns its date unharmed; it can be claimed again at once."""
     chain = fence(session, claim)
-    _close(session, claim, chain, now(session), _Ended("ready"))
+    time = now(session)
+    _close(session, claim, chain, time, _Ended("ready"))
+    _event(session, claim, time, "given_back", data={"reason": "the worker is being stopped"})
 
 
 def _close(session: Session, claim: Claim, chain: Chain, time: datetime, ended: _Ended) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -64,6 +65,12 @@ def open_campaigns(session: Session, versions: Sequence[str]) -> None:
         )
         if opened is not None:
             events.record(session, time, "campaign_opened", version=version)
+            continue
+        # One that began with a part of the archive is now of every tile.
+        known = session.scalars(sa.select(Campaign).where(Campaign.version == version)).one()
+        if known.tiles is not None:
+            known.tiles = known.since = known.until = None
+            known.priority = 0
 
 
 def new_campaign(session: Session, version: str, actor: Actor) -> None:
@@ -102,28 +109,46 @@ def set_campaign(session: Session, version: str, status: str, actor: Actor) -> N
     events.audit(session, now(session), "campaign_" + status, actor, version=version)
 
 
-def chains(session: Session, tile: str) -> list[Chain]:
-    """The tile's chains of all campaigns that are not closed, made where missing."""
-    campaigns = session.scalars(sa.select(Campaign).where(Campaign.status != "closed").order_by(Campaign.id)).all()
-    # The priority of the most urgent site that has the tile.
-    urgency = session.scalar(
-        sa.select(sa.func.min(Site.priority)).join(SiteTile, SiteTile.site == Site.code).where(SiteTile.tile == tile)
-    )
+def urgency(session: Session, tile: str) -> int:
+    """The priority of the most urgent site that has the tile."""
+    sites = sa.select(sa.func.min(Site.priority)).join(SiteTile, SiteTile.site == Site.code)
+    return session.scalar(sites.where(SiteTile.tile == tile)) or 0
+
+
+def chains(session: Session, tile: str, sensing: datetime | None = None) -> list[Chain]:
+    """The tile's chains of all campaigns that are not closed and cover it, made where missing.
+
+    Those that a cut-over closed are not among them.
+
+    Parameters
+    ----------
+    sensing : datetime, optional
+        Only campaigns that cover this date.
+    """
+    found = session.scalars(sa.select(Campaign).where(Campaign.status != "closed").order_by(Campaign.id)).all()
+    campaigns = [c for c in found if c.tiles is None or tile in c.tiles]
+    urgent = urgency(session, tile)
     for campaign in campaigns:
         session.execute(
             insert(session, Chain)
-            .values(tile=tile, campaign_id=campaign.id, priority=campaign.priority + (urgency or 0), token=0)
+            .values(tile=tile, campaign_id=campaign.id, priority=campaign.priority + urgent, token=0)
             .on_conflict_do_nothing()
         )
-    if campaigns:
-        newest = max((c.version for c in campaigns), key=lambda name: _AGE.get(name, -1))
+    # What is made anew is nobody's default before it was cut over.
+    versions = [c.version for c in campaigns if c.tiles is None] or [c.version for c in campaigns]
+    if versions:
+        newest = max(versions, key=lambda name: _AGE.get(name, -1))
         session.execute(
             sa.update(Tile).where(Tile.mgrs == tile, Tile.current_version.is_(None)).values(current_version=newest)
         )
-    wanted = [campaign.id for campaign in campaigns]
-    return list(
-        session.scalars(sa.select(Chain).where(Chain.tile == tile, Chain.campaign_id.in_(wanted)).order_by(Chain.id))
-    )
+    wanted = [c.id for c in campaigns if sensing is None or _covers(c, sensing)]
+    query = sa.select(Chain).where(Chain.tile == tile, Chain.campaign_id.in_(wanted), Chain.closed.is_(None))
+    return list(session.scalars(query.order_by(Chain.id)))
+
+
+def _covers(campaign: Campaign, sensing: datetime) -> bool:
+    after = campaign.since is None or sensing >= campaign.since
+    return after and (campaign.until is None or sensing < campaign.until)
 
 
 def watched(session: Session) -> list[str]:
