@@ -6,8 +6,11 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,8 +22,9 @@ from processing.production import operations, watcher
 from processing.production.ingest import Ingested, ingest
 from processing.production.watcher import Inbox
 from processing.settings import Settings
-from processing.store import Store
-from processing.store.models import Acquisition, Anomaly, Event, Granule, Job
+from processing.simulation import Series, simulate
+from processing.store import Store, catalogue
+from processing.store.models import Acquisition, Anomaly, Chain, Event, Granule, Job
 
 DATES = ["20230810", "20230813", "20230815", "20230818", "20230820"]
 
@@ -323,6 +327,86 @@ def test_ingest_copies_where_links_are_not_possible(
     given = safe(t33twm_small)
     assert [r.accepted for r in ingest(settings, store, [given])] == [True]
     assert content(settings.l1c / "33TWM" / given.name) == content(given)
+
+
+@pytest.mark.parametrize("how", ["given", "a link in the inbox", "a second name"])
+def test_whoever_writes_to_the_file_he_gave_changes_nothing_of_the_centre(
+    inbox: Inbox, settings: Settings, store: Store, t33twm_small: Path, tmp_path: Path, how: str
+) -> None:
+    given = Path(shutil.copytree(safe(t33twm_small), tmp_path / "mine" / safe(t33twm_small).name))
+    before = content(given)
+    if how == "given":
+        assert [r.accepted for r in ingest(settings, store, [given])] == [True]
+    else:
+        dropped = settings.inbox / given.name
+        if how == "a second name":
+            shutil.copytree(given, dropped, copy_function=os.link)
+        else:
+            dropped.symlink_to(given)
+        assert [r.accepted for r in look(inbox)] == [True]
+    for path in given.rglob("*.jp2"):
+        with path.open("r+b") as file:
+            file.write(b"spoilt")
+    assert content(settings.l1c / "33TWM" / given.name) == before
+
+
+def test_a_copy_keeps_times_and_bytes_where_blocks_can_not_be_shared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "given").write_bytes(bytes(range(256)) * 100)
+    os.utime(tmp_path / "given", (1e9, 1e9))
+    for number, shared in enumerate((True, False)):
+        if not shared:
+            monkeypatch.setattr(ingest_module, "FICLONE", 0)
+        ingest_module._copied(tmp_path / "given", tmp_path / f"copy{number}")
+        assert (tmp_path / f"copy{number}").read_bytes() == (tmp_path / "given").read_bytes()
+        assert (tmp_path / f"copy{number}").stat().st_mtime == 1e9
+
+
+def in_two_tiles(folder: Path, where: Path) -> list[Path]:
+    """The dates of a series as they are, and as those of another tile by their names and metadata."""
+    found = [Path(shutil.copytree(safe(folder, date), where / safe(folder, date).name)) for date in DATES[:3]]
+    return found + sorted(simulate(where / "31TCJ", **(vars(Series("31TCJ")) | {"size": 36, "dates": 3})))
+
+
+def test_a_tile_of_a_batch_is_due_when_its_own_last_package_is_catalogued(
+    settings: Settings, store: Store, t33twm_small: Path, tmp_path: Path
+) -> None:
+    due: list[dict[str, int]] = []
+    for result in ingest(settings, store, in_two_tiles(t33twm_small, tmp_path)):
+        assert result.accepted, result.reason
+        with store.read() as session:
+            time = datetime.now(UTC)
+            found = Counter(j.acquisition.tile for j in session.query(Job) if j.not_before <= time)
+        due.append(dict(found))
+    assert due == [{}, {}, {"31TCJ": 3}, {"31TCJ": 3}, {"31TCJ": 3}, {"31TCJ": 3, "33TWM": 3}]
+
+
+def test_a_batch_that_is_cut_off_is_due_soon_and_one_that_goes_on_is_not(
+    settings: Settings, store: Store, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed renews nothing: what he catalogued waits a minute at most."""
+    monkeypatch.setattr(ingest_module, "RENEW_SECONDS", 0.2)
+    going = ingest(settings, store, [t33twm_small])
+    next(going)
+    with store.read() as session:
+        first = session.query(Job).one().not_before
+    assert first <= datetime.now(UTC) + timedelta(seconds=ingest_module.BATCH_SECONDS)
+    assert ingest_module.BATCH_SECONDS <= 60
+    end = time.monotonic() + 20
+    renewed = first
+    while renewed <= first:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+        with store.read() as session:
+            renewed = session.query(Job).one().not_before
+    monkeypatch.setattr(catalogue, "make_due", lambda *_: None)  # as if killed
+    going.close()
+    with store.read() as session:
+        job = session.query(Job).one()
+        assert job.state == "ready"
+        assert session.query(Chain).one().next_due == job.not_before
+        assert job.not_before <= datetime.now(UTC) + timedelta(seconds=ingest_module.BATCH_SECONDS)
 
 
 def test_status_and_explain_of_what_waits(settings: Settings, store: Store, t33twm_small: Path) -> None:

@@ -1,15 +1,19 @@
 """Level-1C packages become catalogued dates: each is checked, put into ``l1c/<tile>/``, and queued in one transaction.
 
-The package that was given stays as it is until its date is committed, so that nothing is lost whenever it stops.
+The package that was given stays as it is until its date is committed, so that nothing is lost whenever it stops. What
+the centre keeps is a copy of its own, which nobody changes by writing to the given file.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import itertools
 import os
 import shutil
 import stat
+import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,8 +42,13 @@ SEVERAL = "several"
 SUFFIXES = (".SAFE", ".zip")
 #: What looking into a package may take: its metadata and the headers of its images. [bytes], [s]
 READ_MEMORY, READ_SECONDS = 2_000_000_000, 300.0
-#: The dates of a batch are due after this if its end never comes. [s]
-BATCH_SECONDS = 3600.0
+#: The source whose files are the centre's own.
+INBOX = "inbox"
+#: The dates of a tile that come together are due so long after whoever catalogues them was heard of last, and how often
+#: that is. [s]
+BATCH_SECONDS, RENEW_SECONDS = 60.0, 20.0
+#: Linux's ioctl that has two files share their blocks until one of them is written to.
+FICLONE = 0x40049409
 
 
 @dataclass(frozen=True)
@@ -87,13 +96,13 @@ def ingest(
     source: str = "ingest",
     noticed: Mapping[Path, datetime] | None = None,
 ) -> Iterator[Ingested]:
-    """Catalogue and queue packages, oldest date first; the given files stay where they are.
+    """Catalogue and queue packages, tile by tile, oldest date first; the given files stay where they are.
 
-    What is given together is due together, when all of it is catalogued: the first date of a tile begins with the
-    later ones.
+    What is given together of a tile is due together, when the last of it is catalogued: the first date of a tile begins
+    with the later ones. Should this process end before, its dates are due soon after.
 
-    On the same file system a package is hard-linked, else copied. A bad one is refused and the others go on; so do the
-    granules of a package of which others can't be used.
+    What lies in the inbox is the centre's own and is hard-linked; of all else a copy is kept. A bad package is refused
+    and the others go on; so do the granules of a package of which others can't be used.
 
     Parameters
     ----------
@@ -113,25 +122,83 @@ def ingest(
                 readable.append(_read(package))
         except MuscateError as error:
             yield _refused(package, error)
-    wait = settings.settle_seconds + (BATCH_SECONDS if len(readable) > 1 else 0)
-    jobs: list[int] = []
-    try:
-        for read in sorted(readable, key=lambda read: min(g.sensing for g in read.granules)):
+    readable.sort(key=lambda read: (min(g.tile for g in read.granules), min(g.sensing for g in read.granules)))
+    with _Batch(store, settings.settle_seconds, readable) as batch:
+        for read in readable:
+            left_out: list[MuscateError] = []
             try:
                 with _last_resort(read.package):
-                    queued, left_out = _take(settings, store, read, source, wait, (noticed or {}).get(read.package))
+                    queued, left_out = _take(settings, store, read, source, batch, (noticed or {}).get(read.package))
+                    batch.add(queued)
             except MuscateError as error:
+                batch.passed(read)
                 yield _refused(read.package, error)
                 continue
-            jobs += queued
+            batch.passed(read)
             name, tiles = printable(read.package.name), sorted({g.tile for g in read.granules})
             without = "; ".join(error.fault if isinstance(error, InputError) else str(error) for error in left_out)
             log.info("queued", l1c=name, tiles=tiles, source=source, **({"without": without} if without else {}))
             yield Ingested(name, read.package, True, f"without {without}" if without else None)
-    finally:
-        if jobs and wait > settings.settle_seconds:
-            with store.write() as session:
-                catalogue.make_due(session, jobs, settings.settle_seconds)
+
+
+class _Batch:
+    """The dates that are catalogued together: those of a tile wait for the last of them, as long as this process lives.
+
+    Parameters
+    ----------
+    settle : float
+        Wait of a date beyond that, for the other half of its pass. [s]
+    """
+
+    def __init__(self, store: Store, settle: float, readable: Sequence[_Read]) -> None:
+        self.store, self.settle = store, settle
+        self._left = Counter(tile for read in readable for tile in {g.tile for g in read.granules})
+        self._jobs: dict[str, list[int]] = {}
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self._renewal = threading.Thread(target=self._renew, name="batch", daemon=True)
+
+    def __enter__(self) -> _Batch:
+        if self._left.total() > 1:
+            self._renewal.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self._renewal.is_alive():
+            self._renewal.join()
+        self._release(list(self._jobs))
+
+    def wait(self, tile: str) -> float:
+        """How long a date of a tile waits from now on. [s]"""
+        return self.settle + (BATCH_SECONDS if self._left[tile] > 1 or tile in self._jobs else 0)
+
+    def add(self, queued: Mapping[str, Sequence[int]]) -> None:
+        """Jobs that were queued, by their tiles."""
+        with self._lock:
+            for tile, jobs in queued.items():
+                self._jobs.setdefault(tile, []).extend(jobs)
+
+    def passed(self, read: _Read) -> None:
+        """A package is catalogued or refused; tiles of which it was the last one are due."""
+        tiles = {g.tile for g in read.granules}
+        self._left.subtract(tiles)
+        self._release([tile for tile in tiles if self._left[tile] == 0])
+
+    def _release(self, tiles: Iterable[str]) -> None:
+        with self._lock:
+            jobs = [job for tile in tiles for job in self._jobs.pop(tile, ())]
+            if jobs:
+                with self.store.write() as session:
+                    catalogue.make_due(session, jobs, self.settle)
+
+    def _renew(self) -> None:
+        while not self._end.wait(RENEW_SECONDS):
+            try:
+                with self._lock, self.store.write() as session:
+                    jobs = [job for jobs in self._jobs.values() for job in jobs]
+                    catalogue.postpone(session, jobs, self.settle + BATCH_SECONDS)
+            except MuscateError as error:  # they are due a little earlier
+                log.warning("batch not renewed", reason=str(error))
 
 
 def _refused(package: Path, error: MuscateError) -> Ingested:
@@ -171,14 +238,14 @@ def _read(package: Path) -> _Read:
 
 
 def _take(
-    settings: Settings, store: Store, read: _Read, source: str, wait: float, seen: datetime | None
-) -> tuple[list[int], list[MuscateError]]:
+    settings: Settings, store: Store, read: _Read, source: str, batch: _Batch, seen: datetime | None
+) -> tuple[dict[str, list[int]], list[MuscateError]]:
     """Check, put in place, catalogue; all tiles of a package in one transaction.
 
     Returns
     -------
-    list of int
-        The jobs, due after `wait` seconds.
+    dict of str to list of int
+        The jobs of each tile.
     list of MuscateError
         Why granules of the package were left out.
     """
@@ -208,9 +275,11 @@ def _take(
     try:
         with disk.storing(growing):
             growing.parent.mkdir(parents=True, exist_ok=True)
-            _copy(package, growing)
+            # What only a link leads to lies elsewhere, and is its owner's.
+            ours = source == INBOX and package.resolve().is_relative_to(settings.inbox.resolve())
+            _copy(package, growing, link=ours)
         with store.write() as session:
-            jobs = [job for arrival in arrivals for job in catalogue.add(session, arrival, wait, grounds)]
+            jobs = {a.tile: catalogue.add(session, a, batch.wait(a.tile), grounds) for a in arrivals}
             with disk.storing(final):
                 # What lies there was rejected, or was left by an ingest that was killed.
                 remove(final)
@@ -292,23 +361,39 @@ def files(package: Path) -> Iterator[tuple[Path, os.stat_result]]:
         raise failed(package, error) from error
 
 
-def _copy(package: Path, target: Path) -> None:
-    """Hard-link a package where the file system allows, else copy it; down to the disk."""
+def _copy(package: Path, target: Path, *, link: bool) -> None:
+    """Copy a package, down to the disk; as a hard link if it may be one and nobody else has another."""
     top = package.is_dir()
-    for path, _ in list(files(package)):
+    for path, status in list(files(package)):
         there = target / path.relative_to(package) if top else target
         there.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(path.resolve(), there)
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise
-            shutil.copy2(path, there)
+        if not (link and status.st_nlink == 1 and _linked(path, there)):
+            _copied(path, there)
         handle = os.open(there, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _linked(path: Path, there: Path) -> bool:
+    try:
+        os.link(path.resolve(), there)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        return False
+    return True
+
+
+def _copied(path: Path, there: Path) -> None:
+    """Copy a file; where the file system can, the copy shares its blocks with it until one of them is written to."""
+    with path.open("rb") as source, there.open("xb") as copy:
+        try:
+            fcntl.ioctl(copy.fileno(), FICLONE, source.fileno())
+        except OSError:
+            shutil.copyfileobj(source, copy, 1 << 22)
+    shutil.copystat(path, there)
 
 
 def remove(path: Path) -> None:

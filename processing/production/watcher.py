@@ -21,7 +21,7 @@ from processing.l1c.finding import PARTIAL, is_stray
 from processing.product import disk
 from processing.production import logs
 from processing.production.alone import alone
-from processing.production.ingest import SUFFIXES, Ingested, files, ingest, named, prepare, remove, same_files
+from processing.production.ingest import INBOX, SUFFIXES, Ingested, files, ingest, named, prepare, remove, same_files
 from processing.settings import Settings
 from processing.store import Store, events
 from processing.store.dialect import now
@@ -65,7 +65,7 @@ class Inbox:
         impatient = any(clock - since >= PATIENCE for since in self._whole_since.values())
         marked = [p for p in visible if os.path.exists(f"{p}{DONE}")]
         take = sorted({*marked, *(whole if impatient or not moving else [])})
-        results = list(ingest(self.settings, self.store, take, "inbox", self._noticed)) if take else []
+        results = list(ingest(self.settings, self.store, take, INBOX, self._noticed)) if take else []
         troubles = [error for result in results if (error := self._cleared(result)) is not None]
         if troubles:
             raise troubles[0]  # when all the others are out of the way
