@@ -1,9 +1,11 @@
-"""A whole centre on one host: the parts of the Procfile under one process tree, and the demonstration archive."""
+"""A whole centre on one host: its parts under one process tree that heals, and the demonstration archive."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -13,21 +15,23 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from functools import partial
 
-from honcho.manager import Manager
 from sqlalchemy import select
 
 from processing.alerts import rules
-from processing.errors import WrongSetting
+from processing.errors import MuscateError, WrongSetting
 from processing.people import command_line
 from processing.production.alone import alone
+from processing.production.supervisor import Supervisor, notify
 from processing.settings import Settings
-from processing.store import Store, people
+from processing.store import Store, events, people
+from processing.store.dialect import now
 from processing.store.models import Granule
 
 
 def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
-    """Start web, watcher and dispatcher, and wait until one of them ends or the user stops them.
+    """Keep web, watcher and dispatcher going until the user stops them; one that ends is started again.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     Returns
     -------
     int
-        Exit code: that of the part that ended first, 0 if the user stopped them.
+        Exit code.
 
     Raises
     ------
@@ -47,10 +51,10 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
         If it runs on this home already.
     """
     rules.read(rules.path(settings))  # what is wrong with it is said before anything starts
-    check_port(settings)
     with alone(settings, "up"):
         with alone(settings, "watch"):  # one that runs for itself; ours takes its place
             pass
+        check_port(settings)
         return _up(settings, muscate, open_browser=open_browser)
 
 
@@ -87,10 +91,10 @@ def _up(settings: Settings, muscate: str, *, open_browser: bool) -> int:
     way_in = _way_in(settings, store)
     store.dispose()
     environment = dict(os.environ, MUSCATE_HOME=str(settings.home), PYTHONUNBUFFERED="1")
-    manager = Manager()
     # At home the dispatcher runs the dates itself; with a scheduler elsewhere this host offers its slots to it.
-    for part in ("web", "watch", "dispatch", *(() if settings.executor == "local" else ("worker",))):
-        manager.add_process(part, f"{muscate} {part}", env=environment)
+    parts = ("web", "watch", "dispatch", *(() if settings.executor == "local" else ("worker",)))
+    program = shlex.split(muscate)
+    supervisor = Supervisor({part: [*program, part] for part in parts}, environment, partial(_note, settings))
     url = f"http://localhost:{settings.port}"
     print(f"muscate: dashboard on {url} · drop Level-1C products into {settings.inbox.resolve()}", flush=True)
     if way_in.startswith("/"):
@@ -102,11 +106,34 @@ def _up(settings: Settings, muscate: str, *, open_browser: bool) -> int:
         threading.Thread(target=_demonstrate, args=(settings, environment), daemon=True).start()
     if open_browser and (sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         threading.Thread(target=_open, args=(url, way_in), daemon=True).start()
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        # A terminal that is closed ends the parts too, which are in groups of their own.
-        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    manager.loop()
-    return manager.returncode or 0
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=_ready, args=(url, stop), daemon=True).start()
+    supervisor.run(stop)
+    return 0
+
+
+def _note(settings: Settings, part: str, how: str) -> None:
+    """Have a part that ended among the anomalies, if the store can be reached."""
+    line = f"{part} ended ({how}) on {socket.gethostname()} and was started again"
+    with contextlib.suppress(MuscateError):
+        store = Store(settings.url)
+        with store.write() as session:
+            time_ = now(session)
+            events.note_anomaly(session, time_, "infrastructure", f"{part} ended", line)
+            events.record(session, time_, "part_ended", severity="error", actor="up", data={"reason": line})
+        store.dispose()
+
+
+def _ready(url: str, stop: threading.Event) -> None:
+    """Tell systemd once the web answers."""
+    while not stop.wait(0.5):
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"{url}/health", timeout=2).close()  # nosec B310: our own address
+            notify("READY=1")
+            return
 
 
 def _demonstrate(settings: Settings, environment: dict[str, str]) -> None:
