@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from processing.store import Store
     from processing.versions import Parameters
 
+#: File systems on which one host does not see another one's locks in time, and where Linux says what is mounted.
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "afs", "fuse.sshfs"}
+    | {"fuse.glusterfs", "fuse.ceph", "panfs", "pvfs2"}
+)
+MOUNTS = Path("/proc/mounts")
 #: Exit code of a command that is done, though some inputs were rejected.
 REJECTED = 3
 
@@ -52,12 +58,31 @@ def settings_of(home: Path | None, *, make: bool = False, **given: object) -> Se
     if not (make or settings.database_url or (settings.home / "muscate.db").is_file()):
         there = "no centre in it" if settings.home.is_dir() else "no such folder"
         raise WrongSetting(f"{settings.home}: {there} (`muscate up` makes one; --home or MUSCATE_HOME names it)")
+    if not settings.database_url and (kind := network_file_system(settings.home)) is not None:
+        where = "MUSCATE_DATABASE_URL names a Postgres"
+        raise WrongSetting(f"{settings.home} is on {kind}, a network file system, where SQLite is not safe: {where}")
     if make or settings.home.is_dir():
         try:
             settings.make_folders()
         except OSError as error:
             raise StorageError(f"{error.filename or settings.home}: {error.strerror or error}") from error
     return settings
+
+
+def network_file_system(path: Path) -> str | None:
+    """The kind of the file system that a path is or will be on, if other hosts may have it too: ``nfs4``."""
+    try:
+        mounts = MOUNTS.read_text().splitlines()
+    except OSError:  # another system than Linux
+        return None
+    found, kind = "", ""
+    place = str(path.resolve())
+    for line in mounts:
+        _, where, what, *_ = line.split(" ")
+        where = where.encode().decode("unicode_escape")
+        if len(where) >= len(found) and (place == where or place.startswith(where.rstrip("/") + "/")):
+            found, kind = where, what
+    return kind if kind in NETWORK else None
 
 
 def _settings() -> Settings:

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -170,14 +171,89 @@ def logs(
             typer.echo("  " + line.text().replace("\n", "\n  "))
 
 
-def audit(home: Home = None, as_json: Json = False) -> None:
-    """Hold the store against its own promises and against the archive on disk."""
-    from processing.production import operations
+def audit(
+    share: Annotated[
+        str, typer.Option(metavar="K/N", help="Look at the K-th of N slices of the archive only, as 3/30.")
+    ] = "1/1",
+    hashes: Annotated[bool, typer.Option(help="Read every file of the products; else their manifests only.")] = True,
+    fix: Annotated[bool, typer.Option("--fix", help="Set what is damaged aside and queue its date again.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Hold the store against its own promises and against the archive on disk, file by file.
+
+    The centre does so itself at night, a slice at a time (MUSCATE_AUDIT_DAYS).
+    """
+    from processing.production import audit as auditing
 
     settings = settings_of(home)
-    findings = operations.audit(store_of(settings), settings)
-    _print(findings if as_json or findings else ["nothing found"], as_json)
+    store, slice_ = store_of(settings), auditing.Share.parse(share)
+    findings = []
+    for finding in auditing.audit(store, settings, slice_, hashes=hashes):
+        findings.append(finding)
+        if not as_json:
+            typer.echo(finding.line)
+    done = auditing.mend(store, settings, findings, command_line()) if fix and findings else []
+    if as_json:
+        _print([finding.line for finding in findings], as_json)
+    else:
+        _print(done or ([] if findings else ["nothing found"]), as_json)
     raise typer.Exit(1 if findings else 0)
+
+
+def backup(
+    to: Annotated[Path, typer.Option(help="Folder that receives the copy.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Copy the store while the centre runs, and read the copy again before it counts.
+
+    SQLite's copy takes the place of muscate.db; Postgres's is for pg_restore.
+    """
+    from processing.production import backup as copies
+
+    _print(copies.backup(store_of(settings_of(home)), to), as_json)
+
+
+def doctor(home: Home = None, as_json: Json = False) -> None:
+    """See whether this machine and this home can do what a centre asks of them."""
+    from dataclasses import asdict
+
+    from processing.production import doctor as examination
+
+    answers = list(examination.examine(settings_of(home)))
+    if as_json:
+        _print([asdict(answer) for answer in answers], as_json)
+    else:
+        width = max(len(answer.what) for answer in answers)
+        _print([f"{a.what:{width}}  {'ok' if a.well else '!!'}  {a.how}" for a in answers], as_json)
+    raise typer.Exit(0 if all(answer.well for answer in answers) else 1)
+
+
+def soak(
+    seconds: Annotated[float, typer.Option(min=1, help="How long it is killed and frozen.")] = 60.0,
+    blows: Annotated[
+        int | None, typer.Option(min=1, help="Kills and freezes at least, however long they take.")
+    ] = None,
+    tiles: Annotated[int, typer.Option(min=1, max=25)] = 14,
+    dates: Annotated[int, typer.Option(min=1, help="Dates of each tile.")] = 50,
+    scheduler: Annotated[bool, typer.Option("--scheduler", help="With a dask scheduler and its workers.")] = False,
+    database_url: Annotated[str, typer.Option(help="An empty database; SQLite if not given.")] = "",
+    seed: Annotated[int, typer.Option(help="Of what is struck, and when.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Kill and freeze a centre of its own at random, and see that no promise is broken; no other centre is touched."""
+    import tempfile
+
+    from processing.production.soak import Soak
+
+    with tempfile.TemporaryDirectory(prefix="muscate-soak-") as home:
+        made = Soak(Path(home), database_url=database_url, scheduler=scheduler, tiles=tiles, dates=dates, seed=seed)
+        report = made.run(seconds, blows)
+    _print(report.json(), as_json)
+    if not report.bit:
+        typer.echo("muscate: it was too mild to prove anything: nothing was lost, fenced or orphaned", err=True)
+    raise typer.Exit(0 if report.bit and not report.broken else 1)
 
 
 def _operation(verb: str, names: list[str], home: Path | None) -> None:
@@ -232,9 +308,67 @@ def _set_campaign(version: str, status: str | None, home: Path | None) -> None:
 
 
 @campaign.command("new")
-def campaign_new(version: Version, home: Home = None) -> None:
-    """Produce a further version: every date that arrives from now on is queued for it too."""
-    _set_campaign(version, None, home)
+def campaign_new(
+    version: Version,
+    tiles: Annotated[list[str] | None, typer.Option("--tiles", help="Tiles, 31TCJ,33TWM; again for more.")] = None,
+    site: Annotated[str | None, typer.Option(help="The tiles of a site, by its code.")] = None,
+    since: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")] = None,
+    archive: Annotated[bool, typer.Option("--archive", help="All that is in the archive.")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what it takes, and begin nothing.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Produce a further version: every date that arrives from now on; with tiles, a site or days, the archive anew.
+
+    What is made of the archive goes behind what arrives, in slots that are left to it (MUSCATE_REAL_TIME_SHARE). It is
+    what users get once it was cut over, tile by tile.
+    """
+    from processing.production import campaigns
+
+    names = [name for given in tiles or () for name in given.replace(",", " ").split()]
+    if not (names or site or since or until or archive or estimate):
+        _set_campaign(version, None, home)
+        typer.echo(f"{version}: every date that arrives from now on; --archive: those that are there as well")
+        return
+    settings = settings_of(home)
+    last = None if until is None else until.replace(tzinfo=UTC) + timedelta(days=1)
+    asked = campaigns.Asked(version, tuple(names), site, since and since.replace(tzinfo=UTC), last)
+    told = campaigns.new(store_of(settings), settings, asked, command_line(), only_estimate=estimate)
+    _print(told, as_json)
+
+
+@campaign.command("cancel")
+def campaign_cancel(version: Version, home: Home = None) -> None:
+    """End a campaign of the archive: nothing more is made of it, what was made stays."""
+    from processing.store import campaigns
+
+    with store_of(settings_of(home)).write() as session:
+        dropped = campaigns.cancel(session, version, command_line())
+    typer.echo(f"{version}: cancelled, {dropped} dates fell out")
+
+
+@campaign.command("cut-over")
+def campaign_cut_over(
+    version: Version,
+    tile: Annotated[list[str] | None, typer.Option(help="Only this tile; again for more.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Give users a version's series in place of the one before: tile by tile, each at once and whole.
+
+    A tile whose new series lacks a date of the old one is refused, and the others go on.
+    """
+    from processing.production import campaigns
+
+    done, refused = campaigns.cut_over(store_of(settings_of(home)), version, tile or (), command_line())
+    if as_json:
+        _print({"done": done, "refused": refused}, as_json)
+    else:
+        _print(done, as_json)
+        for line in refused:
+            typer.echo(f"muscate: {line}", err=True)
+    raise typer.Exit(1 if refused else 0)
 
 
 @campaign.command("pause")
