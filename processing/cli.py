@@ -201,7 +201,7 @@ def _earlier(path: Path | None) -> Any:
 #: In the order of the help.
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(production.process, production.ingest, production.watch, production.dispatch, production.worker),
-    *(production.status, production.explain, explain_pixel, production.logs, production.audit),
+    *(production.status, production.top, production.explain, explain_pixel, production.logs, production.audit),
     *(production.backup, production.doctor, production.soak),
     *(production.retry, production.replay, production.hold, production.release, production.reject),
     *(distribution.download, distribution.sync, fetch),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from rich.console import Console
 
 from processing import home as home_module
 from processing.errors import StorageError, StoreError, WrongSetting
 from processing.home import network_file_system, settings_of
-from processing.production import backup, doctor
+from processing.production import backup, doctor, top
 from processing.settings import Settings
-from processing.store import Store, checks
+from processing.store import Store, attempts, checks, lease
 from processing.store.models import Base, Product
 from tests.store_databases import postgres, url  # noqa: F401
-from tests.test_store import add, claim, publish, run_all, store  # noqa: F401
+from tests.test_store import add, begin, claim, publish, run_all, store  # noqa: F401
 
 # ruff: noqa: F811
 
@@ -159,3 +162,26 @@ def test_sqlite_is_refused_where_several_hosts_may_write(
     assert (
         "SQLite is not safe" in faults(settings_in(tmp_path / "there").model_copy(update={"home": home}))["file system"]
     )
+
+
+def test_the_terminal_shows_what_is_in_work_and_when_it_ends(store: Store) -> None:
+    for day in (0, 5, 10):
+        add(store, day)
+    while (claimed := claim(store)) is not None:
+        begin(store, claimed)
+        publish(store, claimed)
+    add(store, 15)
+    add(store, 20)
+    claimed = claim(store)
+    assert claimed is not None
+    with store.write() as session:
+        lease.started(session, claimed, "a_host", "log")
+        attempts.tell(session, claimed.attempt_id, "clouds", 0.5)
+    console = Console(width=140, file=io.StringIO())
+    with store.read() as session:
+        console.print(top.screen(session, Settings(workers=2)))  # type: ignore[call-arg]
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "in work 1 of 2   published 3 in the last hour" in shown
+    assert re.search(r"33TWM.*2023-08-25.*V1_4.*clouds.*#{10}\.{10}.*a_host", shown)
+    assert re.search(r"V1_4.*waits for an older date of its tile.*1", shown)
+    assert re.search(r"V1_4.*active.*2.*20\d\d-", shown)

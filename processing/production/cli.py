@@ -130,6 +130,18 @@ def status(home: Home = None, as_json: Json = False) -> None:
     _print(operations.status(store_of(settings_of(home))), as_json)
 
 
+def top(
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print it once.")] = False,
+    home: Home = None,
+) -> None:
+    """What is in work and how far, what waits, and when each campaign ends; until Ctrl-C."""
+    from processing.production import top as terminal
+
+    settings = settings_of(home)
+    terminal.show(store_of(settings), settings, every, once=once)
+
+
 def explain(
     name: Annotated[str, typer.Argument(help="Name of a Level-1C package or of a product.")],
     home: Home = None,

@@ -64,9 +64,12 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
         while not stop.is_set():
             try:
                 with executor(settings) as slots:
-                    Dispatcher(slots, store, settings, produce).serve(stop)
-                    # Attempts at home end with this process; elsewhere they go on and publish by themselves.
-                    worker.stopping.set()
+                    try:
+                        Dispatcher(slots, store, settings, produce).serve(stop)
+                    finally:
+                        # Attempts at home end with this process; elsewhere they go on and publish by themselves.
+                        if stop.is_set() or settings.executor == "local":
+                            worker.stopping.set()
             except OSError as error:
                 log.error("scheduler out of reach", scheduler=settings.executor, reason=str(error))
                 stop.wait(5)
