@@ -1,6 +1,7 @@
 """What the engine itself costs: claims and commits a second, and time of the processor a product, with a chain of none.
 
     python -m benchmarks.engine [--database-url URL] [--processes 1 4] [--seconds 5] [--products 300]
+    python -m benchmarks.engine --size 40000     how long what it asks the store takes
 
 The database has to be empty; without one it is SQLite, in a folder that goes again.
 """
@@ -20,16 +21,20 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from benchmarks import why_missing
+from processing.production import operations
 from processing.production.soak import FIRST, Soak
 from processing.scene import Figures
 from processing.settings import Settings
-from processing.store import Store, catalogue, lease, outcomes
+from processing.store import Store, backlog, campaigns, catalogue, lease, outcomes, upkeep
 from processing.store.models import Job, Product
 from processing.store.outcomes import Made
 
 #: Bars: claims and commits a second of one process, and of all; time of the processor a product. [1/s, 1/s, ms]
 ALONE, TOGETHER, CPU = 40.0, 80.0, 50.0
 TILES = 25
+#: How long a question may take. [ms]
+ASKED = 100.0
 
 
 def fill(url: str, dates: int, first: int) -> None:
@@ -137,6 +142,33 @@ def cpu(home: Path, url: str, products: int) -> tuple[float, float]:
     return 1000 * used / products, 1000 * clock
 
 
+def questions(store: Store, products: int, tiles: int) -> dict[str, float]:
+    """How long what the engine and `muscate status` ask takes in a store of so many products. [ms]"""
+    why_missing.fill(store, products, tiles)
+    wanted = campaigns.Scope("V2_0", tuple(why_missing.names(tiles)))
+    asked = {
+        "status": lambda session: operations.status(store),
+        "claimable": lambda session: lease.claimable(session),
+        "backlog": backlog.summary,
+        "campaigns": backlog.campaigns,
+        "burn-up": backlog.burn_up,
+        "janitor, states": lambda session: upkeep.forget_states(session, 10),
+        "janitor, leases": lambda session: lease.expire(session),
+        "breaker": campaigns.break_off,
+        "estimate of a campaign": lambda session: campaigns.estimate(session, wanted, 8),
+    }
+    found = {}
+    for name, question in asked.items():
+        taken = []
+        for _ in range(3):
+            with store.read() as session:
+                began = time.perf_counter()
+                question(session)
+                taken.append(1000 * (time.perf_counter() - began))
+        found[name] = min(taken)
+    return found
+
+
 def main() -> None:
     """Print the figures beside their bars."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,7 +176,15 @@ def main() -> None:
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--products", type=int, default=300)
+    parser.add_argument("--size", type=int, help="Only ask a store of so many products.")
     given = parser.parse_args()
+    if given.size:
+        with tempfile.TemporaryDirectory(prefix="muscate-engine-") as folder:
+            store = Store(given.database_url or f"sqlite:///{folder}/muscate.db")
+            store.upgrade(explicit=True)
+            for name, taken in questions(store, given.size, 1076).items():
+                print(f"{name}: {taken:.0f} ms at {given.size} products (bar {ASKED:.0f})")
+        return
     with tempfile.TemporaryDirectory(prefix="muscate-engine-") as folder:
         home = Path(folder)
         url = given.database_url or f"sqlite:///{home / 'muscate.db'}"
