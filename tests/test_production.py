@@ -36,7 +36,7 @@ from processing.settings import Settings
 from processing.store import Store, catalogue, lease, orders
 from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
-from processing.store.models import Attempt, Chain, Job, Product, Quality
+from processing.store.models import Attempt, Chain, Event, Job, Product, Quality
 from tests.people import OPERATOR
 from tests.production_fake import NAME
 from tests.store_databases import postgres, url  # noqa: F401
@@ -291,6 +291,11 @@ def test_a_folder_without_a_row_is_set_aside_and_never_a_product(centre: Centre)
     assert [p.name for p in centre.settings.archive.glob(".orphans/*/*")] == ["half"]
     (orphan.parent / "other").mkdir()
     assert janitor.set_orphans_aside(centre.store, centre.settings) == ["other"]
+    (orphan.parent / "third").mkdir()
+    janitor.sweep(centre.store, centre.settings, thorough=False)
+    assert (orphan.parent / "third").exists()
+    janitor.sweep(centre.store, centre.settings)
+    assert not (orphan.parent / "third").exists()
 
 
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(centre: Centre) -> None:
@@ -430,6 +435,8 @@ def test_a_stopped_dispatcher_returns_its_dates(centre: Centre) -> None:
     thread.join(20)
     assert not thread.is_alive()
     assert (centre.job(name).state, centre.job(name).attempts) == ("ready", 0)
+    with centre.store.read() as session:
+        assert session.query(Event).filter(Event.kind == "given_back").one().tile == "33TWM"
 
 
 @contextmanager
