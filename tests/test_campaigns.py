@@ -265,6 +265,7 @@ def test_a_tile_is_cut_over_whole(url: str) -> None:
         assert (said.tile, said.version, said.actor, said.data["from"]) == ("33TWM", "V2_0", "olga", "V1_4")
         chain = session.query(Chain).filter(Chain.tile == "33TWM", Chain.campaign.has(version="V2_0")).one()
         assert chain.priority < lease.REPROCESSING
+        assert chain.campaign.priority == lease.REPROCESSING  # the other tile is not cut over
     add(archive, 15)
     add(archive, 15, tile="31TCJ")
     assert sorted((c.tile, c.version) for c in run(archive)) == [
@@ -300,6 +301,8 @@ def test_a_reader_never_sees_two_versions_in_a_series(archive: Store) -> None:
         cut_over(archive, tile)
     stop.set()
     reader.join()
+    with archive.read() as session:
+        assert {c.version: c.priority for c in session.query(Campaign)} == {"V1_4": 0, "V2_0": 0}
     assert len(seen) > 1
     for found in seen:
         assert len({version for tile, version, _ in found if tile == "33TWM"}) == 1

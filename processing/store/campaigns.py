@@ -392,6 +392,10 @@ def cut_over(session: Session, tile: str, version: str, actor: Actor) -> str:
         _drop(session, old_chain.id, f"{version} took the place of {old}")
     new_chain.closed, new_chain.priority = None, sites.urgency(session, tile)
     place.current_version = version
+    session.flush()
+    others = sa.select(Chain.id).where(Chain.campaign_id == new_chain.campaign_id, Chain.priority >= lease.REPROCESSING)
+    if session.scalar(others.limit(1)) is None:  # from now on it is real time
+        session.get_one(Campaign, new_chain.campaign_id).priority = 0
     taken = _supersede(session, tile, old, version)
     events.audit(session, time, "cut_over", actor, tile=tile, version=version, data={"from": old, "products": taken})
     return f"{tile}: {version} in place of {old}, {taken} products superseded"
