@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     audit_days: int = Field(
         30, ge=0, le=3650, description="Days in which the nightly audit reads every file of the archive; 0: never."
     )
+    log_days: int = Field(400, ge=0, le=36500, description="Days that the logs of attempts are kept; 0: for ever.")
     replay_dates: int = Field(
         3, ge=0, le=10_000, description="A date that comes late has its later ones, if no more, made again."
     )

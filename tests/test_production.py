@@ -616,6 +616,17 @@ def test_killed_dispatchers_lose_and_double_nothing(tmp_path: Path) -> None:
     centre.store.dispose()
 
 
+@pytest.mark.parametrize(("days", "left"), [(400, ["new"]), (0, ["new", "old"])])
+def test_logs_are_kept_as_long_as_is_said(centre: Centre, days: int, left: list[str]) -> None:
+    folder = centre.settings.logs / "attempts" / "2023-08"
+    folder.mkdir(parents=True)
+    for name, age in (("new", 399), ("old", 401)):
+        (folder / f"{name}.log").touch()
+        os.utime(folder / f"{name}.log", (time.time() - 86400 * age,) * 2)
+    janitor.sweep(centre.store, centre.settings.model_copy(update={"log_days": days}))
+    assert sorted(path.stem for path in folder.iterdir()) == left
+
+
 def test_the_janitor_removes_what_ended_attempts_left(centre: Centre) -> None:
     centre.add(0)
     running = centre.claim()

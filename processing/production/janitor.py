@@ -57,6 +57,8 @@ def sweep(store: Store, settings: Settings, *, thorough: bool = True) -> None:
             log.warning("folder without a product set aside", folder=name)
         _sweep_old(settings.archive.glob(f"{ORPHANS}/*"), ORPHAN_SECONDS)
         _sweep_old(settings.l1c.glob("*/.*.partial"), PARTIAL_SECONDS)
+        if settings.log_days:
+            _sweep_old(settings.logs.glob("attempts/*/*.log"), 86400 * settings.log_days)
 
 
 def describe_some(store: Store, settings: Settings, most: int = DESCRIBED_A_ROUND) -> int:
