@@ -151,6 +151,7 @@ def series(
     cloudy: bool = True,
     calibration: float = 0.0,
     anisotropy: float = 0.0,
+    swing: float = 0.0,
 ) -> Iterator[Date]:
     """Dates five days apart.
 
@@ -170,6 +171,8 @@ def series(
         Standard deviation of each band's gain, the same on all dates of a site. [-]
     anisotropy : float
         By how much the ground is brighter from the one orbit than from the other. [-]
+    swing : float
+        Relative amplitude of a wave of 22 km from crest to trough in the AOT, instead of those 8 %. [-]
     """
     random = np.random.default_rng(seed)
     shape = (cells, cells)
@@ -196,7 +199,11 @@ def series(
             for row, col in random.integers(0, cells, (4, 2)):
                 cloud += scenes.blot(shape, row, col, 3)
         above = scenes.mix(surface, scenes.CLOUD, np.minimum(cloud, 1))
-        field = np.clip(mean * (1 + 0.08 * np.clip(_waves(random, shape, 20), -2, 2)), 0.03, 0.6)
+        waves = 0.08 * np.clip(_waves(random, shape, 20), -2, 2)
+        if swing:
+            along = (np.arange(cells)[:, None] + np.arange(cells)) / np.sqrt(2) * scenes.CELL / 22e3
+            waves = swing * np.sin(np.pi * (along + number))
+        field = np.clip(mean * (1 + waves), 0.03, 0.6)
         water = float(random.uniform(1, 3))
         seen = {}
         for band, gain in gains.items():
@@ -272,6 +279,7 @@ TRUTHS: dict[str, dict[str, Any]] = {
     "each cell seen through the light of its surroundings": {"surroundings": True},
     "... and each band calibrated within 1 % (one sigma)": {"surroundings": True, "calibration": 0.01},
     "... instead of that, ground 6 % brighter from the one orbit": {"surroundings": True, "anisotropy": 0.06},
+    "... instead of that, the AOT up and down by 65 % over 22 km": {"surroundings": True, "swing": 0.65},
 }
 
 
@@ -283,7 +291,7 @@ def sites(atmosphere: SixS, count: int, **options: Any) -> list[list[Date]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("versions", nargs="*", default=["V1_1", "V1_3", "V1_4", "V2_0"])
+    parser.add_argument("versions", nargs="*", default=["V1_1", "V1_3", "V1_4", "V2_0", "V2_1"])
     parser.add_argument("--atmosphere", type=Path, required=True, help="coefficients of direct 6S runs (.npz)")
     parser.add_argument("--sites", type=int, default=4)
     parser.add_argument("--cells", type=int, default=60, help="of 240 m along a side")

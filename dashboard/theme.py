@@ -111,6 +111,7 @@ MASKS: dict[str, tuple[BitStyle, ...]] = {
     "IAB": (
         BitStyle(Interpolated.AOT, "Aerosol interpolated", "#D55E00"),
         BitStyle(Interpolated.WATER_VAPOUR, "Water vapour interpolated", "#0072B2"),
+        BitStyle(Interpolated.VEIL, "Thin high cloud taken away", "#CC79A7"),
     ),
     "DFP": tuple(BitStyle(1 << i, f"{band} defective", colour) for i, (band, colour) in enumerate(_BAND_COLOURS)),
 }

@@ -140,7 +140,7 @@ def ancillary(
         altitude_origin = name + (f" ({100 * void:.1f} % without data taken as sea level)" if void else "")
     ozone, ozone_origin = _forecast_or(default_ozone, "default", _ozone, grid, ecmwf)
     pressure, pressure_origin = _forecast_or(STANDARD_PRESSURE, "standard atmosphere", _pressure, grid, ecmwf)
-    aerosol, aerosol_origin = _composition(grid, cams)
+    aerosol, aot, aerosol_origin = _composition(grid, cams)
     origin = {
         "altitude": altitude_origin,
         "ozone": ozone_origin,
@@ -148,17 +148,18 @@ def ancillary(
         "aerosol_model": aerosol_origin,
         **told,
     }
-    return Ancillary(altitude, ozone, origin, fine, pressure, aerosol)
+    return Ancillary(altitude, ozone, origin, fine, pressure, aerosol, aot)
 
 
-def _composition(grid: Grid, cams: bytes | None) -> tuple[dict[str, float] | None, str]:
-    """What the aerosol is made of and where that came from, or None and why it is not known."""
+def _composition(grid: Grid, cams: bytes | None) -> tuple[dict[str, float] | None, float | None, str]:
+    """What the aerosol is made of, its AOT, and where both came from; or None twice and why they are not known."""
     if cams is None:
-        return None, "no CAMS file in the L1C"
+        return None, None, "no CAMS file in the L1C"
     try:
-        return _bounded("CAMS", _aerosol, grid, cams), "CAMS in the L1C"
+        shares, aot = _bounded("CAMS", _aerosol, grid, cams)
     except ValueError as error:
-        return None, str(error)
+        return None, None, str(error)
+    return shares, aot, "CAMS in the L1C"
 
 
 def _bounded(name: str, read: Callable[..., R], *arguments: Any) -> R:
@@ -460,8 +461,8 @@ def _pressure(grid: Grid, ecmwf: bytes) -> float:
     return pressure
 
 
-def _aerosol(grid: Grid, cams: bytes) -> dict[str, float]:
-    """Models of the tables with their shares of the AOT over the tile, from the AOT of CAMS's species.
+def _aerosol(grid: Grid, cams: bytes) -> tuple[dict[str, float], float]:
+    """Models of the tables with their shares of the AOT over the tile, and the AOT, from that of CAMS's species.
 
     The file is CAMS's forecast at the time of sensing, on a grid as large as the tile: its mean counts.
 
@@ -487,4 +488,4 @@ def _aerosol(grid: Grid, cams: bytes) -> dict[str, float]:
     total = sum(aot.values())
     if not 0 < total < AOT_LIMIT:
         raise ValueError(f"the CAMS file of the L1C says an AOT of {total:.4g}")
-    return {model: value / total for model, value in aot.items()}
+    return {model: value / total for model, value in aot.items()}, total

@@ -42,10 +42,11 @@ OF_TERRAIN = frozenset(
 
 
 class Interpolated(IntFlag):
-    """Bits of IAB: where an atmospheric quantity was filled in from around."""
+    """Bits of IAB: where an atmospheric quantity was filled in from around, or a thin high cloud taken away."""
 
     WATER_VAPOUR = 1
     AOT = 2
+    VEIL = 4  #: the light of a thin high cloud was taken away
 
 
 class Edge(IntFlag):

@@ -172,6 +172,8 @@ class Ancillary:
         Of the air, reduced to the sea's level. [hPa]
     aerosol : dict of str to float, or None
         Models of the tables with their shares of the AOT, as a forecast has them; None without one.
+    aot : float or None
+        AOT at 550 nm of the same forecast. [-]
     """
 
     altitude: NDArray[np.float32]
@@ -180,6 +182,7 @@ class Ancillary:
     terrain: NDArray[np.float32] | None = None
     pressure: float = STANDARD_PRESSURE
     aerosol: Mapping[str, float] | None = None
+    aot: float | None = None
 
 
 @dataclass(frozen=True)
@@ -350,6 +353,8 @@ class Evidence:
     detail : dict of band to (row, col) int16
         By how much each cell of the masks is brighter than the coarse one around it; empty in versions that draw no
         mask by it. [1e-4]
+    veil : (row, col) bool or None
+        Where the light of a thin high cloud was taken away; None where there was none.
     """
 
     reflectance: dict[str, NDArray[np.float32]]
@@ -372,6 +377,7 @@ class Evidence:
     aot_temporal: NDArray[np.bool_]
     backward: Composite | None = None
     detail: dict[str, NDArray[np.int16]] = field(default_factory=dict)
+    veil: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -419,6 +425,10 @@ class L2A:
         ATB: water vapour * 20 [g cm-2] and AOT * 200, 0 no data.
     cloud, geophysical, edge, saturation, interpolated, defective : mapping of group to (row, col) uint8
         CLM, MG2, EDG, SAT, IAB, DFP with the bits of `masks` (SAT and DFP: one bit a band in the group's order).
+    uncertainty : mapping of group to (11, row, col) uint8
+        UNC, of the 20 m group: standard deviation of the AOT and of the reflectance in each band of the product, of the
+        ground of its coarse cell; scaled by the version's `uncertainty_quantification`, 0 no data. Empty where the
+        version gives none.
     absent : frozenset of str
         Masks and rasters whose step is not in the version's order: names of `masks.Cloud` as ``CLM.SHADOW``,
         of `masks.Geophysical` as ``MG2.TOPOGRAPHIC_SHADOW``, or a whole raster as ``FRE``. Declared absent in the
@@ -453,3 +463,4 @@ class L2A:
     origin: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     evidence: Evidence | None = None
+    uncertainty: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)

@@ -27,6 +27,7 @@ def later(default: Any) -> Any:
 
 
 AirPressure = Literal["standard", "forecast"]
+SpectralResponses = Literal["stand_in", "own"]
 AdjacencyWeights = Literal["square", "6S"]
 ShadowSelection = Literal["single_pass", "three_pass"]
 
@@ -73,12 +74,20 @@ class Parameters:
     water_vapour_gap_radius: tuple[int, int] = (2, 16)
     #: Growth of the invalid area before gap filling. [coarse px]
     water_vapour_dilation: int = 2
+    #: Whether the light that the air scatters is taken from the bands that tell the vapour, once the aerosol is known,
+    #: and the constant and the factor of (B11 / B8A - 1) by which the ground is brighter in B9 than in B8A: those of
+    #: vegetation and soils by PROSAIL. None: the ratio of B9 to B8A as they are seen. [-]
+    vapour_surface: tuple[float, float] | None = later(None)
 
     # Scattering
     #: A model of the tables; ``cams``: composed as the forecast in the Level-1C says, continental without one.
     aerosol_model: str = "continental"
     #: Whether the air is as heavy as the forecast in the Level-1C says, or always as in the standard atmosphere.
     air_pressure: AirPressure = "standard"
+    #: Whether each satellite has its own spectral responses, or S2A's stand in for S2C's.
+    spectral_responses: SpectralResponses = later("stand_in")  # noqa: RUF009
+    #: What gases and scattering do is looked up at every so many cells, and interpolated between.
+    atmosphere_every: int = later(1)
     #: AOT of the Rayleigh-corrected image that the mask tests use. [-]
     rayleigh_aot: float = 0.05
 
@@ -97,6 +106,15 @@ class Parameters:
     cirrus_ground: float = 0.0
     #: The product's cirrus flag is raised from this share of cirrus pixels: never. [%]
     cirrus_flag_percent: float = 100.0
+
+    # Veils: thin high clouds whose light is taken away
+    #: Light in B10, beyond what is there all over the image, from which it is a veil, and the most that is taken for
+    #: one. Empty: not looked for. [-]
+    veil_range: tuple[float, ...] = later(())
+    #: Transmittance of the air in B10 above which the ground shines through, so that no veil is sought. [-]
+    veil_max_ground: float = later(0.02)
+    #: The most in B10 that may be there all over an image without any cloud. [-]
+    veil_max_background: float = later(0.002)
 
     # Snow
     snow_min_ndsi: float = 0.4
@@ -275,12 +293,21 @@ class Parameters:
     #: Standard deviation of the colour relation from cell to cell, per unit of red reflectance and besides: samples
     #: count by its inverse instead of by the NDVI. [-]
     aot_colour_noise: tuple[float, float] | None = None
+    #: Samples whose residual is larger than so many of its standard deviations count less, by Cauchy's weights: those
+    #: that no mask holds though they are shaded, hazy or changed. 0: all count as they are. [-]
+    aot_outlier: float = later(0.0)
+    #: Against the past no sample serves whose B8A, B11 and B12 all fell by so much more than those of the clear ground
+    #: do on the whole: it is shaded. 0: not looked at. [-]
+    aot_max_shade: float = later(0.0)
     #: Growth of water and snow before they are left out. [coarse px]
     aot_dilation: int = 1
     #: The multi-temporal method needs a reflectance that changes by so much (second) at so much AOT (first). [-]
     aot_insensitive: tuple[float, float] = (0.4, 0.01)
     #: Weight against the previous image: mean change of the top of the atmosphere over this (first), up to (second).
     aot_rise_scale: tuple[float, float] = (0.001, 10.0)
+    #: Error of the forecast's AOT, one sigma: relative, and besides. With it the forecast, where there is one, counts
+    #: as one more sample, and stands in for `aot_default`. (0, 0): it is not looked at. [-]
+    aot_forecast_error: tuple[float, float] = later((0.0, 0.0))
     #: AOT when it can't be estimated, and where the inversion starts; its bounds, the last that of the tables. [-]
     aot_default: float = 0.10
     aot_min: float = 0.01
@@ -309,8 +336,24 @@ class Parameters:
     slope_min_cos_incidence: float = 0.20
     slope_min_cos_view: float = 0.10
     slope_min_ratio: float = 0.20
+    #: Bounds of the share of the ratio of cosines in the slope correction, which is sought in the image itself so that
+    #: no ground is brighter for its slope. Empty: all of it, on every image. [-]
+    slope_shares: tuple[float, ...] = later(())
     #: Ground nearer than this casts no shadow and hides nothing. [m]
     terrain_min_distance: float = 240.0
+
+    # Uncertainty, one sigma
+    #: Of the AOT: besides, per unit of AOT, where it was filled in from around, of the version's constant. Empty: no
+    #: uncertainty is given. [-]
+    uncertainty_aot: tuple[float, ...] = later(())
+    #: Of the water vapour: besides [g cm-2], relative, and where it was filled in [g cm-2].
+    uncertainty_vapour: tuple[float, float, float] = later((0.08, 0.03, 0.3))
+    #: Of the reflectance from other causes (calibration, the aerosol's kind, tables): relative, and besides. [-]
+    uncertainty_other: tuple[float, float] = later((0.012, 0.0015))
+    #: Of what the surroundings change: relative. [-]
+    uncertainty_adjacency: float = later(0.25)
+    #: Counts per unit of AOT and per unit of reflectance.
+    uncertainty_quantification: tuple[int, int] = later((500, 2500))
 
     # Modes
     #: Dates of a backward start.
@@ -434,7 +477,17 @@ _V2_1 = replace(
     _V2_0,
     version="V2_1",
     # The air: aerosol, water vapour, gases, veils, slopes
-    aot_dark_weight=10.0,
+    # No bound by the darkest cell, which may be shaded; samples that stand out count less instead
+    aot_dark_weight=0.0,
+    aot_outlier=1.5,
+    aot_max_shade=0.05,
+    atmosphere_every=2,
+    aot_forecast_error=(0.4, 0.03),
+    veil_range=(0.0012, 0.025),
+    slope_shares=(0.0, 1.0),
+    uncertainty_aot=(0.015, 0.08, 0.06, 0.12),
+    vapour_surface=(0.055, 0.085),
+    spectral_responses="own",
     # The masks: clouds, shadows, water, snow
     mask_buffers=(60.0, 60.0),
     mask_fine=(0.1, 0.03),

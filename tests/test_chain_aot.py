@@ -22,7 +22,9 @@ from processing.versions import parameters
 from tests import scenes
 from tests.shared import SHARED
 
-V1_4 = parameters("V1_4")
+V1_4, V2_1 = parameters("V1_4"), parameters("V2_1")
+#: For scenes whose cells are seen as if each were alone.
+ALONE = replace(V2_1, adjacency_radius=0)
 CELLS = (30, 30)
 DAY = 8622
 
@@ -263,6 +265,77 @@ def test_a_slope_of_another_place_is_found_with_the_aot() -> None:
     # and the prior alone is as if it was known
     known = aerosol_inversion.invert(samples, replace(V1_4, aot_slope_spread=1e-6))
     assert_allclose(known, aerosol_inversion.invert(as_thought, V1_4), atol=1e-4)
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_samples_that_stand_out_hardly_count(temporal: bool) -> None:
+    """Shaded cells that no mask holds: every tenth is darker by 0.04 in the blue."""
+    samples = samples_of(np.random.default_rng(5), temporal, seek=True)
+    spoiled = np.random.default_rng(6).uniform(0, 1, samples.spectral.shape) < 0.1
+    blue, colour = samples.blue.copy(), samples.colour.copy()
+    blue[spoiled, 0] -= 0.04
+    colour[spoiled, 0] -= 0.04
+    dark = samples._replace(blue=blue, colour=80 * colour, red=80 * samples.red)
+    alike = replace(V2_1, aot_step=3, aot_window=(3, 2, 8), aot_outlier=0.0)
+    plain = np.nanmean(aerosol_inversion.invert(dark, alike))
+    robust = np.nanmean(aerosol_inversion.invert(dark, replace(alike, aot_outlier=V2_1.aot_outlier)))
+    assert plain < 0.285
+    assert abs(robust - 0.3) < abs(plain - 0.3) / 3
+
+
+@pytest.mark.parametrize("past", [False, True])
+def test_a_few_dark_cells_do_not_change_the_aot_of_an_image(past: bool) -> None:
+    surface, state, means = green(), None, []
+    if past:
+        _, state = correct(scenes.onto(scenes.scene(surface, CELLS, aot=0.2), ALONE), None, ALONE)
+    dark = scenes.blot(CELLS, 14, 17, 0)
+    darker = {band: np.maximum(np.asarray(rho) - 0.02 * dark, 0.001) for band, rho in surface.items()}
+    for seen in (surface, darker):
+        made = scenes.onto(scenes.scene(seen, CELLS, days=5, aot=0.25), ALONE)
+        product, _ = correct(made, state, ALONE)
+        assert product.origin["aot"] == "inverted"
+        means.append(aot_of(product).mean())
+    assert_allclose(means[0], 0.25, atol=0.02)
+    assert abs(means[1] - means[0]) <= 0.01
+
+
+@pytest.mark.parametrize("factor", [1 / 1.5, 1.5])
+def test_where_the_ground_tells_nothing_the_forecast_stands_in(factor: float) -> None:
+    """Desert and sea; where there is vegetation a forecast that errs hardly counts."""
+    for surface, told in ((scenes.SOIL, True), (scenes.WATER, True), (green(), False)):
+        made = scenes.scene(surface, CELLS, aot=0.2)
+        made = replace(made, ancillary=replace(made.ancillary, aot=0.2 * factor))
+        product, _ = correct(scenes.onto(made, ALONE), None, ALONE)
+        if told:
+            assert product.origin["aot"].startswith(f"forecast {0.2 * factor:.2f}: ")
+            assert_allclose(aot_of(product), 0.2 * factor, atol=0.004)
+        else:
+            assert product.origin["aot"] == "inverted"
+            assert_allclose(aot_of(product).mean(), 0.2, atol=0.015)
+        before = correct(made, None, V1_4)[0]
+        assert "forecast" not in before.origin["aot"]
+
+
+@pytest.mark.parametrize("fell", [0.0, 0.04, 0.08, 0.3])
+def test_what_lost_light_in_all_bands_is_no_sample(fell: float) -> None:
+    """A shadow darkens all bands; another sun or air changes all cells."""
+    shape = (20, 20)
+    rho = np.random.default_rng(3).uniform(0.2, 0.4, shape).astype(np.float32)
+    past = {"B8A": rho, "B11": rho / 2, "B12": rho / 3}
+    shade, crop = scenes.blot(shape, 5, 5, 2) > 0, scenes.blot(shape, 14, 14, 2) > 0
+    now = {band: rho * np.where(shade, 0.96 * (1 - fell), 0.96).astype(np.float32) for band, rho in past.items()}
+    now["B12"] = np.where(crop, 0.7 * now["B12"], now["B12"])
+    found = aerosol_samples._shaded(now, past, np.ones(shape, bool), V2_1)
+    assert_array_equal(found, shade & (fell > V2_1.aot_max_shade))
+    assert not aerosol_samples._shaded(now, past, np.zeros(shape, bool), V2_1).any()
+
+
+def test_the_aot_follows_gradients(six_s: aot_truth.SixS) -> None:
+    """Of 65 % over 22 km, at a place whose colours are not the usual ones: V2_0 let the darkest cell bound all."""
+    dates = list(aot_truth.series(six_s, (0.1, 0.3, 0.2), 3, cells=48, swing=0.65))
+    before, now = (aot_truth.aot_accuracy(aot_truth.run(dates, parameters(version))) for version in ("V2_0", "V2_1"))
+    assert now[1] < 0.75 * before[1]
+    assert abs(now[0]) < 0.75 * abs(before[0])
 
 
 def test_above_the_dark_bound_is_pulled_back() -> None:

@@ -251,7 +251,7 @@ def test_the_kernels_equal_their_python_source() -> None:
     fields = rng.uniform(0.3, 0.9, (10, 1, 1)).astype(np.float32)
     fields[0] = 1e-4
     ground = slope_correction._ground(terrain, counts.shape, 24, V1_4, 0)
-    floors = (np.float32(0.2), np.float32(0.1))
+    floors = (np.float32(0.2), np.float32(0.1), np.float32(0.7))
     flat = np.empty((2, *counts.shape), np.int16)
     coding = adjacency.Coding(np.float32(10000), np.float32(-10000), np.uint16(0))
     of_bands = (counts, resampling.coarse(fields, counts.shape, 24), ground, floors, coding)
@@ -265,3 +265,68 @@ def test_the_kernels_equal_their_python_source() -> None:
     slope_correction._shade.py_func(*of_sun, slope_correction._room(3, 24, terrain), stretches, bits[1])
     assert bits.any()
     assert (bits[0] != bits[1]).mean() < 0.01
+
+
+def hills(cells: tuple[int, int], seed: int = 4) -> NDArray[np.float32]:
+    """Altitude every 20 m of hills with slopes to 45 degrees."""
+    from scipy import ndimage
+
+    rough = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((cells[0] * 12, cells[1] * 12)), 22)
+    return (1200 + 330 * rough / rough.std()).astype(np.float32)
+
+
+@pytest.mark.parametrize("minnaert", [0.0, 0.4, 0.8])
+def test_the_share_of_the_cosines_is_that_of_the_ground(minnaert: float) -> None:
+    """Of grounds between Lambert's and one that darkens as the ratio of cosines."""
+    numbers = parameters("V2_1")
+    cells = (60, 60)
+    random = np.random.default_rng(8)
+    terrain = hills((30, 30))
+    altitude = terrain.reshape(60, 6, 60, 6).mean(axis=(1, 3))
+    sun, view = toward(50, 160, cells), toward(4, 100, cells)
+    south, east = np.gradient(altitude, 120)
+    flat = 1 / np.sqrt(1 + south**2 + east**2)
+    i, e = ((s[0] - east * s[1] + south * s[2]) * flat for s in (sun, view))
+    around = Environment(*(np.full(cells, value, np.float32) for value in (0.2, 0.8, 0.9)))
+    lit = 0.8 * i / sun[0] + 0.2 * (1 + flat) / 2 + 0.2 * (1 - flat) / 2
+    forest = random.uniform(0, 1, cells) < 0.5
+    rho = np.where(forest, 0.2, 0.3) * (1 + 0.05 * random.standard_normal(cells))
+    seen = (rho * lit / ((i + e) / (sun[0] + view[0])) ** minnaert).astype(np.float32)
+    lit_well = i > 0.25
+    found = slope_correction.share(
+        seen, around, (altitude, sun, view), [forest & lit_well, ~forest & lit_well], numbers
+    )
+    assert found == pytest.approx(minnaert, abs=0.1)
+    assert slope_correction.share(seen, around, (altitude, sun, view), [forest], V1_4) == 1.0
+    assert slope_correction.share(seen, around, (altitude, sun, view), [], numbers) == 1.0
+
+
+def test_on_a_mountain_no_ground_is_brighter_for_its_slope() -> None:
+    """Full Level-2A of a Lambertian mountain: what FRE says of a cover does not depend on the light on it."""
+    from benchmarks import aot_truth
+
+    cells = (30, 30)
+    terrain = hills(cells)
+    flat = scene_on(terrain, scenes.ground(cells), cells, sun=(50.0, 160.0), aot=0.1)
+    fine = terrain.reshape(60, 6, 60, 6).mean(axis=(1, 3))
+    correlation = {}
+    for version in ("V1_4", "V2_1"):
+        numbers = parameters(version)
+        made = replace(flat, ancillary=replace(flat.ancillary, altitude=fine)) if version == "V2_1" else flat
+        coarse = terrain.reshape(30, 12, 30, 12).mean(axis=(1, 3))
+        south, east = np.gradient(coarse, 240)
+        sun = toward(50, 160, cells)
+        i = (sun[0] - east * sun[1] + south * sun[2]) / np.sqrt(1 + south**2 + east**2)
+        counts = {band: made.counts[band] for band in made.counts}
+        for band in ("B8", "B8A", "B4"):
+            factor = counts[band].shape[0] // 30
+            lit = 0.9 * i / sun[0] + 0.1
+            toa = (counts[band].astype(float) - 1000) * np.kron(np.clip(lit, 0.05, 3), np.ones((factor, factor)))
+            counts[band] = np.clip(np.rint(toa + 1000), 1, 65000).astype(np.uint16)
+        product, _ = correct(replace(made, counts=counts), None, numbers)
+        assert product.status == "valid"
+        clear = (aot_truth.middles(product.geophysical["R2"], "R2") == 0) & (i > 0.3)
+        assert clear.sum() > 200
+        found = aot_truth.middles(product.flat_reflectance["B8A"], "R2")
+        correlation[version] = float(np.corrcoef(found[clear], i[clear])[0, 1])
+    assert abs(correlation["V2_1"]) < max(0.1, abs(correlation["V1_4"]) / 2)

@@ -82,6 +82,7 @@ def files() -> list[File]:
         kind: tuple(f"{kind}_{b}" for b in DISTRIBUTED) for kind in metadata.REFLECTANCES
     }
     keys["ATB"] = tuple(f"ATB_{group}" for group in groups)
+    keys["UNC"] = ("UNC_R2",)
     for kind in names.MASKS:
         keys[kind] = tuple(f"{kind}_{group}" for group in groups)
     keys["DTF"] = tuple(f"DTF_{group}-D05" for group in groups)

@@ -46,6 +46,7 @@ _KINDS = {
     "SRE": ("Surface reflectance, without slope correction", "reflectance"),
     "FRE": ("Surface reflectance, slopes corrected", "reflectance"),
     "ATB": ("Water vapour and aerosol optical thickness", "data"),
+    "UNC": ("Standard deviations of AOT and reflectance", "data"),
     "CLM": ("Clouds and shadows", "cloud"),
     "MG2": ("Water, snow, clouds, shadows of clouds and of relief", "data"),
     "EDG": ("Edge of the image", "data-mask"),

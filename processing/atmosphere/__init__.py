@@ -11,7 +11,7 @@ albedo. Columns and AOT are those above the target.
 """
 
 from processing.atmosphere.pressure import pressure_altitude
-from processing.atmosphere.request import VALID_RANGES, Aerosol, outside, sensor_note
+from processing.atmosphere.request import SENSORS, VALID_RANGES, Aerosol, outside
 from processing.atmosphere.tables import AOT_DEGREE, MODELS
 from processing.atmosphere.transfer import (
     Coefficients,
@@ -28,6 +28,7 @@ from processing.atmosphere.transfer import (
 __all__ = [
     "AOT_DEGREE",
     "MODELS",
+    "SENSORS",
     "VALID_RANGES",
     "Aerosol",
     "Coefficients",
@@ -38,7 +39,6 @@ __all__ = [
     "gas_transmittance",
     "outside",
     "pressure_altitude",
-    "sensor_note",
     "surface_reflectance",
     "toa_reflectance",
     "water_vapour",

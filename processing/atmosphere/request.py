@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,22 +14,21 @@ from processing.atmosphere.tables import MODELS, Mixture
 from processing.bands import BANDS
 from processing.errors import OutOfRange
 
-log = logging.getLogger(__name__)
-
 #: Where the tables hold, limits included; outside them the answer is NaN. Altitude stands for pressure: below the sea,
-#: to 1140 hPa, the parabola in pressure through the tables' nodes goes on, and 6S confirms it. Below an AOT of 0.0001
+#: to 1140 hPa, and above 3 km, to 505 hPa, the parabola in pressure through the tables' nodes goes on, and 6S confirms
+#: it (`scripts/check_lut.py --altitude 3 5.5`). Below an AOT of 0.0001
 #: the atmosphere is Rayleigh's. Relative azimuths are folded.
 VALID_RANGES: dict[str, tuple[float, float]] = {
     "sun_zenith": (15.0, 75.0),  # Sentinel-2 never sees the sun higher than 16 deg from the zenith [deg]
     "view_zenith": (0.0, 13.92),  # [deg]
-    "altitude_km": (-1.0, 3.0),  # [km]
+    "altitude_km": (-1.0, 5.5),  # [km]
     "aot550": (0.0, 1.05),  # [-]
     "water_vapour": (0.0, 8.0),  # above the target [g cm-2]
     "ozone": (0.0, 0.6),  # above the target [cm atm]
 }
 
-#: Satellites whose spectral responses are not in the tables, and whose stand in.
-STAND_IN = {"S2C": "S2A"}
+#: Satellites with spectral responses in the tables.
+SENSORS = ("S2A", "S2B", "S2C")
 
 Array = NDArray[np.float64]
 Float = NDArray[np.floating[Any]]
@@ -139,24 +136,12 @@ def mixture(model: Aerosol) -> Mixture:
     return tuple(sorted(shares.items()))
 
 
-@lru_cache(maxsize=16)
-def responses(sensor: str) -> str:
-    """The satellite whose spectral responses are used; told once where it is another one.
+def check_sensor(sensor: str) -> None:
+    """Refuse a satellite without spectral responses.
 
     Raises
     ------
     OutOfRange
-        Unknown sensor.
     """
-    if sensor in STAND_IN:
-        log.warning(sensor_note(sensor))
-    elif sensor not in ("S2A", "S2B"):
-        raise OutOfRange(f"no spectral responses for sensor {sensor!r}; there are S2A, S2B and, by S2A's, S2C")
-    return STAND_IN.get(sensor, sensor)
-
-
-def sensor_note(sensor: str) -> str | None:
-    """What a product must say about the spectral responses used for `sensor`; None when they are its own."""
-    if sensor in STAND_IN:
-        return f"spectral responses of {STAND_IN[sensor]} stand in for those of {sensor}"
-    return None
+    if sensor not in SENSORS:
+        raise OutOfRange(f"no spectral responses for sensor {sensor!r}; there are {', '.join(SENSORS)}")

@@ -127,7 +127,7 @@ def _monochromatic(model: str) -> dict[str, Array]:
 
 
 def band_weights(sensor: str, band: str) -> tuple[Array, Array]:
-    """Wavelengths [um] and weights (response x solar irradiance, sum 1) of one band of S2A or S2B."""
+    """Wavelengths [um] and weights (response x solar irradiance, sum 1) of one band of a satellite."""
     wavelength, weights = _weights()
     used = np.flatnonzero(weights[sensor, band])
     return wavelength[used], weights[sensor, band][used]
@@ -150,7 +150,7 @@ def _spline(nodes: Array, at: Array) -> Array:
 
 @lru_cache(maxsize=32)  # some 2 MB each
 def scattering(sensor: str, band: str, mixture: Mixture) -> Scattering:
-    """Tables of one band of S2A or S2B for a mixture of aerosol models, each with its share of the AOT."""
+    """Tables of one band of a satellite for a mixture of aerosol models, each with its share of the AOT."""
     wavelength, weights = band_weights(sensor, band)
     path = transmittance = direct = albedo = np.zeros(())
     for model, share in mixture:
@@ -211,7 +211,7 @@ def _gas_file() -> dict[str, NDArray[Any]]:
 
 @lru_cache(maxsize=64)
 def gases(sensor: str, band: str) -> Gases:
-    """Gas tables of one band of S2A or S2B."""
+    """Gas tables of one band of a satellite."""
     file = _gas_file()
     at = list(file["sensor"]).index(sensor), list(file["band"]).index(band)
     airmass = file["airmass"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from processing.atmosphere import gases, scattering, tables
-from processing.atmosphere.request import VALID_RANGES, Aerosol, Float, check_band, mixture, request, responses
+from processing.atmosphere.request import VALID_RANGES, Aerosol, Float, check_band, check_sensor, mixture, request
 
 
 class LightPath(NamedTuple):
@@ -56,7 +56,7 @@ def coefficients(
     Parameters
     ----------
     sensor : str
-        ``S2A``, ``S2B``, or ``S2C`` (with the responses of S2A: see `sensor_note`).
+        ``S2A``, ``S2B`` or ``S2C``.
     band : str
         Name in `processing.bands`.
     path : LightPath
@@ -83,7 +83,7 @@ def coefficients(
     Kotchenova and Vermote, Applied Optics 46(20), 2007 (6SV1).
     """
     check_band(band)
-    sensor = responses(sensor)
+    check_sensor(sensor)
     table = tables.scattering(sensor, band, mixture(aerosol_model))
     asked = request(**path._asdict(), aot550=aot550, water_vapour=water_vapour, ozone=ozone)
     given = asked.values
@@ -113,7 +113,8 @@ def direct_shares(
     comes to the ground from the sky, and to the satellite from beside the target.
     """
     check_band(band)
-    table = tables.scattering(responses(sensor), band, mixture(aerosol_model))
+    check_sensor(sensor)
+    table = tables.scattering(sensor, band, mixture(aerosol_model))
     asked = request(sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km, aot550=aot550)
     cells, aot = asked.cells, asked.values["aot550"]
     down, up = (scattering.direct_share(way, cells, aot, table) for way in (cells.sun_zenith, cells.view_zenith))
@@ -162,7 +163,7 @@ def against_aot(
         For each cell the polynomial in AOT, constant term first, nearest to the reflectances at the tables' nodes.
     """
     check_band(band)
-    sensor = responses(sensor)
+    check_sensor(sensor)
     table = tables.scattering(sensor, band, mixture(aerosol_model))
     asked = request(toa=toa, **path._asdict(), water_vapour=water_vapour, ozone=ozone)
     given = asked.values
@@ -205,13 +206,12 @@ def gas_transmittance(
     Arguments, errors and NaN as in `coefficients` and `LightPath`.
     """
     check_band(band)
+    check_sensor(sensor)
     asked = request(
         sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km, water_vapour=water_vapour, ozone=ozone
     )
     given = asked.values
-    dry, wet, _ = gases.transmittances(
-        asked.cells, given["water_vapour"], given["ozone"], tables.gases(responses(sensor), band)
-    )
+    dry, wet, _ = gases.transmittances(asked.cells, given["water_vapour"], given["ozone"], tables.gases(sensor, band))
     return asked.answer(dry * wet)
 
 
@@ -225,7 +225,7 @@ def water_vapour(
     atmosphere, or below that of the largest column.
     """
     asked = request(ratio=ratio_b9_b8a, sun_zenith=sun_zenith, view_zenith=view_zenith, altitude_km=altitude_km)
-    sensor = responses(sensor)
+    check_sensor(sensor)
     largest = VALID_RANGES["water_vapour"][1]
     found = gases.columns(
         asked.values["ratio"], asked.cells, largest, tables.gases(sensor, "B9"), tables.gases(sensor, "B8A")

@@ -4,12 +4,13 @@ Pure: arrays and parameters in, arrays out; no files, no database, no date of to
 method. A stage takes a `Date` and adds a noun; its steps, in the order in which they are made, are modules with the
 field's word for a name::
 
-    observe   geometry, terrain_shadow, subsampling, water_vapour (as read), gaseous_absorption, rayleigh
+    observe   geometry, terrain_shadow, subsampling, water_vapour (as read), veil, gaseous_absorption,
+              rayleigh
     classify  clouds: cirrus, snow_mask, cloud_mask; against the past multi_temporal, correlation, shadow_mask,
               shadow_outside; by their shape shadow_match; their buffers: clouds. Ground: water_mask, rain
     air       water_vapour (filled), aerosol_optical_thickness (aerosol_samples, aerosol_inversion), scattering
     remember  composite: what the next date starts from
-    render    adjacency; at full resolution, when a raster is asked for, slope_correction and resampling
+    render    adjacency, uncertainty; at full resolution, when a raster is asked for, slope_correction and resampling
 
 References
 ----------

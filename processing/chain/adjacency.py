@@ -21,7 +21,7 @@ from scipy import fft, ndimage
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients
-from processing.chain import air_model
+from processing.chain import air_model, thinning
 from processing.chain.geometry import Geometry
 from processing.chain.resampling import Coarse, coarse, lines
 from processing.chain.spread import Spread, for_each
@@ -62,6 +62,10 @@ class Line(NamedTuple):
     gain: Field
     offset: Field
 
+    def below(self, light: Field) -> Line:
+        """The same under a veil whose light, (row, col) float32 at the top of the atmosphere, is taken away."""
+        return Line(self.gain, (self.offset - self.gain * light).astype(np.float32))
+
     def of_counts(self, scene: Scene, band: str) -> Field:
         """The same for counts, (2, row, col) float32: rho = counts * [0] + [1]."""
         gain = self.gain / scene.quantification
@@ -93,26 +97,29 @@ def surroundings(
     aot : (row, col) float32
         [-]
     """
-    altitude = air_model.altitude(scene, parameters)
+    every = parameters.atmosphere_every
+    altitude, thin_aot = (thinning.means(field, every) for field in (air_model.altitude(scene, parameters), aot))
 
     def of(band: str) -> Environment:
         reflectance, known = surface[band], np.isfinite(surface[band])
 
         def shares(aot: Field | float) -> tuple[Any, Any]:
             return atmosphere.direct_shares(
-                scene.platform,
+                air_model.sensor(scene, parameters),
                 band,
-                geometry.sun_zenith,
-                geometry.view_zenith[band],
+                thinning.corners(geometry.sun_zenith, every),
+                thinning.corners(geometry.view_zenith[band], every),
                 altitude,
                 aot,
                 air_model.aerosol_model(scene, parameters),
             )
 
-        down, up = shares(aot)
+        down, up = shares(thin_aot)
         if parameters.adjacency_weights == "6S":
             by_molecules, by_aerosol = scattered(reflectance, known, clouds, parameters)
             share = of_molecules(up, shares(0.0)[1])
+            if every > 1:
+                down, up, share = (thinning.between(field, every, aot.shape) for field in (down, up, share))
             mean = share * by_molecules + (1 - share) * by_aerosol
         else:
             mean = _square(reflectance, known, parameters)

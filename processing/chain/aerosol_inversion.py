@@ -13,6 +13,8 @@ from processing.versions import Parameters
 
 #: Levenberg-Marquardt stops when a step is smaller than this [-], or after so many steps.
 _TOLERANCE, _STEPS = 1e-5, 500
+#: Searches with the outliers of the one before.
+_TURNS = 3
 
 Array = NDArray[np.float64]
 
@@ -47,11 +49,14 @@ class Room(NamedTuple):
         Row, column and days since the composite's date of the samples against the past.
     equations : (2, 5) float64
         As of `_normal`: those of the best AOT, and of the one that is tried.
+    given : Around
+        The samples as they were, where those of `around` are weighted.
     """
 
     around: Around
     places: NDArray[np.int64]
     equations: Array
+    given: Around
 
 
 class Neighbourhood(NamedTuple):
@@ -92,21 +97,31 @@ class Prior(NamedTuple):
         1 / variance of the colours' slope; of no use where the slope is known.
     dark, dark_weight : float
         AOT that the air can hardly exceed, and the weight of the square of what exceeds it. [-]
+    forecast, belief : float
+        AOT of a forecast [-], and 1 / its standard deviation: 0 without one.
     """
 
     doubt: float
     dark: float
     dark_weight: float
+    forecast: float = 0.0
+    belief: float = 0.0
 
 
 class Bounds(NamedTuple):
-    """AOT where the search begins, the least and the greatest one [-]; the `_TOLERANCE` and the `_STEPS`."""
+    """AOT where the search begins, the least and the greatest one [-]; the `_TOLERANCE` and the `_STEPS`.
+
+    `outlier` is the residual from which a sample counts half, 0 where all count alike; then the search is made so many
+    `turns` again.
+    """
 
     start: float
     low: float
     high: float
     tolerance: float
     steps: int
+    outlier: float = 0.0
+    turns: int = 0
 
 
 @kernel_part
@@ -163,6 +178,11 @@ def _normal(around: Around, prior: Prior, weights: tuple[float, float], now: flo
         out[2] += w1 * w1 * d_other * d_other
         out[3] -= (w1 * r1 + w2 * r2) * d
         out[4] += w1 * r1 * d_other
+    if prior.belief > 0:
+        r = prior.belief * (now - prior.forecast)
+        cost += r * r
+        out[0] += prior.belief * prior.belief
+        out[3] -= prior.belief * r
     if now > prior.dark:
         d = 2 * prior.dark_weight * (now - prior.dark)
         r = d * (now - prior.dark) / 2
@@ -173,8 +193,10 @@ def _normal(around: Around, prior: Prior, weights: tuple[float, float], now: flo
 
 
 @kernel_part
-def _minimise(around: Around, prior: Prior, weights: tuple[float, float], bounds: Bounds, equations: Array) -> float:
-    """The AOT of this date at the least sum of squares; that of the date before is a second unknown, kept to itself."""
+def _minimise(
+    around: Around, prior: Prior, weights: tuple[float, float], bounds: Bounds, equations: Array
+) -> tuple[float, float]:
+    """The AOT of this date at the least sum of squares, and that of the date before, a second unknown."""
     a, trial = equations[0], equations[1]
     now = then = next_now = next_then = bounds.start
     cost, damping, moved = np.inf, 1e-2, np.inf
@@ -198,6 +220,71 @@ def _minimise(around: Around, prior: Prior, weights: tuple[float, float], bounds
         next_now = min(max(now + first, bounds.low), bounds.high)
         next_then = min(max(then + second, bounds.low), bounds.high)
         moved = max(abs(next_now - now), abs(next_then - then))
+    return now, then
+
+
+@kernel_part
+def _weigh(
+    around: Around, given: Around, prior: Prior, weights: tuple[float, float], aot: tuple[float, float], outlier: float
+) -> None:
+    """Let the samples of `given` whose residual is large at an AOT count less in `around`, by Cauchy's weights.
+
+    References
+    ----------
+    Holland and Welsch, "Robust regression using iteratively reweighted least-squares", Communications in Statistics
+    A6, 813-827, 1977.
+    """
+    (w1, w2), (now, then) = weights, aot
+    rs = ss = 0.0
+    for i in range(given.colour.shape[0]):
+        if given.red.shape[1]:
+            r, s = _value(around.colour[i], now)[0], _value(around.red[i], now)[0]
+            rs += r * s
+            ss += s * s
+    steeper = rs / (ss + prior.doubt) if ss > 0 else 0.0
+    for i in range(given.colour.shape[0]):
+        r = _value(given.colour[i], now)[0]
+        if given.red.shape[1]:
+            r -= steeper * _value(given.red[i], now)[0]
+        count = 1 / np.sqrt(1 + (r / outlier) ** 2)
+        for k in range(given.colour.shape[1]):
+            around.colour[i, k] = given.colour[i, k] * count
+        for k in range(given.red.shape[1]):
+            around.red[i, k] = given.red[i, k] * count
+    for i in range(given.blue.shape[0]):
+        value = _value(given.blue[i], now)[0]
+        r1, r2 = w1 * (value - _value(given.before[i], then)[0]), w2 * (value - given.settled[i])
+        count = 1 / np.sqrt(1 + max(r1 * r1, r2 * r2) / outlier**2)
+        around.settled[i] = given.settled[i] * count
+        for k in range(given.blue.shape[1]):
+            around.blue[i, k] = given.blue[i, k] * count
+        for k in range(given.before.shape[1]):
+            around.before[i, k] = given.before[i, k] * count
+
+
+@kernel_part
+def _copy(source: Array, target: Array) -> None:
+    for i in range(source.shape[0]):
+        for k in range(source.shape[1]):
+            target[i, k] = source[i, k]
+
+
+@kernel_part
+def _seek(
+    around: Around, given: Around, prior: Prior, weights: tuple[float, float], bounds: Bounds, equations: Array
+) -> float:
+    """The AOT that the samples have together, those that stand out counting less with each turn."""
+    now, then = _minimise(around, prior, weights, bounds, equations)
+    if bounds.outlier > 0:
+        _copy(around.colour, given.colour)
+        _copy(around.red, given.red)
+        _copy(around.blue, given.blue)
+        _copy(around.before, given.before)
+        for i in range(around.settled.size):
+            given.settled[i] = around.settled[i]
+        for _ in range(bounds.turns):
+            _weigh(around, given, prior, weights, (now, then), bounds.outlier)
+            now, then = _minimise(around, prior, weights, bounds, equations)
     return now
 
 
@@ -287,15 +374,26 @@ def _invert(
             faded = fading.time_factor[0] / (age * age + fading.time_factor[1])
             w1 = min(abs(rise) / fading.rise_scale[0], fading.rise_scale[1]) * faded
             around = Around(colour[:n], red[:n], blue[:m], before[:m], settled[:m])
-            aot = _minimise(around, prior, (w1, fading.composite_weight * faded), bounds, room.equations)
+            kept = room.given
+            given = Around(kept.colour[:n], kept.red[:n], kept.blue[:m], kept.before[:m], kept.settled[:m])
+            aot = _seek(around, given, prior, (w1, fading.composite_weight * faded), bounds, room.equations)
             out[i, j] = aot if aot < bounds.high else np.inf  # at the end of the tables nothing was found
 
 
-def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
+def invert(
+    samples: Samples, parameters: Parameters, forecast: tuple[float, float] | None = None
+) -> NDArray[np.float32]:
     """The AOT of every node, one each `aot_step` coarse cells.
 
     The neighbourhood grows until both methods have enough samples. Where that is never so, either will do, in the
     largest neighbourhood that has it: beside the edge of an image a larger one may hold less.
+
+    Parameters
+    ----------
+    samples : Samples
+    parameters : Parameters
+    forecast : (float, float), optional
+        AOT and its standard deviation: counts as one more sample of each node. [-]
 
     Returns
     -------
@@ -313,8 +411,18 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
             1 / parameters.aot_slope_spread**2 if parameters.aot_slope_spread else 0.0,
             samples.dark,
             parameters.aot_dark_weight,
+            forecast[0] if forecast else 0.0,
+            1 / forecast[1] if forecast else 0.0,
         ),
-        Bounds(parameters.aot_default, parameters.aot_min, parameters.aot_max, _TOLERANCE, _STEPS),
+        Bounds(
+            parameters.aot_default,
+            parameters.aot_min,
+            parameters.aot_max,
+            _TOLERANCE,
+            _STEPS,
+            parameters.aot_outlier,
+            _TURNS,
+        ),
         _room(samples, (2 * parameters.aot_window[0] + 1) ** 2),
         nodes,
     )
@@ -324,6 +432,9 @@ def invert(samples: Samples, parameters: Parameters) -> NDArray[np.float32]:
 def _room(samples: Samples, most: int) -> Room:
     """Room for so many samples."""
     terms = most, samples.colour.shape[2]
-    colour, blue, before = np.empty(terms), np.empty(terms), np.empty(terms)
-    around = Around(colour, np.empty((most, samples.red.shape[2])), blue, before, np.empty(most))
-    return Room(around, np.empty((3, most), np.int64), np.empty((2, 5)))
+
+    def around() -> Around:
+        colour, blue, before = np.empty(terms), np.empty(terms), np.empty(terms)
+        return Around(colour, np.empty((most, samples.red.shape[2])), blue, before, np.empty(most))
+
+    return Room(around(), np.empty((3, most), np.int64), np.empty((2, 5)), around())

@@ -41,14 +41,16 @@ class Aerosol:
     aot : (row, col) float32
         No NaN. [-]
     interpolated : (row, col) bool
-        Where it was not found but filled in from around, or is the version's constant.
+        Where it was not found but filled in from around, or is the forecast's or the version's constant.
     blue : (term, row, col) float32
         Surface reflectance in the AOT's blue band as a polynomial in AOT, constant term first: what the next date
         compares with.
     origin : str
-        ``inverted``, or ``constant`` with its value and the reason.
+        ``inverted``, or ``constant`` or ``forecast`` with its value and the reason.
     spectral, temporal : (row, col) bool
         Samples it was read from: by their colour, and against the past.
+    error : (row, col) float32
+        Standard deviation of the AOT; 0 where the version gives none. [-]
     """
 
     aot: NDArray[np.float32]
@@ -57,6 +59,7 @@ class Aerosol:
     origin: str
     spectral: NDArray[np.bool_]
     temporal: NDArray[np.bool_]
+    error: NDArray[np.float32]
 
 
 @step
@@ -97,26 +100,69 @@ def estimate(
     blue, red = date.spread(polynomials, (parameters.aot_blue_band, "B4"))
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
     nowhere = np.zeros_like(usable)
-    constant = np.full(usable.shape, parameters.aot_default, np.float32), ~nowhere, kept
-    name = f"constant {parameters.aot_default:.2f}"
+    forecast = air_model.forecast_aot(scene, parameters)
+    value, kind = (forecast[0], "forecast") if forecast else (parameters.aot_default, "constant")
+    constant = np.full(usable.shape, value, np.float32), ~nowhere, kept
+    name = f"{kind} {value:.2f}"
+    unknown = _unknown(constant[0], forecast[1] if forecast else None, parameters)
     if covered > parameters.max_cloud_percent:
-        return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow", nowhere, nowhere)
+        return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow", nowhere, nowhere, unknown)
 
     usable = usable & np.isfinite(blue[..., 0]) & np.isfinite(red[..., 0])
     samples = aerosol_samples.select(date.toa, blue, red, usable, scene.day, date.seen.past, parameters)
-    nodes = aerosol_inversion.invert(samples, parameters)
+    nodes = aerosol_inversion.invert(samples, parameters, forecast)
     beyond = int(np.isposinf(nodes).sum())
     if beyond > np.isfinite(nodes).sum():
         raise BeyondTables(f"AOT above {parameters.aot_max:.2f}, where the tables end, in most of what could be read")
     found = _opened(np.isfinite(nodes))
     if not found.any():
         origin = f"{name}: too little clear land to read it from"
-        return Aerosol(*constant, origin, samples.spectral, samples.temporal)
+        return Aerosol(*constant, origin, samples.spectral, samples.temporal, unknown)
     origin = "inverted"
     if beyond:
         origin += f"; {beyond} nodes beyond {parameters.aot_max:.2f} filled in from around"
     aot, own = _between_nodes(nodes, found, usable.shape, parameters)
-    return Aerosol(aot, ~own, kept, origin, samples.spectral, samples.temporal)
+    error = _error(aot, ~own, _to_cells(nodes, found, usable.shape, parameters), parameters)
+    return Aerosol(aot, ~own, kept, origin, samples.spectral, samples.temporal, error)
+
+
+def _to_cells(
+    nodes: NDArray[np.float32], found: NDArray[np.bool_], shape: tuple[int, ...], parameters: Parameters
+) -> NDArray[np.float32]:
+    """The AOT of the nodes as they were found, NaN elsewhere, in each cell."""
+    spacing = parameters.aot_step
+    each = np.where(found, nodes, np.float32(np.nan))
+    return np.repeat(np.repeat(each, spacing, axis=0), spacing, axis=1)[: shape[0], : shape[1]]
+
+
+def _unknown(aot: NDArray[np.float32], forecast: float | None, parameters: Parameters) -> NDArray[np.float32]:
+    """Standard deviation of an AOT that was not read: a forecast's is told, the constant's is the version's."""
+    if not parameters.uncertainty_aot:
+        return np.zeros_like(aot)
+    return np.full_like(aot, parameters.uncertainty_aot[3] if forecast is None else forecast)
+
+
+def _error(
+    aot: NDArray[np.float32],
+    filled: NDArray[np.bool_],
+    read: NDArray[np.float32],
+    parameters: Parameters,
+) -> NDArray[np.float32]:
+    """Standard deviation of the AOT: the version's, and by how much the nodes around differ from what became of them.
+
+    Parameters
+    ----------
+    read : (row, col) float32
+        Of the nodes as they were found, NaN elsewhere. [-]
+    """
+    if not parameters.uncertainty_aot:
+        return np.zeros_like(aot)
+    besides, relative, gap, _ = parameters.uncertainty_aot
+    off = np.where(np.isfinite(read), read - aot, 0.0)
+    side = 3 * parameters.aot_step
+    scatter = ndimage.uniform_filter(off**2, side, mode="nearest") / 4  # the smoothing takes half of it away
+    variance = besides**2 + (relative * aot) ** 2 + scatter + np.where(filled, gap**2, 0.0)
+    return np.sqrt(variance).astype(np.float32)
 
 
 def _between_nodes(
@@ -144,7 +190,7 @@ def _against_aot(
     altitude = air_model.altitude(scene, parameters)
     return atmosphere.against_aot(
         image.toa[band],
-        scene.platform,
+        air_model.sensor(scene, parameters),
         band,
         atmosphere.LightPath(
             geometry.sun_zenith, geometry.view_zenith[band], geometry.relative_azimuth(band), altitude
@@ -170,7 +216,7 @@ def _freed(
     """
     aot = np.linspace(0, parameters.aot_max, 9)
     _, up = atmosphere.direct_shares(
-        scene.platform,
+        air_model.sensor(scene, parameters),
         band,
         float(geometry.sun_zenith.mean()),
         float(geometry.view_zenith[band].mean()),

@@ -91,6 +91,9 @@ def select(
         recent = (past.day >= 0) & (np.abs(lag) < parameters.aot_max_age)
         temporal = usable & recent & _comparable(toa["B8A"], past.toa["B8A"], blue, parameters)
         temporal &= np.isfinite(settled + rise + before.sum(axis=-1))
+        if parameters.aot_max_shade:
+            shaded = _shaded(toa, past.toa, temporal, parameters)
+            spectral, temporal = spectral & ~shaded, temporal & ~shaded
     return Samples(
         spectral,
         temporal,
@@ -135,6 +138,26 @@ def _comparable(
         alike = np.abs(nir - past_nir) / (nir + past_nir) <= parameters.aot_max_nir_change
         sensitive = np.abs(_at(blue, aot) - _at(blue, 0.0)) >= least_change
     return np.asarray(alike & sensitive)
+
+
+def _shaded(
+    toa: Mapping[str, NDArray[np.float32]],
+    past: Mapping[str, NDArray[np.float32]],
+    comparable: NDArray[np.bool_],
+    parameters: Parameters,
+) -> NDArray[np.bool_]:
+    """Cells that have lost light in all bands in which the air hardly counts: unmasked shadows, and rims of them.
+
+    Air, calibration and the height of the sun change all cells: the median of the comparable ones stands for that.
+    """
+    shaded = np.ones_like(comparable)
+    if not comparable.any():
+        return ~shaded
+    for band in ("B8A", "B11", "B12"):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            kept = toa[band] / past[band]
+            shaded &= kept < (1 - parameters.aot_max_shade) * np.median(kept[comparable])
+    return shaded
 
 
 def _at(polynomial: NDArray[np.float32], aot: float) -> NDArray[np.float32]:

@@ -58,6 +58,11 @@ def estimate(date: Date, masks: Masks, ground: Ground) -> Air:
         aerosol = aerosol_optical_thickness.estimate(date, column, usable, cloudy, covered)
     except aerosol_optical_thickness.BeyondTables as error:
         raise outcome.NotValid(outcome.of(date, masks, ground), str(error)) from error
+    if parameters.vapour_surface is not None:
+        read = water_vapour.below_aerosol(
+            date.image, scene, seen.angles, seen.reflectance["B11"], aerosol.aot, column, parameters
+        )
+        column, filled = water_vapour.fill(read, cloudy | water, parameters)
     bands = rayleigh.BANDS if scene.spacing else CORRECTED
     return Air(
         column,

@@ -37,7 +37,7 @@ def above_ground(
     if not parameters.cirrus_ground:
         return toa_b10
     through = atmosphere.gas_transmittance(
-        scene.platform,
+        air_model.sensor(scene, parameters),
         "B10",
         angles.sun_zenith,
         angles.view_zenith[REFERENCE_BAND],

@@ -49,10 +49,12 @@ def of_masks(seen: Observation, masks: Masks, ground: Ground) -> Codes:
     return Codes(cloud, geophysical)
 
 
-def of_gaps(water_vapour: NDArray[np.bool_], aot: NDArray[np.bool_]) -> Code:
-    """The bits of IAB, from where water vapour and AOT were filled in from around, (row, col) uint8."""
+def of_gaps(water_vapour: NDArray[np.bool_], aot: NDArray[np.bool_], veil: NDArray[np.bool_] | None = None) -> Code:
+    """The bits of IAB, (row, col) uint8: where water vapour and AOT were filled in from around, a veil taken away."""
     code = np.where(water_vapour, Interpolated.WATER_VAPOUR, 0).astype(np.uint8)
     code[aot] |= np.uint8(Interpolated.AOT)
+    if veil is not None:
+        code[veil] |= np.uint8(Interpolated.VEIL)
     return code
 
 

@@ -66,6 +66,7 @@ def keep(date: Date, air: Air) -> Evidence:
         aot_temporal=air.aerosol.temporal,
         backward=date.entered if date.mode == "backward" else None,
         detail=dict(seen.detail),
+        veil=None if date.veil is None else date.veil.mask,
     )
 
 
@@ -89,5 +90,7 @@ def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Pa
     tests.value("aot", "read here against the past", kept.aot_temporal)
     tests.value("aot", "AOT at 550 nm used", kept.aot)
     tests.value("aot", "filled in from around", kept.aot_filled)
-    gaps = codes.of_gaps(kept.water_vapour_filled, kept.aot_filled)
+    if kept.veil is not None:
+        tests.value("veil", "light of a thin high cloud taken away", kept.veil)
+    gaps = codes.of_gaps(kept.water_vapour_filled, kept.aot_filled, kept.veil)
     return Explanation(tests, masks.found, masks.bright, *codes.of_masks(seen, masks, ground), gaps)

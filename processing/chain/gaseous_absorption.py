@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing import atmosphere
-from processing.chain import air_model
+from processing.chain import air_model, thinning
 from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread, for_each
 from processing.chain.steps import step
@@ -28,18 +28,22 @@ def remove(
     spread: Spread = map,
 ) -> dict[str, NDArray[np.float32]]:
     """Top-of-atmosphere reflectance that would be seen without gases, NaN where unobserved. [-]"""
-    altitude = air_model.altitude(scene, parameters)
+    every = parameters.atmosphere_every
+    altitude = thinning.means(air_model.altitude(scene, parameters), every)
+    thin_water = thinning.means(water_vapour, every)
 
     def of(band: str) -> NDArray[np.float32]:
         transmittance = atmosphere.gas_transmittance(
-            scene.platform,
+            air_model.sensor(scene, parameters),
             band,
-            geometry.sun_zenith,
-            geometry.view_zenith[band],
+            thinning.corners(geometry.sun_zenith, every),
+            thinning.corners(geometry.view_zenith[band], every),
             altitude,
-            water_vapour,
+            thin_water,
             scene.ancillary.ozone,
         )
+        if every > 1:
+            transmittance = thinning.between(transmittance, every, water_vapour.shape)
         return (image.toa[band] / transmittance).astype(np.float32)
 
     return for_each(spread, bands, of)

@@ -12,6 +12,7 @@ from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread
 from processing.chain.subsampling import Image
 from processing.chain.terrain_shadow import Relief
+from processing.chain.veil import Veil
 from processing.scene import Composite, Mode, Scene
 from processing.versions import Parameters
 
@@ -81,6 +82,8 @@ class Date:
     toa : dict of band to (row, col) float32
         Top-of-atmosphere reflectance without gases, of `rayleigh.BANDS` (MAJA's RTA). [-]
     seen : Observation
+    veil : Veil or None
+        Of thin high clouds, taken from the image; None where there is none.
     """
 
     scene: Scene
@@ -90,6 +93,7 @@ class Date:
     image: Image
     toa: dict[str, NDArray[np.float32]]
     seen: Observation
+    veil: Veil | None = None
 
     @property
     def mode(self) -> Mode:

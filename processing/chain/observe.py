@@ -12,6 +12,7 @@ from processing.chain import (
     rayleigh,
     subsampling,
     terrain_shadow,
+    veil,
     water_vapour,
 )
 from processing.chain import composite as composites
@@ -46,6 +47,8 @@ def observe(scene: Scene, composite: Composite | None, parameters: Parameters, s
     image = subsampling.reduce(scene, parameters)
     read = water_vapour.estimate(image, scene, angles, parameters)
     anywhere, _ = water_vapour.fill(read, ~image.observed, parameters)
+    thin = veil.detect(image, scene, angles, anywhere, past, parameters)
+    image = veil.remove(image, thin)
     toa = gaseous_absorption.remove(rayleigh.BANDS, image, scene, angles, anywhere, parameters, spread)
     reflectance = rayleigh.correct(image, scene, angles, anywhere, parameters, spread)
     tested = image.observed & np.isfinite(sum(reflectance.values()))
@@ -66,7 +69,7 @@ def observe(scene: Scene, composite: Composite | None, parameters: Parameters, s
         relief=relief,
         detail=image.detail,
     )
-    date = Date(scene, composite, parameters, spread, image, toa, seen)
+    date = Date(scene, composite, parameters, spread, image, toa, seen, thin)
     if not tested.any():
         raise outcome.NotValid(outcome.of(date), outcome.why_untested(seen))
     return date

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.atmosphere import outside
+from processing.atmosphere import VALID_RANGES, outside
 from processing.chain import air_model
 from processing.chain.classify import Ground, Masks
 from processing.chain.dilation import finer, times
@@ -123,10 +123,14 @@ def why_untested(seen: Observation) -> str:
         return "no observed pixel"
     angles, observed = seen.angles, seen.observed
     sun, view = angles.sun_zenith[observed], angles.view_zenith["B2"][observed]
-    return (
+    reason = (
         "outside the validity of the look-up tables: "
         f"sun zenith {sun.min():.1f} to {sun.max():.1f} deg, view zenith {view.min():.1f} to {view.max():.1f} deg"
     )
+    altitude, (_, top) = seen.altitude[observed], VALID_RANGES["altitude_km"]
+    if altitude.max() > 1000 * top:
+        reason += f", altitude {altitude.min():.0f} to {altitude.max():.0f} m: above {1000 * top:.0f} m"
+    return reason
 
 
 def why_blind(date: Date, water_vapour: NDArray[np.float32], blind: NDArray[np.bool_], bands: tuple[str, ...]) -> str:

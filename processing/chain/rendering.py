@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.atmosphere import sensor_note
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
-from processing.chain import adjacency, codes, explanation, outcome, resampling, scattering, slope_correction
+from processing.chain import (
+    adjacency,
+    air_model,
+    codes,
+    explanation,
+    outcome,
+    resampling,
+    scattering,
+    slope_correction,
+    uncertainty,
+    veil,
+)
 from processing.chain.adjacency import Environment, Line
 from processing.chain.air import CORRECTED, Air
 from processing.chain.classify import Ground, Masks
@@ -19,11 +30,15 @@ from processing.chain.codes import Code, Codes
 from processing.chain.dilation import times
 from processing.chain.geometry import direction
 from processing.chain.observation import Date
+from processing.chain.spread import for_each
 from processing.chain.subsampling import factor_of
 from processing.masks import Geophysical
 from processing.scene import L2A, Strips, strip
 
 Mask = NDArray[np.bool_]
+Field = NDArray[np.float32]
+#: Kinds of ground on slopes, by their NDVI from (first) to (second). [-]
+COVERS = ((-1.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 
 
 def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
@@ -38,13 +53,19 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
         surface, masks.clouds.all(), date.scene, seen.angles, air.aerosol.aot, date.parameters, date.spread
     )
     lines = adjacency.correct(air.coefficients, around)
+    if date.veil is not None:
+        lines = {band: line.below(date.veil.of(band)) for band, line in lines.items()}
     known = outcome.of(date, masks, ground)
     blind = _blind(date, lines)
-    gaps = codes.of_gaps(air.water_vapour_filled, air.aerosol.interpolated)
-    rasters = Rendering(date, air, codes.of_masks(seen, masks, ground), gaps, blind, around, lines)
+    veiled = None if date.veil is None else date.veil.mask
+    gaps = codes.of_gaps(air.water_vapour_filled, air.aerosol.interpolated, veiled)
+    errors = uncertainty.estimate(date, air, surface, around)
+    shares = _slope_shares(date, masks, ground, surface, around)
+    rasters = Rendering(date, air, codes.of_masks(seen, masks, ground), gaps, blind, Slants(around, shares), lines)
     return replace(
         rasters.into(known),
         status="valid",
+        uncertainty=rasters.uncertainty(errors),
         figures=replace(
             known.figures,
             **rasters.shares(),
@@ -81,11 +102,41 @@ def _origin(date: Date, air: Air, blind: Mask) -> dict[str, str]:
     if partly := date.image.partly:
         named = ", ".join(f"{band} {share:.2g} %" for band, share in sorted(partly.items()))
         origin["unobserved"] = f"no data where one of the bands saw nothing and others did, as each is needed: {named}"
-    if note := sensor_note(date.scene.platform):
+    if note := air_model.sensor_note(date.scene, parameters):
         origin["spectral_responses"] = note
+    if date.parameters.veil_range:
+        origin["veil"] = veil.origin(date.veil, date.seen.tested)
     if air.water_vapour_filled.all():
         origin["water_vapour"] = f"no usable pixel: {parameters.default_water_vapour} g cm-2"
     return origin
+
+
+class Slants(NamedTuple):
+    """What the slope correction of a band takes beside the terrain: its surroundings, and its share of the cosines."""
+
+    around: Mapping[str, Environment]
+    shares: Mapping[str, float]
+
+
+def _slope_shares(
+    date: Date, masks: Masks, ground: Ground, surface: Mapping[str, Field], around: Mapping[str, Environment]
+) -> dict[str, float]:
+    """The share of the ratio of cosines in each band, as the image has it."""
+    seen = date.seen
+    if not seen.terrain or not date.parameters.slope_shares or min(seen.altitude.shape) < 2:
+        return dict.fromkeys(DISTRIBUTED, 1.0)
+    lit = masks.clear & ~seen.relief.shadow & ~seen.relief.hidden & ~ground.water.mask
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ndvi = (surface["B8A"] - surface["B4"]) / (surface["B8A"] + surface["B4"])
+    bare = lit & ~masks.snow
+    covers = [lit & masks.snow, *(bare & (ndvi > low) & (ndvi <= high) for low, high in COVERS)]
+    sun = direction(seen.angles.sun_zenith, seen.angles.sun_azimuth)
+
+    def of(band: str) -> float:
+        view = direction(seen.angles.view_zenith[band], seen.angles.view_azimuth[band])
+        return slope_correction.share(surface[band], around[band], (seen.altitude, sun, view), covers, date.parameters)
+
+    return for_each(date.spread, DISTRIBUTED, of)
 
 
 class Rendering:
@@ -103,7 +154,7 @@ class Rendering:
         Bits of IAB in the coarse cells.
     blind : (row, col) bool
         Coarse cells without reflectance.
-    around : dict of band to Environment
+    slants : Slants
     lines : dict of band to Line
         Those the full resolution is corrected with.
     """
@@ -115,11 +166,11 @@ class Rendering:
         masks: Codes,
         gaps: Code,
         blind: Mask,
-        around: Mapping[str, Environment],
+        slants: Slants,
         lines: Mapping[str, Line],
     ) -> None:
         self._scene, self._image, self._parameters = date.scene, date.image, date.parameters
-        self._air, self._masks, self._gaps, self._blind, self._around = air, masks, gaps, blind, around
+        self._air, self._masks, self._gaps, self._blind, self._slants = air, masks, gaps, blind, slants
         self._lines = {band: line.of_counts(date.scene, band) for band, line in lines.items()}
         for of_counts in self._lines.values():
             of_counts[:, blind] = np.nan
@@ -179,8 +230,8 @@ class Rendering:
         raster = slope_correction.flat_reflectance(
             strip(self._scene.counts, band, rows),
             self._lines[band],
-            self._around[band],
-            slope_correction.Slopes(terrain, self._sun, self._views[band]),
+            self._slants.around[band],
+            slope_correction.Slopes(terrain, self._sun, self._views[band], self._slants.shares[band]),
             factor_of(band, self._parameters),
             self._parameters,
             rows.start,
@@ -206,6 +257,30 @@ class Rendering:
             resampling.expand_scaled(quantity, self._cell(group), quantification, layer, rows.start)
             layer[unseen] = 0
         return raster
+
+    def uncertainty(self, errors: Mapping[str, NDArray[np.float32]]) -> Mapping[str, Code]:
+        """UNC of the 20 m group, (layer, row, col) uint8 by rows; empty without `errors`.
+
+        Parameters
+        ----------
+        errors : mapping of name to (row, col) float32
+            As of `uncertainty.estimate`.
+        """
+        if not errors:
+            return {}
+        of_aot, of_reflectance = self._parameters.uncertainty_quantification
+        scales = [of_aot, *(of_reflectance for _ in DISTRIBUTED)]
+
+        def raster(group: str, rows: slice) -> Code:
+            unseen = self._no_data(group, rows)
+            made = np.empty((len(scales), *unseen.shape), np.uint8)
+            for layer, error, scale in zip(made, errors.values(), scales, strict=True):
+                resampling.expand_scaled(error, self._cell(group), scale, layer, rows.start)
+                layer[layer == 0] = 1  # 0 says that there is none
+                layer[unseen] = 0
+            return made
+
+        return Strips({"R2": self._scene.grid.shape(GROUP_RESOLUTION["R2"])[0]}, raster)
 
     def cloud(self, group: str, rows: slice) -> Code:
         """CLM, (row, col) uint8."""

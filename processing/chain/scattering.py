@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from processing import atmosphere
 from processing.atmosphere import Coefficients, LightPath
-from processing.chain import air_model
+from processing.chain import air_model, thinning
 from processing.chain.geometry import Geometry
 from processing.chain.spread import Spread, for_each
 from processing.chain.steps import step
@@ -38,21 +38,27 @@ def coefficients(
     dict of band to Coefficients
         (row, col) float32 scale, offset, transmittance, albedo; NaN outside the validity of the tables.
     """
-    altitude = air_model.altitude(scene, parameters)
+    every = parameters.atmosphere_every
+    altitude, thin_aot, thin_water = (
+        thinning.means(field, every) for field in (air_model.altitude(scene, parameters), aot, water_vapour)
+    )
 
     def of(band: str) -> Coefficients:
+        angles = geometry.sun_zenith, geometry.view_zenith[band], geometry.relative_azimuth(band)
         made = atmosphere.coefficients(
-            scene.platform,
+            air_model.sensor(scene, parameters),
             band,
-            LightPath(geometry.sun_zenith, geometry.view_zenith[band], geometry.relative_azimuth(band), altitude),
-            aot,
-            water_vapour,
+            LightPath(*(thinning.corners(angle, every) for angle in angles), altitude),
+            thin_aot,
+            thin_water,
             scene.ancillary.ozone,
             air_model.aerosol_model(scene, parameters),
         )
         return Coefficients(
             *(
-                np.ascontiguousarray(np.broadcast_to(field, aot.shape), np.float32)
+                thinning.between(
+                    np.ascontiguousarray(np.broadcast_to(field, thin_aot.shape), np.float32), every, aot.shape
+                )
                 for field in (made.scale, made.offset, made.transmittance, made.albedo)
             )
         )

@@ -3,14 +3,17 @@
 A slope is lit by the sun at another angle than flat ground, sees less of the sky and some of the ground around it, and
 its reflectance depends on both angles, which the ratio of their cosines corrects.
 
-    rho_flat = rho (cos i + cos e) / (cos ts + cos tv) / [ d cos i / cos ts + (1 - d) sky + rho_env (1 - sky) ]
+    rho_flat = rho [ k (cos i + cos e) / (cos ts + cos tv) + 1 - k ]
+                   / [ d cos i / cos ts + (1 - d) sky + rho_env (1 - sky) ]
 
 with i and e the angles of the sun and of the satellite to the slope's normal, ts and tv those to the vertical, d the
-direct share of the light that comes down, and sky = (1 + cos slope) / 2 (Kondratiev).
+direct share of the light that comes down, and sky = (1 + cos slope) / 2 (Kondratiev). The share k is 1, or sought in
+the image: as in Minnaert's and the C correction, what is right for a ground shows in it (`share`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +30,8 @@ Field = NDArray[np.float32]
 
 #: Pixels of a row that are looked at together for whether the sun may graze one of them, and what rounding may change.
 _STRETCH, _ROUNDING = 128, np.float32(1e-5)
+#: Slopes from which the share of the cosines is sought [rad], and the cells of a cover that it takes.
+_STEEP, _ENOUGH = np.radians(5.0), 200
 _LOW, _TANGENT = np.uint8(Geophysical.SUN_TOO_LOW), np.uint8(Geophysical.TANGENT_SUN)
 
 
@@ -171,7 +176,7 @@ def _flatten(
     counts: NDArray[np.uint16],
     fields: Coarse,
     ground: Ground,
-    floors: tuple[np.float32, np.float32],
+    floors: tuple[np.float32, np.float32, np.float32],
     coding: Coding,
     room: Room,
     out: NDArray[np.int16],
@@ -184,7 +189,8 @@ def _flatten(
     start, step, slope, change = line[:10], line[10:20], line[20:22], line[22:]
     lowest, highest = no_data + np.float32(1), np.float32(32767)
     half, one = np.float32(0.5), np.float32(1)
-    least_i, least_e = floors
+    least_i, least_e, share = floors
+    rest = one - share
     top, bottom, upper, known = -1, -1, -1, -1
     for row in range(counts.shape[0]):
         if rows.low[row] != top or rows.high[row] != bottom:
@@ -212,7 +218,8 @@ def _flatten(
             e = e if e > least_e else least_e
             sky = half + half * flat
             lit = direct * i + sun * ((one - direct) * sky + around * (one - sky))
-            rho = sre * (i + e) * sun / ((sun + view) * lit) * quantification
+            cosines = share * (i + e) + rest * (sun + view)
+            rho = sre * cosines * sun / ((sun + view) * lit) * quantification
             value = rho if rho > lowest else lowest
             value = value if value < highest else highest
             value = value + half if value >= 0 else value - half
@@ -330,11 +337,14 @@ class Slopes(NamedTuple):
         Altitude of the whole tile every `TERRAIN_RESOLUTION`. [m]
     sun, view : (3, row, col) float32
         `geometry.direction` on the coarse grid; the view is that of a band.
+    share : float
+        Of the ratio of the cosines: as of `share`. [-]
     """
 
     terrain: Field
     sun: Field
     view: Field
+    share: float = 1.0
 
 
 def low_sun(
@@ -369,6 +379,58 @@ def low_sun(
         out,
     )
     return out
+
+
+def share(
+    surface: Field,
+    around: Environment,
+    slopes: tuple[Field, Field, Field],
+    covers: Sequence[NDArray[np.bool_]],
+    parameters: Parameters,
+) -> float:
+    """The share k of the ratio of cosines with which no ground is brighter, for its slope, than others of its kind.
+
+    With A the reflectance under k = 0, and A q that under k = 1, it is the k that leaves no covariance of
+    A (1 + k (q - 1)) with cos i among the cells of a cover; the covers count by their cells.
+
+    Parameters
+    ----------
+    surface : (row, col) float32
+        Of a band, slopes left as they are. [-]
+    around : Environment
+        Of the band.
+    slopes : (altitude, sun, view)
+        Altitude of the cells (row, col) [m]; directions (3, row, col) to the sun and to the satellite.
+    covers : sequence of (row, col) bool
+        Cells of one kind of ground each, clear and lit by the sun.
+
+    Returns
+    -------
+    float
+        Within the version's `slope_shares`; 1 where it has none or too few slopes are seen. [-]
+    """
+    if not parameters.slope_shares:
+        return 1.0
+    altitude, sun, view = slopes
+    south, east = np.gradient(altitude, parameters.coarse_resolution)
+    flat = 1 / np.sqrt(1 + south**2 + east**2)
+    i = np.maximum((sun[0] - east * sun[1] + south * sun[2]) * flat, parameters.slope_min_cos_incidence)
+    e = np.maximum((view[0] - east * view[1] + south * view[2]) * flat, parameters.slope_min_cos_view)
+    sky = (1 + flat) / 2
+    mean, direct, _ = around
+    lambertian = surface * sun[0] / (direct * i + sun[0] * ((1 - direct) * sky + mean * (1 - sky)))
+    change = lambertian * ((i + e) / (sun[0] + view[0]) - 1)
+    steep = (flat < np.cos(_STEEP)) & np.isfinite(lambertian)
+    with_it = against = 0.0
+    for cover in covers:
+        chosen = cover & steep
+        if np.count_nonzero(chosen) >= _ENOUGH:
+            a, b, light = (field[chosen].astype(np.float64) for field in (lambertian, change, i))
+            scale = len(light) / a.mean() ** 2
+            with_it += scale * float(np.cov(a, light)[0, 1])
+            against += scale * float(np.cov(b, light)[0, 1])
+    low, high = parameters.slope_shares
+    return float(np.clip(-with_it / against, low, high)) if against else 1.0
 
 
 def flat_reflectance(
@@ -409,7 +471,11 @@ def flat_reflectance(
         counts,
         coarse(fields, counts.shape, factor, first_row),
         _ground(slopes.terrain, counts.shape, factor, parameters, first_row),
-        (np.float32(parameters.slope_min_cos_incidence), np.float32(parameters.slope_min_cos_view)),
+        (
+            np.float32(parameters.slope_min_cos_incidence),
+            np.float32(parameters.slope_min_cos_view),
+            np.float32(slopes.share),
+        ),
         Coding.of(parameters),
         _room(10, counts.shape[1], slopes.terrain),
         out,

@@ -24,7 +24,13 @@ from processing.versions import VERSIONS, parameters
 #: Nature in the metadata of each reflectance raster, and of each band of ATB.
 REFLECTANCES = {"SRE": "Surface_Reflectance", "FRE": "Flat_Reflectance"}
 ATMOSPHERE = ("Water_Vapor_Content", "Aerosol_Optical_Thickness")
-INTERPOLATED = {Interpolated.WATER_VAPOUR: "WVC_Interpolation", Interpolated.AOT: "AOT_Interpolation"}
+#: What each band of UNC is the standard deviation of: the AOT, and the reflectance in a band.
+UNCERTAINTIES = ("Aerosol_Optical_Thickness", *DISTRIBUTED)
+INTERPOLATED = {
+    Interpolated.WATER_VAPOUR: "WVC_Interpolation",
+    Interpolated.AOT: "AOT_Interpolation",
+    Interpolated.VEIL: "Veil_Correction",
+}
 GEOPHYSICAL = {
     Geophysical.WATER: "Water",
     Geophysical.CLOUD: "Cloud",
@@ -66,7 +72,7 @@ def document(product: str, l2a: L2A, scene: Scene, produced: datetime, files: Ma
     _add(dataset, "PROJECT", "SENTINEL2")
     _add(dataset, "GEOGRAPHICAL_ZONE", f"T{scene.tile}", type="Tile")
     _characteristics(root, product, l2a.version, scene, produced)
-    _organisation(root, files)
+    _organisation(root, files, l2a.version)
     _geoposition(root, scene.grid)
     _geometry(root, scene)
     _radiometry(root, l2a.version, scene)
@@ -131,7 +137,7 @@ def _bands(parent: etree._Element, tag: str, bands: tuple[str, ...]) -> None:
         _add(listed, "BAND_ID", band)
 
 
-def _organisation(root: etree._Element, files: Mapping[str, str]) -> None:
+def _organisation(root: etree._Element, files: Mapping[str, str], version: str) -> None:
     """Every file by its nature. All natures are listed, as readers want them: ``Absent_List`` tells which are empty."""
     block = _add(_add(root, "Product_Organisation"), "Muscate_Product")
     _add(block, "QUICKLOOK", files["QKL_ALL"], bands_id="B4,B3,B2")
@@ -141,12 +147,18 @@ def _organisation(root: etree._Element, files: Mapping[str, str]) -> None:
         _rasters(images, "Image", nature, "int16", bands)
     for number, nature in enumerate(ATMOSPHERE, 1):
         _rasters(images, "Image", nature, "byte", _groups(files, "ATB", band_number=str(number)))
+    for number, name in enumerate(UNCERTAINTIES, 1):
+        attributes = {"band_number": str(number)} | ({"band_id": name} if name in BANDS else {})
+        nature = "Surface_Reflectance_Uncertainty" if name in BANDS else f"{name}_Uncertainty"
+        _rasters(images, "Image", nature, "byte", _groups(files, "UNC", **attributes))
     masks = _add(block, "Mask_List")
 
     def mask(nature: str, listed: Iterable[tuple[str, dict[str, str]]]) -> None:
         _rasters(masks, "Mask", nature, "byte", listed)
 
     for interpolated, nature in INTERPOLATED.items():
+        if interpolated is Interpolated.VEIL and not parameters(version).veil_range:
+            continue
         mask(nature, _groups(files, "IAB", bit_number=_number(interpolated)))
     mask("Detailed_Cloud", _groups(files, "CLM"))
     mask("Defective_Pixel", _bits(files, "DFP"))

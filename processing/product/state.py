@@ -205,7 +205,7 @@ def load_evidence(path: Path) -> Evidence | None:
 
 def _leaves(evidence: Evidence) -> Iterator[tuple[str, NDArray[Any]]]:
     for name, value in vars(evidence).items():
-        if name == "backward":
+        if name == "backward" or value is None:
             continue
         if isinstance(value, dict):
             yield from ((f"{name}/{band}", array) for band, array in value.items())

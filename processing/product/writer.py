@@ -24,7 +24,7 @@ from processing.kernels import kernel
 from processing.product import disk, metadata, quicklook, raster
 from processing.product.names import file_path, identifier
 from processing.scene import L2A, Grid, Scene, Strips, strip
-from processing.versions import parameters
+from processing.versions import Parameters, parameters
 
 #: What each raster of bits tells of itself.
 BITS = {
@@ -231,6 +231,9 @@ def _rasters(l2a: L2A) -> dict[str, _Job]:
     for group, resolution in GROUP_RESOLUTION.items():
         if _there("ATB", group, l2a.atmosphere, l2a):
             jobs[f"ATB_{group}"] = _Job(l2a.atmosphere, group, resolution, np.uint8, columns, 0)
+        if group in l2a.uncertainty:
+            errors = _errors(numbers)
+            jobs[f"UNC_{group}"] = _Job(l2a.uncertainty, group, resolution, np.uint8, errors, 0)
     for kind, rasters in (
         ("CLM", l2a.cloud),
         ("MG2", l2a.geophysical),
@@ -243,6 +246,13 @@ def _rasters(l2a: L2A) -> dict[str, _Job]:
             if _there(kind, group, rasters, l2a):
                 jobs[f"{kind}_{group}"] = _Job(rasters, group, resolution, np.uint8, [raster.Layer(BITS[kind])])
     return jobs
+
+
+def _errors(numbers: Parameters) -> list[raster.Layer]:
+    """The bands of UNC."""
+    of_aot, of_reflectance = numbers.uncertainty_quantification
+    bands = [raster.Layer(f"Reflectance in {band}, standard deviation", 1 / of_reflectance) for band in DISTRIBUTED]
+    return [raster.Layer("Aerosol optical thickness at 550 nm, standard deviation", 1 / of_aot), *bands]
 
 
 def _reflectance(l2a: L2A, band: str) -> dict[str, _Job]:
