@@ -19,7 +19,7 @@ from processing.bands import DISTRIBUTED, R1
 from processing.chain.dilation import dilate
 from processing.masks import Geophysical
 from processing.scene import L2A
-from processing.versions import Parameters
+from processing.versions import Parameters, parameters
 
 #: Blocks along a side of an image; width left out around true masks [m]; cells of the aerosol's figures [px].
 BLOCKS, RING, CELL = 4, 240, 12
@@ -90,16 +90,13 @@ def of_product(product: L2A, numbers: Parameters) -> Found:
 
 def _sigma(product: L2A) -> Mapping[str, NDArray[np.float32]] | None:
     """The uncertainty layers of a product, where its version gives any."""
-    layers = getattr(product, "uncertainty", None)
-    if not layers:
+    if not product.uncertainty:
         return None
-    out = {}
-    for band, values in layers.items():
-        values = np.asarray(values, np.float32)
-        if band in R1:
-            values = values.reshape(values.shape[0] // 2, 2, values.shape[1] // 2, 2).mean((1, 3))
-        out[band] = values
-    return out
+    of_aot, of_reflectance = parameters(product.version).uncertainty_quantification
+    layers = product.uncertainty["R2"].astype(np.float32)
+    return {"aot": layers[0] / of_aot} | {
+        band: layer / np.float32(of_reflectance) for band, layer in zip(DISTRIBUTED, layers[1:], strict=True)
+    }
 
 
 def _blocks(values: NDArray) -> NDArray[np.float64]:
