@@ -88,6 +88,15 @@ def test_no_veil_is_none() -> None:
     assert not (product.interpolated["R2"] & Interpolated.VEIL).any()
 
 
+def test_low_clouds_make_no_veil() -> None:
+    """Above them the vapour is little, as if the ground shone through: it must not be taken for the image's darkest."""
+    random = np.random.default_rng(5)
+    cloud = np.where(random.uniform(0, 1, CELLS) < 0.15, random.uniform(0.3, 1, CELLS), 0)
+    surface = scenes.mix(scenes.ground(CELLS), scenes.CLOUD, cloud)
+    product, _ = correct(scenes.onto(scenes.scene(surface, CELLS), V2_1), None, V2_1)
+    assert product.origin["veil"] == "none"
+
+
 def test_the_uncertainty_says_where_less_is_known() -> None:
     product, _ = series(0.014)
     told = product.uncertainty["R2"]

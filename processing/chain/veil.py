@@ -129,7 +129,8 @@ def _light(image: Image, scene: Scene, angles: Geometry, column: Field, paramete
     known = np.isfinite(seen) & image.observed
     if not known.any():
         return np.zeros_like(column)
-    background = min(float(np.quantile(seen[known], 0.02)), parameters.veil_max_background)
+    # Above low clouds, whose vapour is little, too much was taken off: none of it is what is there all over
+    background = min(max(float(np.quantile(seen[known], 0.1)), 0.0), parameters.veil_max_background)
     return np.where(known, smooth - background, 0).astype(np.float32)
 
 
