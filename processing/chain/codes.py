@@ -14,10 +14,7 @@ from processing.chain.observation import Observation
 from processing.masks import Geophysical, Interpolated
 
 Code = NDArray[np.uint8]
-#: Cells beyond the tested ones that are as these are, along a swath's rim; those farther away have no masks.
-RIM = 1
-
-#: How far the masks of tested cells hold beyond them. [coarse px]
+#: How far the masks of tested cells hold beyond them, along a swath's rim; farther away there are none. [coarse px]
 RIM = 2.0
 
 
