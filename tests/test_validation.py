@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -606,14 +607,57 @@ def test_versions_side_by_side(tmp_path: Path) -> None:
 def test_a_comparator_that_is_not_installed_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("s2cloudless", "ukis_csmask", "ukis_csmask.mask"):
         monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(comparators.ComparatorMissing, match=r"is not installed .*muscate\[comparators\]"):
         comparators.COMPARATORS[name](None, FRAME)  # type: ignore[arg-type]
+
+
+def fake_fmask(folder: Path, monkeypatch: pytest.MonkeyPatch, lines: str) -> Path:
+    """A command of its name on the path, and a package for it."""
+    command = folder / "bin" / comparators.FMASK_COMMANDS[0]
+    command.parent.mkdir()
+    command.write_text(f"#!{sys.executable}\nimport sys\n{lines}")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent))
+    package = folder / "A.SAFE"
+    package.mkdir()
+    return package
+
+
+def test_the_classes_of_fmask_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, cols = FRAME.grid.shape(20)
+    answer = tmp_path / "answer.tif"
+    classes = np.ones((rows, cols), np.uint8)
+    classes[0], classes[1], classes[2], classes[3] = 0, 2, 3, 5
+    with rasterio.open(
+        answer, "w", driver="GTiff", dtype="uint8", count=1, height=rows, width=cols,
+        crs=FRAME.grid.crs, transform=rasterio.Affine(*FRAME.grid.transform(20)),
+    ) as file:  # fmt: skip
+        file.write(classes, 1)
+    copy = f"import shutil\nshutil.copy({str(answer)!r}, sys.argv[sys.argv.index('-o') + 1])\n"
+    package = fake_fmask(tmp_path, monkeypatch, copy)
+    found = comparators.python_fmask_of(package, Frame(FRAME.grid, 20))
+    assert found.shadow is not None
+    for mask, row in ((~found.observed, 0), (found.cloud, 1), (found.shadow, 2)):
+        assert mask[row].all()
+        assert mask.sum() == cols
+
+
+def test_an_fmask_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = fake_fmask(tmp_path, monkeypatch, "sys.exit('no angles in here')\n")
+    with pytest.raises(comparators.ComparatorMissing, match="ended with 1: no angles in here"):
+        comparators.python_fmask_of(package, FRAME)
+    with pytest.raises(comparators.ComparatorMissing, match=r"reads \.SAFE folders"):
+        comparators.python_fmask_of(tmp_path / "A.zip", FRAME)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(comparators.COMPARATORS))
 def test_comparators_see_the_clouds_of_a_real_image(name: str, t33twm_small: Path) -> None:
-    pytest.importorskip(name.removesuffix("-60").replace("-", "_"))
+    if name != "python-fmask":
+        pytest.importorskip(name.removesuffix("-60").replace("-", "_"))
+    elif not any(map(shutil.which, comparators.FMASK_COMMANDS)):
+        pytest.skip("python-fmask not here")
     package = next(t33twm_small.glob("*20230818*.SAFE"))
     granule = l1c.granules(package)[0]
     frame = Frame(granule.grid, 20)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.elsewhere import score
+from benchmarks.elsewhere import safe, score
 from benchmarks.elsewhere.series import STEP, Date
 from processing.chain.dilation import dilate
+from processing.simulation.safe import IRRADIANCE
 from processing.validation import comparators
 from processing.validation.masks import Frame, Mask
 
@@ -23,12 +27,21 @@ def found(dates: Sequence[Date]) -> Iterator[tuple[str, int, score.Sums]]:
     for date in dates:
         scene = date.scene
         frame = Frame(scene.grid, STEP)
-        masks: list[Mask] = [comparators.s2cloudless_of(scene, frame), comparators.ukis_csmask_of(scene, frame)]
+        masks = [comparators.s2cloudless_of(scene, frame), comparators.ukis_csmask_of(scene, frame)]
+        masks += _fmask(date, frame)
         for mask in masks:
             for buffer in BUFFERS:
                 one = score.Found(grown(mask.cloud, buffer), mask.shadow, observed=mask.observed)
                 yield f"{mask.method}+{buffer}", date.number, score.judge(date, one, before)
         before = date.truth.thick
+
+
+def _fmask(date: Date, frame: Frame) -> list[Mask]:
+    """Fmask's, where it is installed and the date can be written as a package."""
+    if date.scene.platform not in IRRADIANCE or not any(map(shutil.which, comparators.FMASK_COMMANDS)):
+        return []
+    with tempfile.TemporaryDirectory(prefix="elsewhere-") as folder:
+        return [comparators.python_fmask_of(safe.write(date, Path(folder)), frame)]
 
 
 def grown(mask: NDArray[np.bool_], buffer: float) -> NDArray[np.bool_]:

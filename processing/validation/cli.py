@@ -54,7 +54,9 @@ def clouds(
     ] = None,
     comparator: Annotated[
         list[str] | None,
-        typer.Option(help="s2cloudless, ukis-csmask, ukis-csmask-60 (muscate[comparators]): run on the Level-1C."),
+        typer.Option(
+            help="s2cloudless, ukis-csmask, ukis-csmask-60 (muscate[comparators]), python-fmask: run on the Level-1C."
+        ),
     ] = None,
     buffer: Annotated[float, typer.Option(min=0, help="Buffer that all masks are brought to. [m]")] = 240.0,
     ring: Annotated[

@@ -1,12 +1,18 @@
-"""Other people's cloud detectors, run on the same Level-1C: the packages of ``muscate[comparators]``."""
+"""Other people's cloud detectors, run on the same Level-1C: the packages of ``muscate[comparators]``, python-fmask."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
+import rasterio
 from numpy.typing import NDArray
 
 from processing.bands import BANDS
@@ -24,6 +30,11 @@ UKIS_COARSE = 60
 S2CLOUDLESS_THRESHOLD, S2CLOUDLESS_AVERAGE, S2CLOUDLESS_DILATION = 0.4, 4, 2
 #: Side of the images that the network of ukis-csmask was trained on. [px]
 UKIS_TILE = 256
+#: Commands of python-fmask, which is no package of PyPI (conda-forge has it; Debian has the GDAL that it needs).
+FMASK_COMMANDS = ("fmask_sentinel2Stacked", "fmask_sentinel2Stacked.py")
+#: Its grid [m], and its classes.
+FMASK_RESOLUTION = 20
+FMASK_NULL, FMASK_CLOUD, FMASK_SHADOW = 0, 2, 3
 
 
 class ComparatorMissing(MuscateError):
@@ -112,9 +123,54 @@ def ukis_csmask_of(scene: Scene, frame: Frame, resolution: int = UKIS_RESOLUTION
     )
 
 
+def python_fmask(granule: Granule, frame: Frame) -> Mask:
+    """Fmask (Zhu, Wang and Woodcock, Remote Sensing of Environment 159, 2015) by python-fmask, without its buffers.
+
+    Raises
+    ------
+    ComparatorMissing
+        If its command is not on the path, or fails on this package; it reads folders, not zips.
+    """
+    _fmask_command()
+    return python_fmask_of(granule.path, frame)
+
+
+def _fmask_command() -> str:
+    command = next(filter(None, map(shutil.which, FMASK_COMMANDS)), None)
+    if command is None:
+        missing = f"no {FMASK_COMMANDS[0]} on the path"
+        raise ComparatorMissing(f"python-fmask is not installed ({missing}): it is not in muscate[comparators]")
+    return command
+
+
+def python_fmask_of(safe: Path, frame: Frame) -> Mask:
+    """The same of a ``.SAFE`` folder; ComparatorMissing as `python_fmask`."""
+    command = _fmask_command()
+    if not safe.is_dir():
+        raise ComparatorMissing(f"python-fmask reads .SAFE folders: {safe.name} is none")
+    with tempfile.TemporaryDirectory(prefix="fmask-") as folder:
+        out = Path(folder) / "fmask.tif"
+        words = [command, "--safedir", str(safe.resolve()), "-o", str(out), "-e", folder]
+        words += ["--cloudbufferdistance", "0", "--shadowbufferdistance", "0"]
+        environment = {**os.environ, "RIOS_DFLT_DRIVER": "GTiff"}
+        ran = subprocess.run(words, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+        if ran.returncode or not out.exists():
+            reason = (ran.stderr.strip().splitlines() or ["no output"])[-1]
+            raise ComparatorMissing(f"python-fmask ended with {ran.returncode}: {reason}")
+        with rasterio.open(out) as file:
+            found = file.read(1)
+    return Mask(
+        method="python-fmask",
+        cloud=_nearest(found == FMASK_CLOUD, FMASK_RESOLUTION, frame),
+        shadow=_nearest(found == FMASK_SHADOW, FMASK_RESOLUTION, frame),
+        observed=_nearest(found != FMASK_NULL, FMASK_RESOLUTION, frame),
+    )
+
+
 COMPARATORS: dict[str, Callable[[Granule, Frame], Mask]] = {
     "s2cloudless": s2cloudless,
     "ukis-csmask": ukis_csmask,
+    "python-fmask": python_fmask,
     f"ukis-csmask-{UKIS_COARSE}": partial(ukis_csmask, resolution=UKIS_COARSE),
 }
 
