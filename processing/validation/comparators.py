@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -51,6 +52,7 @@ def s2cloudless(granule: Granule, frame: Frame) -> Mask:
     L1CError
         If a band can't be decoded.
     """
+    s2cloudless_detector()  # before a band is decoded
     return s2cloudless_of(_scene(granule), frame)
 
 
@@ -98,23 +100,29 @@ def ukis_csmask(granule: Granule, frame: Frame, resolution: int = UKIS_RESOLUTIO
     L1CError
         If a band can't be decoded.
     """
+    _csmask()
     return ukis_csmask_of(_scene(granule), frame, resolution)
 
 
-def ukis_csmask_of(scene: Scene, frame: Frame, resolution: int = UKIS_RESOLUTION) -> Mask:
-    """The same of a scene in memory; ComparatorMissing as `ukis_csmask`."""
+def _csmask() -> Any:
     try:
         from ukis_csmask.mask import CSmask
     except ImportError as error:
         reason = str(error).split("\n")[0]
         raise ComparatorMissing(f"ukis-csmask is not installed ({reason}): install muscate[comparators]") from error
+    return CSmask
+
+
+def ukis_csmask_of(scene: Scene, frame: Frame, resolution: int = UKIS_RESOLUTION) -> Mask:
+    """The same of a scene in memory; ComparatorMissing as `ukis_csmask`."""
+    network = _csmask()
     names = {"B2": "blue", "B3": "green", "B4": "red", "B8": "nir", "B11": "swir16", "B12": "swir22"}
     reflectance, observed = _reflectance(scene, tuple(names), resolution)
     rows, cols = observed.shape
     # a smaller image than it was trained on is mirrored at its edges
     missing = [(0, max(0, UKIS_TILE - n)) for n in (rows, cols)]
     padded = np.pad(reflectance, [*missing, (0, 0)], mode="symmetric")
-    found = CSmask(padded, list(names.values()), product_level="l1c").csm[:rows, :cols, 0]
+    found = network(padded, list(names.values()), product_level="l1c").csm[:rows, :cols, 0]
     return Mask(
         method="ukis-csmask" if resolution == UKIS_RESOLUTION else f"ukis-csmask-{resolution}",
         cloud=_nearest((found == 1) & observed, resolution, frame),
