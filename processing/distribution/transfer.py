@@ -31,6 +31,8 @@ TRIES, FIRST_WAIT, LONGEST_WAIT = 6, 0.5, 60.0
 #: Answers after which trying again may help.
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 MOST_REDIRECTS = 5
+#: Waits differ, so that those who were cut off together don't come back together.
+_RANDOM = random.SystemRandom()
 #: Of an answer that is read as text. [bytes]
 LARGEST_TEXT = 256 << 20
 
@@ -206,7 +208,7 @@ def fetch(
         except _Passing as fault:
             if last:
                 raise Unreachable(f"{url}: {fault}") from fault
-            pause = max(fault.wait, wait * random.uniform(0.5, 1.5))
+            pause = max(fault.wait, wait * _RANDOM.uniform(0.5, 1.5))
             if (stop or threading.Event()).wait(pause):
                 raise Unreachable(f"{url}: given up") from None
             wait = min(2 * wait, LONGEST_WAIT)
@@ -338,6 +340,6 @@ def text(link: Link, method: str, url: str, body: bytes | None = None, headers: 
             link.close(url)
             if last or isinstance(fault, ConnectionRefusedError):
                 raise Unreachable(f"{url}: {fault}") from fault
-            time.sleep(max(getattr(fault, "wait", 0.0), wait * random.uniform(0.5, 1.5)))
+            time.sleep(max(getattr(fault, "wait", 0.0), wait * _RANDOM.uniform(0.5, 1.5)))
             wait = min(2 * wait, LONGEST_WAIT)
     raise Unreachable(f"{url}: does not answer")
