@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -27,16 +28,20 @@ def _client(url: str, target: Path, size: int, sha256: str) -> None:
     print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def main() -> None:
-    from tests.browser import free_port
+def _free_port() -> int:
+    with socket.socket() as one:  # what the tests have for this brings more along than a client may have of memory
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     size = options.megabytes * 10**6
     with tempfile.TemporaryDirectory() as folder:
-        digest, port = hashlib.sha256(), free_port()
+        digest, port = hashlib.sha256(), _free_port()
         with (Path(folder) / "file").open("wb") as file:
             for _ in range(options.megabytes):  # a child's largest memory begins with its parent's
                 page = os.urandom(10**6)

@@ -18,6 +18,7 @@ CUT = {
     "processing": "its number, which all may tell",
     "processing.resources": "where the data lie that ship with it",
     "processing.errors": "failures known by name, for all to raise",
+    "processing.storage": "how a disk fails, and what is brought down to it",
     "processing.offline": "what the libraries that read rasters are told before they are loaded",
     "processing.bounded": "how foreign bytes are read: it knows functions, and no bytes",
     "processing.people": "who may do what: plain values",

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from processing import storage
 from processing.distribution import transfer
 from processing.distribution.transfer import Expected, Link, Refused
 from processing.errors import MuscateError, ProductError, StorageError, Unreachable
-from processing.product import disk
 
 #: What each folder has beside its products.
 LEDGER, PARTIAL = "manifest.jsonl", ".partial"
@@ -160,7 +160,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with disk.storing(path):
+        with storage.storing(path):
             path.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self.known = self._read()
@@ -185,7 +185,7 @@ class Folder:
     def note(self, entry: dict[str, Any]) -> None:
         """Add a line to the ledger, down to the disk."""
         line = json.dumps({**entry, "time": datetime.now(UTC).isoformat(timespec="seconds")}, ensure_ascii=False)
-        with self._lock, disk.storing(self.path / LEDGER), (self.path / LEDGER).open("ab+") as file:
+        with self._lock, storage.storing(self.path / LEDGER), (self.path / LEDGER).open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":  # whoever wrote last was killed within a line
@@ -314,11 +314,11 @@ class Client:
         for name, file in product.files.items():
             path = partial / name if name in missing else final / name
             files[name] = {"size": file["size"], "sha256": file["sha256"] or transfer.digest(path)}
-        with disk.storing(final):
+        with storage.storing(final):
             for name in missing:
                 (final / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(partial / name, final / name)
-            disk.sync(final)
+            storage.sync(final)
             shutil.rmtree(partial, ignore_errors=True)
         still = {name: entry for name, entry in had.items() if _size(final / name) == entry["size"]}
         about = {key: product.properties.get(key) for key in ("datetime", "version", "muscate:revision", "grid:code")}

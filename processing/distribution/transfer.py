@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from processing import storage
 from processing.errors import Unreachable
-from processing.product import disk
 
 #: Of one read. [bytes]
 PAGE = 1 << 20
@@ -189,7 +189,7 @@ def fetch(
         If it can't be written; what came is kept.
     """
     part = target.with_name(f"{target.name}.part")
-    with disk.storing(target):
+    with storage.storing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     moved, spoiled = 0, 0
     wait = FIRST_WAIT
@@ -202,7 +202,7 @@ def fetch(
                 if spoiled > 1:
                     raise Corrupt(f"{url}: {fault}")
                 continue
-            with disk.storing(target):
+            with storage.storing(target):
                 os.replace(part, target)
             return moved
         except _Passing as fault:
@@ -235,8 +235,8 @@ def _continue(
         raise
     except (OSError, http.client.HTTPException) as fault:
         link.close(url)
-        if isinstance(fault, OSError) and fault.errno in disk.FULL:
-            with disk.storing(part):
+        if isinstance(fault, OSError) and fault.errno in storage.FULL:
+            with storage.storing(part):
                 raise
         raise _Passing(str(fault) or type(fault).__name__) from fault
     except _Passing:

@@ -6,26 +6,13 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
 from processing.deflate import crc32
-from processing.errors import StorageError
-
-#: How a disk says that it is full.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@contextmanager
-def storing(path: Path) -> Iterator[None]:
-    """Name the file and the fault where the disk is full or refuses."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path}: can't be written: {error.strerror or error}") from error
-
+from processing.storage import storing as storing
+from processing.storage import sync as sync
 
 #: Of the page that what passes the cache by is put together in, a multiple of any disk's blocks. [bytes]
 _PAGE = 4 << 20
@@ -82,13 +69,3 @@ def _past_the_cache(handle: int, wanted: bool) -> bool:
     except OSError:
         return False
     return True
-
-
-def sync(folder: Path) -> None:
-    """Bring the names in a folder down to the disk."""
-    with storing(folder):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

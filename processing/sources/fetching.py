@@ -21,10 +21,10 @@ from typing import Any
 
 import structlog
 
+from processing import storage
 from processing.distribution import transfer
 from processing.distribution.transfer import Corrupt, Expected, Link, Refused
 from processing.errors import MuscateError, StorageError
-from processing.product import disk
 from processing.settings import Settings
 from processing.sources.account import Account
 from processing.sources.offers import Offer, Source, Withdrawn
@@ -58,7 +58,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        with disk.storing(path):
+        with storage.storing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         self.known: dict[str, dict[str, Any]] = {}
         self.until: datetime | None = None
@@ -78,7 +78,7 @@ class Ledger:
     def note(self, **entry: Any) -> None:
         """Add a line."""
         line = json.dumps({**entry, "time": datetime.now(UTC).isoformat(timespec="seconds")})
-        with self._lock, disk.storing(self._path), self._path.open("ab") as file:
+        with self._lock, storage.storing(self._path), self._path.open("ab") as file:
             file.write(b"\n" + line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -162,7 +162,7 @@ class Fetcher:
             return Fate(offer.name, "waits", "has no sum yet")
         target = self._folder / f"{offer.name}.zip"
         moved = self._whole(offer, target)
-        with disk.storing(self.settings.inbox):
+        with storage.storing(self.settings.inbox):
             os.replace(target, self.settings.inbox / target.name)
         return Fate(offer.name, "fetched", moved=moved)
 
