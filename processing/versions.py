@@ -501,7 +501,7 @@ _V2_1 = replace(
     cloud_water_rise=(0.05, 0.6, 0.35),
     # A burn scar darkens all bands but B12; what ripens brightens B4 more than a shadow darkens it
     shadow_bands=("B8A", "B11", "B12"),
-    shadow_max_darkening=0.88,
+    shadow_max_darkening=0.84,
     shadow_min_cells=1,
     shadow_water=0.04,
     shadow_bands_alone=("B8A", "B11"),
