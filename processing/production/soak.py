@@ -361,8 +361,8 @@ class Soak:
         dispatcher.JANITOR_SECONDS = 1.0
         real = publish._into_place
 
-        def slow(*arguments: Any) -> None:
-            real(*arguments)
+        def slow(settings: Settings, claim: lease.Claim, outcome: Any) -> None:
+            real(settings, claim, outcome)
             time.sleep(RENAME_SECONDS)
 
         publish._into_place = slow
