@@ -31,7 +31,7 @@ from tests import scenes
 
 Field = NDArray[np.float64]
 SUN, VIEW, KM = (33.0, 150.0), (3.0, 290.0), 0.3
-VAPOUR = (0.055, 0.085)
+VAPOUR = (0.03, 0.09)
 
 
 def vapour(atmosphere: SixS, numbers: Parameters, flat: bool) -> str:

@@ -264,6 +264,9 @@ class Parameters:
     #: blue = slope * red + intercept, over vegetation. [-]
     aot_slope: float = 0.45
     aot_intercept: float = 0.0
+    #: What the greenest cells have more in the blue, since leaves are as dark in the red: nothing below an NDVI at the
+    #: top of the atmosphere (second), all of it (first) above another (third); by PROSAIL's canopies. [-]
+    aot_green_blue: tuple[float, float, float] = later((0.0, 0.4, 0.82))
     #: Weight of the multi-spectral residual, and NDVI dependence: w * (a * max(NDVI, 0) + b).
     aot_spectral_weight: float = 2.0
     aot_ndvi_weights: tuple[float, float] = (0.7, 0.3)
@@ -481,12 +484,13 @@ _V2_1 = replace(
     aot_dark_weight=0.0,
     aot_outlier=1.5,
     aot_max_shade=0.05,
+    aot_green_blue=(0.0075, 0.4, 0.82),
     atmosphere_every=2,
     aot_forecast_error=(0.4, 0.03),
     veil_range=(0.0012, 0.025),
     slope_shares=(0.0, 1.0),
-    uncertainty_aot=(0.015, 0.08, 0.06, 0.12),
-    vapour_surface=(0.055, 0.085),
+    uncertainty_aot=(0.03, 0.15, 0.06, 0.12),
+    vapour_surface=(0.029, 0.09),
     spectral_responses="own",
     # The masks: clouds, shadows, water, snow
     mask_buffers=(60.0, 60.0),

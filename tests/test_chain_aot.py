@@ -23,8 +23,8 @@ from tests import scenes
 from tests.shared import SHARED
 
 V1_4, V2_1 = parameters("V1_4"), parameters("V2_1")
-#: For scenes whose cells are seen as if each were alone.
-ALONE = replace(V2_1, adjacency_radius=0)
+#: For scenes whose cells are seen as if each were alone, and whose blue is in proportion to the red.
+ALONE = replace(V2_1, adjacency_radius=0, aot_green_blue=(0.0, 0.4, 0.82))
 CELLS = (30, 30)
 DAY = 8622
 
@@ -316,6 +316,21 @@ def test_where_the_ground_tells_nothing_the_forecast_stands_in(factor: float) ->
         assert "forecast" not in before.origin["aot"]
 
 
+def test_leaves_are_as_dark_in_the_red_as_in_the_blue() -> None:
+    """PROSAIL's dense canopies have 0.016 in B1 and 0.020 in B4: taken for 0.45 of the red they feign an AOT."""
+    share = 0.15 * np.random.default_rng(2).uniform(0, 1, CELLS)
+    dense = scenes.mix(
+        scenes.VEGETATION | {"B1": 0.016, "B2": 0.018, "B4": 0.02, "B8A": 0.42, "B8": 0.41}, scenes.SOIL, share
+    )
+    made = scenes.scene(dense, CELLS, aot=0.15)
+    means = [
+        correct(scenes.onto(made, numbers), None, numbers)[0].figures.aot_mean
+        for numbers in (ALONE, replace(ALONE, aot_green_blue=V2_1.aot_green_blue))
+    ]
+    assert means[0] > 0.2
+    assert abs(means[1] - 0.15) < 0.03
+
+
 @pytest.mark.parametrize("fell", [0.0, 0.04, 0.08, 0.3])
 def test_what_lost_light_in_all_bands_is_no_sample(fell: float) -> None:
     """A shadow darkens all bands; another sun or air changes all cells."""
@@ -333,7 +348,8 @@ def test_what_lost_light_in_all_bands_is_no_sample(fell: float) -> None:
 def test_the_aot_follows_gradients(six_s: aot_truth.SixS) -> None:
     """Of 65 % over 22 km, at a place whose colours are not the usual ones: V2_0 let the darkest cell bound all."""
     dates = list(aot_truth.series(six_s, (0.1, 0.3, 0.2), 3, cells=48, swing=0.65))
-    before, now = (aot_truth.aot_accuracy(aot_truth.run(dates, parameters(version))) for version in ("V2_0", "V2_1"))
+    plain = replace(V2_1, aot_green_blue=ALONE.aot_green_blue)
+    before, now = (aot_truth.aot_accuracy(aot_truth.run(dates, numbers)) for numbers in (parameters("V2_0"), plain))
     assert now[1] < 0.75 * before[1]
     assert abs(now[0]) < 0.75 * abs(before[0])
 

@@ -118,6 +118,9 @@ def _colours(
     """
     colour = blue - np.float32(parameters.aot_slope) * red
     colour[..., 0] -= np.float32(parameters.aot_intercept)
+    more, low, high = parameters.aot_green_blue
+    if more:
+        colour[..., 0] -= np.float32(more) * np.clip((np.nan_to_num(ndvi) - low) / (high - low), 0, 1)
     if parameters.aot_colour_noise is None:
         by_ndvi, least = parameters.aot_ndvi_weights
         weight = by_ndvi * np.maximum(ndvi, 0) + least
