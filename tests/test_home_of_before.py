@@ -64,10 +64,13 @@ def test_its_state_of_things_is_told(home: Path) -> None:
     assert "input, refused Level-1C" in status["anomalies"]
 
 
-def test_the_audit_finds_nothing(home: Path) -> None:
+def test_the_audit_finds_what_was_left_out_and_nothing_else(home: Path) -> None:
     done = muscate("audit", home=home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not answer(home, "audit")
+    found = sorted(done.stdout.splitlines())
+    assert [line.split(": ")[:2] for line in found] == [["damaged product", FIRST], ["damaged product", OF_V2_0]]
+    left_out = [fault.rpartition("_")[2] for line in found for fault in line.split(": ", 2)[2].split("; ")]
+    assert all(fault.endswith(".tif: No such file or directory") for fault in left_out)
+    assert len(left_out) == 8 + 10
 
 
 @pytest.mark.parametrize(

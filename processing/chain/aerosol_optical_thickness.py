@@ -162,7 +162,7 @@ def _error(
     side = 3 * parameters.aot_step
     scatter = ndimage.uniform_filter(off**2, side, mode="nearest") / 4  # the smoothing takes half of it away
     variance = besides**2 + (relative * aot) ** 2 + scatter + np.where(filled, gap**2, 0.0)
-    return np.sqrt(variance).astype(np.float32)
+    return np.asarray(np.sqrt(variance), np.float32)
 
 
 def _between_nodes(

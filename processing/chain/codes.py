@@ -15,7 +15,7 @@ from processing.masks import Geophysical, Interpolated
 
 Code = NDArray[np.uint8]
 #: How far the masks of tested cells hold beyond them, along a swath's rim; farther away there are none. [coarse px]
-RIM = 2.0
+RIM = 1
 
 
 class Codes(NamedTuple):
@@ -63,7 +63,7 @@ def _to_the_rim(code: Code, tested: NDArray[np.bool_]) -> Code:
     """
     if tested.all():
         return code
-    away, nearest = ndimage.distance_transform_edt(~tested, return_indices=True)
+    away, nearest = ndimage.distance_transform_cdt(~tested, "chessboard", return_indices=True)
     side, (rows, cols) = times(code, tested), tested.shape
     cells = code.reshape(rows, side, cols, side).swapaxes(1, 2)
     beside = finer(away <= RIM, side)

@@ -44,11 +44,12 @@ def coefficients(
     )
 
     def of(band: str) -> Coefficients:
-        angles = geometry.sun_zenith, geometry.view_zenith[band], geometry.relative_azimuth(band)
+        sun, view = (thinning.corners(angle, every) for angle in (geometry.sun_zenith, geometry.view_zenith[band]))
+        azimuth = thinning.corners(geometry.relative_azimuth(band), every)
         made = atmosphere.coefficients(
             air_model.sensor(scene, parameters),
             band,
-            LightPath(*(thinning.corners(angle, every) for angle in angles), altitude),
+            LightPath(sun, view, azimuth, altitude),
             thin_aot,
             thin_water,
             scene.ancillary.ozone,

@@ -61,7 +61,7 @@ def estimate(date: Date, air: Air, surface: Mapping[str, Field], around: Mapping
         if date.veil is not None:
             c = air.coefficients[band]
             variance += (date.veil.light * np.float32(date.veil.error[band]) * c.scale / c.transmittance) ** 2
-        return np.sqrt(np.nan_to_num(variance)).astype(np.float32)
+        return np.asarray(np.sqrt(np.nan_to_num(variance)), np.float32)
 
     return {"AOT": air.aerosol.error, **for_each(date.spread, DISTRIBUTED, of)}
 

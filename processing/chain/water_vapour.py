@@ -84,6 +84,7 @@ def below_aerosol(
     window = scattering.coefficients(("B8A",), scene, geometry, aot, column, parameters)["B8A"]
     y = image.toa["B8A"] * window.scale - window.offset
     rho = y / (window.transmittance + window.albedo * y)
+    assert parameters.vapour_surface is not None
     constant, slope = parameters.vapour_surface
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = rho * (1 + constant + slope * np.clip(b11 / rho - 1, -1, 1))

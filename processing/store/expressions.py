@@ -413,7 +413,7 @@ class _Compiler:
         if len(has) < len(second) and name != "a_containedby":
             return sa.false()
         hasnt = [sa.not_(raised[flag]) for flag in known if flag not in second]
-        parts = {"a_contains": has, "a_containedby": hasnt, "a_equals": [*has, *hasnt]}
+        parts: dict[str, list[Any]] = {"a_contains": has, "a_containedby": hasnt, "a_equals": [*has, *hasnt]}
         return sa.and_(sa.true(), *parts[name])
 
 

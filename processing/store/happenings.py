@@ -50,7 +50,7 @@ def after(session: Session, last: int, *, site: str = "", tile: str = "", most: 
     return [_happening(*row) for row in session.execute(narrowed(query, site, tile))]
 
 
-def narrowed(query: sa.Select[tuple[Event, Product]], site: str, tile: str) -> sa.Select[tuple[Event, Product]]:
+def narrowed(query: sa.Select[Event, Product], site: str, tile: str) -> sa.Select[Event, Product]:
     """A query for the products of a site or a tile only."""
     if tile:
         query = query.where(Product.tile == tile)

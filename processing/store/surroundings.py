@@ -88,7 +88,7 @@ def withdrawals(session: Session, product_ids: Sequence[int]) -> dict[int, str]:
 
 
 # Statements that are made once: to put one together takes the program as long as to answer it takes the database.
-_IDS = sa.bindparam("ids", expanding=True)
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _CHANGES = (
     sa.select(Event.product_id, sa.func.max(Event.time))
     .where(Event.kind.in_(CHANGES), Event.product_id.in_(_IDS))
