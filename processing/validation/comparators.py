@@ -144,7 +144,7 @@ def python_fmask(granule: Granule, frame: Frame) -> Mask:
 
 
 def _fmask_command() -> str:
-    command = next(filter(None, map(shutil.which, FMASK_COMMANDS)), None)
+    command = next((found for name in FMASK_COMMANDS if (found := shutil.which(name))), None)
     if command is None:
         missing = f"no {FMASK_COMMANDS[0]} on the path"
         raise ComparatorMissing(f"python-fmask is not installed ({missing}): it is not in muscate[comparators]")
