@@ -110,7 +110,7 @@ WORLDS: dict[str, World] = {
         {
             "tune": _passes(160, 5, (
                 (50, "S2A", "coastal", 0.10, "clear"), (-100, "S2B", "maritime", 0.14, "stratus"),
-                (50, "S2B", "continental", 0.25, "cumulus"), (-100, "S2A", "coastal", 0.08, "stratus"),
+                (50, "S2B", "continental", 0.25, "stratus"), (-100, "S2A", "coastal", 0.08, "cumulus"),
                 (50, "S2A", "rural", 0.18, "veil"), (-100, "S2B", "coastal", 0.12, "cumulus"),
             )),
             "report": _passes(223, 5, (
