@@ -105,8 +105,21 @@ async def _taken(handler: Any, fragment: str | bytes) -> bool:
 
 
 def let_go() -> None:
-    """From now on a session whose browser has gone is told so."""
+    """From now on a session whose browser has gone is told so; a message that makes no sense is one line of the log."""
     WSHandler._receive_loop = _receive_loop
+    handling = logging.getLogger("bokeh.server.protocol_handler")
+    if _in_one_line not in handling.filters:
+        handling.addFilter(_in_one_line)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Take the traceback, and what a stranger wrote, from what bokeh logs of a message; it is answered as an error."""
+    if record.exc_info and record.exc_info[1] is not None:
+        error = record.exc_info[1]
+        record.msg = "a message that makes no sense: %s"
+        record.args = (f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",)
+        record.exc_info = record.exc_text = None
+    return True
 
 
 def alone(page: Any) -> Any:

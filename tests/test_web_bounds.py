@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import socket
 import time
 import zlib
@@ -328,6 +329,21 @@ def test_a_head_without_end_is_cut() -> None:
 
 def test_the_door_has_one_code_for_sockets() -> None:
     assert sockets.POLICY_VIOLATION == door.POLICY_VIOLATION
+
+
+def test_a_message_that_makes_no_sense_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    sockets.let_go()
+    sockets.let_go()  # once is enough
+    handling = logging.getLogger("bokeh.server.protocol_handler")
+    try:
+        raise KeyError("events\nand more")
+    except KeyError:
+        handling.exception("error handling message\n message: %r", "what a stranger wrote")
+    (record,) = caplog.records
+    assert record.exc_info is None
+    assert "stranger" not in record.getMessage()
+    assert record.getMessage().startswith("a message that makes no sense: KeyError")
+    assert "\n" not in record.getMessage()
 
 
 @pytest.mark.slow
