@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import uvicorn
 from starlette.applications import Starlette
@@ -149,7 +150,7 @@ class Provider:
         return JSONResponse(answer)
 
     async def token(self, request: Request) -> Response:
-        said = dict((await request.form()).items())
+        said = dict(parse_qsl((await request.body()).decode()))
         self.grants[str(said["grant_type"])] += 1
         if said["grant_type"] == "password" and said.get("password") != self.password:
             return JSONResponse({"error": "invalid_grant"}, 401)
