@@ -184,16 +184,17 @@ def test_validator_of_the_api_finds_no_error(centre: tuple[str, Store, Settings]
     if validator is None:
         pytest.skip("stac-api-validator not here: pip install 'muscate[clients]'")
     address, _, _ = centre
-    area = an_item(address, collections=[stac.CURRENT]).geometry
+    item = an_item(address, collections=[stac.CURRENT])
+    area, cloud = item.geometry, str(item.properties["eo:cloud_cover"])
+    # Its test of `in` takes a text for the list of its characters: only lists pass it.
     classes = ["core", "collections", "features", "item-search", "filter"]
     classes += [f"{part}#{what}" for part in ("item-search", "features") for what in ("sort", "fields", "query")]
     given = {
         **{"root-url": f"{address}/stac", "collection": stac.CURRENT, "geometry": json.dumps(area)},
         **{"fields-nested-property": "properties.eo:cloud_cover", "query-comparison-field": "eo:cloud_cover"},
-        **{"query-eq-value": "50", "query-neq-value": "50", "query-lt-value": "50", "query-lte-value": "50"},
+        **{"query-eq-value": cloud, "query-neq-value": "50", "query-lt-value": "50", "query-lte-value": "50"},
         **{"query-gt-value": "1", "query-gte-value": "1", "query-substring-field": "platform"},
         **{"query-starts-with-value": "sentinel", "query-ends-with-value": "2a", "query-contains-value": "tinel"},
-        **{"query-in-field": "platform", "query-in-values": "sentinel-2a,sentinel-2b"},
     }
     words = [f"--{name}={value}" for name, value in given.items()]
     words += [f"--conformance={name}" for name in classes]

@@ -58,8 +58,10 @@ _KINDS = {
     "MTD": ("Metadata", "metadata"),
     "JPI": ("How it was made", "metadata"),
 }
-#: What is given where `fields` names nothing: members that make an object an item.
-_DEFAULT = (
+#: What tells items apart, given whatever `fields` names.
+_NAMED = ("type", "id", "collection", "properties.datetime")
+#: What is given where `fields` includes nothing: members that make an object an item.
+DEFAULT = (
     *("type", "stac_version", "stac_extensions", "id", "collection", "links", "geometry", "bbox", "assets"),
     "properties.datetime",
 )
@@ -358,24 +360,25 @@ class Fields(NamedTuple):
 
 
 def only(whole: dict[str, Any], fields: Fields | None) -> dict[str, Any]:
-    """The members that were asked for: those that make it an item, and those included, without those excluded.
+    """The members that were asked for: those included, or all, without those excluded.
 
-    As the fields extension says, a name within ``properties`` may go without that word. Where only some are excluded,
-    all others stay: that is what the extension lets a server do, and what clients of this one know.
+    A name within ``properties`` may go without that word. What is included and excluded is given.
     """
     if fields is None:
         return whole
     include, exclude = (frozenset(_known(name, whole) for name in names) for names in fields)
-    if include or not exclude:
-        kept: dict[str, Any] = {}
-        narrowed = {name.partition(".")[0] for name in include if "." in name}
-        for name in (*(n for n in _DEFAULT if n not in narrowed), *include):
+    kept: dict[str, Any] = {}
+    if include:
+        for name in (*_NAMED, *include):
             _put(kept, whole, name.split("."))
     else:
         kept = dict(whole)
     kept.setdefault("properties", {})
-    for name in exclude:
+    for name in exclude - include:
         kept = _without(kept, name.split("."))
+    for name in include:  # what is named more closely than what it lies in is given
+        if any(name.startswith(f"{other}.") for other in exclude):
+            _put(kept, whole, name.split("."))
     return kept
 
 

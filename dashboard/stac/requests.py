@@ -12,7 +12,7 @@ from shapely.errors import GEOSException
 
 from dashboard.stac.bounds import sound
 from dashboard.stac.filters import filtered, parsed, queried
-from dashboard.stac.items import Fields
+from dashboard.stac.items import DEFAULT, Fields
 from dashboard.stac.times import interval
 from dashboard.stac.vocabulary import ALL, CURRENT, SORTABLES, TITLES
 from processing.errors import SearchError
@@ -191,7 +191,12 @@ def _fields(fields: Any) -> Fields | None:
     if fields is None:
         return None
     if isinstance(fields, dict):
-        return Fields(frozenset(_list(fields, "include")), frozenset(_list(fields, "exclude")))
+        include, exclude = _list(fields, "include"), _list(fields, "exclude")
+        if not include and ("include" in fields or not exclude):
+            include = [name for name in DEFAULT if name not in exclude]
+        return Fields(frozenset(include), frozenset(exclude))
+    if not fields:
+        return Fields(frozenset(DEFAULT), frozenset())
     parts = [part.strip() for part in _list({"fields": fields}, "fields")]
     return Fields(
         frozenset(part.lstrip("+") for part in parts if not part.startswith("-")),
