@@ -567,6 +567,3 @@ def test_feed_and_webhook_tell_what_happened(centre: tuple[str, Store, Settings,
     assert first.findtext("{*}title") == f"{name}: withdrawn"
     assert first.findtext("{*}summary") == "haze"
     assert {e.find("{*}category").get("term") for e in feed.iter("{*}entry")} == {f"tile:{tile}"}
-    schema = Path(__file__).parent / "reference" / "atom.rng"
-    if schema.exists():
-        etree.RelaxNG(etree.parse(schema)).assertValid(feed)
