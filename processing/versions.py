@@ -208,6 +208,8 @@ class Parameters:
     shadow_bands: tuple[str, ...] = ("B4",)
     #: Shadows are sought on water too that is brighter than this in the composite's B3 and B4. None: on none. [-]
     shadow_water: float | None = later(None)
+    #: What looks like water on a date and kept so much of its B3 is flooded and no shadow. None: not looked at. [-]
+    shadow_flood: float | None = later(None)
     #: Where the composite knows nothing: the bands in which a shadow is dark among its surroundings, over the highest
     #: level that they are not below all around. Empty: no shadow is sought there. [-]
     shadow_bands_alone: tuple[str, ...] = later(())
@@ -508,6 +510,7 @@ _V2_1 = replace(
     shadow_max_darkening=0.84,
     shadow_min_cells=1,
     shadow_water=0.04,
+    shadow_flood=0.7,
     shadow_bands_alone=("B8A", "B11"),
     shadow_match=(0.88, 0.05, 1),
     shadow_match_alone=(0.85, 0.05, 1),

@@ -528,6 +528,27 @@ def test_small_clouds_have_their_shadows_against_the_past(monkeypatch: pytest.Mo
     assert f1(found, shadow) > 0.75
 
 
+@pytest.mark.parametrize(("kept", "flooded"), [(None, True), (0.7, False)])
+def test_a_flood_is_no_shadow(kept: float | None, flooded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a cloud could throw it: dark in the infrared, but as bright as before in the visible."""
+    numbers, cells = replace(V2_1, shadow_flood=kept), 60
+    field = {band: np.full((cells, cells), value) for band, value in scenes.VEGETATION.items()}
+    _, state = correct(fine_scene(monkeypatch, field), None, numbers)
+    cloud = scenes.blot((cells, cells), 30, 30, 3) > 0
+    row, col = (30 + (np.array(shadow_at(0, 0, 1500)) * CELL / FINE)).round().astype(int)
+    flood = scenes.blot((cells, cells), row, col, 3) > 0
+    water = scenes.VEGETATION | {"B3": 0.07, "B4": 0.05, "B8A": 0.05, "B8": 0.05, "B11": 0.02, "B12": 0.01}
+    now = {
+        band: np.where(cloud, scenes.CLOUD[band], np.where(flood & ~cloud, water[band], value))
+        for band, value in field.items()
+    }
+    seen = observe(fine_scene(monkeypatch, now, days=5), state, numbers).seen
+    assert classify.clouds(seen, numbers).found.shadows()[flood & ~cloud].any() == flooded
+    shade = {band: np.where(flood & ~cloud, 0.3 * value, now[band]) for band, value in field.items()}
+    seen = observe(fine_scene(monkeypatch, shade, days=5), state, numbers).seen
+    assert classify.clouds(seen, numbers).found.shadows()[flood & ~cloud].mean() > 0.8
+
+
 def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fits() -> None:
     shape = (1, 4)
     composite = past(shape)

@@ -133,6 +133,9 @@ def _against_the_past(
     thinnest = multi_temporal.extend(candidates, mono | multi, ground, parameters, recorder)
     casting = mono | multi | high
     ratio = shadow_mask.darkening(seen.reflectance, past, casting, seen.tested, parameters)
+    if parameters.shadow_flood is not None:
+        wet = water_mask.of_one_date(seen.reflectance, seen.tested & ~casting, parameters, SILENT)
+        ratio = np.where(wet & _as_bright(seen, past, parameters, recorder), np.float32(np.nan), ratio)
     inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
     if parameters.shadow_match:
         match = parameters.shadow_match
@@ -144,6 +147,14 @@ def _against_the_past(
         inside = inside | _alone(seen, casting, snow, parameters, recorder) & (past.day < 0)
     outside = shadow_outside.detect(ratio, inside, seen, past, parameters, recorder)
     return Clouds(mono, high, multi, thinnest, inside, outside)
+
+
+def _as_bright(seen: Observation, past: Composite, parameters: Parameters, recorder: Recorder) -> Mask:
+    """What kept its visible light: a flood darkens the infrared as a shadow does."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kept = seen.reflectance["B3"] / past.rayleigh_corrected["B3"]
+    text, least = "B3 over the composite's: of what looks like water, a flood's", parameters.shadow_flood or 0.0
+    return recorder.test("shadow", text, kept, ">", least, past.day >= 0)
 
 
 def _alone(seen: Observation, casting: Mask, snow: Mask, parameters: Parameters, recorder: Recorder) -> Mask:
