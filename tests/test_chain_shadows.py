@@ -384,6 +384,8 @@ def test_a_dark_patch_at_the_border_towards_the_sun_is_the_shadow_of_a_cloud_out
     ratio = np.where(inside, np.float32(0.3), np.where(sunward | away, np.float32(0.1), np.float32(1)))
     assert np.array_equal(outside(ratio, inside, past(shape)), sunward)
     nowhere = np.zeros(shape, np.bool_)
+    water = np.where(patch(30, 60, 2), np.float32(np.nan), ratio)  # where a shadow may be found, but not how dark
+    assert np.array_equal(outside(water, inside | patch(30, 60, 2), past(shape)), sunward)
     assert not outside(ratio, nowhere, past(shape)).any()  # nothing tells how dark a shadow is today
     assert not outside(ratio * 3, inside, past(shape)).any()  # too bright
     lasting = replace(past(shape), shadow=patch(SIDE - 4, 60, 3))

@@ -139,9 +139,9 @@ def _against_the_past(
     inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
     if parameters.shadow_match:
         match = parameters.shadow_match
-        wet = shadow_mask.darkening_of_water(seen.reflectance, past, casting, seen.tested, parameters)
-        dark_water = seen.tested & ~casting & past.water & np.isnan(wet)
-        below = np.where(past.water, wet, shadow_match.against_the_past(seen, past, ratio, parameters))
+        of_water = shadow_mask.darkening_of_water(seen.reflectance, past, casting, seen.tested, parameters)
+        dark_water = seen.tested & ~casting & past.water & np.isnan(of_water)
+        below = np.where(past.water, of_water, shadow_match.against_the_past(seen, past, ratio, parameters))
         inside = inside | shadow_match.detect(below, casting, dark_water, seen, match, parameters, recorder)
     if parameters.shadow_bands_alone and (past.day < 0).any():
         inside = inside | _alone(seen, casting, snow, parameters, recorder) & (past.day < 0)

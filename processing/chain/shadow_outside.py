@@ -62,10 +62,11 @@ def detect(
     (row, col) bool
         Not dilated.
     """
-    if not shadow.any():
-        recorder.value("shadow_outside", "shadows inside the image, to tell how dark they are", shadow)
+    telling = shadow & np.isfinite(ratio)
+    if not telling.any():
+        recorder.value("shadow_outside", "shadows inside the image, to tell how dark they are", telling)
         return np.zeros(shadow.shape, np.bool_)
-    limit = min(float(np.quantile(ratio[shadow], parameters.shadow_outside_quantile)), parameters.shadow_outside_max)
+    limit = min(float(np.quantile(ratio[telling], parameters.shadow_outside_quantile)), parameters.shadow_outside_max)
     with np.errstate(invalid="ignore"):
         name, reached = "shadow_outside", reach(seen.tested, seen.angles, parameters)
         recorder.value(name, "a cloud outside the image could throw its shadow here", reached)
