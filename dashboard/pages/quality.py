@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from html import escape
@@ -190,15 +191,16 @@ class Quality(View):
             self._asking = asyncio.get_running_loop().create_task(self._ask(document))
 
     async def _ask(self, document: Any) -> None:
-        found, wanted = None, None
+        found: list[queue.Proposal] = []
+        wanted: tuple[str, str, bool, str] | None = None
         try:
             while wanted != self._wanted():  # something else may be chosen meanwhile
                 wanted = self._wanted()
                 found = await asyncio.to_thread(self._ranked, wanted)
         except StoreError as fault:
-            shown = partial(self._note, f"The store can't be read: {fault}")
+            shown: Callable[[], None] = partial(self._note, f"The store can't be read: {fault}")
         else:
-            shown = partial(self._take, found or [])
+            shown = partial(self._take, found)
         finally:
             self._asking = None
         with suppress(AttributeError, RuntimeError):  # the page was closed meanwhile, and its document is gone
