@@ -30,6 +30,7 @@ from processing.production.audit import audit
 from processing.production.ingest import BATCH_SECONDS, prepare
 from processing.production.publish import MANIFEST, ORPHANS
 from processing.production.soak_chain import CHAIN, ORDERS
+from processing.production.supervisor import end_with_parent
 from processing.settings import Settings
 from processing.store import Store, catalogue, lease
 from processing.store.models import Acquisition, Attempt, Chain, Job, Product
@@ -100,6 +101,7 @@ class _Part:
         self.pid = os.fork()
         if self.pid == 0:  # the new one
             with contextlib.suppress(BaseException):
+                end_with_parent(signal.SIGKILL)
                 handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
                 os.dup2(handle, 1)
                 os.dup2(handle, 2)

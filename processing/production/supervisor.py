@@ -103,7 +103,7 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
             )
         except OSError as error:  # no process, no memory: it may come
             part.due = time.monotonic() + LONGEST_WAIT
@@ -141,10 +141,10 @@ class Supervisor:
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def _end_with_parent() -> None:
-    """In a new process: end with the supervisor, even when it is killed."""
-    assert _libc is not None
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> None:
+    """In a new process: end with whoever started it, even when that is killed. Elsewhere than on Linux it lives on."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def notify(state: str) -> None:
