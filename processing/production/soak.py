@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import signal
@@ -41,6 +42,8 @@ LEASE_SECONDS, RETRY_SECONDS, RENAME_SECONDS = 4.0, 0.5, 0.3
 DATE_SECONDS = 0.3
 #: What is killed or frozen, and how often of ten times.
 VICTIMS = {"child": 3, "worker": 3, "dispatch": 2, "feed": 1, "scheduler": 1}
+#: Between two blows to parts of a kind, so that the others get to work. [s]
+GAPS = {"scheduler": 15.0, "feed": 5.0, "dispatch": 2.0}
 #: Of ten blows so many only freeze, for so long: shorter and longer than a lease lives. [s]
 FREEZES, FROZEN_SECONDS = 3, (0.5, 3 * LEASE_SECONDS)
 FIRST = datetime(2023, 1, 1, 10, tzinfo=UTC)
@@ -183,6 +186,7 @@ class Soak:
         kinds += [("dispatch", self._dispatch), ("dispatch", self._dispatch)]
         self._parts = [_Part(kind, run, home / "soak.log") for kind, run in kinds]
         self._fed = home / "fed"
+        self._struck: dict[str, float] = {}
 
     def run(self, seconds: float, blows: int | None = None, patience: float = 600.0) -> Report:
         """Strike for so long, or so often, while there is something to be made; then let it come to its end.
@@ -249,6 +253,10 @@ class Soak:
             found = [part for part in found if _children(part.pid)]
         if not found or (kind == "feed" and self._fed.exists()):
             return False
+        clock = time.monotonic()
+        if clock - self._struck.get(kind, -math.inf) < GAPS.get(kind, 0.0):
+            return False
+        self._struck[kind] = clock
         victim = self.chance.choice(found)
         if self.chance.random() < FREEZES / 10:
             victim.thaws = time.monotonic() + self.chance.uniform(*FROZEN_SECONDS)
