@@ -313,6 +313,8 @@ class Parameters:
     #: Error of the forecast's AOT, one sigma: relative, and besides. With it the forecast, where there is one, counts
     #: as one more sample, and stands in for `aot_default`. (0, 0): it is not looked at. [-]
     aot_forecast_error: tuple[float, float] = later((0.0, 0.0))
+    #: So many times as its error says it counts: the samples of a node err together, by the kind of aerosol and ground.
+    aot_forecast_weight: float = later(1.0)
     #: AOT when it can't be estimated, and where the inversion starts; its bounds, the last that of the tables. [-]
     aot_default: float = 0.10
     aot_min: float = 0.01
@@ -486,14 +488,18 @@ _V2_1 = replace(
     aot_dark_weight=0.0,
     aot_outlier=1.5,
     aot_max_shade=0.05,
+    # Of PROSAIL's canopies and soils
     aot_green_blue=(0.0075, 0.4, 0.82),
-    atmosphere_every=2,
+    vapour_surface=(0.029, 0.09),
+    # CAMS errs by a factor of 1.5; the samples of a node err together
     aot_forecast_error=(0.4, 0.03),
+    aot_forecast_weight=10.0,
+    spectral_responses="own",
     veil_range=(0.0012, 0.025),
     slope_shares=(0.0, 1.0),
     uncertainty_aot=(0.03, 0.15, 0.06, 0.12),
-    vapour_surface=(0.029, 0.09),
-    spectral_responses="own",
+    # What is smooth is looked up at every second cell: a quarter of the look-ups
+    atmosphere_every=2,
     # The masks: clouds, shadows, water, snow
     mask_buffers=(60.0, 60.0),
     mask_fine=(0.1, 0.03),

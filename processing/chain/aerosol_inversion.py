@@ -412,7 +412,7 @@ def invert(
             samples.dark,
             parameters.aot_dark_weight,
             forecast[0] if forecast else 0.0,
-            1 / forecast[1] if forecast else 0.0,
+            np.sqrt(parameters.aot_forecast_weight) / forecast[1] if forecast else 0.0,
         ),
         Bounds(
             parameters.aot_default,
