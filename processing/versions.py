@@ -493,7 +493,7 @@ _V2_1 = replace(
     vapour_surface=(0.029, 0.09),
     # CAMS errs by a factor of 1.5; the samples of a node err together
     aot_forecast_error=(0.4, 0.03),
-    aot_forecast_weight=10.0,
+    aot_forecast_weight=3.0,
     spectral_responses="own",
     veil_range=(0.0012, 0.025),
     slope_shares=(0.0, 1.0),
