@@ -301,7 +301,7 @@ def test_a_few_dark_cells_do_not_change_the_aot_of_an_image(past: bool) -> None:
 
 @pytest.mark.parametrize("factor", [1 / 1.5, 1.5])
 def test_where_the_ground_tells_nothing_the_forecast_stands_in(factor: float) -> None:
-    """Desert and sea; where there is vegetation a forecast that errs hardly counts."""
+    """Desert and sea; where there is vegetation less than half of what the forecast errs by is left."""
     for surface, told in ((scenes.SOIL, True), (scenes.WATER, True), (green(), False)):
         made = scenes.scene(surface, CELLS, aot=0.2)
         made = replace(made, ancillary=replace(made.ancillary, aot=0.2 * factor))
@@ -311,7 +311,7 @@ def test_where_the_ground_tells_nothing_the_forecast_stands_in(factor: float) ->
             assert_allclose(aot_of(product), 0.2 * factor, atol=0.004)
         else:
             assert product.origin["aot"] == "inverted"
-            assert_allclose(aot_of(product).mean(), 0.2, atol=0.02)
+            assert abs(aot_of(product).mean() - 0.2) < 0.2 * abs(factor - 1) / 2
         before = correct(made, None, V1_4)[0]
         assert "forecast" not in before.origin["aot"]
 
