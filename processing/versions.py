@@ -356,7 +356,7 @@ class Parameters:
     #: Of the water vapour: besides [g cm-2], relative, and where it was filled in [g cm-2].
     uncertainty_vapour: tuple[float, float, float] = later((0.08, 0.03, 0.3))
     #: Of the reflectance from other causes (calibration, the aerosol's kind, tables): relative, and besides. [-]
-    uncertainty_other: tuple[float, float] = later((0.012, 0.0015))
+    uncertainty_other: tuple[float, float] = later((0.015, 0.002))
     #: Of what the surroundings change: relative. [-]
     uncertainty_adjacency: float = later(0.25)
     #: Counts per unit of AOT and per unit of reflectance.
@@ -497,7 +497,7 @@ _V2_1 = replace(
     spectral_responses="own",
     veil_range=(0.0012, 0.025),
     slope_shares=(0.0, 1.0),
-    uncertainty_aot=(0.03, 0.15, 0.06, 0.12),
+    uncertainty_aot=(0.043, 0.22, 0.09, 0.17),
     # What is smooth is looked up at every second cell: a quarter of the look-ups
     atmosphere_every=2,
     # The masks: clouds, shadows, water, snow
