@@ -132,7 +132,8 @@ def _to_cells(
     """The AOT of the nodes as they were found, NaN elsewhere, in each cell."""
     spacing = parameters.aot_step
     each = np.where(found, nodes, np.float32(np.nan))
-    return np.repeat(np.repeat(each, spacing, axis=0), spacing, axis=1)[: shape[0], : shape[1]]
+    repeated = np.repeat(np.repeat(each, spacing, axis=0), spacing, axis=1)
+    return np.asarray(repeated[: shape[0], : shape[1]], np.float32)
 
 
 def _unknown(aot: NDArray[np.float32], forecast: float | None, parameters: Parameters) -> NDArray[np.float32]:
