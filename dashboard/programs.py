@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Beginnings of the addresses that pages of other hosts may read.
 OPEN = ("/products/", "/tiles/", "/xyz/", "/stac")
+#: Beginnings of the addresses that serve once: who only looks ahead must not use them up.
+USED_UP = ("/sign-in/",)
 #: Marks a request that was HEAD: its answer's body is not even read.
 HEAD = "muscate_head"
 _EXPOSED = "Accept-Ranges, Content-Disposition, Content-Encoding, Content-Length, Content-Range, ETag, Retry-After"
@@ -34,7 +36,7 @@ class Programs:
             return
         if open_:
             send = _exposing(send)
-        if scope["method"] == "HEAD":
+        if scope["method"] == "HEAD" and not scope["path"].startswith(USED_UP):
             scope, send = {**scope, "method": "GET", HEAD: True}, _without_body(send)
         await self._app(scope, receive, send)
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 from hashlib import sha256
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -38,7 +39,11 @@ def test_a_file_is_what_was_given(
         monkeypatch.setattr(fcntl, "fcntl", refused)
     content = os.urandom(size)
     path = tmp_path / "file"
-    assert disk.write(path, pieces(content)) == {"size": size, "sha256": sha256(content).hexdigest()}
+    assert disk.write(path, pieces(content)) == {
+        "size": size,
+        "sha256": sha256(content).hexdigest(),
+        "crc32": crc32(content),
+    }
     assert path.read_bytes() == content
     assert bool(asked) == (not past_the_cache and size >= disk._PAGE)
 

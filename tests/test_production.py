@@ -407,14 +407,14 @@ def test_any_exception_of_one_date_does_not_end_the_dispatcher(
 
     centre = Centre(tmp_path / "home", database_url=url)
     centre.add(1)
-    claimed, faults = dispatcher._claim, [ValueError("odd"), KeyError("gone"), RuntimeError("other")]
+    claimed, faults = dispatcher.Dispatcher._claim, [ValueError("odd"), KeyError("gone"), RuntimeError("other")]
 
-    def failing(*arguments: Any) -> Any:
+    def failing(*arguments: Any, **options: Any) -> Any:
         if faults:
             raise faults.pop()
-        return claimed(*arguments)
+        return claimed(*arguments, **options)
 
-    monkeypatch.setattr(dispatcher, "_claim", failing)
+    monkeypatch.setattr(dispatcher.Dispatcher, "_claim", failing)
     monkeypatch.setattr(dispatcher, "FAULT_SECONDS", 0.05)
     thread, stop = dispatching(centre.settings)
     try:
@@ -444,7 +444,9 @@ def cluster_of_none(allowed_failures: int = 0) -> Iterator[LocalCluster]:
     """A scheduler to which no worker has come yet."""
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": allowed_failures}),
-        LocalCluster(n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=0, processes=False, protocol="tcp", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        ) as cluster,
     ):
         yield cluster
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -287,14 +288,14 @@ def test_a_full_disk_leaves_the_package_in_the_inbox(
 def test_a_fault_of_the_reader_stops_nobody(
     inbox: Inbox, settings: Settings, t33twm_small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = ingest_module.l1c.contents
+    real = ingest_module._read
 
-    def contents(path: Path) -> object:
+    def read(path: Path) -> Any:
         if DATES[0] in path.name:
             raise ZeroDivisionError("division by zero")
         return real(path)
 
-    monkeypatch.setattr(ingest_module.l1c, "contents", contents)
+    monkeypatch.setattr(ingest_module, "_read", read)
     bad = drop(safe(t33twm_small), settings)
     drop(safe(t33twm_small, DATES[1]), settings)
     assert sorted(r.accepted for r in look(inbox)) == [False, True]

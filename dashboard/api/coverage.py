@@ -9,12 +9,12 @@ import sys
 import threading
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from dashboard import dates, plain, queries, web_mercator, year_calendar
@@ -39,6 +39,9 @@ MONTHS = 180
 DRAWING_SECONDS = 120
 
 router = APIRouter()
+
+#: A year of the calendar: from the first satellite on.
+Year = Annotated[int | None, Query(ge=2015, le=2100)]
 _drawing = threading.Lock()
 
 
@@ -224,7 +227,7 @@ def _outline(tile: str) -> np.ndarray:
 
 
 @router.get("/api/coverage/calendar/{tile}", response_class=HTMLResponse)
-def of_tile(centre: Here, tile: str, year: int | None = None, version: str = "") -> HTMLResponse:
+def of_tile(centre: Here, tile: str, year: Year = None, version: str = "") -> HTMLResponse:
     """A tile's dates in a year (that of its last date), each with its state, and what is missing, as HTML."""
     if not tiling.valid(tile):
         raise HTTPException(404, f"{tile} is no tile")

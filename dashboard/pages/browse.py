@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from html import escape
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -174,15 +174,20 @@ def _limit(name: str, value: str) -> dict[str, Any]:
             raise SearchError(f"{value} is no relative orbit")
         return {"orbits": (int(value),)}
     if name == "first":
-        return {"first": stac.moment(value)}
+        return {"first": _moment(value)}
     if name == "last":
         whole_day = timedelta(days=1, microseconds=-1) if len(value) == 10 else timedelta()
-        return {"last": stac.moment(value) + whole_day}
+        return {"last": _moment(value) + whole_day}
     if name == "since":
-        return {"changed_since": stac.moment(value), "withdrawn": True, "replaced": True}
+        return {"changed_since": _moment(value), "withdrawn": True, "replaced": True}
     if name == "bbox":
         return {"area": _area(value)}
     return {name: (None, _number(name, value))}
+
+
+def _moment(value: str) -> datetime:
+    """A time, or the beginning of a day, as people type it."""
+    return stac.moment(f"{value}T00:00:00Z" if len(value) == 10 else value)
 
 
 def _area(value: str) -> Any:

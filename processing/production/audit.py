@@ -182,6 +182,8 @@ def _make_again(session: Session, settings: Settings, key: int, withdraws: bool,
     queued = product.current and replays.again(session, product, actor.name)
     if product.current and not queued:
         return f"{product.identifier}: stays as it is: its date is queued already, or its Level-1C is gone"
+    if product.state_path is not None and not (settings.state / product.state_path).exists():
+        product.state_path = None  # its next revision has one again, before a later date asks for it
     if withdraws:
         product.valid, product.bytes = False, 0
         folder = settings.archive / product.path

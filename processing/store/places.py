@@ -153,5 +153,5 @@ def rectangle(west: float, south: float, east: float, north: float) -> Geometry:
     except TypeError:
         fine = False
     if not fine:
-        raise SearchError(f"{west},{south},{east},{north} is no rectangle of west, south, east, north")
+        raise SearchError(f"{west:g},{south:g},{east:g},{north:g} is no rectangle of west, south, east, north")
     return shapely.box(west, south, east if east >= west else east + 360, north)
