@@ -17,7 +17,7 @@ from bokeh.resources import INLINE
 from cartopy import crs as ccrs
 from geoviews.plotting.bokeh import GeoPolygonPlot
 
-from dashboard import theme, web_mercator
+from dashboard import ground, web_mercator
 
 
 class TilePolygons(gv.Polygons):
@@ -34,7 +34,6 @@ class _TilePolygonsPlot(GeoPolygonPlot):
 hv.Store.register({TilePolygons: _TilePolygonsPlot}, "bokeh")
 
 COUNTRIES = {"projection": ccrs.GOOGLE_MERCATOR, "color": "#8A95A1", "line_width": 0.8, "apply_ranges": False}
-SIZE = {"width": 900, "height": 640}
 TILES = {
     "projection": ccrs.GOOGLE_MERCATOR,
     "color": "colour",
@@ -55,24 +54,7 @@ def tile_layer(coverage: pd.DataFrame) -> TilePolygons:
     coverage : DataFrame
         As of `queries.coverage`.
     """
-    polygons = []
-    for row in coverage.itertuples():
-        ring = web_mercator.tile(row.tile)
-        polygons.append(
-            {
-                "x": ring[:, 0],
-                "y": ring[:, 1],
-                "tile": row.tile,
-                "site": row.site or "–",
-                "date": "–" if pd.isna(row.sensing) else f"{row.sensing:%Y-%m-%d}",
-                "state": theme.word(row.state) + (f", {row.version}" if row.version else ""),
-                "products": theme.number(row.products),
-                "origin": "SIMULATED" if row.simulated else "Level-1C" if row.dates else "–",
-                "colour": theme.colour(row.state),
-            }
-        )
-    vdims = ["tile", "site", "date", "state", "products", "origin", "colour"]
-    return TilePolygons(polygons, ["x", "y"], vdims, crs=ccrs.GOOGLE_MERCATOR)
+    return TilePolygons(ground.polygons(coverage), ["x", "y"], list(ground.TOLD), crs=ccrs.GOOGLE_MERCATOR)
 
 
 def countries_layer() -> gv.Path:
@@ -80,22 +62,19 @@ def countries_layer() -> gv.Path:
     return gv.Path([web_mercator.countries()], ["x", "y"], crs=ccrs.GOOGLE_MERCATOR)
 
 
-def coverage_map(coverage: pd.DataFrame, **size: Any) -> Any:
+def coverage_map(coverage: pd.DataFrame) -> Any:
     """Countries and tiles, around the tiles that have dates.
 
     Parameters
     ----------
     coverage : DataFrame
         As of `queries.coverage`.
-    size
-        Options of the plot, in place of a fixed size.
     """
     dated = coverage.loc[coverage["dates"] > 0, "tile"]
     west, south, east, north = web_mercator.around(list(dated if len(dated) else coverage["tile"]))
-    names = {"Tile": "tile", "Site": "site", "Latest date": "date", "State": "state", "Products": "products"}
-    hover = HoverTool(tooltips=[(title, f"@{{{column}}}") for title, column in names.items()])
+    hover = HoverTool(tooltips=ground.TOOLTIPS)
     layers = countries_layer().opts(**COUNTRIES) * tile_layer(coverage).opts(tools=[hover], **TILES)
-    return layers.opts(xlim=(west, east), ylim=(south, north), xlabel="", ylabel="", **(size or SIZE))
+    return layers.opts(xlim=(west, east), ylim=(south, north), width=900, height=640, xlabel="", ylabel="")
 
 
 def main() -> None:

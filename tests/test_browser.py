@@ -204,7 +204,7 @@ BEYOND = """() => {
       }
       // The frame of the page scrolls too: only what is lower than it is a piece that scrolls by itself.
       if (["auto", "scroll"].includes(style.overflowX) && element.clientHeight < 0.7 * innerHeight) continue
-      if (/\\btabulator\\b/.test(element.className)) continue
+      if (element.classList.contains("scroll") && style.overflowX === "auto") continue  // a long table
       const seen = box.width > 0 && box.height > 0
       if (seen && box.right > width + 1) found.push(`${element.tagName} ${element.className}`)
       if (element.shadowRoot) visit(element.shadowRoot)

@@ -147,7 +147,7 @@ def test_each_view_shows_the_real_series(
     page.goto(f"http://localhost:{series_centre[1]}/{view}{query}", timeout=60_000)
     expected = {"coverage": "33TWM", "production": "published", "versions": "4 / 5", "products": "T33TWM"}[view]
     page.get_by_text(expected).first.wait_for(timeout=60_000)
-    page.locator("canvas, .bar, table").first.wait_for(timeout=60_000)
+    page.locator("canvas:visible, .bar:visible, .chart:visible, table:visible").first.wait_for(timeout=60_000)
     page.wait_for_timeout(4_000)
     folder = Path(os.environ.get("MUSCATE_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)

@@ -167,7 +167,10 @@ def test_a_centre_heals_whichever_part_is_killed_and_ends_soon(tmp_path: Path) -
                 parts[part].kill()
 
                 def back(part: str = part, before: int = parts[part].pid) -> bool:
-                    now = {p.cmdline()[-1]: p.pid for p in psutil.Process(up.pid).children() if p.cmdline()}
+                    try:
+                        now = {p.cmdline()[-1]: p.pid for p in psutil.Process(up.pid).children()}
+                    except (psutil.Error, IndexError):  # one that has just ended
+                        return False
                     return len(now) == 3 and now[part] != before
 
                 wait_for(back, 30)

@@ -13,9 +13,10 @@ import panel_material_ui as pmui
 import param
 import rasterio
 import sqlalchemy as sa
+from bokeh.models import HoverTool
 from holoviews.operation.datashader import regrid
 
-from dashboard import address, layers, product_folder, queries, theme
+from dashboard import address, ground, product_folder, queries, theme, web_mercator
 from dashboard.frame import View, how_to_begin, html, legend
 from processing.errors import ProductError
 from processing.masks import Cloud
@@ -66,7 +67,17 @@ BARS: dict[str, Any] = {
     "show_legend": False,
     "padding": 0.05,
 }
-MAP: dict[str, Any] = {"responsive": True, "min_height": 460}
+MAP: dict[str, Any] = {
+    **PLOT,
+    "data_aspect": 1,
+    "min_height": 460,
+    "xaxis": None,
+    "yaxis": None,
+    "xlabel": "",
+    "ylabel": "",
+}
+#: Its axes, in Web Mercator. [m]
+AXES = ["x", "y"]
 #: What is drawn of CLM: word, bits, colour.
 MASKS = (
     ("cloud", Cloud.CLOUD | Cloud.THINNEST | Cloud.HIGH, "#D55E00"),
@@ -114,6 +125,23 @@ def progress(counts: pd.DataFrame) -> hv.Bars:
         As of `queries.progress`.
     """
     return hv.Bars(_counted(counts, "version", "state"), ["version", "state"], "dates").opts(invert_axes=True, **BARS)
+
+
+def coverage_map(coverage: pd.DataFrame) -> hv.Overlay:
+    """Countries and tiles, around the tiles that have dates. GeoViews' map is a file of its own (`dashboard.layers`).
+
+    Parameters
+    ----------
+    coverage : DataFrame
+        As of `queries.coverage`.
+    """
+    dated = coverage.loc[coverage["dates"] > 0, "tile"]
+    west, south, east, north = web_mercator.around(list(dated if len(dated) else coverage["tile"]))
+    tiles = hv.Polygons(ground.polygons(coverage), AXES, list(ground.TOLD)).opts(
+        color="colour", line_color="colour", fill_alpha=0.62, line_width=2, tools=[HoverTool(tooltips=ground.TOOLTIPS)]
+    )
+    lines = hv.Path([web_mercator.countries()], AXES).opts(color="#8A95A1", line_width=0.8)
+    return (lines * tiles).opts(xlim=(west, east), ylim=(south, north), **MAP)
 
 
 def sample(path: Path) -> tuple[NDArray[Any], tuple[float, float, float, float]]:
@@ -201,7 +229,7 @@ class Workbench(View):
                 else [html("<p class=soft>No date has arrived.</p>")]
             ),
         ]
-        chart = layers.coverage_map(self.snapshot.coverage, **MAP)
+        chart = coverage_map(self.snapshot.coverage)
         title = html("<h2>Site coverage <small>state of each tile's latest date</small></h2>")
         self._map.objects = [title, chart]
         names = self.snapshot.ask(newest_products)
