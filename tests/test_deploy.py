@@ -106,7 +106,7 @@ def test_a_worker_of_a_batch_system_is_asked_to_end(tmp_path: Path, script: str)
         "MUSCATE_LIFETIME": "1",
     }
     process = subprocess.Popen(["bash", str(DEPLOY / "hpc" / script)], env=environment)
-    while not (tmp_path / "began").exists():
+    while not (tmp_path / "began").exists() or not (tmp_path / "began").read_text():
         assert process.poll() is None
     assert (tmp_path / "began").read_text() == "worker 1\n"
     if script == "worker.slurm":
