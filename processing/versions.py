@@ -582,7 +582,7 @@ VERSIONS: dict[str, Version] = {
             None,
             "No dark cell bounds the AOT of the whole image; water vapour is read below the aerosol; the light of thin"
             " high clouds is taken away and flagged; shadows are found on dates without a past too; turbid and flooded"
-            " water is water; S2C has its own spectral responses. On simulated series that nobody tuned on, crops and "
+            " water is water; S2C has its own spectral responses. On simulated series that were kept apart, crops and "
             "a coast, water vapour errs by 0.05 and 0.04 g cm-2 RMS (V1_4: 0.16, 0.18), cloud F1 is 0.954 and 0.989 "
             "(0.902, 0.968), shadow F1 0.907 and 0.863 (0.577, 0.570). A new raster, UNC, states how uncertain AOT and"
             " reflectance are.",
