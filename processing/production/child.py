@@ -231,18 +231,11 @@ class _Watch:
         with contextlib.suppress(OSError):
             if self.log.stat().st_size > MAX_LOG:
                 return Stopped(f"the chain's log grew over {MAX_LOG // 1_000_000} MB")
-        if self.process is not None and (taken := _resident(self.process.pid)) > self.limits.memory:
+        if self.process is not None and (taken := memory_of(self.process.pid)) > self.limits.memory:
             return Stopped(f"the chain took {taken / 1e9:.1f} GB of memory, {self.limits.memory / 1e9:.1f} allowed")
         if (written := _size(self.staging)) > self.limits.staging:
             return Stopped(f"the chain wrote {written / 1e9:.1f} GB of files, {self.limits.staging / 1e9:.1f} allowed")
         return None
-
-
-def _resident(pid: int) -> int:
-    """Resident memory of a process; 0 where it isn't told. [bytes]"""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
-    return 0
 
 
 def _size(folder: Path) -> int:
