@@ -8,8 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,11 +19,8 @@ import pytest
 import rasterio
 import rasterio.transform
 import rasterio.warp
-import uvicorn
-from fastapi import FastAPI
 
 from dashboard import stac
-from dashboard.api import Centre, include
 from processing import tiling
 from processing.product import names
 from processing.production import janitor
@@ -33,6 +28,7 @@ from processing.settings import Settings
 from processing.store import Store
 from tests.browser import free_port
 from tests.dashboard_archive import fields, filled, write_raster
+from tests.web_server import plain_routes
 
 #: What other people's programs will have to change one day is not for these tests.
 pytestmark = pytest.mark.filterwarnings(
@@ -56,17 +52,8 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
         write_raster(folder / names.file_path(folder.name, "SRE_B11"), counts, **place)
     assert janitor.describe_some(store, settings, 1000) > 20
     assert janitor.describe_some(store, settings, 1000) == 0
-    app = FastAPI()
-    include(app, Centre(settings, store))
-    server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    yield f"http://localhost:{settings.port}", store, settings
-    server.should_exit = True
-    thread.join()
+    with plain_routes(settings, store) as address:
+        yield address, store, settings
     store.dispose()
 
 

@@ -7,8 +7,6 @@ import hashlib
 import io
 import json
 import re
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +21,6 @@ import pytest
 import rasterio
 import shapely
 import sqlalchemy as sa
-import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -46,6 +43,7 @@ from processing.store.surroundings import Around
 from tests import product_scenes
 from tests.browser import free_port
 from tests.dashboard_archive import filled
+from tests.web_server import plain_routes
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +51,8 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stor
     """Address, store and settings of a centre whose plain routes are served."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), port=free_port())
     store = filled(settings, size=64)
-    app = FastAPI()
-    include(app, Centre(settings, store))
-    server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    yield f"http://localhost:{settings.port}", store, settings
-    server.should_exit = True
-    thread.join()
+    with plain_routes(settings, store) as address:
+        yield address, store, settings
     store.dispose()
 
 

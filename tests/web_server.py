@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import uvicorn
+from fastapi import FastAPI
 
+from dashboard.api import Centre, include
 from processing.people import Role
-from processing.settings import ACCESS
+from processing.settings import ACCESS, Settings
+from processing.store import Store
 from tests.browser import answers, free_port
 
 #: How long it may take to start. [s]
@@ -83,3 +88,21 @@ def serving(home: Path, **variables: Any) -> Iterator[Server]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@contextmanager
+def plain_routes(settings: Settings, store: Store) -> Iterator[str]:
+    """The address of a centre's plain routes, without pages and door, served by a thread of this process."""
+    app = FastAPI()
+    include(app, Centre(settings, store))
+    server = uvicorn.Server(uvicorn.Config(app, port=settings.port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.02)
+    try:
+        yield f"http://localhost:{settings.port}"
+    finally:
+        server.should_exit = True
+        thread.join()
