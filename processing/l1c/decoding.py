@@ -75,7 +75,8 @@ def ahead(
             ]
             return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
-        yield Strips({band: of_band[-1].stop for band, of_band in parts.items()}, strip)
+        heights = {band: of_band[-1].stop for band, of_band in parts.items()}
+        yield Strips(heights, strip, let_go=lambda band: made[band].clear())
 
 
 def _in_memory(counts: Counts) -> Callable[[], Counts]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,21 @@ from rasterio.windows import Window
 from processing import bounded, timeline
 from processing.bands import BANDS, COARSE
 from processing.errors import L1CError, OverLimit
-from processing.l1c import codestream, decoding, images, limits, metadata
+from processing.known import Satellite
+from processing.l1c import decoding, limits
 from processing.l1c.angles import merge_angles
-from processing.l1c.checksums import Checksums
-from processing.l1c.package import Package
 from processing.l1c.rasters import Rasters
-from processing.l1c.source import Source
+from processing.l1c.source import Air, Source
 from processing.scene import NO_DATA_COUNTS, Ancillary, Angles, Grid, Lazy, Scene, Strips
 
 #: Distance of a thinned scene's samples, at most; B1, in which aerosol and clouds are sought, keeps all pixels. [m]
 THINNED = dict.fromkeys(COARSE, 120) | {"B1": 60}
 #: Band and cells on a side by which the ground is told that packages of a pass observed.
 GROUND, LATTICE = "B1", 64
+#: What looking at a part of an image may take. [bytes], [s]
+LOOK_MEMORY, LOOK_SECONDS = 2_000_000_000, 60.0
 #: What checking a granule may take: all its files are read, those in a zip each as a whole. [bytes], [s]
 CHECK_MEMORY, CHECK_SECONDS = 2_000_000_000, 900.0
-#: Threads that make checksums.
-HASHING = 2
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,12 @@ class Granule:
     quantification, offset, solar_irradiance, physical_gain
         As in `Scene`.
     simulated : bool
+    satellite : Satellite or None
+        What is known of the platform; None: what its name says.
+    admitted : mapping of str to str
+        What of its format the centre has admitted, and on what ground.
+    kind : str
+        Of the package.
     """
 
     path: Path
@@ -95,6 +100,9 @@ class Granule:
     physical_gain: Mapping[str, float]
     simulated: bool
     _sources: tuple[Source, ...] = field(repr=False)
+    satellite: Satellite | None = field(default=None, repr=False)
+    admitted: Mapping[str, str] = field(default_factory=dict, repr=False)
+    kind: str = "SAFE"
 
     def ground(self) -> timeline.Ground:
         """The ground that the images show, seen in those of 60 m without an atmosphere to look through first.
@@ -107,7 +115,7 @@ class Granule:
         height, width = self.grid.shape(BANDS[GROUND].resolution)
         cells = np.zeros((LATTICE, LATTICE), np.bool_)
         for source in self._sources:
-            spacing = images.spacing(source.package, source.images[GROUND], max(1, min(height, width) // LATTICE))
+            spacing = source.spacing(GROUND, max(1, min(height, width) // LATTICE))
             observed = source.samples(GROUND, spacing, None) != NO_DATA_COUNTS
             rows, cols = np.nonzero(observed)
             cells[rows * LATTICE // observed.shape[0], cols * LATTICE // observed.shape[1]] = True
@@ -122,7 +130,7 @@ class Granule:
         L1CError
             If they are missing or malformed.
         """
-        first, *others = (metadata.angles(s.package, s.xml) for s in self._sources)
+        first, *others = (source.angles() for source in self._sources)
         for other in others:
             first = merge_angles(self.path, first, other)
         return first
@@ -158,8 +166,7 @@ class Granule:
         """
         rasters = Rasters(self._sources)
         bands = sorted(BANDS, key=lambda band: -BANDS[band].resolution)
-        first = self._sources[0]
-        parts = {band: images.strips(first.package, first.images[band]) for band in bands}
+        parts = {band: self._sources[0].strips(band) for band in bands}
         masks = [partial(make, band) for make in (rasters.defective, rasters.detectors) for band in reversed(bands)]
         with decoding.ahead(rasters.counts, parts, masks, threads, spill) as kept:
             yield lambda ancillary: replace(self._scene(ancillary, rasters), counts=kept)
@@ -196,13 +203,12 @@ class Granule:
             yield lambda ancillary: self._thin(ancillary, rasters, spacing, kept)
 
     def _spacing(self, distances: Mapping[str, int], cell: int) -> dict[str, int]:
-        package, files = self._sources[0].package, self._sources[0].images
         bands = sorted(COARSE, key=lambda band: -BANDS[band].resolution)
         most = {}
         for band in bands:
             pixels = cell // BANDS[band].resolution
             most[band] = max(1, min(distances[band] // BANDS[band].resolution, pixels & -pixels))  # a power of 2 in it
-        return {band: images.spacing(package, files[band], most[band]) for band in bands}
+        return {band: self._sources[0].spacing(band, most[band]) for band in bands}
 
     def _samples(self, spacing: Mapping[str, int]) -> dict[str, int]:
         return {band: -(-self.grid.shape(BANDS[band].resolution)[0] // step) for band, step in spacing.items()}
@@ -235,6 +241,7 @@ class Granule:
             saturated=Strips(heights, lambda band, rows: rasters.saturated(band).rows(rows)),
             ancillary=ancillary,
             simulated=self.simulated,
+            responses=None if self.satellite is None else self.satellite.responses(),
         )
 
     def check(self) -> None:
@@ -254,7 +261,7 @@ class Granule:
         except OverLimit as error:
             raise L1CError(self.path, str(error)) from error
         for source, state in zip(self._sources, states, strict=True):
-            source.package.checksums.learn(state)
+            source.learn(state)
 
     def integrity(self) -> str:
         """How far the files that were used are those that the package's manifest lists, in one line.
@@ -266,17 +273,16 @@ class Granule:
         L1CError
             If one is damaged.
         """
-        found = {}
-        for source in self._sources:
-            for name in (*source.images.values(), *source.masks.values()):
-                source.package.verify(name)
-            found[source.package.path.name] = source.package.checksums.summary()
+        found = {source.path.name: source.integrity() for source in self._sources}
         if len(set(found.values())) == 1:
             return next(iter(found.values()))
         return "; ".join(f"{name}: {said}" for name, said in found.items())
 
     def toa(self, band: str, spacing: int, rows: slice, cols: slice) -> NDArray[np.float32]:
         """Reflectance at the top of the atmosphere as it is in the images, for looking at them.
+
+        It is decoded where limits of memory and time can end it: who looks is the web, and what was taken long ago may
+        be another file now.
 
         Parameters
         ----------
@@ -296,13 +302,20 @@ class Granule:
         L1CError
             If the image can't be decoded.
         """
+        try:
+            return bounded.run(_looked_at, self, band, spacing, rows, cols, memory=LOOK_MEMORY, seconds=LOOK_SECONDS)
+        except OverLimit as error:
+            raise L1CError(self.path, str(error)) from error
+
+    def reflectance(self, band: str, spacing: int, rows: slice, cols: slice) -> NDArray[np.float32]:
+        """As of `toa`, decoded here."""
         height, width = (-(-pixels // spacing) for pixels in self.grid.shape(BANDS[band].resolution))
         rows, cols = slice(rows.start, min(rows.stop, height)), slice(cols.start, min(cols.stop, width))
         out = np.full((max(0, rows.stop - rows.start), max(0, cols.stop - cols.start)), np.nan, np.float32)
         if not out.size:
             return out
         for source in self._sources:
-            level = images.spacing(source.package, source.images[band], spacing)
+            level = source.spacing(band, spacing)
             step = spacing // level  # a small image has few levels
             size = ((n - 1) * step + 1 for n in reversed(out.shape))
             counts = source.samples(band, level, None, Window(cols.start * step, rows.start * step, *size))
@@ -311,58 +324,61 @@ class Granule:
             np.copyto(out, reflectance, where=np.isnan(out) & (counts != NO_DATA_COUNTS))
         return out
 
+    def footprint(self, band: str) -> NDArray[np.uint8]:
+        """The detector that saw each pixel of a band, (row, col) uint8, 0 none.
+
+        Raises
+        ------
+        L1CError
+            If the masks can't be decoded.
+        """
+        return Rasters(self._sources).detectors(band).raster()
+
     def packages(self) -> list[Path]:
         """The package, or those of the halves."""
-        return list(dict.fromkeys(source.package.path for source in self._sources))
+        return list(dict.fromkeys(source.path for source in self._sources))
 
-    def image_files(self) -> list[tuple[Package, str]]:
-        """Package and name of every image."""
-        return [(source.package, name) for source in self._sources for name in source.images.values()]
+    def image_strips(self) -> list[Callable[[], NDArray[np.uint16]]]:
+        """What decodes the images, a strip each."""
+        return [
+            partial(source.read, band, rows)
+            for source in self._sources
+            for band in BANDS
+            for rows in source.strips(band)
+        ]
 
-    def ecmwf(self) -> bytes | None:
-        """The ECMWF forecast (GRIB) that comes with the tile: total ozone, water vapour, pressure. None if it doesn't.
-
-        Raises
-        ------
-        L1CError
-            If it is there and can't be read.
-        """
-        return self._forecast("AUX_ECMWFT")
-
-    def cams(self) -> bytes | None:
-        """The CAMS forecast (GRIB) that comes with the tile from baseline 04.00 on: AOT by species. None if it doesn't.
+    def ecmwf(self) -> Air | None:
+        """The ECMWF forecast that comes with the tile: total ozone, water vapour, pressure. None if it doesn't.
 
         Raises
         ------
         L1CError
             If it is there and can't be read.
         """
-        return self._forecast("AUX_CAMSFO")
+        return self._sources[0].ecmwf()
 
-    def _forecast(self, kind: str) -> bytes | None:
-        source = self._sources[0]
-        names = [n for n in source.package.files(f"{source.folder}/AUX_DATA") if kind in n]
-        return source.package.read(names[0]) if names else None
+    def cams(self) -> Air | None:
+        """The CAMS forecast that comes with the tile from baseline 04.00 on: AOT by species. None if it doesn't.
+
+        Raises
+        ------
+        L1CError
+            If it is there and can't be read.
+        """
+        return self._sources[0].cams()
 
 
-def _checked(granule: Granule) -> list[Checksums]:
-    """Walk through all files of a granule; what is known of the checksums of each of its packages."""
+def _looked_at(granule: Granule, *where: Any) -> NDArray[np.float32]:
+    return granule.reflectance(*where)
+
+
+def _checked(granule: Granule) -> list[Any]:
+    """Walk through all that a granule needs; what each of its sources found."""
     granule.angles()
     hours = (granule.sensing - granule.datatake_sensing).total_seconds() / 3600
     if text := limits.fault("hours from datatake to sensing", hours):
         raise L1CError(granule.path, text)
-    with ThreadPoolExecutor(HASHING) as pool:
-        for source in granule._sources:
-            package, names = source.package, (*source.images.values(), *source.masks.values())
-            for name in names:
-                if name.endswith(".gml"):
-                    images.features(package, name)
-                else:
-                    with package.open(name) as file:
-                        codestream.read(package, name, file)
-            # Hashing lets other threads run; the first that fails is told.
-            list(pool.map(package.verify, names))
-    return [source.package.checksums for source in granule._sources]
+    return [source.checked() for source in granule._sources]
 
 
 def merge(halves: Sequence[Granule]) -> Granule:

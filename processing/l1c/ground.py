@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from processing import bounded
+from processing import bounded, known
 from processing.l1c.opening import contents
 from processing.timeline import Ground
 
@@ -21,12 +21,12 @@ SECONDS, MEMORY = 60, 4 * 1024**3
 def of(package: Path, tile: str) -> Ground | None:
     """The ground that a package of one tile observed; None where it can't be told, which the log says why."""
     try:
-        return bounded.run(_observed, package, tile, memory=MEMORY, seconds=SECONDS)
+        return bounded.run(_observed, package, tile, known.current(), memory=MEMORY, seconds=SECONDS)
     except Exception as error:  # whatever ended it: the package serves without it
         log.warning("%s: the ground that it observed is not known (%s)", package.name, " ".join(str(error).split()))
     return None
 
 
-def _observed(package: Path, tile: str) -> Ground:
-    (granule,) = contents(package).of(tile)
+def _observed(package: Path, tile: str, found: known.Known) -> Ground:
+    (granule,) = contents(package, found).of(tile)
     return granule.ground()

@@ -26,7 +26,7 @@ from processing.errors import L1CError
 from processing.l1c import codestream
 from processing.l1c.metadata import LAST_DETECTOR
 from processing.l1c.package import Package
-from processing.l1c.packed import Packed
+from processing.l1c.packed import Packed, fits
 from processing.scene import Grid
 
 #: Layers of MSK_QUALIT (PSD 14.9): 1 and 2 ancillary data lost and degraded, 3 and 4 image data lost and degraded,
@@ -238,18 +238,22 @@ def unobserved(samples: NDArray[np.uint16]) -> NDArray[np.bool_]:
 
 
 def _window(package: Package, name: str, grid: Grid, resolution: int) -> Window:
-    """Where `grid` lies in a mask, which may be that of the whole tile beside a cropped image."""
+    """Where `grid` lies in a mask, in its pixels: whole multiples or parts of the image's.
+
+    It may be that of the whole tile beside a cropped image.
+    """
     found = header(package, name)
-    rows, cols = grid.shape(resolution)
-    if found.epsg is None and (found.rows, found.columns) == (rows, cols):
-        return Window(0, 0, cols, rows)
+    if found.epsg is None and fits(grid.shape(resolution), (found.rows, found.columns)):
+        return Window(0, 0, found.columns, found.rows)
     t = found.transform
-    left, top = (grid.west - t.c) / resolution, (t.f - grid.north) / resolution
+    pixel = t.a if t.a > 0 else float(resolution)
+    left, top, cols, rows = (v / pixel for v in (grid.west - t.c, t.f - grid.north, grid.width, grid.height))
     covers = left >= 0 and top >= 0 and left + cols <= found.columns and top + rows <= found.rows
-    if f"EPSG:{found.epsg}" != grid.crs or (t.a, t.e) != (resolution, -resolution) or left % 1 or top % 1 or not covers:
+    whole = not any(v % 1 for v in (left, top, cols, rows)) and (pixel % resolution == 0 or resolution % pixel == 0)
+    if f"EPSG:{found.epsg}" != grid.crs or (t.a, t.e) != (pixel, -pixel) or not whole or not covers:
         text = f"{found.columns} x {found.rows} pixels of {t.a:g} m at {t.c:g} E {t.f:g} N, not on the image's grid"
         raise package.fault(name, text)
-    return Window(int(left), int(top), cols, rows)
+    return Window(int(left), int(top), int(cols), int(rows))
 
 
 #: What is known of tiles that hold one value in each layer: by how they are coded, their size and code, and the layers.
@@ -272,15 +276,16 @@ def detector_image(
             raise package.fault(name, f"a detector {largest}, there are {LAST_DETECTOR}")
         return detectors
 
-    fits = (window.row_off % step, window.col_off % step) == (0, 0)
-    if step > 1 and fits and spacing(package, name, step) == step:
+    shape = grid.shape(resolution)
+    whole_steps = (window.row_off % step, window.col_off % step) == (0, 0) and shape == (window.height, window.width)
+    if step > 1 and whole_steps and spacing(package, name, step) == step:
         rows, cols = window.row_off // step, window.col_off // step
-        shape = -(-window.height // step), -(-window.width // step)
-        mixed = samples(package, name, step)[rows : rows + shape[0], cols : cols + shape[1]]
+        height, width = -(-window.height // step), -(-window.width // step)
+        mixed = samples(package, name, step)[rows : rows + height, cols : cols + width]
         alone = ndimage.maximum_filter(mixed, 5) == ndimage.minimum_filter(mixed, 5)
         return Packed.of(checked(np.where(alone, mixed, 0).astype(np.uint8)))
     parts = ((here, checked(pixels[0])) for here, pixels in _tiles(package, name, window, (1,), known))
-    whole = Packed.of_parts((window.height, window.width), np.dtype(np.uint8), parts)
+    whole = Packed.of_parts((window.height, window.width), np.dtype(np.uint8), parts).fitted(shape)
     return whole if step == 1 else Packed.of(whole.raster()[::step, ::step])
 
 
@@ -308,11 +313,12 @@ def quality_image(package: Package, name: str, grid: Grid, resolution: int, know
         raise package.fault(name, f"{layers} layers, {QUALITY_LAYERS} expected")
     tiles = list(_tiles(package, name, window, (*LOST_LAYERS, *DEFECTIVE_LAYERS, SATURATED_LAYER), known))
     pack = partial(Packed.of_parts, (window.height, window.width), np.dtype(np.bool_))
-    return Quality(
+    found = (
         pack((here, np.logical_or.reduce(pixels[: len(LOST_LAYERS)] != 0)) for here, pixels in tiles),
         pack((here, np.logical_or.reduce(pixels[:-1] != 0)) for here, pixels in tiles),
         pack((here, pixels[-1] != 0) for here, pixels in tiles),
     )
+    return Quality(*(mask.fitted(grid.shape(resolution)) for mask in found))
 
 
 def _tiles(

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.scene import Angles
+
 
 class Limit(NamedTuple):
     """Least and greatest value, and why."""
@@ -44,6 +46,8 @@ LIMITS: Mapping[str, Limit] = {
     "mean view": Limit(0, 0.15, "the mean of what was seen; real products differ by 0.06 from that of the nodes"),
     "hours from datatake to sensing": Limit(-1, 1, "a datatake is at most half an orbit of 100 minutes long"),
 }
+#: No Sentinel-2 flew before, and none that this program knows will fly after: such a time is an error of the file.
+FIRST_YEAR, LAST_YEAR = 2015, 2060
 #: Nodes on a side of an angle grid, at most: a tile has 23 of 5 km, and would have 110 of 1 km.
 NODES = 110
 
@@ -61,6 +65,11 @@ def sun_distance_factor(when: datetime) -> float:
     """
     day = when.timetuple().tm_yday
     return 1 / (1 - 0.01673 * math.cos(math.radians(0.9856 * (day - 4)))) ** 2
+
+
+def fault_of_time(name: str, time: datetime) -> str | None:
+    """What is wrong with a time of sensing, in words; None if a Sentinel-2 may have flown then."""
+    return None if FIRST_YEAR <= time.year <= LAST_YEAR else f"{name} is {time.isoformat()}: no Sentinel-2 flew then"
 
 
 def fault(name: str, value: float) -> str | None:
@@ -96,6 +105,32 @@ def mean_fault(kind: str, mean: tuple[float, float], towards: NDArray[np.floatin
         return None
     apart = np.abs(direction(kind, np.array(mean[0]), np.array(mean[1])) - seen.mean(axis=1)).max()
     return fault(f"mean {kind}", float(apart))
+
+
+def means_fault(
+    mean_sun: tuple[float, float], mean_view: Mapping[str, tuple[float, float]], angles: Angles
+) -> str | None:
+    """The same of means, of the sun and of the views by band, against the grids of `angles`."""
+    sun = direction("sun", angles.sun_zenith, angles.sun_azimuth)
+    if text := mean_fault("sun", mean_sun, sun.reshape(len(sun), -1)):
+        return text
+    for band, mean in mean_view.items():
+        zenith, azimuth = angles.view_zenith[band], angles.view_azimuth[band]
+        views = [direction("view", zenith[d], azimuth[d]).reshape(2, -1) for d in sorted(zenith)]
+        if text := mean_fault("view", mean, np.concatenate(views, axis=1) if views else np.empty((2, 0))):
+            return text
+    return None
+
+
+def angles_fault(angles: Angles) -> str | None:
+    """The same of all angles of a granule."""
+    if text := grid_fault("sun", angles.sun_zenith, angles.sun_azimuth):
+        return text
+    for band, grids in angles.view_zenith.items():
+        for detector, zenith in grids.items():
+            if text := grid_fault("view", zenith, angles.view_azimuth[band][detector]):
+                return f"{text}, of {band} and detector {detector}"
+    return means_fault(angles.mean_sun, angles.mean_view, angles)
 
 
 def direction(kind: str, zenith: NDArray[np.floating], azimuth: NDArray[np.floating]) -> NDArray[np.float64]:

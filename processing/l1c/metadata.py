@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -13,22 +13,26 @@ import numpy as np
 from lxml import etree
 from numpy.typing import NDArray
 
-from processing.bands import BANDS, BY_INDEX, BY_L1C, PLATFORMS
-from processing.errors import L1CError
+from processing.atmosphere.responses import Response
+from processing.bands import BANDS, BY_INDEX, BY_L1C
+from processing.errors import L1CError, Unrecognised
+from processing.known import Baseline, Known, Masks, Satellite
 from processing.l1c import limits
 from processing.l1c.package import Package, inside
 from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Angles
 
-#: Baselines whose format is known, by their first number; counts carry an offset and masks are images from 04.00 on.
-KNOWN_BASELINES = ("02", "03", "04", "05")
-OFFSET_SINCE = "04.00"
 #: ``ARCHIVING_CENTRE`` of a simulated product.
 SIMULATION_CENTRE = "MUSCATE_SIMULATION"
 
 #: Number of the last detector of the instrument.
 LAST_DETECTOR = 12
-IMAGE_MASKS = ("MSK_DETFOO", "MSK_QUALIT")
-GML_MASKS = ("MSK_DETFOO", "MSK_DEFECT", "MSK_NODATA", "MSK_SATURA", "MSK_TECQUA")
+#: Where a spectral response stands: from and to which wavelength, in which steps, and its values.
+RESPONSE = ("Wavelength/MIN", "Wavelength/MAX", "Spectral_Response/STEP", "Spectral_Response/VALUES")
+#: Masks that are listed for each band, by their form.
+MASKS: Mapping[Masks, tuple[str, ...]] = {
+    "image": ("MSK_DETFOO", "MSK_QUALIT"),
+    "gml": ("MSK_DETFOO", "MSK_DEFECT", "MSK_NODATA", "MSK_SATURA", "MSK_TECQUA"),
+}
 
 
 class _Document:
@@ -113,15 +117,34 @@ class Listed(NamedTuple):
     datastrip: str = ""
 
 
+class Said(NamedTuple):
+    """What a package says that it is.
+
+    Attributes
+    ----------
+    platform, baseline : str
+    offset : bool
+        It names an offset of the counts of each band.
+    masks : str or None
+        The form of its masks; None if that is none that is known.
+    """
+
+    platform: str
+    baseline: str
+    offset: bool
+    masks: Masks | None
+
+
 @dataclass(frozen=True)
 class Product:
     """What the product XML says of all granules of the package."""
 
-    platform: str
+    satellite: Satellite
     datatake_sensing: datetime
     orbit: int
     relative_orbit: int
     baseline: str
+    form: Baseline
     generation: datetime
     discriminator: str
     quantification: float
@@ -152,24 +175,88 @@ class Tile:
     """File by mask type and band."""
 
 
-def product(package: Package) -> Product:
+def said_of(package: Package) -> Said:
+    """What a `.SAFE` says that it is, whether that is known or not.
+
+    Raises
+    ------
+    L1CError
+        If there is none, or it or the XML of its first granule is malformed.
+    """
+    document = _find_product(package)
+    offsets = {e.get("band_id") for e in document.root.iter("RADIO_ADD_OFFSET")}
+    return Said(
+        platform="S2" + document.match("SPACECRAFT_NAME", r"Sentinel-2([A-Z])")[1],
+        baseline=document.match("PROCESSING_BASELINE", r"\d\d\.\d\d")[0],
+        offset=len(offsets) == len(BANDS),
+        masks=_form_of_masks(package, _granules(document)[0][0].folder),
+    )
+
+
+def _form_of_masks(package: Package, folder: str) -> Masks | None:
+    """The form in which a granule lists all its masks; None if that is none that is known.
+
+    Raises
+    ------
+    L1CError
+        If its tile XML can't be read.
+    """
+    document = _tile_document(package, find_tile(package, folder))
+    listed = {
+        (e.get("type", ""), e.get("bandId", ""), PurePosixPath((e.text or "").strip()).suffix == ".gml")
+        for e in document.root.iterfind(".//MASK_FILENAME")
+    }
+    for form, kinds in MASKS.items():
+        if all((kind, str(b.index), form == "gml") in listed for kind in kinds for b in BANDS.values()):
+            return form
+    return None
+
+
+def recognise(
+    fault: Callable[[str], L1CError], platform: str, baseline: str, known: Known
+) -> tuple[Satellite, Baseline]:
+    """The satellite and the format of a package; `fault` names the file that says what it is.
+
+    Raises
+    ------
+    L1CError
+        If the baseline is no number.
+    Unrecognised
+        If one of them is not known.
+    """
+    if not re.fullmatch(r"\d\d\.\d\d", baseline):
+        raise fault(f"processing baseline {baseline[:20]!r} is not known: no number like 05.10")
+    needs = known.lacks(platform, baseline)
+    if needs:
+        words = []
+        if platform in needs:
+            words.append(f"satellite {platform} is not known ({', '.join(known.satellites)} are)")
+        if baseline in needs:
+            series = [f"{number}.xx" if len(number) == 2 else number for number in known.baselines]
+            words.append(f"processing baseline {baseline!r} is not known ({', '.join(series)} are)")
+        error = fault("; ".join(words))
+        raise Unrecognised(error.path, error.fault, needs)
+    form = known.baseline(baseline)
+    assert form is not None
+    return known.satellites[platform], form
+
+
+def product(package: Package, known: Known) -> Product:
     """Find and read the product XML at the root of the package.
 
     Raises
     ------
     L1CError
-        If there is none, it is malformed, of another level, or of an unknown satellite or baseline.
+        If there is none, it is malformed or of another level.
+    Unrecognised
+        If it is of an unknown satellite or baseline.
     """
     document = _find_product(package)
     if (kind := document.text("PRODUCT_TYPE")) != "S2MSI1C":
         raise document.fault(f"PRODUCT_TYPE is {kind!r}, not S2MSI1C")
     platform = "S2" + document.match("SPACECRAFT_NAME", r"Sentinel-2([A-Z])")[1]
-    if platform not in PLATFORMS:
-        raise document.fault(f"satellite {platform} is not known ({', '.join(PLATFORMS)} are)")
     baseline = document.text("PROCESSING_BASELINE")
-    if not re.fullmatch(r"\d\d\.\d\d", baseline) or baseline[:2] not in KNOWN_BASELINES:
-        known = f"{KNOWN_BASELINES[0]}.xx to {KNOWN_BASELINES[-1]}.xx are"
-        raise document.fault(f"processing baseline {baseline!r} is not known ({known})")
+    satellite, form = recognise(document.fault, platform, baseline, known)
     usable, unusable = _granules(document)
     datatake = document.element("Datatake").get("datatakeIdentifier", "")
     orbit = re.fullmatch(r"GS2[A-Z]_\d{8}T\d{6}_(\d{6})_N\d\d\.\d\d", datatake)
@@ -178,10 +265,10 @@ def product(package: Package) -> Product:
     if (other := datatake[1:4]) != platform:  # some tools write the one and not the other
         package.checksums.doubt(f"SPACECRAFT_NAME says {platform}, the datatake {other}")
     offset = dict.fromkeys(BANDS, 0.0)
-    if baseline >= OFFSET_SINCE:
+    if form.offset:
         offset = document.per_band("RADIO_ADD_OFFSET", "band_id")
     elif document.root.find(".//RADIO_ADD_OFFSET") is not None:
-        raise document.fault(f"offsets of the counts in baseline {baseline}, which has none before {OFFSET_SINCE}")
+        raise document.fault(f"offsets of the counts in baseline {baseline}, which has none")
     quantification = document.number(document.element("QUANTIFICATION_VALUE"))
     sensing = document.time("DATATAKE_SENSING_START")
     _check_distance(document, sensing)
@@ -191,11 +278,12 @@ def product(package: Package) -> Product:
     for element in document.root.iterfind(".//Special_Values/SPECIAL_VALUE_INDEX"):
         special[element.getparent().findtext("SPECIAL_VALUE_TEXT", "").strip()] = int(document.number(element))
     return Product(
-        platform=platform,
+        satellite=satellite,
         datatake_sensing=sensing,
         orbit=int(orbit[1]),
         relative_orbit=int(document.match("SENSING_ORBIT_NUMBER", r"\d{1,3}")[0]),
         baseline=baseline,
+        form=form,
         generation=generation,
         discriminator=discriminator[1] if discriminator else f"{generation:%Y%m%dT%H%M%S}",
         quantification=quantification,
@@ -208,6 +296,34 @@ def product(package: Package) -> Product:
         granules=tuple(usable),
         unusable=tuple(unusable),
     )
+
+
+def spectral_responses(package: Package) -> dict[str, Response]:
+    """The spectral responses of the satellite, which the product XML carries; none where it has none.
+
+    Raises
+    ------
+    L1CError
+        If the product XML can't be read, or has a response that is not of numbers or not of the length that it says.
+    """
+    document = _find_product(package)
+    found = {}
+    for element in document.root.iter("Spectral_Information"):
+        band = document.band(element)
+        said = [element.find(path) for path in RESPONSE]
+        if any(one is None for one in said):
+            continue
+        first, last, step = (document.number(one) for one in said[:3])
+        try:
+            values = np.array((said[3].text or "").split(), float)
+        except ValueError as error:
+            raise document.fault(f"the spectral response of {band} is not of numbers ({error})") from error
+        # Products of 2016 and 2017 lack values of B2 and B8, and don't say where.
+        if abs(first + step * (len(values) - 1) - last) > step / 2:
+            given = f"{len(values)} values every {step:g} nm from {first:g} to {last:g} nm"
+            raise document.fault(f"the spectral response of {band} has {given}")
+        found[band] = Response(first, step, values)
+    return found
 
 
 def _check_distance(document: _Document, sensing: datetime) -> None:
@@ -287,8 +403,8 @@ def find_tile(package: Package, folder: str) -> str:
     return names[0]
 
 
-def tile(package: Package, name: str, baseline: str) -> Tile:
-    """Read the tile XML, without its angles.
+def tile(package: Package, name: str, form: Masks) -> Tile:
+    """Read the tile XML, without its angles; `form` is that of the masks.
 
     Raises
     ------
@@ -308,7 +424,7 @@ def tile(package: Package, name: str, baseline: str) -> Tile:
             sizes[int(size.get("resolution", "0"))] = (int(values[0]), int(values[1]))
     if missing := {b.resolution for b in BANDS.values()} - set(sizes):
         raise document.fault(f"no size at {', '.join(f'{r} m' for r in sorted(missing))}")
-    kinds = IMAGE_MASKS if baseline >= OFFSET_SINCE else GML_MASKS
+    kinds = MASKS[form]
     masks: dict[tuple[str, str], str] = {}
     folder = PurePosixPath(name).parent
     for element in document.root.iterfind(".//MASK_FILENAME"):
@@ -380,8 +496,7 @@ def angles(package: Package, name: str) -> Angles:
     if missing := [b for b in BANDS if b not in mean_view]:
         raise document.fault(f"no mean view angle of {', '.join(missing)}")
     mean_sun = _pair(document, document.element("Mean_Sun_Angle"))
-    _check_means(document, mean_sun, mean_view, sun_zenith, sun_azimuth, zenith, azimuth)
-    return Angles(
+    found = Angles(
         west=document.number(document.element("Tile_Geocoding/Geoposition/ULX")),
         north=document.number(document.element("Tile_Geocoding/Geoposition/ULY")),
         step=step,
@@ -392,24 +507,8 @@ def angles(package: Package, name: str) -> Angles:
         mean_sun=mean_sun,
         mean_view={b: mean_view[b] for b in BANDS},
     )
-
-
-def _check_means(
-    document: _Document,
-    mean_sun: tuple[float, float],
-    mean_view: Mapping[str, tuple[float, float]],
-    *grids: Any,
-) -> None:
-    """Refuse means that are not those of the grids: of the sun (zenith, azimuth), of the views by band and detector."""
-    sun_zenith, sun_azimuth, zenith, azimuth = grids
-    sun = limits.direction("sun", sun_zenith, sun_azimuth)
-    document.refuse(limits.mean_fault("sun", mean_sun, sun.reshape(len(sun), -1)))
-    for band, mean in mean_view.items():
-        views = [
-            limits.direction("view", zenith[band][d], azimuth[band][d]).reshape(2, -1) for d in sorted(zenith[band])
-        ]
-        nodes = np.concatenate(views, axis=1) if views else np.empty((2, 0))
-        document.refuse(limits.mean_fault("view", mean, nodes))
+    document.refuse(limits.means_fault(mean_sun, mean_view, found))
+    return found
 
 
 def _pair(document: _Document, element: Any) -> tuple[float, float]:

@@ -10,19 +10,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from processing import known as registry
+from processing import tiling
+from processing.atmosphere.responses import Response
 from processing.bands import BANDS
 from processing.errors import L1CError, printable
-from processing.l1c import finding, images, metadata
+from processing.known import Known
+from processing.l1c import address, arrays, eopf, finding, images, keys, limits, metadata, stored
 from processing.l1c.granule import Granule, merge
+from processing.l1c.keys import Keys
 from processing.l1c.package import Package, open_package
-from processing.l1c.source import Source
+from processing.l1c.source import Safe
+from processing.naming import bare
 from processing.scene import Grid
 
 #: Images of all resolutions share their edges: those lie on whole pixels of the coarsest. [m]
 EDGE = 60
-
-#: No Sentinel-2 flew before, and none that this program knows will fly after: such a time is an error of the file.
-FIRST_YEAR, LAST_YEAR = 2015, 2060
 
 log = logging.getLogger(__name__)
 
@@ -50,25 +53,36 @@ class Contents:
 
 
 def granules(path: Path) -> list[Granule]:
-    """Granules of a `.SAFE` folder or zip, one for each tile; errors as of `contents`."""
+    """Granules of a `.SAFE` folder, an EOPF store or a zip, one for each tile; errors as of `contents`."""
     return list(contents(path).granules)
 
 
-def contents(path: Path) -> Contents:
-    """What a `.SAFE` folder or zip holds: each granule is judged by itself, and one at least can be used.
+def contents(path: Path, known: Known | None = None) -> Contents:
+    """What a `.SAFE` folder, an EOPF store or a zip of either holds, of which one granule at least can be used.
 
     Metadata and image headers are read, no pixel is decoded. Of a tile that is there twice the halves of a pass are
     merged; of one datastrip the granule that was made last counts.
+
+    Parameters
+    ----------
+    known : Known, optional
+        Satellites and baselines; those that the centre knows whom this process serves.
 
     Raises
     ------
     L1CError
         If the package is no whole Level-1C that this reader knows; the text names the file and the fault.
+    Unrecognised
+        If it is of a satellite or baseline that is not known.
     UnsafeArchive
         If a zip leads out of its folder, holds links, or unpacks without bound.
     """
+    if address.is_address(path):
+        return Contents([_stored(address.Address(path), known or registry.current())])
     package = open_package(path)
-    product = _product(package)
+    if arrays.version(files := keys.of(package)) is not None:
+        return Contents([_stored(files, known or registry.current())])
+    product = _product(package, known or registry.current())
     found: dict[str, list[tuple[str, Granule]]] = defaultdict(list)
     unusable = list(product.unusable)
     first: L1CError | None = None
@@ -96,9 +110,63 @@ def contents(path: Path) -> Contents:
     return Contents(held, unusable)
 
 
-def _product(package: Package) -> metadata.Product:
+def _stored(files: Keys, known: Known) -> Granule:
+    """The one granule of an EOPF store."""
+    root = eopf.said(files)
+    facts = eopf.facts(root, known)
+    source, offset, quantification = stored.of(files, root, facts)
+    frame = tiling.grid(facts.tile)
+    cropped = (source.grid.height, source.grid.width) != (frame.height, frame.width)
+    if cropped:
+        size = f"{source.grid.width} x {source.grid.height} m of {frame.width} x {frame.height} m: read as a crop"
+        log.warning("%s: images of tile %s cover %s", files.path.name, facts.tile, size)
+    return Granule(
+        path=files.path,
+        identifier=facts.identifier,
+        tile=facts.tile,
+        platform=facts.platform,
+        sensing=facts.sensing,
+        datatake_sensing=facts.datatake_sensing,
+        datastrip=facts.datastrip,
+        orbit=facts.orbit,
+        relative_orbit=facts.relative_orbit,
+        baseline=facts.baseline,
+        discriminator=facts.discriminator,
+        generation=facts.generation,
+        grid=source.grid,
+        cropped=cropped,
+        quantification=quantification,
+        offset=offset,
+        solar_irradiance=facts.solar_irradiance,
+        physical_gain=facts.physical_gain,
+        simulated=facts.simulated,
+        _sources=(source,),
+        satellite=facts.satellite,
+        admitted={"baseline": facts.form.origin} if facts.form.origin else {},
+        kind="EOPF Zarr",
+    )
+
+
+def said(path: Path) -> metadata.Said:
+    """What a package says that it is, whether that is known or not; errors as of `contents`."""
+    package = open_package(path)
+    if arrays.version(files := keys.of(package)) is None:
+        return metadata.said_of(package)
+    # All baselines of which there are stores have an offset, and their masks bits.
+    return metadata.Said(*eopf.kind(eopf.said(files)), offset=True, masks="image")
+
+
+def spectral_responses(path: Path) -> dict[str, Response]:
+    """The spectral responses that a package carries, by band; errors as of `contents`."""
+    package = open_package(path)
+    if arrays.version(files := keys.of(package)) is None:
+        return metadata.spectral_responses(package)
+    return eopf.spectral_responses(eopf.said(files))
+
+
+def _product(package: Package, known: Known) -> metadata.Product:
     try:
-        return metadata.product(package)
+        return metadata.product(package, known)
     except L1CError as error:
         what = finding.kind_of(package.path, package.files())
         if what is None or not error.fault.startswith("no product metadata"):
@@ -127,11 +195,11 @@ def _made(folder: str) -> str:
 def _granule(package: Package, product: metadata.Product, listed: metadata.Listed) -> Granule:
     files = listed.images
     xml = metadata.find_tile(package, listed.folder)
-    tile = metadata.tile(package, xml, product.baseline)
+    tile = metadata.tile(package, xml, product.form.masks)
     _agree(package, xml, tile, listed)
     for what, time in (("SENSING_TIME", tile.sensing), ("DATATAKE_SENSING_START", product.datatake_sensing)):
-        if not FIRST_YEAR <= time.year <= LAST_YEAR:
-            raise package.fault(xml, f"{what} is {time.isoformat()}: no Sentinel-2 flew then")
+        if text := limits.fault_of_time(what, time):
+            raise package.fault(xml, text)
     grid = _grid(package, tile, files)
     rows, cols = tile.sizes[EDGE]
     cropped = (grid.height, grid.width) != (rows * EDGE, cols * EDGE)
@@ -140,9 +208,9 @@ def _granule(package: Package, product: metadata.Product, listed: metadata.Liste
         log.warning("%s: images of tile %s cover %s", package.path.name, tile.tile, size)
     return Granule(
         path=package.path,
-        identifier=printable(package.path.name.removesuffix(".zip").removesuffix(".SAFE")),
+        identifier=printable(bare(package.path.name)),
         tile=tile.tile,
-        platform=product.platform,
+        platform=product.satellite.platform,
         sensing=tile.sensing,
         datatake_sensing=product.datatake_sensing,
         datastrip=tile.datastrip,
@@ -158,7 +226,9 @@ def _granule(package: Package, product: metadata.Product, listed: metadata.Liste
         solar_irradiance=product.solar_irradiance,
         physical_gain=product.physical_gain,
         simulated=tile.simulated,
-        _sources=(Source(package, xml, files, tile.masks, product.special, grid),),
+        _sources=(Safe(package, xml, files, tile.masks, product.special, grid),),
+        satellite=product.satellite,
+        admitted={"baseline": product.form.origin} if product.form.origin else {},
     )
 
 

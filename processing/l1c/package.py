@@ -11,9 +11,11 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from threading import Lock
+from typing import IO, Any, ClassVar
 
 from lxml import etree
 
@@ -31,6 +33,12 @@ SMALL = 1024**2
 MAX_FILE = 300_000_000
 #: Nor any text or forecast: the longest XML file of real packages, that of a datastrip, has 24 MB. [bytes]
 MAX_TEXT = 64_000_000
+#: Nor the list of a zip's files [bytes]; and its comment, as GDAL looks for the list in the last 64 kB. [bytes]
+MAX_DIRECTORY, MAX_COMMENT = 64_000_000, 65_000
+#: Zips whose lists of files are kept.
+KEPT = 4
+#: What of a `zipfile.ZipFile` is its list of files.
+_LISTED = ("filelist", "NameToInfo", "start_dir", "_comment")
 #: Packages of a zip of several that its refusal names.
 NAMED = 4
 #: What the libraries raise on the way through a damaged or unknown zip. `RuntimeError`: encrypted;
@@ -56,6 +64,32 @@ INFRASTRUCTURE = frozenset(
     )
     if hasattr(errno, name)
 )
+
+
+class Zip(zipfile.ZipFile):
+    """A zip whose list of files is read once in a process, however often it is opened to read another file."""
+
+    _kept: ClassVar[OrderedDict[tuple[object, ...], tuple[object, ...]]] = OrderedDict()
+    _lock: ClassVar[Lock] = Lock()
+
+    def _RealGetContents(self) -> None:
+        file: Any = self.fp
+        status = os.fstat(file.fileno())
+        key = (self.filename, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            known = self._kept.get(key)
+        if known is None:
+            end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+            if end and end[zipfile._ECD_SIZE] > MAX_DIRECTORY:  # type: ignore[attr-defined]
+                raise zipfile.BadZipFile("its list of files is longer than one of packages")
+            super()._RealGetContents()  # type: ignore[misc]
+            known = tuple(getattr(self, name) for name in _LISTED)
+            with self._lock:
+                self._kept[key] = known
+                while len(self._kept) > KEPT:
+                    self._kept.popitem(last=False)
+        for name, value in zip(_LISTED, known, strict=True):
+            setattr(self, name, value)
 
 
 def failed(path: Path, error: OSError, text: str = "can't be read") -> MuscateError:
@@ -103,7 +137,7 @@ class Package:
         try:
             if not self.zipped:
                 return self._bounded(name, self._regular(name))
-            with zipfile.ZipFile(self.path) as archive:
+            with Zip(self.path) as archive:
                 self._check_size(name, archive.getinfo(self.root + name).file_size)
                 return io.BytesIO(archive.read(self.root + name))
         except (KeyError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -129,7 +163,7 @@ class Package:
             with self.open(name) as file:
                 return file.read(length)
         try:
-            with zipfile.ZipFile(self.path) as archive:
+            with Zip(self.path) as archive:
                 # Not to its end, where its checksum would be due.
                 length = min(length, archive.getinfo(self.root + name).file_size - 1)
                 with archive.open(self.root + name) as member:
@@ -175,7 +209,7 @@ class Package:
         """Names of the product's files that lie in `folder` itself, sorted; empty if there is no such folder."""
         prefix = f"{folder}/" if folder else ""
         if self.zipped:
-            with zipfile.ZipFile(self.path) as archive:
+            with Zip(self.path) as archive:
                 start = self.root + prefix
                 inner = (n.removeprefix(start) for n in archive.namelist() if n.startswith(start))
                 return sorted(prefix + n for n in inner if n and "/" not in n and not is_stray(n))
@@ -202,14 +236,29 @@ class Package:
         Raises
         ------
         L1CError
-            If it is no regular file: GDAL would wait for what comes out of a pipe.
+            If it is no regular file, as GDAL would wait for what comes out of a pipe, or if GDAL reads no such path or
+            no such method of zip.
         """
-        if self.zipped:
-            return f"/vsizip/{{{self.path.resolve()}}}/{self.root}{name}"
         path = self.path.resolve() / name
-        if path.exists() and not path.is_file():
+        if self.zipped:
+            self._check_method(name)
+        elif path.exists() and not path.is_file():
             raise self.fault(name, "no regular file")
-        return str(path)
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            raise self.fault(name, "its path is not UTF-8, as GDAL wants it") from None
+        return f"/vsizip/{{{self.path.resolve()}}}/{self.root}{name}" if self.zipped else str(path)
+
+    def _check_method(self, name: str) -> None:
+        try:
+            with Zip(self.path) as archive:
+                method = archive.getinfo(self.root + name).compress_type
+        except (KeyError, OSError, *DAMAGE):
+            return  # who opens it says so
+        if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            how = zipfile.compressor_names.get(method, f"method {method}")  # type: ignore[attr-defined]
+            raise self.fault(name, f"can't be read: packed by {how}, and GDAL reads what is stored or deflated")
 
     def xml(self, name: str) -> Any:
         """Root element of an XML file. External entities, document types and huge trees are not read.
@@ -285,8 +334,8 @@ def open_package(path: Path) -> Package:
 
 def _open_zip(path: Path) -> Package:
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
+        with Zip(path) as archive:
+            members, comment = archive.infolist(), archive.comment
     except PermissionError:
         raise L1CError(path, "may not be read") from None
     except DAMAGE as error:
@@ -295,6 +344,8 @@ def _open_zip(path: Path) -> Package:
     except OSError as error:
         raise failed(path, error) from error
     _check_members(path, members)
+    if len(comment) > MAX_COMMENT:
+        raise L1CError(path, f"a zip with a comment of {len(comment)} bytes, beyond which GDAL finds no files")
     names = [m.filename for m in members if not m.is_dir()]
     found = roots(names)
     if len(found) == 1:

@@ -20,6 +20,13 @@ BLOCK = 1024
 Part = tuple[tuple[slice, slice], NDArray[P]]
 
 
+def fits(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether rasters of two shapes have pixels of which a whole number go into one of the other."""
+    least, most = sorted((shape, other))
+    times = {divmod(m, n) for m, n in zip(most, least, strict=True)}
+    return len(times) == 1 and next(iter(times))[1] == 0
+
+
 @dataclass(frozen=True)
 class Packed(Generic[P]):
     """A raster (row, col) of bytes in rectangles: those of one value by that, the others deflated."""
@@ -72,6 +79,22 @@ class Packed(Generic[P]):
     def raster(self) -> NDArray[P]:
         """The whole as an array of its own."""
         return self.rows(slice(0, self.shape[0]))
+
+    def fitted(self, shape: tuple[int, int]) -> Packed[P]:
+        """The same of pixels of which a whole number go into one of these, or the other way round.
+
+        Of several booleans one is enough; of several numbers that in their middle counts.
+        """
+        if shape == self.shape:
+            return self
+        raster, (rows, cols) = self.raster(), shape
+        if rows > self.shape[0]:
+            times = rows // self.shape[0]
+            return Packed.of(raster.repeat(times, axis=0).repeat(times, axis=1))
+        times = self.shape[0] // rows
+        blocks = raster.reshape(rows, times, cols, times)
+        found: Any = blocks.any(axis=(1, 3)) if self.dtype == np.bool_ else blocks[:, times // 2, :, times // 2]
+        return Packed.of(found)
 
     def _in(self, rows: slice) -> list[tuple[slice, slice, int, bytes]]:
         return [block for block in self._blocks if block[0].start < rows.stop and rows.start < block[0].stop]

@@ -59,12 +59,15 @@ class Rasters:
     def _content(self, band: str, half: int) -> bytes | None:
         """Of the image's file in a zip, unpacked once: to seek in it is to unpack it from its start."""
         source = self._sources[half]
-        if not source.package.zipped:
+        if source.in_parts:
             return None
         with self._locks[band]:
             content = self._unpacked.get((band, half))
             if content is None:
-                content = self._unpacked[band, half] = source.package.read(source.images[band])
+                content = source.content(band)
+                if content is None:
+                    return None
+                self._unpacked[band, half] = content
                 for old in list(self._unpacked)[: -2 * len(self._sources)]:
                     self._unpacked.pop(old, None)
         return content

@@ -34,6 +34,7 @@ import numpy as np
 import rasterio
 from lxml import etree
 
+from tests.eopf.mutation import spoil
 from tests.fuzz import mutations, products
 
 #: Bars of one mutant. [s], [bytes]
@@ -42,7 +43,7 @@ HANG, MEMORY = 60.0, 3_000_000_000
 COMPILES = 600.0
 #: What is counted as a failure of ours.
 BAD = ("silent", "traceback", "abort", "hang", "memory")
-FORMS = ("new", "old", "new-zip", "old-zip", "new-dem")
+FORMS = ("new", "old", "new-zip", "old-zip", "new-dem", "zarr", "zarr-zip")
 VERSION = "V1_4"
 
 
@@ -58,15 +59,35 @@ class Mutant:
     def make(self, sound: dict[str, Path], folder: Path) -> tuple[Path, str, str]:
         """Write it; its path, what is wrong with it, and what became of its manifest."""
         source = random.Random(f"{self.form}-{self.seed}-{self.number}")
+        if self.form.startswith("zarr"):
+            return *self._store(source, sound[self.form], folder), "kept"
         origin = sound[self.form.split("-")[0]]
         package = folder / origin.name
         shutil.copytree(origin, package)
-        told, zip_kind = [], None
         if self.form.endswith("-dem"):
             self.dem = folder / "dem.tif"
             shutil.copy(sound["dem"], self.dem)
             kind = source.choice(sorted(mutations.TERRAIN))
             return package, f"terrain: {mutations.TERRAIN[kind](source, self.dem)}", "kept"
+        return self._package(source, package, folder)
+
+    @staticmethod
+    def _store(source: random.Random, origin: Path, folder: Path) -> tuple[Path, str]:
+        """A store has no checksums: what of it may be changed unseen, its bytes within a folder, is left alone."""
+        store = folder / origin.name
+        if origin.is_dir():
+            shutil.copytree(origin, store)
+            others: list[mutations.Mutation] = [mutations.odd_file, mutations.add]
+        else:
+            shutil.copy(origin, store)
+            others = list(mutations.ZIP.values())
+        if source.random() < 0.6:
+            return store, spoil(store, source.randrange(2**30))
+        return store, source.choice(others)(source, store)
+
+    def _package(self, source: random.Random, package: Path, folder: Path) -> tuple[Path, str, str]:
+        told: list[str] = []
+        zip_kind = None
         zipped = self.form.endswith("-zip")
         if zipped and source.random() < 0.6:
             zip_kind = source.choice(sorted(mutations.ZIP))
@@ -245,7 +266,7 @@ class Trial:
         self.sound = products.make(folder / "sound")
         self.worker = Worker(folder / "chain.log")
         self.right = {}
-        for form in ("new", "old"):
+        for form in ("new", "old", "zarr"):
             out = folder / "right" / form
             answer = self.worker.run(self.sound[form], out, self.sound["dem"], COMPILES)
             if not answer.get("found") or not answer["found"][0]["product"]:

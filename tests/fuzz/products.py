@@ -16,6 +16,7 @@ from rasterio.transform import from_origin
 from processing import simulation
 from processing.scene import Grid
 from processing.simulation.safe import jp2
+from tests.eopf import write
 from tests.l1c_products import FEATURE, GML, OFFSET, SAFE
 
 #: Pixels of 10 m on a side.
@@ -23,7 +24,10 @@ SIZE = 186
 
 
 def make(folder: Path) -> dict[str, Path]:
-    """Write one date in the forms ``new`` (masks as images, offset, SHA3-256) and ``old`` (GML, MD5), and a DEM."""
+    """Write one date in the forms ``new`` (masks as images, offset, SHA3-256) and ``old`` (GML, MD5), and a DEM.
+
+    As ``zarr`` and ``zarr-zip``, a store of the new one without forecasts.
+    """
     (safe,) = simulation.simulate(folder / "new", truth=False, tile="31TCJ", dates=1, size=SIZE, seed=3)
     for name in ("AUX_ECMWFT", "AUX_CAMSFO"):
         for real in (SAFE / OFFSET).glob(f"GRANULE/*/AUX_DATA/{name}"):
@@ -40,7 +44,11 @@ def make(folder: Path) -> dict[str, Path]:
         folder / "dem.tif", "w", crs=crs, transform=from_origin(west - 600, north + 600, 60, 60), **profile
     ) as out:
         out.write(altitude, 1)
-    return {"new": safe, "old": old, "dem": folder / "dem.tif"}
+    stores = {
+        f"zarr{'-zip' if zipped else ''}": write(safe, folder / f"zarr{zipped}", "C", zipped=zipped)
+        for zipped in (False, True)
+    }
+    return {"new": safe, "old": old, "dem": folder / "dem.tif", **stores}
 
 
 def sign(package: Path, method: str = "", make_sum: Callable[[bytes], Any] | None = None) -> None:

@@ -12,7 +12,9 @@ from tests.fuzz.inputs import BAD, FORMS, Mutant, Trial, mutants
 
 #: Mutants that are always tried, as what makes them: form, seed, number. One of each form to begin with; whatever is
 #: found wrong is added.
-CORPUS = [("new", 1, 6), ("old", 1, 2), ("new-zip", 1, 6), ("old-zip", 1, 2)]
+CORPUS = [("new", 1, 6), ("old", 1, 2), ("new-zip", 1, 6), ("old-zip", 1, 2), ("new-dem", 1, 107)]
+CORPUS += [("zarr", 71, 0), ("zarr-zip", 71, 1)]
+pytestmark = pytest.mark.xdist_group("fuzz")  # sound packages are made once
 #: Of the slow test. [s]
 SECONDS = 55.0
 
