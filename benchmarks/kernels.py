@@ -91,7 +91,7 @@ def shadows(clouds: int, numbers: Parameters, side: int = TILE) -> Callable[[], 
     return lambda: shadow_mask.detect(ratio, cloud, np.ones(shape, np.bool_), angles, altitude, numbers)
 
 
-def aerosol(numbers: Parameters, side: int = TILE) -> Callable[[], object]:
+def aerosol(numbers: Parameters, side: int = TILE) -> Callable[[], aerosol_inversion.Nodes]:
     """Inversion of a whole tile, each cell a sample of both methods."""
     rng = np.random.default_rng(2)
     shape = side // numbers.coarse_resolution, side // numbers.coarse_resolution

@@ -27,7 +27,7 @@ from rasterio.warp import Resampling, reproject, transform, transform_bounds
 
 from processing import bounded, glo30, terrain
 from processing.errors import AncillaryError, OverLimit
-from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Ancillary, Grid
+from processing.scene import STANDARD_PRESSURE, TERRAIN_RESOLUTION, Ancillary, Forecast, Grid
 from processing.versions import Parameters
 
 R = TypeVar("R")
@@ -57,6 +57,8 @@ AOT_LIMIT = 10.0
 #: How GDAL names the parameters of ECMWF's table 210, and those of AOT at 550 nm.
 CAMS_PARAMETER = re.compile(r"var(\d+) of table 210 of center ECMWF")
 CAMS_TOTAL, CAMS_SULPHATE = 207, 212
+#: ECMWF's short names of the same.
+CAMS_NAMES = {207: "aod550", 208: "ssaod550", 209: "duaod550", 210: "omaod550", 211: "bcaod550", 212: "suaod550"}
 #: Model of the tables that stands for each of CAMS's species: sea salt, dust, organic matter, black carbon, sulphate.
 #: 6S's dust-like component absorbs far more than dust does where it was measured (single scattering albedo 0.73 against
 #: 0.92 to 0.97, Dubovik et al., J. Atmos. Sci. 59, 2002); its desert model does not (0.97). No table knows humidity.
@@ -97,8 +99,8 @@ def ancillary(
     resolution: int,
     dem: Path | None = None,
     *,
-    ecmwf: bytes | None = None,
-    cams: bytes | None = None,
+    ecmwf: bytes | Forecast | None = None,
+    cams: bytes | Forecast | None = None,
     default_ozone: float = Parameters.default_ozone,
     cache: Path | None = None,
 ) -> Ancillary:
@@ -114,10 +116,10 @@ def ancillary(
         Terrain model: a raster in any projection, or a folder of them; where they overlap, the first by name that
         has data counts. [m] `glo30.NAME`: Copernicus GLO-30, fetched. Without one the tile is flat, at sea level, and
         has no slopes.
-    ecmwf : bytes, optional
-        The forecast that comes with the Level-1C (`Granule.ecmwf`): ozone and pressure. Without it, or where it is of
-        no use, the default and the standard atmosphere.
-    cams : bytes, optional
+    ecmwf : bytes or Forecast, optional
+        The forecast that comes with the Level-1C (`Granule.ecmwf`), as GRIB or arrays: ozone and pressure. Without it,
+        or where it is of no use, the default and the standard atmosphere.
+    cams : bytes or Forecast, optional
         The forecast of the aerosol (`Granule.cams`).
     default_ozone : float
         Ozone where the forecast is missing or has none. [cm atm]
@@ -151,7 +153,7 @@ def ancillary(
     return Ancillary(altitude, ozone, origin, fine, pressure, aerosol, aot)
 
 
-def _composition(grid: Grid, cams: bytes | None) -> tuple[dict[str, float] | None, float | None, str]:
+def _composition(grid: Grid, cams: bytes | Forecast | None) -> tuple[dict[str, float] | None, float | None, str]:
     """What the aerosol is made of, its AOT, and where both came from; or None twice and why they are not known."""
     if cams is None:
         return None, None, "no CAMS file in the L1C"
@@ -170,6 +172,8 @@ def _bounded(name: str, read: Callable[..., R], *arguments: Any) -> R:
     ValueError
         With the reason, also if it takes too much.
     """
+    if any(isinstance(argument, Forecast) for argument in arguments):
+        return read(*arguments)  # arrays, with no decoder to fear
     try:
         return bounded.run(read, *arguments, memory=FORECAST_MEMORY, seconds=FORECAST_SECONDS)
     except OverLimit as error:
@@ -177,7 +181,7 @@ def _bounded(name: str, read: Callable[..., R], *arguments: Any) -> R:
 
 
 def _forecast_or(
-    usual: float, name: str, read: Callable[[Grid, bytes], float], grid: Grid, ecmwf: bytes | None
+    usual: float, name: str, read: Callable[[Grid, Any], float], grid: Grid, ecmwf: bytes | Forecast | None
 ) -> tuple[float, str]:
     """A quantity of the forecast that comes with the Level-1C, else the usual one; and where it came from."""
     if ecmwf is None:
@@ -412,7 +416,7 @@ def _forecast(grid: Grid, content: bytes, name: str) -> Iterator[tuple[rasterio.
     ValueError
         With the reason, if it can't be read or is of another place.
     """
-    (lon,), (lat,) = transform(grid.crs, "EPSG:4326", [grid.west + grid.width / 2], [grid.north - grid.height / 2])
+    lon, lat = _middle(grid)
     if not content:
         raise ValueError(f"the {name} file of the L1C is empty")
     try:
@@ -430,8 +434,20 @@ def _forecast(grid: Grid, content: bytes, name: str) -> Iterator[tuple[rasterio.
         raise ValueError(f"the {name} file of the L1C can't be read") from error
 
 
-def _at_tile(grid: Grid, ecmwf: bytes, element: str, words: str) -> float:
+def _middle(grid: Grid) -> tuple[float, float]:
+    """Longitude and latitude of the middle of the tile. [deg]"""
+    (lon,), (lat,) = transform(grid.crs, "EPSG:4326", [grid.west + grid.width / 2], [grid.north - grid.height / 2])
+    return float(lon), float(lat)
+
+
+def _at_tile(grid: Grid, ecmwf: bytes | Forecast, element: str, words: str) -> float:
     """Value in the middle of the tile of the first layer of an ECMWF forecast with an element, in its unit."""
+    if isinstance(ecmwf, Forecast):
+        values = ecmwf.values.get(element.lower())
+        if values is None:
+            raise ValueError(f"no {words} in the ECMWF arrays of the L1C")
+        row, col = _nearest(grid, ecmwf, "ECMWF")
+        return float(values[row, col])
     with _forecast(grid, ecmwf, "ECMWF") as (forecast, place):
         layers = [i for i in forecast.indexes if forecast.tags(i).get("GRIB_ELEMENT") == element]
         if not layers:
@@ -439,7 +455,24 @@ def _at_tile(grid: Grid, ecmwf: bytes, element: str, words: str) -> float:
         return float(next(iter(forecast.sample([place], indexes=layers[0])))[0])
 
 
-def _ozone(grid: Grid, ecmwf: bytes) -> float:
+def _nearest(grid: Grid, forecast: Forecast, name: str) -> tuple[int, int]:
+    """Row and column of the point of a forecast that is next to the middle of the tile.
+
+    Raises
+    ------
+    ValueError
+        If the forecast is of another place.
+    """
+    lon, lat = _middle(grid)
+    beside = np.abs((forecast.longitude - lon + 180) % 360 - 180)  # which may count on the other side
+    apart = np.abs(forecast.latitude - lat)
+    steps = [np.abs(np.diff(values)).max(initial=0.0) for values in (forecast.longitude, forecast.latitude)]
+    if not (beside.min() <= steps[0] / 2 and apart.min() <= steps[1] / 2):
+        raise ValueError(f"the {name} arrays of the L1C are of another place")
+    return int(apart.argmin()), int(beside.argmin())
+
+
+def _ozone(grid: Grid, ecmwf: bytes | Forecast) -> float:
     """Total ozone in the middle of the tile. [cm atm]
 
     Raises
@@ -453,7 +486,7 @@ def _ozone(grid: Grid, ecmwf: bytes) -> float:
     return dobson / 1000
 
 
-def _pressure(grid: Grid, ecmwf: bytes) -> float:
+def _pressure(grid: Grid, ecmwf: bytes | Forecast) -> float:
     """Mean sea level pressure in the middle of the tile. [hPa]; errors as `_ozone`."""
     pressure = _bounded("ECMWF", _at_tile, grid, ecmwf, "MSL", "pressure") / 100
     if not PRESSURE_RANGE[0] <= pressure <= PRESSURE_RANGE[1]:
@@ -461,7 +494,22 @@ def _pressure(grid: Grid, ecmwf: bytes) -> float:
     return pressure
 
 
-def _aerosol(grid: Grid, cams: bytes) -> tuple[dict[str, float], float]:
+def _optical_thickness(grid: Grid, cams: bytes | Forecast) -> dict[int, float]:
+    """Mean of each layer of AOT of a CAMS forecast, by its parameter."""
+    if isinstance(cams, Forecast):
+        _nearest(grid, cams, "CAMS")
+        values = {parameter: cams.values[name] for parameter, name in CAMS_NAMES.items() if name in cams.values}
+        return {parameter: float(v[np.isfinite(v)].mean()) for parameter, v in values.items() if np.isfinite(v).any()}
+    found: dict[int, float] = {}
+    with _forecast(grid, cams, "CAMS") as (forecast, _):
+        for i in forecast.indexes:
+            number = CAMS_PARAMETER.match(forecast.tags(i).get("GRIB_ELEMENT", ""))
+            if number:
+                found[int(number[1])] = float(forecast.read(i, masked=True, out_dtype=np.float64).mean())
+    return found
+
+
+def _aerosol(grid: Grid, cams: bytes | Forecast) -> tuple[dict[str, float], float]:
     """Models of the tables with their shares of the AOT over the tile, and the AOT, from that of CAMS's species.
 
     The file is CAMS's forecast at the time of sensing, on a grid as large as the tile: its mean counts.
@@ -471,12 +519,7 @@ def _aerosol(grid: Grid, cams: bytes) -> tuple[dict[str, float], float]:
     ValueError
         With the reason, if the forecast holds no composition that can be used.
     """
-    with _forecast(grid, cams, "CAMS") as (forecast, _):
-        found: dict[int, float] = {}
-        for i in forecast.indexes:
-            number = CAMS_PARAMETER.match(forecast.tags(i).get("GRIB_ELEMENT", ""))
-            if number:
-                found[int(number[1])] = float(forecast.read(i, masked=True, out_dtype=np.float64).mean())
+    found = _optical_thickness(grid, cams)
     missing = sorted((CAMS_SPECIES.keys() | {CAMS_TOTAL}) - found.keys())
     if missing:
         raise ValueError(f"the CAMS file of the L1C lacks the AOT of parameters {', '.join(map(str, missing))}")

@@ -11,6 +11,7 @@ import os
 import resource
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -131,7 +132,8 @@ class _Sheet:
 
     def measure(self, name: str, *works: Callable[[], dict[str, float]]) -> dict[str, Any]:
         """Run some work as `_measured` and note it under the name of its part."""
-        self.parts[name] = _measured(works)
+        with _ticking(self._told, _PARTS[name]):
+            self.parts[name] = _measured(works)
         self._told(_row(name, self.parts[name]))
         return self.parts[name]
 
@@ -160,7 +162,7 @@ def tile(
     version : str
         Whose parameters are taken.
     told : callable
-        Takes the line of each part as it ends: all of them take ten minutes.
+        Takes a line where a part begins, now and then while it lasts, and where it ends: all take ten minutes.
 
     Returns
     -------
@@ -174,7 +176,8 @@ def tile(
     load = [_load()]
     with _workplace() as folder:
         if package is None:
-            package, overcast = _simulated(folder / "l1c", size)
+            with _ticking(told, f"simulating a tile of {size} pixels"):
+                package, overcast = _simulated(folder / "l1c", size)
             extras = replace(extras, cloudy=extras.cloudy or overcast)
         subject = Subject(package, folder / "terrain", version, machine.threads(), dem)
         sheet = _Sheet(told)
@@ -190,6 +193,25 @@ def tile(
             "product_mb": sum(f.stat().st_size for f in (folder / "warm").rglob("*") if f.is_file()) / 1e6,
             "figures": figures,
         }
+
+
+@contextmanager
+def _ticking(told: Callable[[str], None], what: str) -> Iterator[None]:
+    """Tell that something begins, and every so often that it goes on."""
+    began, over = time.monotonic(), threading.Event()
+
+    def tick() -> None:
+        while not over.wait(TICK_SECONDS):
+            told(f"{what}: {time.monotonic() - began:.0f} s by now")
+
+    thread = threading.Thread(target=tick, daemon=True)
+    told(f"{what} ...")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager
@@ -282,12 +304,11 @@ def _cpu(work: Callable[[], object]) -> float:
 
 def _decode(subject: Subject) -> dict[str, float]:
     """The first yardstick: every image decoded once, nothing else."""
-    from processing.l1c import granules, images
+    from processing.l1c import granules
 
-    files = [file for granule in granules(subject.package) for file in granule.image_files()]
     with ThreadPoolExecutor(subject.threads) as pool:
-        strips = [(*file, rows) for file in files for rows in images.strips(*file)]
-        sum(pool.map(lambda strip: images.read(*strip).nbytes, strips))
+        strips = [strip for granule in granules(subject.package) for strip in granule.image_strips()]
+        sum(pool.map(lambda strip: strip().nbytes, strips))
     return {}
 
 
@@ -463,6 +484,9 @@ def _measured(works: Iterable[Callable[[], dict[str, float]]]) -> dict[str, Any]
         "steps": answers[0]["steps"],
     }
 
+
+#: Time between two words that a part goes on. [s]
+TICK_SECONDS = 15.0
 
 _PARTS = {
     "decode": "13 images decoded",

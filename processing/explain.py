@@ -473,12 +473,15 @@ def _drawn(known: Explanation, row: int, col: int, numbers: Parameters) -> list[
         held = away is not None and away <= limit * (1 + 1e-6)
         note = "none in the image" if away is None else ""
         answers.append(Answer("mask", name, away, "<=", limit, held, unit="m", note=note))
-    if known.bright is not None:
-        rise, least = (float(field[row, col]) for field in known.bright[:2])
-        text = "brightening of this cell of the masks, as a cloud's"
-        answers.append(
-            Answer("drawn", text, round(rise, 4), ">=", round(least, 4), bool(known.bright.enough[row, col]))
-        )
+    drawings = ((known.bright, "brightening", "cloud", 0), (known.dark, "darkening", "shadow", 1))
+    for drawing, change, kind, index in drawings:
+        if drawing is not None:
+            rise, least = drawing.at(row, col)
+            text = f"{change} of this cell of the masks, as a {kind}'s"
+            rim = numbers.mask_rim[index]
+            note = f"what is beside such a cell, by {rim:g} m, is shown too" if rim else ""
+            enough = bool(drawing.enough[row, col])
+            answers.append(Answer("drawn", text, round(rise, 4), ">=", round(least, 4), enough, note=note))
     return answers
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,15 +64,35 @@ class Lazy(Mapping[str, V]):
 class Strips(Lazy[NDArray[P]]):
     """Rasters that are made when they are asked for, whole or some rows at a time, with the same values."""
 
-    def __init__(self, heights: Mapping[str, int], make: Callable[[str, slice], NDArray[P]]) -> None:
-        """`heights` are the rows of each raster; `make(key, rows)` gives an array (..., row, col) of those rows."""
+    def __init__(
+        self,
+        heights: Mapping[str, int],
+        make: Callable[[str, slice], NDArray[P]],
+        let_go: Callable[[str], None] = lambda _key: None,
+    ) -> None:
+        """
+        Parameters
+        ----------
+        heights : mapping of key to int
+            Rows of each raster.
+        make : callable
+            `make(key, rows)` gives an array (..., row, col) of those rows.
+        let_go : callable
+            Told the key of a raster that nobody will ask for any more.
+        """
         super().__init__(heights, lambda key: make(key, slice(0, heights[key])))
-        self.strip = make
+        self.strip, self.let_go = make, let_go
 
 
 def strip(rasters: Mapping[str, NDArray[P]], key: str, rows: slice) -> NDArray[P]:
     """Some rows of a raster, made alone where the mapping can."""
     return rasters.strip(key, rows) if isinstance(rasters, Strips) else rasters[key][..., rows, :]
+
+
+def let_go(rasters: Mapping[str, NDArray[P]], key: str) -> None:
+    """Have the memory of a raster back that nobody will ask for any more, where the mapping can give it."""
+    if isinstance(rasters, Strips):
+        rasters.let_go(key)
 
 
 def strips(rasters: Mapping[str, NDArray[P]], key: str, height: int, rows: int = 1024) -> Iterator[NDArray[P]]:
@@ -155,6 +175,23 @@ class Angles:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """A forecast of the air around a tile, as arrays.
+
+    Attributes
+    ----------
+    latitude, longitude : (row,), (col,) float64
+        Of its points. [deg]
+    values : mapping of str to (row, col) float64
+        By ECMWF's short names: ``tco3`` [kg m-2], ``msl`` [Pa], ``aod550``, ``ssaod550``, ... [-]. NaN where none.
+    """
+
+    latitude: NDArray[np.float64]
+    longitude: NDArray[np.float64]
+    values: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
 class Ancillary:
     """What the chain needs to know beside the image, each with where it came from.
 
@@ -183,6 +220,13 @@ class Ancillary:
     pressure: float = STANDARD_PRESSURE
     aerosol: Mapping[str, float] | None = None
     aot: float | None = None
+
+
+class Responses(NamedTuple):
+    """Whose spectral responses an admitted satellite has: their name in the tables, and why, in words."""
+
+    sensor: str
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -227,6 +271,8 @@ class Scene:
         Of a thinned scene, which serves the coarse grid alone: `counts` and `detectors` have every so many rows and
         columns of the band; the counts are the low-pass samples of its 5/3 wavelet, centred on those pixels, and 0
         where they hold something unobserved. It may have the bands of `bands.COARSE` alone. Empty for a whole scene.
+    responses : Responses or None
+        None for a satellite that the tables know by its name.
     """
 
     tile: str
@@ -249,6 +295,7 @@ class Scene:
     physical_gain: Mapping[str, float] = field(default_factory=dict)
     spacing: Mapping[str, int] = field(default_factory=dict)
     saturated: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    responses: Responses | None = None
 
     @property
     def day(self) -> int:
@@ -350,9 +397,11 @@ class Evidence:
         Samples that the AOT was read from: by their colour, and against the past.
     backward : Composite or None
         What entered the date, where it was made of later ones and so is no other date's state.
-    detail : dict of band to (row, col) int16
-        By how much each cell of the masks is brighter than the coarse one around it; empty in versions that draw no
-        mask by it. [1e-4]
+    detail : dict of name to (row, col) int8
+        By how much each cell of the masks is brighter than the coarse one around it, near what is masked; empty in
+        versions that draw no mask by it. [0.004]
+    spots : dict of name to (row, col) float32
+        How much brighter the brightest of them is, and how uneven they are, of each coarse cell. [-]
     veil : (row, col) bool or None
         Where the light of a thin high cloud was taken away; None where there was none.
     """
@@ -376,7 +425,8 @@ class Evidence:
     aot_spectral: NDArray[np.bool_]
     aot_temporal: NDArray[np.bool_]
     backward: Composite | None = None
-    detail: dict[str, NDArray[np.int16]] = field(default_factory=dict)
+    detail: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    spots: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     veil: NDArray[np.bool_] | None = None
 
 

@@ -117,6 +117,8 @@ def read(model: rasterio.DatasetReader, path: Path, grid: Grid, pixel: float) ->
         found[first:last] = _averaged(values, side)
     _without_false_sea(found, said)
     bridge(found, said)
+    if left := int(np.count_nonzero(np.isnan(found))):  # beside the tile too: its edge leans on them
+        said["pixels of the model without data"] = left
     where = model.transform @ Affine.translation(window.col_off, window.row_off) @ Affine.scale(side * thin)
     return Altitudes(found, where, said, impossible)
 

@@ -52,6 +52,14 @@ class Parameters:
     #: Of low clouds and their buffers a product shows the cells that brightened by this share of the most that one
     #: beside did, or by so much (second): where a cloud ends within a coarse cell. Empty: all. [-]
     mask_fine: tuple[float, ...] = later(())
+    #: They are drawn by the pixels of B2 less so much of B4's, in which no ground is bright; 0: by the blue's. [-]
+    mask_red_share: float = later(0.0)
+    #: Of shadows a product shows the cells that darkened, in the sum of B8A and B11, by this share of the most that one
+    #: beside did, or by so much (second). Empty: all. [-]
+    shadow_fine: tuple[float, ...] = later(())
+    shadow_detail_gain: float = later(1.05)
+    #: What is so drawn is grown by this, clouds and shadows. [m]
+    mask_rim: tuple[float, float] = later((0.0, 0.0))
     #: Surface reflectance for that at the top of the atmosphere, within a coarse cell. [-]
     mask_detail_gain: float = later(1.3)
 
@@ -82,6 +90,9 @@ class Parameters:
     # Scattering
     #: A model of the tables; ``cams``: composed as the forecast in the Level-1C says, continental without one.
     aerosol_model: str = "continental"
+    #: Where ``cams`` has no forecast the aerosol is desert dust if so much of the image (third) is bare and bright: its
+    #: NDVI below (first) and B12 above (second), at the top of the atmosphere. Empty: it never is. [-]
+    aerosol_desert: tuple[float, ...] = later(())
     #: Whether the air is as heavy as the forecast in the Level-1C says, or always as in the standard atmosphere.
     air_pressure: AirPressure = "standard"
     #: Whether each satellite has its own spectral responses, or S2A's stand in for S2C's.
@@ -127,6 +138,9 @@ class Parameters:
     snow_swir_max_factor: float = later(1e9)
     #: [coarse px]
     snow_dilation: int = 1
+    #: Of snow a product shows the cells of the masks whose index, of what clouds are drawn by and B11, is above this,
+    #: and that are brighter in the former than the second. Empty: all. [-]
+    snow_fine: tuple[float, ...] = later(())
     #: Snow is an ice cloud if so much of the ring around it is cloud or not seen. [-] (chosen here)
     snow_ring_cloud: float = 0.9
     #: Least B2 over B3, and B8A over B4: turbid water, bright as snow, is browner and takes the near infrared. Empty:
@@ -156,6 +170,9 @@ class Parameters:
     #: Near snow, so far [m], a cloud is brighter in B11 than snow and rock together can be: that of rock, what it falls
     #: by per unit of B1, and by how much a cloud exceeds it, all as on flat ground. Empty: not looked at. [-]
     cloud_over_snow: tuple[float, ...] = later(())
+    #: Near snow, what is so much brighter is cloud whatever else it looks like; and what is brighter than a line nearer
+    #: to snow's, of this at no B1 and that fall, where B11 rose by so much (third) and B1 did not fall. Empty: no. [-]
+    cloud_amid_snow: tuple[float, ...] = later(())
     cloud_nir_red_ratio: tuple[float, float] = (0.8, 2.0)
     cloud_min_nir_swir_ratio: float = 1.0
     #: Over water: B12 above this, without and with possible sun glint. [-]
@@ -188,6 +205,9 @@ class Parameters:
     cloud_snow_distance: float = 0.0
     #: A cell without a neighbour that rose too is cloud from so many times the limit. [-]
     cloud_lone_rise: float = 1.0
+    #: A cell with a spot that rose by so much (first) is cloud if it rose itself by so much (second), and by that share
+    #: of what makes it uneven (third), which is that share of the rise (fourth). Empty: not looked at. [-]
+    cloud_spots: tuple[float, ...] = later(())
     #: The thinnest clouds need so much less. [-]
     cloud_extension_delta: float = 0.005
     #: Extension components are dropped from this share of correlated pixels. [-]
@@ -313,6 +333,8 @@ class Parameters:
     #: Error of the forecast's AOT, one sigma: relative, and besides. With it the forecast, where there is one, counts
     #: as one more sample, and stands in for `aot_default`. (0, 0): it is not looked at. [-]
     aot_forecast_error: tuple[float, float] = later((0.0, 0.0))
+    #: AOT that is usual over a desert, and its standard deviation: stands in there for a forecast. Empty: none. [-]
+    aot_desert: tuple[float, ...] = later(())
     #: So many times as its error says it counts: the samples of a node err together, by the kind of aerosol and ground.
     aot_forecast_weight: float = later(1.0)
     #: AOT when it can't be estimated, and where the inversion starts; its bounds, the last that of the tables. [-]
@@ -339,6 +361,11 @@ class Parameters:
     adjacency_radius: int = 10
     #: Whether clouds count as environment. (MAJA 4 code: yes; not here, they darken clear ground by up to 0.03 in B2)
     adjacency_clouds: bool = False
+    #: Whether the molecules scatter the light of clouds beside the target into its view, by the weights of 6S.
+    adjacency_cloud_light: bool = later(True)
+    #: How far the light spreads that clouds pass on to the ground around their shadows, over their height (one sigma),
+    #: and the share of the sky's light that they hide, over their reflectance. Empty: neither is looked at. [-]
+    cloud_light: tuple[float, ...] = later(())
     #: Least cosine of the sun's and of the view's angle to a slope; least ratio of the first to flat ground. [-]
     slope_min_cos_incidence: float = 0.20
     slope_min_cos_view: float = 0.10
@@ -353,12 +380,18 @@ class Parameters:
     #: Of the AOT: besides, per unit of AOT, where it was filled in from around, of the version's constant. Empty: no
     #: uncertainty is given. [-]
     uncertainty_aot: tuple[float, ...] = later(())
+    #: What the samples of a node of the AOT err by together, in standard deviations of one of them. [-]
+    uncertainty_samples: float = later(0.0)
+    #: Of the aerosol's kind: of the reflectance, per unit of AOT. [-]
+    uncertainty_kind: float = later(0.0)
     #: Of the water vapour: besides [g cm-2], relative, and where it was filled in [g cm-2].
     uncertainty_vapour: tuple[float, float, float] = later((0.08, 0.03, 0.3))
     #: Of the reflectance from other causes (calibration, the aerosol's kind, tables): relative, and besides. [-]
     uncertainty_other: tuple[float, float] = later((0.015, 0.002))
     #: Of what the surroundings change: relative. [-]
     uncertainty_adjacency: float = later(0.25)
+    #: Of the light that clouds throw onto the ground, and of the sky that they hide: relative. [-]
+    uncertainty_cloud_light: float = later(0.3)
     #: Counts per unit of AOT and per unit of reflectance.
     uncertainty_quantification: tuple[int, int] = later((500, 2500))
 
@@ -486,34 +519,64 @@ _V2_1 = replace(
     # The air: aerosol, water vapour, gases, veils, slopes
     # No bound by the darkest cell, which may be shaded; samples that stand out count less instead
     aot_dark_weight=0.0,
-    aot_outlier=1.5,
+    aot_outlier=1.0,
     aot_max_shade=0.05,
+    # As much light as clouds would send if they lay on the ground pulls the AOT down by 0.1 beside them
+    adjacency_cloud_light=False,
+    # Air varies within a kilometre: nodes 480 m apart, of all cells around them
+    aot_step=4,
+    aot_window=(4, 1, 9),
+    aot_smoothing=1.0,
+    aot_min_samples=12,
+    # So small a neighbourhood is seldom less uniform; and the two dates before weigh more alike
+    aot_min_swir_deviation=0.01,
+    aot_rise_scale=(4e-5, 50.0),
+    aot_composite_weight=100.0,
+    # Red soils below thin bushes are no vegetation
+    aot_min_ndvi=0.5,
+    aot_max_red=0.1,
     # Of PROSAIL's canopies and soils
     aot_green_blue=(0.0075, 0.4, 0.82),
     vapour_surface=(0.029, 0.09),
     # CAMS errs by a factor of 1.5; the samples of a node err together
     aot_forecast_error=(0.4, 0.03),
-    aot_forecast_weight=3.0,
+    aot_forecast_weight=6.0,
     spectral_responses="own",
+    # Dust, whose means lie between 0.1 and 0.5 from central Asia to the Sahel
+    aerosol_desert=(0.25, 0.25, 0.5),
+    aot_desert=(0.3, 0.2),
+    # Sunlit ground between clouds is up to a tenth too bright in the infrared without it
+    cloud_light=(0.5, 0.8),
     veil_range=(0.0012, 0.025),
     slope_shares=(0.0, 1.0),
-    uncertainty_aot=(0.043, 0.22, 0.09, 0.17),
+    uncertainty_aot=(0.012, 0.07, 0.05, 0.17),
+    uncertainty_samples=0.15,
+    uncertainty_kind=0.06,
+    uncertainty_other=(0.01, 0.0015),
     # What is smooth is looked up at every second cell: a quarter of the look-ups
     atmosphere_every=2,
     # The masks: clouds, shadows, water, snow
-    mask_buffers=(60.0, 60.0),
-    mask_fine=(0.1, 0.03),
+    mask_buffers=(120.0, 120.0),
+    # Within their buffers clouds and shadows are drawn by the pixels of 20 m
+    mask_resolution=20,
+    mask_red_share=0.5,
+    mask_fine=(0.1, 0.04),
+    mask_rim=(20.0, 20.0),
+    shadow_fine=(0.42, 0.22),
+    cloud_spots=(0.08, 0.008, 0.7, 0.5),
     snow_colours=(0.85, 0.6),
     snow_rim_max_swir=0.3,
+    snow_fine=(0.65, 0.25),
     snow_swir_max_factor=1.0,
     cloud_sure_rise=(0.08, 0.05),
     cloud_faint_nir_swir=0.8,
     cloud_over_snow=(1500.0, 0.34, 0.27, 0.06),
+    cloud_amid_snow=(0.4, 0.45, 0.05),
     cloud_local_haze=(1000.0, 0.12, 0.3),
     cloud_water_rise=(0.05, 0.6, 0.35),
     # A burn scar darkens all bands but B12; what ripens brightens B4 more than a shadow darkens it
     shadow_bands=("B8A", "B11", "B12"),
-    shadow_max_darkening=0.84,
+    shadow_max_darkening=0.72,
     shadow_min_cells=1,
     shadow_water=0.04,
     shadow_flood=0.7,
@@ -523,6 +586,7 @@ _V2_1 = replace(
     shadow_common_height=0.3,
     correlation_max_rise=(0.15, 0.2),
     water_turbid=(0.0, 0.2, 0.1),
+    water_min_share=0.51,
     composite_hazy_age=30,
     restart_gap=(90, 90),
 )
@@ -580,14 +644,17 @@ VERSIONS: dict[str, Version] = {
             "V2_1",
             _V2_1,
             None,
-            "No dark cell bounds the AOT of the whole image; water vapour is read below the aerosol; the light of thin"
-            " high clouds is taken away and flagged; shadows are found on dates without a past too; turbid and flooded"
-            " water is water; S2C has its own spectral responses. On simulated series that were kept apart, crops and "
-            "a coast, water vapour errs by 0.05 and 0.04 g cm-2 RMS (V1_4: 0.16, 0.18), cloud F1 is 0.954 and 0.989 "
-            "(0.902, 0.968), shadow F1 0.907 and 0.863 (0.577, 0.570). A new raster, UNC, states how uncertain AOT and"
-            " reflectance are.",
-            "On dates with clouds the AOT is still too low: by 0.16 on the coast (V1_4: 0.02), by 0.08 among crops "
-            "(0.05). UNC is too small there.",
+            "No dark cell bounds the AOT of the whole image, and clouds beside a place no longer darken it; water "
+            "vapour is read below the aerosol; the light of thin high clouds is taken away and flagged, and that "
+            "which clouds throw onto the ground beside them; clouds, shadows and snow are drawn by pixels of 20 m, "
+            "shadows on dates without a past too; turbid and flooded water is water; S2C has its own spectral "
+            "responses. On simulated series that were kept apart, crops and a coast, the AOT errs by 0.05 and 0.02 "
+            "RMS (V1_4: 0.07, 0.06), water vapour by 0.04 and 0.03 g cm-2 (0.16, 0.19); cloud F1 is 0.984 and 0.998 "
+            "(0.902, 0.968), shadow F1 0.932 and 0.834 (0.577, 0.570). A new raster, UNC, states how uncertain AOT "
+            "and reflectance are.",
+            "Thick desert dust is read too low (RMS 0.27 in a simulated Sahel; V1_4: 0.54), and fewer pixels of B2 "
+            "are right under it than in V1_4 (21 %, 46 %); UNC does not hold there, nor in high mountains. Fewer "
+            "pixels of B8A are right among clouded crops (82 %; V1_4: 88 %, of less ground).",
         ),
     )
 }

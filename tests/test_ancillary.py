@@ -241,6 +241,13 @@ def test_small_voids_do_not_become_pits(tmp_path: Path) -> None:
     assert found.origin["altitude_mended"] == "9 pixels without data filled from around"
 
 
+def test_voids_beside_the_tile_are_told_as_the_edge_leans_on_them(tmp_path: Path) -> None:
+    altitude = hilly()
+    altitude[:8] = np.nan
+    found = ancillary(GRID, 240, write_dem(tmp_path / "dem.tif", altitude, 299_700, 4_900_320, 30))
+    assert re.fullmatch(r"\d+ pixels of the model without data", found.origin["altitude_mended"])
+
+
 def hilly(rows: int = 268, cols: int = 268) -> NDArray[np.float64]:
     """Hills of 600 m with 30 m pixels, 300 m beyond the tile on each side."""
     y, x = np.mgrid[:rows, :cols] * 30.0

@@ -31,6 +31,19 @@ FIGURES: dict[str, Any] = {
 }
 
 
+def test_what_takes_long_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "TICK_SECONDS", 0.01)
+    told: list[str] = []
+    with bench._ticking(told.append, "simulating"):
+        while len(told) < 3:
+            time.sleep(0.01)
+    count = len(told)
+    assert told[0] == "simulating ..."
+    assert told[1].startswith("simulating: 0 s")
+    time.sleep(0.05)
+    assert len(told) == count
+
+
 def test_the_table_says_what_missed_its_bar_and_what_changed() -> None:
     lines = bench.table(FIGURES, FIGURES | {"figures": {"cpu_ratio": 1.5}}).splitlines()
     (cpu,) = (line for line in lines if line.startswith("chain / (decoding"))
@@ -102,6 +115,6 @@ def test_the_kernels_are_measured_on_fields_that_give_them_work(version: str) ->
         assert (np.asarray(reflectance) != numbers.no_data).all()
     assert np.any(np.asarray(strip["mask bits to 10 m"]()))
     assert np.any(np.asarray(kernels.shadows(100, numbers, side=21_960)()))
-    found = np.asarray(kernels.aerosol(numbers, side=9_600)())
+    found = kernels.aerosol(numbers, side=9_600)().aot
     assert np.isfinite(found[1:-1, 1:-1]).all()
     assert np.nanmax(np.abs(found - 0.3)) < 1e-3

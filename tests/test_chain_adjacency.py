@@ -151,6 +151,8 @@ def test_what_is_not_known_and_clouds_leave_no_light() -> None:
     by_molecules, by_aerosol = adjacency.scattered(surface, np.isfinite(surface), clouds, V2_0)
     assert_allclose(by_aerosol, 0.1, atol=1e-6)
     assert (by_molecules > 0.101).all()
+    below = replace(V2_0, adjacency_cloud_light=False)
+    assert_allclose(adjacency.scattered(surface, np.isfinite(surface), clouds, below), 0.1, atol=1e-6)
     nothing = adjacency.scattered(surface, np.zeros(CELLS, bool), clouds, V2_0)
     assert np.isnan(nothing).all()
     overcast, _ = adjacency.scattered(surface, clouds, clouds, V2_0)

@@ -16,6 +16,7 @@ from processing import atmosphere
 from processing.bands import DISTRIBUTED
 from processing.chain import aerosol_inversion, aerosol_samples, correct, gap_filling
 from processing.chain import composite as composites
+from processing.chain.air_model import Expected
 from processing.masks import Geophysical, Interpolated
 from processing.scene import L2A, Composite
 from processing.versions import parameters
@@ -243,28 +244,28 @@ def test_the_inversion_is_the_same_compiled_and_finds_the_truth(
 ) -> None:
     samples = samples_of(np.random.default_rng(5), temporal, seek=seek)
     numbers = replace(V1_4, aot_slope_spread=0.03 if seek else 0.0)
-    found = aerosol_inversion.invert(samples, numbers)
+    found = aerosol_inversion.invert(samples, numbers).aot
     assert found.shape == (8, 9)
     assert np.isfinite(found[2:-2, 2:-2]).all()
     assert_allclose(found[np.isfinite(found)], 0.3, atol=2e-3)
     monkeypatch.setattr(aerosol_inversion, "_invert", aerosol_inversion._invert.py_func)
     corner = replace(numbers, aot_step=12)
-    slow = aerosol_inversion.invert(samples, corner)
+    slow = aerosol_inversion.invert(samples, corner).aot
     monkeypatch.undo()
-    assert_allclose(slow, aerosol_inversion.invert(samples, corner), rtol=1e-6)
+    assert_allclose(slow, aerosol_inversion.invert(samples, corner).aot, rtol=1e-6)
 
 
 def test_a_slope_of_another_place_is_found_with_the_aot() -> None:
     random = np.random.default_rng(5)
     samples = samples_of(random, False, ratio=0.50, seek=True)
     as_thought = samples._replace(red=samples.red[..., :0])
-    assert np.nanmean(aerosol_inversion.invert(as_thought, V1_4)) > 0.34
+    assert np.nanmean(aerosol_inversion.invert(as_thought, V1_4).aot) > 0.34
     # the samples know it well enough: the prior hardly matters
-    found = aerosol_inversion.invert(samples, replace(V1_4, aot_slope_spread=1000.0))
+    found = aerosol_inversion.invert(samples, replace(V1_4, aot_slope_spread=1000.0)).aot
     assert_allclose(found[2:-2, 2:-2], 0.3, atol=0.012)
     # and the prior alone is as if it was known
-    known = aerosol_inversion.invert(samples, replace(V1_4, aot_slope_spread=1e-6))
-    assert_allclose(known, aerosol_inversion.invert(as_thought, V1_4), atol=1e-4)
+    known = aerosol_inversion.invert(samples, replace(V1_4, aot_slope_spread=1e-6)).aot
+    assert_allclose(known, aerosol_inversion.invert(as_thought, V1_4).aot, atol=1e-4)
 
 
 @pytest.mark.parametrize("temporal", [False, True])
@@ -277,10 +278,28 @@ def test_samples_that_stand_out_hardly_count(temporal: bool) -> None:
     colour[spoiled, 0] -= 0.04
     dark = samples._replace(blue=blue, colour=80 * colour, red=80 * samples.red)
     alike = replace(V2_1, aot_step=3, aot_window=(3, 2, 8), aot_outlier=0.0)
-    plain = np.nanmean(aerosol_inversion.invert(dark, alike))
-    robust = np.nanmean(aerosol_inversion.invert(dark, replace(alike, aot_outlier=V2_1.aot_outlier)))
+    plain = np.nanmean(aerosol_inversion.invert(dark, alike).aot)
+    robust = np.nanmean(aerosol_inversion.invert(dark, replace(alike, aot_outlier=V2_1.aot_outlier)).aot)
     assert plain < 0.285
     assert abs(robust - 0.3) < abs(plain - 0.3) / 3
+
+
+@pytest.mark.parametrize("spots", [[(8, 8)], [(5, 5), (5, 22), (22, 5), (24, 20), (14, 14)]], ids=["one", "many"])
+@pytest.mark.parametrize("past", [False, True])
+def test_clouds_do_not_lower_the_aot_beside_them(spots: list[tuple[int, int]], past: bool) -> None:
+    """Their light is not that of ground beside the target: they stand above much of what would scatter it."""
+    surface = scenes.mix(scenes.VEGETATION, scenes.SOIL, np.full(CELLS, 0.2))
+    surface |= {"B1": 0.45 * surface["B4"], "B2": 0.49 * surface["B4"]}
+    numbers = replace(V2_1, aot_green_blue=ALONE.aot_green_blue, aot_min_swir_deviation=0.0)
+    cover = np.max([scenes.blot(CELLS, row, col, 2) for row, col in spots], axis=0)
+    state, found = None, []
+    if past:
+        _, state = correct(scenes.onto(scenes.scene(surface, CELLS, aot=0.1), numbers), None, numbers)
+    for seen in (surface, scenes.mix(surface, scenes.CLOUD, cover)):
+        product, _ = correct(scenes.onto(scenes.scene(seen, CELLS, days=5, aot=0.2), numbers), state, numbers)
+        assert product.origin["aot"] == "inverted"
+        found.append(aot_of(product)[cover == 0])
+    assert_allclose(found[1], found[0], atol=0.015)
 
 
 @pytest.mark.parametrize("past", [False, True])
@@ -356,20 +375,20 @@ def test_the_aot_follows_gradients(six_s: aot_truth.SixS) -> None:
 
 def test_above_the_dark_bound_is_pulled_back() -> None:
     samples = samples_of(np.random.default_rng(5), False)
-    free = np.nanmean(aerosol_inversion.invert(samples, V1_4))
-    bound = np.nanmean(aerosol_inversion.invert(samples._replace(dark=0.1), V1_4))
+    free = np.nanmean(aerosol_inversion.invert(samples, V1_4).aot)
+    bound = np.nanmean(aerosol_inversion.invert(samples._replace(dark=0.1), V1_4).aot)
     assert 0.1 < bound < free - 0.01
 
 
 def test_uniform_swir_or_too_few_samples_bar_a_method() -> None:
     samples = samples_of(np.random.default_rng(5), True)
     no_colour = samples._replace(spectral=np.zeros_like(samples.spectral))
-    assert np.isfinite(aerosol_inversion.invert(no_colour, V1_4)[2:-2, 2:-2]).all()
+    assert np.isfinite(aerosol_inversion.invert(no_colour, V1_4).aot[2:-2, 2:-2]).all()
     uniform = no_colour._replace(swir=np.full_like(samples.swir, 0.1))
-    assert np.isnan(aerosol_inversion.invert(uniform, V1_4)).all()
+    assert np.isnan(aerosol_inversion.invert(uniform, V1_4).aot).all()
     few = np.zeros_like(samples.spectral)
     few[::6, ::6] = True
-    assert np.isnan(aerosol_inversion.invert(uniform._replace(spectral=few), V1_4)).all()
+    assert np.isnan(aerosol_inversion.invert(uniform._replace(spectral=few), V1_4).aot).all()
 
 
 @pytest.fixture(scope="module")
@@ -414,3 +433,39 @@ def test_v2_0_is_nearer_to_the_truth_than_v1_4(six_s: aot_truth.SixS) -> None:
     for band in DISTRIBUTED:
         assert aot_truth.within(found["V1_4"], band) >= 95
         assert aot_truth.within(found["V2_0"], band) >= 99
+
+
+@pytest.mark.parametrize("temporal", [False, True])
+def test_the_error_of_a_node_falls_with_what_its_samples_tell(temporal: bool) -> None:
+    """Samples of twice the weight tell twice as much; what they err by together does not fall with their number."""
+    samples = samples_of(np.random.default_rng(5), temporal)
+    numbers = replace(V2_1, aot_step=3, aot_window=(3, 2, 8), aot_outlier=0.0, uncertainty_samples=0.3)
+    once = aerosol_inversion.invert(samples, numbers)
+    assert_array_equal(np.isnan(once.error), np.isnan(once.aot))
+    twice = aerosol_inversion.invert(samples._replace(colour=2 * samples.colour), numbers)
+    inner = np.s_[2:-2, 2:-2]
+    if not temporal:
+        assert_allclose(once.error[inner], 2 * twice.error[inner], rtol=1e-3)
+        larger = aerosol_inversion.invert(samples, replace(numbers, aot_window=(4, 2, 8)))
+        assert_allclose(larger.error[inner].mean(), once.error[inner].mean(), rtol=0.1)
+    sure = Expected(0.3, 0.01, "forecast")
+    assert (aerosol_inversion.invert(samples, numbers, sure).error[inner] < once.error[inner]).all()
+
+
+def desert(share: float, **given: Any) -> tuple[L2A, Composite | None]:
+    """A date under dust, with so much vegetation."""
+    sand = {band: 1.5 * value for band, value in scenes.SOIL.items()} | {"B8A": 0.33, "B4": 0.26}
+    green = (np.arange(CELLS[1]) < share * CELLS[1]) * np.ones(CELLS)
+    made = scenes.onto(scenes.scene(scenes.mix(sand, scenes.VEGETATION, green), CELLS, aot=0.2), V2_1)
+    return correct(replace(made, ancillary=replace(made.ancillary, **given)), None, V2_1)
+
+
+def test_over_a_desert_the_aerosol_is_dust_where_no_forecast_tells() -> None:
+    product, _ = desert(0.0)
+    assert product.origin["aerosol_model"] == "desert 1.00: no forecast, and the ground is a desert's"
+    assert product.origin["aot"].startswith("usual over deserts 0.30")
+    product, _ = desert(0.9)
+    assert product.origin["aerosol_model"] == "continental: no forecast"
+    product, _ = desert(0.0, aerosol={"urban": 1.0}, aot=0.5)
+    assert product.origin["aerosol_model"].startswith("urban 1.00")
+    assert product.origin["aot"].startswith("forecast 0.50")

@@ -15,23 +15,28 @@ from scipy import ndimage
 from processing.bands import BANDS
 from processing.chain import (
     cirrus,
+    classify,
     cloud_mask,
     codes,
     correct,
     correlation,
     dilation,
+    drawing,
     explanation,
     geometry,
     multi_temporal,
     snow_mask,
+    subsampling,
     terrain_shadow,
     water_mask,
     water_vapour,
 )
 from processing.chain.clouds import Clouds
 from processing.chain.observation import Observation
+from processing.chain.observe import observe
+from processing.chain.subsampling import DETAIL
 from processing.masks import Cloud, Geophysical
-from processing.scene import Composite, Grid
+from processing.scene import Composite, Grid, Strips
 from processing.versions import Parameters, parameters
 from tests import scenes
 
@@ -702,7 +707,7 @@ def test_a_smooth_deck_looks_like_no_ground() -> None:
 
 
 def test_the_masks_of_v2_1_end_where_the_blue_pixels_do() -> None:
-    """A cloud over a part of its cells of 120 m is drawn by its pixels of 60 m, and found again from what is kept."""
+    """A cloud over a part of its cells of 120 m is drawn by its pixels of 20 m, and found again from what is kept."""
     shape = (12, 12)
     ground = scenes.scene(scenes.VEGETATION, shape)
     pixels = np.kron(scenes.blot(shape, 6, 6, 1), np.ones((4, 4))) > 0
@@ -715,10 +720,10 @@ def test_the_masks_of_v2_1_end_where_the_blue_pixels_do() -> None:
         counts[band] = np.where(here, thick.counts[band], raster)
     made = scenes.onto(replace(ground, counts=counts), V2_1)
     l2a, _ = correct(made, None, V2_1)
-    found = l2a.cloud["R2"][1::3, 1::3] & Cloud.CLOUD > 0
-    assert_array_equal(found, pixels)
+    found = l2a.cloud["R2"] & Cloud.CLOUD > 0
+    assert_array_equal(found, dilation.dilate(np.kron(pixels, np.ones((3, 3))) > 0, V2_1.mask_rim[0], 20))
     assert l2a.evidence is not None
-    assert l2a.evidence.detail["B1"].shape == pixels.shape
+    assert l2a.evidence.detail["clouds"].shape == found.shape
     again = explanation.retest(l2a.evidence, made.day, None, V2_1)
     assert_array_equal(again.cloud & Cloud.CLOUD > 0, found)
     coarse, _ = correct(made, None, V2_0)
@@ -729,17 +734,169 @@ def test_the_masks_of_v2_1_end_where_the_blue_pixels_do() -> None:
 
 @pytest.mark.parametrize("rise", [0.02, 0.3])
 def test_a_cloud_over_snow_is_drawn_by_b11(rise: float) -> None:
-    """Where the blue did not rise the coarse cell is drawn as a whole."""
+    """Where the ground is white; of what is darker than the rest of its cell less is drawn."""
     shape = (9, 9)
     here = scenes.blot(shape, 4, 4, 1) > 0
-    image = {"B1": np.where(here, 0.8 + rise, 0.8), "B11": np.where(here, 0.5, 0.08)}
-    old = {band: np.full(shape, value, np.float32) for band, value in (("B1", 0.8), ("B2", 0.8), ("B11", 0.08))}
+    image = {band: np.where(here, 0.8 + rise, 0.8) for band in ("B1", "B2", "B3", "B4")}
+    image["B11"] = np.where(here, 0.5, 0.08)
+    old = {
+        band: np.full(shape, value, np.float32) for band, value in zip(image, (0.8, 0.8, 0.8, 0.8, 0.08), strict=True)
+    }
     what = scenes.observation({b: v.astype(np.float32) for b, v in image.items()}, past(old, 0), here | True, None)
     found = Clouds(here, np.zeros_like(here))
-    bright = multi_temporal.brightening(what, found, ~here, V2_1)
-    drawn = found.drawn(V2_1, bright).mono_temporal
+    side = V2_1.coarse_resolution // V2_1.mask_resolution
+    left = np.indices((9 * side, 9 * side))[1] % side < side // 2
+    swir = np.where(dilation.finer(here, side), np.where(left, 100, -105), 0).astype(np.int8)
+    blue = np.full(swir.shape, 50, np.int8)  # tells nothing
+    what = replace(what, detail={"clouds": blue, "snow": swir})
+    bright = drawing.brightening(what, found, ~here, ~here, V2_1)
+    drawn = found.drawn(replace(V2_1, mask_rim=(0.0, 0.0)), bright).mono_temporal
     assert drawn is not None
-    assert_array_equal(drawn, dilation.finer(here, 2))
+    assert_array_equal(drawn, dilation.finer(here, side) & left)
+
+
+SIDE = V2_1.coarse_resolution // V2_1.mask_resolution
+GROUND = {"B1": 0.05, "B2": 0.05, "B3": 0.07, "B4": 0.06, "B8A": 0.3, "B11": 0.2, "B12": 0.12}
+
+
+def on_ground(changes: dict[str, np.ndarray | float], detail: dict[str, np.ndarray]) -> Observation:
+    """A date of 15 x 15 cells over `GROUND`, with the fine details in parts of a reflectance."""
+    shape = (15, 15)
+    old = {band: np.full(shape, value, np.float32) for band, value in GROUND.items()}
+    new = {band: (value + changes.get(band, 0)).astype(np.float32) for band, value in old.items()}
+    what = scenes.observation(new, past(old, 0), np.ones(shape, bool), None)
+    fine = {name: np.clip(np.rint(value / DETAIL), -127, 127).astype(np.int8) for name, value in detail.items()}
+    return replace(what, detail=fine)
+
+
+@pytest.mark.parametrize(
+    ("risen", "red", "peak", "uneven", "expected"),
+    [
+        (0.04, 0.04, 0.3, 0.03, True),  # a cloud on a tenth of the cell
+        (0.0, 0.0, 0.3, 0.03, False),  # a roof
+        (0.04, 0.0, 0.3, 0.03, False),  # a roof that lost its colour in haze
+        (0.04, 0.04, 0.03, 0.001, False),  # a field that was cut
+        (0.004, 0.004, 0.3, 0.003, False),  # next to nothing
+    ],
+)
+def test_a_spot_is_a_cloud_where_it_accounts_for_what_its_cell_rose(
+    risen: float, red: float, peak: float, uneven: float, expected: bool
+) -> None:
+    here = scenes.blot((15, 15), 7, 7, 0) > 0
+    what = on_ground({"B2": here * risen, "B4": here * red}, {})
+    spots = {name: np.where(here, value, 0).astype(np.float32) for name, value in (("peak", peak), ("uneven", uneven))}
+    what = replace(what, spots=spots)
+    assert what.past is not None
+    nowhere = np.zeros_like(here)
+    found = multi_temporal.spots(what, what.past, what.tested, nowhere, V2_1)
+    assert_array_equal(found, here & expected)
+    near_snow = multi_temporal.spots(what, what.past, what.tested, ~here, V2_1)
+    assert not near_snow.any()  # B11 did not rise
+
+
+@given(
+    share=st.floats(0, 1),
+    before=st.floats(0, 1),
+    light=st.floats(0.3, 1.1),
+    rock=st.floats(0.1, 0.3),
+    known=st.booleans(),
+)
+def test_no_mixture_of_snow_and_rock_is_a_cloud_over_snow(
+    share: float, before: float, light: float, rock: float, known: bool
+) -> None:
+    """Whatever it was before; half of a thick cloud over snow is one, and a quarter against a past with the snow."""
+    snow = {"B1": 0.75, "B2": 0.75, "B8A": 0.7, "B11": 0.04}
+    bare = {"B1": 0.1, "B2": 0.1, "B8A": 0.2, "B11": rock}
+    cloud = {"B1": 0.8, "B2": 0.8, "B8A": 0.78, "B11": 0.5}
+    here = np.ones((1, 1), bool)
+    angles = geometry.Geometry(np.zeros((1, 1), np.float32), here * 0.0, {}, {}, ~here, ~here, frozenset())
+
+    def mixed(one: dict[str, float], other: dict[str, float], of_one: float) -> dict[str, np.ndarray]:
+        return {b: np.array([[light * (of_one * one[b] + (1 - of_one) * other[b])]], np.float32) for b in snow}
+
+    def found(image: dict[str, np.ndarray], was: dict[str, np.ndarray]) -> bool:
+        what = scenes.observation(image, past(was, 0) if known else None, here, angles)
+        return bool(cloud_mask.over_snow(what, here, V2_1).item())
+
+    assert not found(mixed(snow, bare, share), mixed(snow, bare, before))
+    light = 1.0
+    assert found(mixed(cloud, snow, 0.3 if known else 0.5), mixed(snow, bare, 1.0))
+
+
+def test_a_shadow_is_drawn_by_what_plants_and_soils_have_alike() -> None:
+    """Within its cells, and a little around; on water in the visible."""
+    here = scenes.blot((15, 15), 7, 7, 1) > 0
+    left = np.indices((15 * SIDE, 15 * SIDE))[1] % SIDE < SIDE // 2
+    inside = dilation.finer(here, SIDE)
+    half = -0.3 * 0.25 * here
+    fine = np.where(inside, np.where(left, -0.075, 0.075), 0.0)
+    land = on_ground({"B8A": half * 1.2, "B11": half * 0.8}, {"shadows": fine})
+    blue = -0.3 * 0.04 * here
+    water = on_ground({"B2": blue, "B4": blue}, {"clouds": np.where(inside, np.where(left, -0.012, 0.012), 0.0)})
+    assert water.past is not None
+    water = replace(water, past=replace(water.past, water=np.ones_like(here)))
+    found = Clouds(np.zeros_like(here), np.zeros_like(here), shadow=here)
+    for what in (land, water):
+        dark = drawing.darkening(what, found, ~here, V2_1)
+        drawn = found.drawn(replace(V2_1, mask_rim=(0.0, 0.0)), None, dark).shadow
+        assert drawn is not None
+        assert_array_equal(drawn, inside & left)
+        rimmed = found.drawn(V2_1, None, dark).shadow
+        assert_array_equal(rimmed, dilation.dilate(inside & left, V2_1.mask_rim[1], V2_1.mask_resolution))
+
+
+def test_snow_is_drawn_where_its_index_is_high() -> None:
+    snow = scenes.blot((15, 15), 7, 7, 1) > 0
+    left = np.indices((15 * SIDE, 15 * SIDE))[1] % SIDE < SIDE // 2
+    fine = {"clouds": np.where(left, 0.25, -0.25), "snow": np.where(left, -0.08, 0.08)}
+    what = on_ground({"B2": 0.3, "B4": 0.29, "B11": -0.09}, fine)
+    assert_array_equal(drawing.whiteness(what, snow, V2_1), dilation.finer(snow, SIDE) & left)
+
+
+def test_a_high_cloud_is_drawn_by_the_blue_only_where_a_low_one_is_found() -> None:
+    """A thin veil brightens no pixel enough; a tower that B10 sees ends where it ends."""
+    veil, tower = scenes.blot((15, 15), 3, 3, 1) > 0, scenes.blot((15, 15), 11, 11, 1) > 0
+    left = np.indices((15 * SIDE, 15 * SIDE))[1] % SIDE < SIDE // 2
+    what = on_ground(
+        {"B2": tower * 0.3, "B4": tower * 0.3}, {"clouds": np.where(left, 0.25, -0.25) * dilation.finer(tower, SIDE)}
+    )
+    found = Clouds(tower, veil | tower)
+    bright = drawing.brightening(what, found, ~(veil | tower), np.zeros_like(veil), V2_1)
+    drawn = found.drawn(replace(V2_1, mask_rim=(0.0, 0.0)), bright).high
+    assert drawn is not None
+    assert drawn[dilation.finer(veil, SIDE)].all()
+    assert_array_equal(drawn[9 * SIDE :, 9 * SIDE :], (dilation.finer(tower, SIDE) & left)[9 * SIDE :, 9 * SIDE :])
+
+
+def test_without_pixels_a_cloud_is_its_inner_cells() -> None:
+    """A thinned look gives up no date whose clouds may end within their cells."""
+    shape = (15, 15)
+    over = scenes.blot(shape, 7, 7, 3) > 0
+    made = scenes.onto(scenes.scene(scenes.mix(scenes.ground(shape), scenes.CLOUD, over), shape), V2_1)
+    seen = observe(made, None, V2_1).seen
+    masks = classify.clouds(replace(seen, detail={}, spots={}), V2_1)
+    assert_array_equal(masks.shown.all(), ndimage.binary_erosion(masks.found.all(), np.ones((3, 3))))
+    assert masks.shown.all().any()
+
+
+@pytest.mark.parametrize("rows", [180, 1024])
+def test_details_are_the_same_in_strips(rows: int) -> None:
+    """And of what one of their bands did not see nothing is said."""
+    made = scenes.onto(scenes.scene(scenes.VEGETATION, (12, 12)), V2_1)
+    random = np.random.default_rng(5)
+    counts = {
+        band: raster + random.integers(0, 900, raster.shape).astype(np.uint16) for band, raster in made.counts.items()
+    }
+    counts["B4"][40:44, 20:24] = 0
+    whole = subsampling.reduce(replace(made, counts=counts), V2_1)
+    cut = Strips({band: len(raster) for band, raster in counts.items()}, lambda band, part: counts[band][part])
+    strips = subsampling.reduce(replace(made, counts=cut), V2_1)
+    assert set(whole.detail) == {"clouds", "snow", "shadows"}
+    for name, detail in whole.detail.items():
+        assert_array_equal(detail, strips.detail[name])
+    assert (whole.detail["clouds"][20:22, 10:12] == 0).all()
+    blocks = whole.detail["shadows"].astype(float).reshape(24, SIDE, 24, SIDE).mean((1, 3))
+    assert np.abs(blocks).max() < 0.2  # means of a cell's pixels are the cell's
 
 
 @pytest.mark.parametrize("side", [1, 2])

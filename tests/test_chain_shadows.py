@@ -572,7 +572,7 @@ def test_a_shadow_on_turbid_water_is_seen_and_on_clear_water_where_its_cloud_fit
     ratio = np.where(clouds, np.float32(np.nan), np.where(shadow & ~blind, np.float32(0.4), np.float32(1)))
     on_flat = scenes.observation({}, None, ~clouds, geometry((SIDE, SIDE)))
     coarse = replace(V2_1, coarse_resolution=CELL)
-    below = shadow_match.detect(ratio, clouds, blind, on_flat, V2_1.shadow_match, coarse)
+    below = shadow_match.detect(ratio, clouds, blind, on_flat, V2_1.shadow_match, coarse).shadow
     assert below[shadow].all()
     assert not below[~dilate(shadow, 1)].any()
 

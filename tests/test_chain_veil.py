@@ -108,5 +108,16 @@ def test_the_uncertainty_says_where_less_is_known() -> None:
     thin, free = read & (blob(0.014) > 0.008), read & (blob(0.014) < 1e-4)
     blue = cells[1 + DISTRIBUTED.index("B2")]
     assert blue[thin].mean() > blue[free].mean()
-    assert blue[~read].mean() > 1.2 * blue[free].mean()
     assert not series(0.0, "V2_0")[0].uncertainty
+
+
+def test_the_uncertainty_is_larger_where_no_ground_tells_the_aerosol() -> None:
+    bare = np.tile(np.arange(CELLS[1]) >= 12, (CELLS[0], 1)).astype(float)
+    surface = scenes.mix(scenes.ground(CELLS), scenes.SOIL, bare)
+    product, _ = correct(scenes.onto(scenes.scene(surface, CELLS, aot=0.15), V2_1), None, V2_1)
+    cells = aot_truth.middles(product.uncertainty["R2"], "R2").astype(float)
+    read = aot_truth.middles(product.interpolated["R2"], "R2") & Interpolated.AOT == 0
+    assert 0.2 < read.mean() < 0.6
+    assert cells[0][~read].mean() > 1.5 * cells[0][read].mean()
+    blue = cells[1 + DISTRIBUTED.index("B2")]
+    assert blue[~read].mean() > 1.2 * blue[read].mean()

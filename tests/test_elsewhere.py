@@ -133,6 +133,24 @@ def test_a_higher_cloud_has_less_vapour_above_it(band: str) -> None:
     assert seen[0] < seen[1] < seen[2]
 
 
+def test_the_same_vapour_absorbs_less_in_thinner_air() -> None:
+    """Each place has the lines of its own altitude, whatever that of the image is on the whole."""
+    here, km = air.Air("alps", 0, 0), np.array([0.9, 2.0, 3.4])
+    passed = here.gas("B9", np.full(3, 0.5), km)
+    assert (np.diff(passed) > 0.005).all()
+    np.testing.assert_allclose(passed, [float(here.gas("B9", np.array(0.5), z)) for z in km], rtol=1e-6)
+    assert (np.diff(here.gas("B9", np.array([0.2, 0.5, 1.0]), 2.0)) < 0).all()
+
+
+def test_a_band_is_compared_with_what_its_pixels_show_of_the_ground() -> None:
+    """At 10 m an image is interpolated from 20 m, and smoother than the ground that it was made of."""
+    ground = np.random.default_rng(0).uniform(0, 0.1, (24, 24)).astype(np.float32)
+    np.testing.assert_array_equal(score.as_imaged(ground, "B8A"), ground)
+    shown = score.as_imaged(ground, "B4")
+    assert shown.std() < 0.9 * ground.std()
+    assert shown.mean() == pytest.approx(ground.mean(), rel=0.02)
+
+
 def test_veils_reach_the_strengths_that_are_judged() -> None:
     tau = np.full((N, N), 0.08, np.float32)
     here = state([clouds.Layer("ice", 10_000.0, tau)])
@@ -188,7 +206,8 @@ def test_fields_have_the_form_that_is_said() -> None:
 
 def perfect(date: Date) -> score.Found:
     t = date.truth
-    return score.Found(t.cloud, t.shadow & ~t.cloud, t.water, t.snow, None, t.aot, t.water_vapour, t.surface)
+    surface = {band: score.as_imaged(ground, band) for band, ground in t.surface.items()}
+    return score.Found(t.cloud, t.shadow & ~t.cloud, t.water, t.snow, None, t.aot, t.water_vapour, surface)
 
 
 def test_the_truth_scores_best_and_an_error_costs() -> None:
@@ -198,7 +217,7 @@ def test_the_truth_scores_best_and_an_error_costs() -> None:
     assert figures["cloud_direct_f1"] == figures["shadow_direct_f1"] == figures["inside_B2"] == 1
     assert figures["aot_land_rmse"] == pytest.approx(0, abs=1e-6)
     wrong = replace(best, aot=date.truth.aot + 0.1, cloud=np.zeros_like(best.cloud),
-                    reflectance={b: v + 0.05 for b, v in date.truth.surface.items()})  # fmt: skip
+                    reflectance={b: v + 0.05 for b, v in best.reflectance.items()})  # fmt: skip
     figures = score.figures(score.add([score.judge(date, wrong)]))
     assert figures["aot_land_bias"] == pytest.approx(0.1, abs=1e-5)
     assert figures["cloud_direct_recall"] == figures["inside_B2"] == 0

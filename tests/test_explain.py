@@ -119,8 +119,13 @@ def test_every_test_of_v2_1_has_its_value_and_threshold(nominal: bool) -> None:
     assert l2a.evidence is not None
     known = explanation.retest(l2a.evidence, scene.day, past, V2_1)
     cloud, shadow = known.tests.at(25, 25), known.tests.at(14, 18)
-    assert known.bright is not None
-    assert known.bright.enough[50, 50]
+    side = V2_1.coarse_resolution // V2_1.mask_resolution
+    for drawing, cell in ((known.bright, (25, 25)), (known.dark, (14, 18))):
+        assert drawing is not None
+        at = cell[0] * side, cell[1] * side
+        change, limit = drawing.at(*at)
+        assert change >= limit
+        assert drawing.enough[at]
     assert of(cloud, "snow", "B2 / B3").threshold == V2_1.snow_colours[0]
     assert of(cloud, "water", "MNDWI").threshold == V2_1.water_turbid[0]
     limit, least, _ = V2_1.shadow_match if nominal else V2_1.shadow_match_alone

@@ -28,10 +28,10 @@ from processing.scene import Composite, Figures, Grid
 from processing.store import Store, catalogue, checks, lease, outcomes, sites
 from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
-from processing.store.models import Base
 from processing.store.outcomes import Made
 from processing.timeline import Ground
 from processing.versions import parameters
+from tests.store_databases import make_tables
 
 V1_4 = parameters("V1_4")
 TILE = "31TCJ"
@@ -196,7 +196,7 @@ class Centre:
         self.late: set[datetime] = set()
         self._dates: dict[int, datetime] = {}
         self.store = Store("sqlite://")
-        Base.metadata.create_all(self.store.engine)
+        make_tables(self.store)
         with self.store.write() as session:
             sites.open_campaigns(session, ["V1_4"])
 

@@ -83,7 +83,7 @@ class Air:
             curves = [CubicSpline(nodes, level[:, b, q])(fine) for level in self.table]
             everything[name] = sum(w * np.interp(aot, fine, c) for w, c in zip(weights, curves, strict=True))
             molecules[name] = sum(w * level[0, b, q] for w, level in zip(weights, self.table, strict=True))
-        return Column(molecules, everything, self.gas(band, None, km))
+        return Column(molecules, everything, self.gas(band, None, float(np.mean(km))))
 
     def _levels(self, km: Field) -> list[Field]:
         """Linear in pressure between the altitudes that 6S was run for, and a little beyond them."""
@@ -96,22 +96,24 @@ class Air:
         return [np.where(k == i, 1 - share, 0) + np.where(k == i - 1, share, 0) for i in range(len(levels))]
 
     def gas(self, band: str, water: Field | None, km: Field | float) -> Field:
-        """Transmittance of a water vapour column [g cm-2] above `km`; None: of the other gases alone."""
+        """Transmittance of a water vapour column [g cm-2] above `km`; None: of the other gases alone.
+
+        Linear in altitude: less pressure, narrower lines.
+        """
         d, b = data(), INDEX[band]
         airmass = 1 / self.mu_sun + 1 / np.cos(np.radians(self.look.view[band][0]))
         nodes, heights = d["airmass"], d["gas_altitude"]
-        level = float(np.mean(km))
-        table = self.of("gas")[..., b].astype(float)
-        table = np.apply_along_axis(lambda column: np.interp(level, heights, column), 0, table)
-        depth = -np.log(np.clip(table, 1e-6, 1))
-        # beyond the last airmass the depth goes on as its root, as that of strong lines does
-        curve = np.array([np.interp(airmass, nodes, depth[:, j]) for j in range(depth.shape[1])])
-        if airmass > nodes[-1]:
-            curve = depth[-1] * (airmass / nodes[-1]) ** 0.6
-        if water is None:
-            return np.asarray(np.exp(-curve[0]))
         root = np.sqrt(d["water"])
-        return np.asarray(np.exp(curve[0] - np.interp(np.sqrt(water), root, curve)))
+        out: Field | float = 0.0
+        for k, table in enumerate(self.of("gas")[..., b].astype(float)):
+            depth = -np.log(np.clip(table, 1e-6, 1))
+            # beyond the last airmass the depth goes on as its root, as that of strong lines does
+            curve = np.array([np.interp(airmass, nodes, depth[:, j]) for j in range(depth.shape[1])])
+            if airmass > nodes[-1]:
+                curve = depth[-1] * (airmass / nodes[-1]) ** 0.6
+            here = curve[0] if water is None else np.interp(np.sqrt(water), root, curve) - curve[0]
+            out = out + np.interp(km, heights, np.arange(len(heights)) == k) * here
+        return np.asarray(np.exp(-out))
 
 
 @cache

@@ -172,7 +172,7 @@ def finish(state: State, band: str, ground: Field, column: Column, dark: Field) 
     clean, hazy = column.molecules["path"], column.all["path"] - column.molecules["path"]
     if band == "B10":
         clean = clean * B10_ABOVE
-    wet, half = air.gas(band, water, level), air.gas(band, water / 2, level)
+    wet, half = air.gas(band, water, km), air.gas(band, water / 2, km)
     dry = float(np.mean(column.dry))
     path = clean + hazy * half * dark
     out = dry * (finer(path, n) + finer(wet, n) * ground)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.elsewhere.fields import coarser, finer
 from benchmarks.elsewhere.ground import KIND, KINDS
 from benchmarks.elsewhere.series import STEP, Date
 from processing.bands import DISTRIBUTED, R1
@@ -245,14 +246,26 @@ def _reflectance(date: Date, found: Found, seen: Bool) -> Sums:
             here = sunny & (t.kind == KIND[name])
             out[f"slope_{name}"] = _correlation(t.incidence, found.reflectance["B8A"], here)
     for band, values in found.reflectance.items():
-        error = np.abs(values - t.surface[band])
+        surface = as_imaged(t.surface[band], band)
+        error = np.abs(values - surface)
         known = np.isfinite(error)
-        good = error <= 0.05 * t.surface[band] + 0.005
+        good = error <= 0.05 * surface + 0.005
         out[f"inside_{band}"] = _share(good, free & known)
         out[f"veil_{band}"] = _share(good, veiled & known)
         if found.sigma and band in found.sigma:
             out[f"sigma_{band}"] = _share(error <= found.sigma[band], free & known)
     return out
+
+
+def as_imaged(surface: NDArray[np.float32], band: str) -> NDArray[np.float32]:
+    """The ground as a band's pixels show it at 20 m.
+
+    A world has nothing finer than 20 m: an image at 10 m is interpolated between that (`series`), and its means over
+    20 m are smoother than what they were interpolated from, whatever is done about the air.
+    """
+    if band not in R1:
+        return surface
+    return coarser(finer(surface, 2 * surface.shape[0]), 2)
 
 
 def add(parts: Iterable[Sums]) -> dict[str, NDArray[np.float64]]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from processing.atmosphere.pressure import relative_pressure
-from processing.atmosphere.tables import MODELS, Mixture
+from processing.atmosphere.tables import MODELS, Mixture, known
 from processing.bands import BANDS
 from processing.errors import OutOfRange
 
@@ -143,5 +143,5 @@ def check_sensor(sensor: str) -> None:
     ------
     OutOfRange
     """
-    if sensor not in SENSORS:
+    if sensor not in SENSORS and sensor not in known():
         raise OutOfRange(f"no spectral responses for sensor {sensor!r}; there are {', '.join(SENSORS)}")

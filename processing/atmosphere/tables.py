@@ -7,6 +7,7 @@ content of every file are told in data/lut/README.md.
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from processing.atmosphere.pressure import relative_pressure
+from processing.bands import BANDS
 from processing.errors import OutOfRange
 from processing.resources import DATA
 
@@ -107,6 +109,55 @@ class Gases(NamedTuple):
     airmass_scale: Array
 
 
+class Folded(NamedTuple):
+    """What the tables need of one satellite: the weights of its bands, and the gases folded with them.
+
+    Attributes
+    ----------
+    weights : (band, wavelength) float32
+        Response x solar irradiance, sum 1, bands in the order of `BANDS`. [-]
+    water : (band, altitude, air mass, air mass x water vapour) float32
+    ozone : (band, altitude, air mass x ozone) float32
+    other : (band, altitude, air mass) float32
+        Natural logarithms of the transmittance of both ways, at the nodes of ``gas_tables.npz``.
+    """
+
+    weights: NDArray[np.float32]
+    water: NDArray[np.float32]
+    ozone: NDArray[np.float32]
+    other: NDArray[np.float32]
+
+    def digest(self) -> str:
+        """By which the tables know it: what is folded otherwise has another one."""
+        return sha256(b"".join(array.tobytes() for array in self)).hexdigest()[:12]
+
+
+#: Satellites that were admitted, beside those of the files, by their digests: the same name always means the same.
+_admitted: dict[str, Folded] = {}
+
+
+def admit(folded: Folded) -> str:
+    """Let the tables answer for a further satellite in this process; the name they know it by."""
+    name = f"admitted-{folded.digest()}"
+    _admitted.setdefault(name, folded)
+    return name
+
+
+def folded(sensor: str) -> Folded:
+    """What the tables have of one satellite of the files, or of an admitted one."""
+    if sensor in _admitted:
+        return _admitted[sensor]
+    file = _gas_file()
+    at = list(file["sensor"]).index(sensor)
+    weights = np.array([_weights()[1][sensor, band] for band in BANDS], np.float32)
+    return Folded(weights, *(np.asarray(file[name][at], np.float32) for name in ("water", "ozone", "other")))
+
+
+def known() -> tuple[str, ...]:
+    """Satellites that the tables have, the admitted ones by their digests."""
+    return (*(str(name) for name in _gas_file()["sensor"]), *_admitted)
+
+
 @lru_cache(maxsize=1)
 def _weights() -> tuple[Array, dict[tuple[str, str], Array]]:
     with np.load(LUT / "band_weights.npz") as file:
@@ -128,9 +179,13 @@ def _monochromatic(model: str) -> dict[str, Array]:
 
 def band_weights(sensor: str, band: str) -> tuple[Array, Array]:
     """Wavelengths [um] and weights (response x solar irradiance, sum 1) of one band of a satellite."""
-    wavelength, weights = _weights()
-    used = np.flatnonzero(weights[sensor, band])
-    return wavelength[used], weights[sensor, band][used]
+    wavelength, shipped = _weights()
+    if sensor in _admitted:
+        weights = _admitted[sensor].weights[list(BANDS).index(band)].astype(float)
+    else:
+        weights = shipped[sensor, band]
+    used = np.flatnonzero(weights)
+    return wavelength[used], weights[used]
 
 
 def _spectrum(values: Array, axis: int, nodes: Array, wavelength: Array) -> Array:
@@ -212,13 +267,12 @@ def _gas_file() -> dict[str, NDArray[Any]]:
 @lru_cache(maxsize=64)
 def gases(sensor: str, band: str) -> Gases:
     """Gas tables of one band of a satellite."""
-    file = _gas_file()
-    at = list(file["sensor"]).index(sensor), list(file["band"]).index(band)
+    file, have, at = _gas_file(), folded(sensor), list(BANDS).index(band)
     airmass = file["airmass"]
     return Gases(
-        water=file["water"][at].astype(float),
-        ozone=file["ozone"][at].astype(float),
-        other=file["other"][at].astype(float),
+        water=have.water[at].astype(float),
+        ozone=have.ozone[at].astype(float),
+        other=have.other[at].astype(float),
         pressure=relative_pressure(file["altitude"]),
         airmass=airmass,
         log_water=np.log(file["air_mass_water"]),

@@ -7,10 +7,11 @@ field's word for a name::
     observe   geometry, terrain_shadow, subsampling, water_vapour (as read), veil, gaseous_absorption,
               rayleigh
     classify  clouds: cirrus, snow_mask, cloud_mask; against the past multi_temporal, correlation, shadow_mask,
-              shadow_outside; by their shape shadow_match; their buffers: clouds. Ground: water_mask, rain
+              shadow_outside; by their shape shadow_match; their buffers: clouds, drawing. Ground: water_mask, rain
     air       water_vapour (filled), aerosol_optical_thickness (aerosol_samples, aerosol_inversion), scattering
     remember  composite: what the next date starts from
-    render    adjacency, uncertainty; at full resolution, when a raster is asked for, slope_correction and resampling
+    render    adjacency, cloud_light, uncertainty, rendering (figures); at full resolution, when a raster is asked
+              for, slope_correction and resampling
 
 References
 ----------
@@ -82,8 +83,10 @@ def correct(
             ground = classify.ground(date.seen, masks, parameters)
             atmosphere = air.estimate(date, masks, ground)
             state = composites.remember(date, masks, ground, atmosphere)
-            l2a = render(date, masks, ground, atmosphere)
+            l2a, rasters = render(date, masks, ground, atmosphere)
             l2a = replace(l2a, origin=l2a.origin | composites.origin(date, masks, ground, atmosphere))
+            del date, masks, ground, atmosphere  # an eighth of a tile's memory, which nobody asks for any more
+            l2a = replace(l2a, figures=replace(l2a.figures, **rasters.shares()))
         except NotValid as reason:
             return replace(reason.l2a, seconds=watch.seconds), None
     return replace(l2a, seconds=watch.seconds), state

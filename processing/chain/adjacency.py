@@ -66,6 +66,10 @@ class Line(NamedTuple):
         """The same under a veil whose light, (row, col) float32 at the top of the atmosphere, is taken away."""
         return Line(self.gain, (self.offset - self.gain * light).astype(np.float32))
 
+    def under(self, light: Field) -> Line:
+        """The same of ground on which so many times the light falls, (row, col) float32, that was thought. [-]"""
+        return Line(self.gain / light, self.offset / light)
+
     def of_counts(self, scene: Scene, band: str) -> Field:
         """The same for counts, (2, row, col) float32: rho = counts * [0] + [1]."""
         gain = self.gain / scene.quantification
@@ -158,7 +162,9 @@ def scattered(
     values : (..., row, col) float32
     known : (row, col) bool
     clouds : (row, col) bool
-        Left out of what the aerosol scatters, where there is anything else.
+        Left out of what the aerosol scatters, where there is anything else, and of what the molecules do unless the
+        version's `adjacency_cloud_light`. In nature they scatter some of it: near cumulus fields the blue rises by
+        about 0.01 (Wen et al., J. Geophys. Res. 112, D13204, 2007), which then counts as aerosol.
 
     References
     ----------
@@ -175,13 +181,18 @@ def scattered(
     per_km = 2 * np.pi * 1000 / parameters.coarse_resolution
     k2 = (fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1]) ** 2) * per_km**2
 
-    def mean(of: NDArray[np.bool_], kernel: tuple[tuple[float, float], ...]) -> Field:
-        transfer = sum(a / np.sqrt(1 + k2 / b**2) for a, b in kernel).astype(np.float32)
+    def transformed(of: NDArray[np.bool_]) -> NDArray[np.complex64]:
         layers = np.concatenate([np.where(of, values, 0).reshape(-1, *of.shape), of[None]]).astype(np.float32)
-        blurred = fft.irfft2(fft.rfft2(layers, shape) * transfer, shape)[:, : of.shape[0], : of.shape[1]]
+        return np.asarray(fft.rfft2(layers, shape))
+
+    def mean(layers: NDArray[np.complex64], kernel: tuple[tuple[float, float], ...]) -> Field:
+        transfer = sum(a / np.sqrt(1 + k2 / b**2) for a, b in kernel).astype(np.float32)
+        blurred = fft.irfft2(layers * transfer, shape)[:, : known.shape[0], : known.shape[1]]
         return np.asarray(blurred[:-1] / blurred[-1], np.float32).reshape(values.shape)
 
-    return mean(known, _MOLECULES), mean(ground, _AEROSOL)
+    below = transformed(ground)
+    seen = transformed(known) if parameters.adjacency_cloud_light else below
+    return mean(seen, _MOLECULES), mean(below, _AEROSOL)
 
 
 def of_molecules(up: Any, clean: Any) -> Any:

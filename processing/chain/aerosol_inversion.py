@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processing.chain.aerosol_samples import Samples
+from processing.chain.air_model import Expected
 from processing.kernels import kernel, kernel_part
 from processing.versions import Parameters
 
@@ -99,6 +100,12 @@ class Prior(NamedTuple):
         AOT that the air can hardly exceed, and the weight of the square of what exceeds it. [-]
     forecast, belief : float
         AOT of a forecast [-], and 1 / its standard deviation: 0 without one.
+    forecasts : float
+        So many times as its error says the forecast counts.
+    together : float
+        What the samples of a node err by together, in standard deviations of one of them.
+    alone : float
+        Standard deviation of what the past alone tells, as its own AOT may be off. [-]
     """
 
     doubt: float
@@ -106,6 +113,9 @@ class Prior(NamedTuple):
     dark_weight: float
     forecast: float = 0.0
     belief: float = 0.0
+    forecasts: float = 1.0
+    together: float = 0.0
+    alone: float = 0.0
 
 
 class Bounds(NamedTuple):
@@ -122,6 +132,21 @@ class Bounds(NamedTuple):
     steps: int
     outlier: float = 0.0
     turns: int = 0
+
+
+class Nodes(NamedTuple):
+    """What was found at the nodes, one each `aot_step` coarse cells.
+
+    Attributes
+    ----------
+    aot : (row, col) float32
+        NaN where neither method has enough samples, infinite where no AOT of the tables fits. [-]
+    error : (row, col) float32
+        Its standard deviation by what its samples and the forecast tell of it; NaN as the AOT. [-]
+    """
+
+    aot: NDArray[np.float32]
+    error: NDArray[np.float32]
 
 
 @kernel_part
@@ -343,6 +368,19 @@ def _compare(samples: Samples, found: int, enough: int, least_variance: float, r
     return 0 if uniform else m, age, rise / m
 
 
+@kernel_part
+def _doubt(equations: Array, samples: int, prior: Prior) -> float:
+    """Standard deviation of the AOT: that of the samples and of the forecast, each by what it has counted for.
+
+    So many samples, each of variance 1, which all err by `together` at once, tell the AOT as one of them does.
+    """
+    shared = equations[1] * equations[1] / equations[2] if equations[2] > 0 else 0.0
+    forecast = prior.belief * prior.belief
+    own = max(equations[0] - shared - forecast, 1e-6)
+    variance = own * prior.together * prior.together * samples + forecast * prior.forecasts
+    return float(np.sqrt(variance) / (own + forecast))
+
+
 @kernel()
 def _invert(
     samples: Samples,
@@ -351,14 +389,14 @@ def _invert(
     prior: Prior,
     bounds: Bounds,
     room: Room,
-    out: NDArray[np.float32],
+    out: Nodes,
 ) -> None:
     rows, cols = samples.spectral.shape
     step, (half, first, last) = where.step, where.window
     growth = (last - first) // 2 + 1
     colour, red, blue, before, settled = room.around
-    for i in range(out.shape[0]):
-        for j in range(out.shape[1]):
+    for i in range(out.aot.shape[0]):
+        for j in range(out.aot.shape[1]):
             row, col = min(i * step + step // 2, rows - 1), min(j * step + step // 2, cols - 1)
             n = m = age = 0
             rise = 0.0
@@ -377,12 +415,11 @@ def _invert(
             kept = room.given
             given = Around(kept.colour[:n], kept.red[:n], kept.blue[:m], kept.before[:m], kept.settled[:m])
             aot = _seek(around, given, prior, (w1, fading.composite_weight * faded), bounds, room.equations)
-            out[i, j] = aot if aot < bounds.high else np.inf  # at the end of the tables nothing was found
+            out.aot[i, j] = aot if aot < bounds.high else np.inf  # at the end of the tables nothing was found
+            out.error[i, j] = np.hypot(_doubt(room.equations[0], n + m, prior), 0.0 if n else prior.alone)
 
 
-def invert(
-    samples: Samples, parameters: Parameters, forecast: tuple[float, float] | None = None
-) -> NDArray[np.float32]:
+def invert(samples: Samples, parameters: Parameters, expected: Expected | None = None) -> Nodes:
     """The AOT of every node, one each `aot_step` coarse cells.
 
     The neighbourhood grows until both methods have enough samples. Where that is never so, either will do, in the
@@ -392,17 +429,16 @@ def invert(
     ----------
     samples : Samples
     parameters : Parameters
-    forecast : (float, float), optional
-        AOT and its standard deviation: counts as one more sample of each node. [-]
+    expected : Expected, optional
+        Counts as one more sample of each node.
 
     Returns
     -------
-    (row, col) float32
-        NaN where neither method has enough samples, infinite where no AOT of the tables fits. [-]
+    Nodes
     """
     step = parameters.aot_step
     rows, cols = samples.spectral.shape
-    nodes = np.full((-(-rows // step), -(-cols // step)), np.nan, np.float32)
+    nodes = Nodes(*np.full((2, -(-rows // step), -(-cols // step)), np.nan, np.float32))
     _invert(
         samples,
         Neighbourhood(step, parameters.aot_window, parameters.aot_min_samples, parameters.aot_min_swir_deviation**2),
@@ -411,8 +447,11 @@ def invert(
             1 / parameters.aot_slope_spread**2 if parameters.aot_slope_spread else 0.0,
             samples.dark,
             parameters.aot_dark_weight,
-            forecast[0] if forecast else 0.0,
-            np.sqrt(parameters.aot_forecast_weight) / forecast[1] if forecast else 0.0,
+            expected.aot if expected else 0.0,
+            np.sqrt(parameters.aot_forecast_weight) / expected.error if expected else 0.0,
+            parameters.aot_forecast_weight,
+            parameters.uncertainty_samples,
+            _alone(parameters, expected),
         ),
         Bounds(
             parameters.aot_default,
@@ -427,6 +466,13 @@ def invert(
         nodes,
     )
     return nodes
+
+
+def _alone(parameters: Parameters, expected: Expected | None) -> float:
+    """How far off the AOT of a past may be that was not read from colours: as what is expected, or as the constant."""
+    if not parameters.uncertainty_aot:
+        return 0.0
+    return expected.error if expected else parameters.uncertainty_aot[3]
 
 
 def _room(samples: Samples, most: int) -> Room:

@@ -46,7 +46,7 @@ class Aerosol:
         Surface reflectance in the AOT's blue band as a polynomial in AOT, constant term first: what the next date
         compares with.
     origin : str
-        ``inverted``, or ``constant`` or ``forecast`` with its value and the reason.
+        ``inverted``, or ``constant``, ``forecast`` or ``usual over deserts`` with its value and the reason.
     spectral, temporal : (row, col) bool
         Samples it was read from: by their colour, and against the past.
     error : (row, col) float32
@@ -100,17 +100,17 @@ def estimate(
     blue, red = date.spread(polynomials, (parameters.aot_blue_band, "B4"))
     kept = np.ascontiguousarray(np.moveaxis(blue, -1, 0))
     nowhere = np.zeros_like(usable)
-    forecast = air_model.forecast_aot(scene, parameters)
-    value, kind = (forecast[0], "forecast") if forecast else (parameters.aot_default, "constant")
+    expected = air_model.expected_aot(scene, parameters)
+    value, kind = (expected.aot, expected.whence) if expected else (parameters.aot_default, "constant")
     constant = np.full(usable.shape, value, np.float32), ~nowhere, kept
     name = f"{kind} {value:.2f}"
-    unknown = _unknown(constant[0], forecast[1] if forecast else None, parameters)
+    unknown = _unknown(constant[0], expected.error if expected else None, parameters)
     if covered > parameters.max_cloud_percent:
         return Aerosol(*constant, f"{name}: {covered:.1f} % of cloud and snow", nowhere, nowhere, unknown)
 
     usable = usable & np.isfinite(blue[..., 0]) & np.isfinite(red[..., 0])
     samples = aerosol_samples.select(date.toa, blue, red, usable, scene.day, date.seen.past, parameters)
-    nodes = aerosol_inversion.invert(samples, parameters, forecast)
+    nodes, told = aerosol_inversion.invert(samples, parameters, expected)
     beyond = int(np.isposinf(nodes).sum())
     if beyond > np.isfinite(nodes).sum():
         raise BeyondTables(f"AOT above {parameters.aot_max:.2f}, where the tables end, in most of what could be read")
@@ -122,7 +122,9 @@ def estimate(
     if beyond:
         origin += f"; {beyond} nodes beyond {parameters.aot_max:.2f} filled in from around"
     aot, own = _between_nodes(nodes, found, usable.shape, parameters)
-    error = _error(aot, ~own, _to_cells(nodes, found, usable.shape, parameters), parameters)
+    if parameters.uncertainty_aot:
+        told, _ = _between_nodes(told, found, usable.shape, parameters)
+    error = _error(aot, ~own, _to_cells(nodes, found, usable.shape, parameters), told, parameters)
     return Aerosol(aot, ~own, kept, origin, samples.spectral, samples.temporal, error)
 
 
@@ -147,14 +149,17 @@ def _error(
     aot: NDArray[np.float32],
     filled: NDArray[np.bool_],
     read: NDArray[np.float32],
+    told: NDArray[np.float32],
     parameters: Parameters,
 ) -> NDArray[np.float32]:
-    """Standard deviation of the AOT: the version's, and by how much the nodes around differ from what became of them.
+    """Standard deviation of the AOT: the version's, what its ground tells little of, and how the nodes around differ.
 
     Parameters
     ----------
     read : (row, col) float32
         Of the nodes as they were found, NaN elsewhere. [-]
+    told : (row, col) float32
+        Standard deviation by what the samples tell. [-]
     """
     if not parameters.uncertainty_aot:
         return np.zeros_like(aot)
@@ -162,14 +167,14 @@ def _error(
     off = np.where(np.isfinite(read), read - aot, 0.0)
     side = 3 * parameters.aot_step
     scatter = ndimage.uniform_filter(off**2, side, mode="nearest") / 4  # the smoothing takes half of it away
-    variance = besides**2 + (relative * aot) ** 2 + scatter + np.where(filled, gap**2, 0.0)
+    variance = besides**2 + (relative * aot) ** 2 + told**2 + scatter + np.where(filled, gap**2, 0.0)
     return np.asarray(np.sqrt(variance), np.float32)
 
 
 def _between_nodes(
     nodes: NDArray[np.float32], found: NDArray[np.bool_], shape: tuple[int, ...], parameters: Parameters
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The AOT of the nodes, gaps filled and smoothed, in each cell; and the cells of the nodes that were found."""
+    """What the nodes have, gaps filled and smoothed, in each cell; and the cells of the nodes that were found."""
     smooth = gap_filling.fill(np.where(found, nodes, np.float32(np.nan)), ~found, parameters.aot_gap_radius)
     smooth = ndimage.gaussian_filter(smooth, parameters.aot_smoothing, mode="nearest")
     spacing = parameters.aot_step

@@ -14,6 +14,7 @@ from processing.chain import (
     cirrus,
     cloud_mask,
     correlation,
+    drawing,
     multi_temporal,
     shadow_mask,
     shadow_match,
@@ -52,6 +53,10 @@ class Masks:
         Between the clouds.
     clear : (row, col) bool
         Tested, neither cloud nor cloud shadow.
+    dark : Bright or None
+        The same of shadows.
+    white : (row, col) bool or None
+        The snow that the product shows, in the cells of `shown`; None where it is all that lies between the clouds.
     """
 
     found: Clouds
@@ -60,6 +65,8 @@ class Masks:
     shown: Clouds
     snow: Mask
     clear: Mask
+    dark: Bright | None = None
+    white: Mask | None = None
 
 
 @dataclass(frozen=True)
@@ -88,17 +95,32 @@ def clouds(seen: Observation, parameters: Parameters, recorder: Recorder = SILEN
         above = water_vapour.relative(seen.water_vapour, seen.altitude, low, parameters)
         beside = cloud_mask.beside(seen, mono, snow, parameters, recorder)
         mono = cloud_mask.lifted(mono, faint, above, parameters, recorder, risen, beside)
-    found = Clouds(mono, high)
+    amid = cloud_mask.over_snow(seen, snow, parameters, recorder)
+    mono, snow = mono | amid, snow & ~amid
+    found, below = Clouds(mono, high), np.zeros_like(mono)
     if seen.past and risen is not None:
-        found = _against_the_past(seen, seen.past, found, snow, risen, parameters, recorder)
+        found, below = _against_the_past(seen, seen.past, found, snow, risen, parameters, recorder)
     elif parameters.shadow_bands_alone:
-        found = Clouds(mono, high, shadow=_alone(seen, mono | high, snow, parameters, recorder))
+        shadow, below = _alone(seen, mono | high, snow, parameters, recorder)
+        found = Clouds(mono, high, shadow=shadow)
     buffered = found.dilated(parameters, recorder)
     clear = seen.tested & ~buffered.all() & ~buffered.shadows()
-    bright = multi_temporal.brightening(seen, found, clear & ~snow, parameters) if parameters.mask_fine else None
-    shown = found.drawn(parameters, bright) if parameters.mask_buffers else buffered
-    over = found if parameters.mask_buffers else buffered
-    return Masks(found, bright, buffered, shown, snow & ~over.all(), clear)
+    bright = dark = None
+    ground = clear & ~snow
+    if parameters.mask_fine:
+        bright = drawing.brightening(seen, found, ground, snow, parameters)
+    if parameters.shadow_fine:
+        dark = drawing.darkening(seen, found, ground, parameters)
+    if parameters.mask_red_share and not seen.detail:
+        shown = found.inside()
+    elif parameters.mask_buffers:
+        shown = found.drawn(parameters, bright, dark, below if parameters.shadow_fine else None)
+    else:
+        shown = buffered
+    cover = found if parameters.mask_buffers else buffered
+    snow = snow & ~cover.all()
+    white = drawing.whiteness(seen, snow, parameters) if parameters.snow_fine else None
+    return Masks(found, bright, buffered, shown, snow, clear, dark, white)
 
 
 def _of_one_date(seen: Observation, high: Mask, parameters: Parameters, recorder: Recorder) -> tuple[Mask, Mask]:
@@ -120,8 +142,11 @@ def _against_the_past(
     risen: Field,
     parameters: Parameters,
     recorder: Recorder,
-) -> Clouds:
-    """What differs from the past: clouds that rose above it, ground that did not change, shadows that darken it."""
+) -> tuple[Clouds, Mask]:
+    """What differs from the past: clouds that rose above it, ground that did not change, shadows that darken it.
+
+    And where the clouds cover the ground as they fit best, dark or not.
+    """
     mono, high, b2 = one.mono_temporal, one.high, seen.reflectance["B2"]
     multi, candidates = multi_temporal.detect(seen.reflectance, seen.day, past, seen.tested, snow, parameters, recorder)
     doubtful = multi_temporal.doubtful(mono | candidates, seen.reflectance, past, parameters, recorder)
@@ -130,23 +155,29 @@ def _against_the_past(
     if parameters.cloud_lone_rise > 1:
         others = mono | high | (candidates & ~ground)
         multi = multi_temporal.accompanied(multi, others, risen, seen.day, past, parameters, recorder)
+    if parameters.cloud_spots and seen.spots:
+        free = seen.tested & ~snow & ~(past.water & seen.angles.sun_glint) & ~mono & ~high & ~multi
+        multi = multi | multi_temporal.spots(seen, past, free, snow, parameters, recorder)
     thinnest = multi_temporal.extend(candidates, mono | multi, ground, parameters, recorder)
     casting = mono | multi | high
     ratio = shadow_mask.darkening(seen.reflectance, past, casting, seen.tested, parameters)
     if parameters.shadow_flood is not None:
         wet = water_mask.of_one_date(seen.reflectance, seen.tested & ~casting, parameters, SILENT)
         ratio = np.where(wet & _as_bright(seen, past, parameters, recorder), np.float32(np.nan), ratio)
+    below = np.zeros_like(mono)
     inside = shadow_mask.detect(ratio, casting, seen.tested, seen.angles, seen.altitude, parameters, recorder)
     if parameters.shadow_match:
         match = parameters.shadow_match
         of_water = shadow_mask.darkening_of_water(seen.reflectance, past, casting, seen.tested, parameters)
         dark_water = seen.tested & ~casting & past.water & np.isnan(of_water)
-        below = np.where(past.water, of_water, shadow_match.against_the_past(seen, past, ratio, parameters))
-        inside = inside | shadow_match.detect(below, casting, dark_water, seen, match, parameters, recorder)
+        darkness = np.where(past.water, of_water, shadow_match.against_the_past(seen, past, ratio, parameters))
+        shadow, below = shadow_match.detect(darkness, casting, dark_water, seen, match, parameters, recorder)
+        inside = inside | shadow
     if parameters.shadow_bands_alone and (past.day < 0).any():
-        inside = inside | _alone(seen, casting, snow, parameters, recorder) & (past.day < 0)
+        alone, unknown = _alone(seen, casting, snow, parameters, recorder), past.day < 0
+        inside, below = inside | alone.shadow & unknown, below | alone.below & unknown
     outside = shadow_outside.detect(ratio, inside, seen, past, parameters, recorder)
-    return Clouds(mono, high, multi, thinnest, inside, outside)
+    return Clouds(mono, high, multi, thinnest, inside, outside), below
 
 
 def _as_bright(seen: Observation, past: Composite, parameters: Parameters, recorder: Recorder) -> Mask:
@@ -157,7 +188,9 @@ def _as_bright(seen: Observation, past: Composite, parameters: Parameters, recor
     return recorder.test("shadow", text, kept, ">", least, past.day >= 0)
 
 
-def _alone(seen: Observation, casting: Mask, snow: Mask, parameters: Parameters, recorder: Recorder) -> Mask:
+def _alone(
+    seen: Observation, casting: Mask, snow: Mask, parameters: Parameters, recorder: Recorder
+) -> shadow_match.Matched:
     """Shadows by this date alone, where the composite knows nothing."""
     tested = seen.tested & ~casting
     water = seen.past_water | water_mask.of_one_date(seen.reflectance, tested, parameters, SILENT)

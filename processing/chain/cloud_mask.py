@@ -87,13 +87,72 @@ def _white_over_water(
     least, blue_share, swir_share = parameters.cloud_water_rise
     known, band = past.rayleigh_corrected, parameters.cloud_blue_band
     nir, blue, swir = (seen.reflectance[b] - known[b] for b in ("B8A", band, "B11"))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if parameters.water_turbid:  # burnt or shaded ground that was taken for water once
+            ndvi, most = (known["B8A"] - known["B4"]) / (known["B8A"] + known["B4"]), parameters.water_turbid[1]
+            calm = calm & recorder.test(name, "NDVI of the composite, of water", ndvi, "<", most, calm)
         return (
             calm
             & recorder.test(name, "rise of B8A over water without glint", nir, ">", least, calm)
             & recorder.test(name, f"rise of {band} over water, against that of B8A", blue, ">", blue_share * nir, calm)
             & recorder.test(name, "rise of B11 over water, against that of B8A", swir, ">", swir_share * nir, calm)
         )
+
+
+@step
+def over_snow(
+    seen: Observation, snow: NDArray[np.bool_], parameters: Parameters, recorder: Recorder = SILENT
+) -> NDArray[np.bool_]:
+    """Clouds over snow, whole or in a part of a cell: brighter in B11 than any mixture of snow and rock as bright.
+
+    Parameters
+    ----------
+    snow : (row, col) bool
+        As of `snow_mask`, of which these are part.
+    """
+    if not parameters.cloud_over_snow or not parameters.cloud_amid_snow:
+        return np.zeros_like(snow)
+    name, (within, rock, slope, above) = "mono_temporal", parameters.cloud_over_snow
+    blue, swir = as_on_flat_ground(seen, parameters)
+    close = seen.tested & dilate(snow, within, parameters.coarse_resolution)
+    limit = np.float32(rock + above) - np.float32(slope) * blue
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = seen.reflectance["B8A"] / seen.reflectance["B11"]
+    close &= recorder.test(name, f"{parameters.cloud_blue_band} near snow", blue, ">", parameters.cloud_min_blue, close)
+    close &= recorder.test(name, "B8A / B11 near snow", ratio, ">", parameters.cloud_min_nir_swir_ratio, close)
+    found = recorder.test(name, "B11 as on flat ground, over that of snow mixed with rock", swir, ">", limit, close)
+    if seen.past is not None:
+        found |= _risen_over_snow(seen, seen.past, (blue, swir), close, parameters, recorder)
+    return close & found
+
+
+def _risen_over_snow(
+    seen: Observation,
+    past: Composite,
+    flat: tuple[NDArray[np.float32], NDArray[np.float32]],
+    close: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder,
+) -> NDArray[np.bool_]:
+    """What brightened in B11 and not darkened in the blue: where snow melts the blue falls, where it falls B11 does."""
+    rock, slope, least = parameters.cloud_amid_snow
+    name, band, known = "mono_temporal", parameters.cloud_blue_band, close & (past.day >= 0)
+    blue, swir = (seen.reflectance[b] - past.rayleigh_corrected[b] for b in (band, "B11"))
+    with np.errstate(invalid="ignore"):
+        return (
+            known
+            & recorder.test(name, "B11 as on flat ground", flat[1], ">", rock - np.float32(slope) * flat[0], known)
+            & recorder.test(name, "rise of B11 near snow", swir, ">", least, known)
+            & recorder.test(name, f"rise of {band}: no melting snow", blue, ">", 0.0, known)
+        )
+
+
+def as_on_flat_ground(seen: Observation, parameters: Parameters) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The blue of the cloud tests and B11, as they would be if the ground were level; nowhere much brighter."""
+    cosine = np.cos(np.radians(seen.angles.sun_zenith))
+    lit = cosine / np.maximum(seen.relief.cos_incidence, np.float32(parameters.snow_min_cos_incidence))
+    flat = np.minimum(lit, np.float32(parameters.snow_swir_max_factor))
+    return flat * seen.reflectance[parameters.cloud_blue_band], flat * seen.reflectance["B11"]
 
 
 class Beside(NamedTuple):
@@ -105,10 +164,13 @@ class Beside(NamedTuple):
         Clouds whatever the vapour.
     near_snow : (row, col) bool
         There a cloud has as little vapour above it as a faint one: what is bright and white may be a cell partly snow.
+    snowed : (row, col) bool
+        Near snow, and not known to have brightened in B11: no faint cloud, but fresh snow and its light around.
     """
 
     sure: NDArray[np.bool_]
     near_snow: NDArray[np.bool_]
+    snowed: NDArray[np.bool_]
 
 
 @step
@@ -137,19 +199,26 @@ def beside(
                 & recorder.test(name, "rise of B11 that no ground makes", swir, ">", swir_least, known)
             )
         found |= clouds & past.water
-    close = np.zeros_like(snow)
+    close, snowed = np.zeros_like(snow), np.zeros_like(snow)
     if parameters.cloud_over_snow:
         within, rock, slope, above = parameters.cloud_over_snow
         close = dilate(snow, within, parameters.coarse_resolution)
         near = clouds & close
-        cosine = np.cos(np.radians(seen.angles.sun_zenith))
-        lit = cosine / np.maximum(seen.relief.cos_incidence, np.float32(parameters.snow_min_cos_incidence))
-        flat = np.minimum(lit, np.float32(parameters.snow_swir_max_factor))
-        limit = np.float32(rock + above) - np.float32(slope) * flat * reflectance[band]
+        blue, swir_flat = as_on_flat_ground(seen, parameters)
+        limit = np.float32(rock + above) - np.float32(slope) * blue
         found |= near & recorder.test(
-            name, "B11 as on flat ground, over that of snow and rock", flat * reflectance["B11"], ">", limit, near
+            name, "B11 as on flat ground, over that of snow and rock", swir_flat, ">", limit, near
         )
-    return Beside(found, close)
+        if parameters.cloud_amid_snow and past is None:
+            snowed = close
+        elif parameters.cloud_amid_snow and past is not None:
+            known = close & (past.day >= 0)
+            with np.errstate(invalid="ignore"):
+                risen = reflectance["B11"] - past.rayleigh_corrected["B11"]
+            snowed = close & ~known | known & ~recorder.test(
+                name, "rise of B11 near snow: faint cloud", risen, ">", 0.0, known
+            )
+    return Beside(found, close, snowed)
 
 
 @step
@@ -186,7 +255,7 @@ def lifted(
         known = np.isfinite(rise)
         above = above & (recorder.test(name, text, rise, ">", limit, faint & known) | ~known)
     if beside is not None:
-        ground &= ~beside.sure
+        ground, above = ground & ~beside.sure, above & ~beside.snowed
     found = (clouds & ~ground) | (faint & above)
     recorder.value(name, "cloud, also by its water vapour", found)
     return found

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from processing import masks
-from processing.chain.dilation import dilate, finer
+from processing.chain.dilation import dilate, finer, times
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.steps import step
 from processing.versions import Parameters
 
+Mask = NDArray[np.bool_]
 _SHADOWS = frozenset({"shadow", "shadow_outside"})
 #: Masks that the blue does not draw.
 _WHOLE = _SHADOWS | {"high"}
@@ -28,15 +30,28 @@ class Bright(NamedTuple):
 
     Attributes
     ----------
-    rise, least : (row, col) float32
-        In cells of the version's `mask_resolution`; what is shown as cloud exceeds the second. [-]
+    rise, gain : (row, col) float32
+        Of coarse cells: how much they rose, and what a count of `detail` adds to it in the cells of the masks. [-]
+    detail : (row, col) int8
+        In cells of the version's `mask_resolution`, see `subsampling.Image`.
+    least : (row, col) float32
+        Of coarse cells: what is shown as cloud rose by no less; infinite where no cloud is near. [-]
     enough : (row, col) bool
-        Whether it does.
+        Whether it did, in cells of the version's `mask_resolution`.
     """
 
     rise: NDArray[np.float32]
+    gain: NDArray[np.float32]
+    detail: NDArray[np.int8]
     least: NDArray[np.float32]
     enough: NDArray[np.bool_]
+
+    def at(self, row: int, col: int) -> tuple[float, float]:
+        """How much a cell of the masks rose, and by how much it should have to be cloud. [-]"""
+        side = times(self.enough, self.rise)
+        cell = row // side, col // side
+        rise = float(self.rise[cell]) + float(self.gain[cell]) * float(self.detail[row, col])
+        return rise, float(self.least[cell])
 
 
 @dataclass(frozen=True)
@@ -87,23 +102,48 @@ class Clouds:
         return Clouds(**{name: dilate(mask, radius, resolution) for name, mask in self._found().items()})
 
     @step
-    def drawn(self, parameters: Parameters, bright: Bright | None = None) -> Clouds:
+    def drawn(
+        self,
+        parameters: Parameters,
+        bright: Bright | None = None,
+        dark: Bright | None = None,
+        below: Mask | None = None,
+    ) -> Clouds:
         """Of clouds as found: the masks of a product, with its own buffers, in cells of the version's own size.
 
         Parameters
         ----------
         bright : Bright, optional
             Of low clouds and their buffers only what it says to be cloud is shown.
+        dark : Bright, optional
+            The same of shadows.
+        below : (row, col) bool, optional
+            Where a shadow may lie beside those found, if it is dark.
         """
         if parameters.mask_buffers is None:
             return self.dilated(parameters)
         times = parameters.coarse_resolution // parameters.mask_resolution
-        drawn = {}
+        drawn, low = {}, self.low()
         for name, mask in self._found().items():
+            if name == "shadow" and below is not None:
+                mask = mask | below
+            by = dark if name in _SHADOWS else bright
             width = parameters.mask_buffers[name in _SHADOWS]
             grown = dilate(finer(mask, times), width, parameters.mask_resolution)
-            drawn[name] = grown if bright is None or name in _WHOLE else grown & bright.enough
+            if by is not None and (name not in _WHOLE or by is dark or parameters.mask_red_share):
+                grown = dilate(grown & by.enough, parameters.mask_rim[name in _SHADOWS], parameters.mask_resolution)
+            if name == "high" and by is not None and parameters.mask_red_share:  # a veil is no brighter in any band
+                half = parameters.coarse_resolution / 2
+                grown |= dilate(finer(mask & ~low, times), half, parameters.mask_resolution)
+            drawn[name] = grown
         return Clouds(**drawn)
+
+    def inside(self) -> Clouds:
+        """What is certainly whole of it: cells all of whose neighbours are found too, where no pixel tells its end."""
+        eight = np.ones((3, 3), np.uint8)
+        return Clouds(
+            **{name: cv2.erode(mask.view(np.uint8), eight).view(np.bool_) for name, mask in self._found().items()}
+        )
 
     def low(self) -> NDArray[np.bool_]:
         """Any cloud but the high ones."""

@@ -39,7 +39,8 @@ def of_masks(seen: Observation, masks: Masks, ground: Ground) -> Codes:
     geophysical[finer(ground.water.mask, side)] |= np.uint8(Geophysical.WATER)
     geophysical[cloudy] |= np.uint8(Geophysical.CLOUD)
     geophysical[shown.shadows()] |= np.uint8(Geophysical.CLOUD_SHADOW)
-    geophysical[finer(masks.snow, side) & ~cloudy] |= np.uint8(Geophysical.SNOW)
+    snow = finer(masks.snow, side) if masks.white is None else masks.white
+    geophysical[snow & ~cloudy] |= np.uint8(Geophysical.SNOW)
     cloud, geophysical = (_to_the_rim(code, tested) for code in (cloud, geophysical))
     geophysical[finer(seen.relief.shadow, side)] |= np.uint8(Geophysical.TOPOGRAPHIC_SHADOW)
     geophysical[finer(seen.relief.hidden, side)] |= np.uint8(Geophysical.HIDDEN)

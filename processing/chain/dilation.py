@@ -1,4 +1,4 @@
-"""Buffers around masks.
+"""Buffers around masks, and sums of what lies around cells.
 
 Clouds have fuzzy edges, light their surroundings, and lie at different places in different bands (up to 200 m
 between B2 and B8A for high clouds): a mask reaches beyond what was detected.
@@ -29,6 +29,13 @@ def dilate(mask: NDArray[np.bool_], radius: float, resolution: float = 1.0) -> N
     disc = np.hypot(*np.meshgrid(offsets, offsets)) * resolution <= radius * (1 + 1e-6)
     grown = cv2.dilate(np.ascontiguousarray(mask).view(np.uint8), disc.astype(np.uint8))
     return grown.view(np.bool_)
+
+
+def sums_around(values: NDArray[Any], reach: int) -> NDArray[np.float32]:
+    """Sum of the values within so many cells of each, in rows and in columns, (row, col) float32; none lie outside."""
+    side = 2 * reach + 1
+    summed = cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(summed, np.float32)
 
 
 def finer(mask: NDArray[Any], times: int) -> NDArray[Any]:

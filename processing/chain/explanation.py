@@ -9,13 +9,18 @@ from numpy.typing import NDArray
 
 from processing.chain import classify, codes
 from processing.chain.air import Air
+from processing.chain.classify import Masks
 from processing.chain.clouds import Bright, Clouds
+from processing.chain.dilation import dilate, finer, times
 from processing.chain.geometry import REFERENCE_BAND, TERRAIN_BAND
 from processing.chain.observation import Date
 from processing.chain.observe import observe_again
 from processing.chain.recorder import Recording
 from processing.scene import Composite, Evidence
 from processing.versions import Parameters
+
+#: Masks are drawn by what lies so near them. [coarse px]
+REACH = 3
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Explanation:
         As found, without buffers.
     bright : Bright or None
         By how much the cells of the masks brightened, and what is shown as cloud, in versions that look at it.
+    dark : Bright or None
+        The same of shadows.
     cloud, geophysical, interpolated : (row, col) uint8
         Bits of CLM, MG2 and IAB, without those of MG2 that are made at full resolution; the first two maybe in cells
         of a fraction of the coarse ones.
@@ -37,13 +44,14 @@ class Explanation:
     tests: Recording
     clouds: Clouds
     bright: Bright | None
+    dark: Bright | None
     cloud: NDArray[np.uint8]
     geophysical: NDArray[np.uint8]
     interpolated: NDArray[np.uint8]
 
 
-def keep(date: Date, air: Air) -> Evidence:
-    """What it takes to find the masks of this date again."""
+def keep(date: Date, masks: Masks, air: Air) -> Evidence:
+    """What it takes to find the masks of this date again: of details those near what is masked."""
     seen, angles, shown = date.seen, date.seen.angles, (REFERENCE_BAND, TERRAIN_BAND)
     return Evidence(
         reflectance=dict(seen.reflectance),
@@ -65,9 +73,16 @@ def keep(date: Date, air: Air) -> Evidence:
         aot_spectral=air.aerosol.spectral,
         aot_temporal=air.aerosol.temporal,
         backward=date.entered if date.mode == "backward" else None,
-        detail=dict(seen.detail),
+        detail={name: _near(detail, masks) for name, detail in seen.detail.items()},
+        spots=dict(seen.spots),
         veil=None if date.veil is None else date.veil.mask,
     )
+
+
+def _near(detail: NDArray[np.int8], masks: Masks) -> NDArray[np.int8]:
+    """A detail without what no mask is drawn by, which then takes no room."""
+    drawn = dilate(masks.found.all() | masks.found.shadows(), REACH) | masks.snow
+    return detail * finer(drawn, times(detail, drawn)).view(np.int8)
 
 
 def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Parameters) -> Explanation:
@@ -93,4 +108,4 @@ def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Pa
     if kept.veil is not None:
         tests.value("veil", "light of a thin high cloud taken away", kept.veil)
     gaps = codes.of_gaps(kept.water_vapour_filled, kept.aot_filled, kept.veil)
-    return Explanation(tests, masks.found, masks.bright, *codes.of_masks(seen, masks, ground), gaps)
+    return Explanation(tests, masks.found, masks.bright, masks.dark, *codes.of_masks(seen, masks, ground), gaps)

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.chain.clouds import Bright, Clouds
-from processing.chain.dilation import dilate, finer
+from processing.chain import subsampling
+from processing.chain.dilation import dilate, sums_around
 from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.steps import step
-from processing.chain.subsampling import DETAIL
 from processing.scene import Composite
 from processing.versions import Parameters
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), np.int8)
 #: Bright ground, for what the composite does not know. [-]
 UNKNOWN = 0.25
+#: Rise of B4 by a small cloud, at least, over that of the blue: the ground may be bright in the red. [-]
+SPOT_RED = 0.2
 
 
 def threshold(lag: NDArray[np.integer], parameters: Parameters) -> NDArray[np.float32]:
@@ -57,12 +57,9 @@ def local_haze(rise: NDArray[np.float32], known: NDArray[np.bool_], parameters: 
         Cells that tell it.
     """
     radius, most, share = parameters.cloud_local_haze
-    side = 2 * int(radius / parameters.coarse_resolution) + 1
+    reach = int(radius / parameters.coarse_resolution)
     little = known & (rise < most)
-    total, cells, all_ = (
-        cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        for values in (np.where(little, rise, 0), little, known)
-    )
+    total, cells, all_ = (sums_around(values, reach) for values in (np.where(little, rise, 0), little, known))
     return np.where(cells > share * all_, np.clip(total / np.maximum(cells, 1), 0, most), np.float32(0))
 
 
@@ -103,10 +100,10 @@ def detect(
     recorder.value(name, f"{band} of the composite", past[band])
     shown, local = f"rise of {band}", rise
     if parameters.cloud_max_haze:
-        local = rise - haze(rise[tested & ~_melting(past)], parameters)
+        local = rise - haze(rise[tested & ~melting(past)], parameters)
         shown += " less that of the haze all over"
     if parameters.cloud_local_haze:
-        local = local - local_haze(local, tested & ~_melting(past), parameters)
+        local = local - local_haze(local, tested & ~melting(past), parameters)
         shown += " and around"
     white = _white(reflectance, past, tested, parameters, recorder)
     white &= _no_ground(reflectance, past, tested, snow, parameters, recorder)
@@ -117,7 +114,7 @@ def detect(
     return clouds, candidates
 
 
-def _melting(past: Mapping[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
+def melting(past: Mapping[str, NDArray[np.float32]]) -> NDArray[np.bool_]:
     """Snow in the composite, by the sign of its NDSI: where it melts, the blue falls."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((past["B3"] - past["B11"]) / (past["B3"] + past["B11"]) > 0)
@@ -182,38 +179,48 @@ def rise(
 
 
 @step
-def brightening(seen: Observation, clouds: Clouds, clear: NDArray[np.bool_], parameters: Parameters) -> Bright:
-    """How much brighter the cells of the masks are than their ground, and which of them are bright as a cloud.
+def spots(
+    seen: Observation,
+    past: Composite,
+    among: NDArray[np.bool_],
+    snow: NDArray[np.bool_],
+    parameters: Parameters,
+    recorder: Recorder = SILENT,
+) -> NDArray[np.bool_]:
+    """Clouds smaller than a cell: bright spots that account for what the whole cell rose since the composite.
 
-    In the blue, of which each pixel is one cell; where B11 tells a cloud better, as over snow, cell by coarse cell.
+    A roof is as bright a spot, but its cell did not rise; a plume brightens the cell, but no spot in it.
 
     Parameters
     ----------
-    clouds : Clouds
-        As found, without buffers.
-    clear : (row, col) bool
-        Ground of this date, whose mean stands for what the composite does not know.
+    among : (row, col) bool
+        Cells to be looked at, taken for clear so far.
+    snow : (row, col) bool
     """
-    band, side = parameters.cloud_blue_band, parameters.coarse_resolution // parameters.mask_resolution
-    blue, swir = (_over_ground(seen, name, clear) for name in (band, "B11"))
-    by_blue = blue > 0.5 * swir
-    rise = finer(np.where(by_blue, blue, swir), side)
-    if band in seen.detail:
-        gain = np.float32(DETAIL * parameters.mask_detail_gain)
-        rise = rise + np.where(finer(by_blue, side), seen.detail[band] * gain, np.float32(0))
-    share, least = parameters.mask_fine
-    most = cv2.dilate(np.where(finer(clouds.low(), side), rise, np.float32(0)), np.ones((5, 5), np.uint8))
-    limit = np.minimum(np.float32(share) * most, np.float32(least))
-    return Bright(rise, limit, (rise >= limit) & (most > 0))
+    peak, least, explained, spotted = parameters.cloud_spots
+    weights, before = subsampling.drawing_bands(parameters)[subsampling.CLOUDS], past.rayleigh_corrected
+    rises = {b: seen.reflectance[b] - before[b] for b in ("B2", "B4", "B11")}
+    known = among & (past.day >= 0) & np.isfinite(rises["B2"] + rises["B4"]) & (~melting(before) | past.water)
 
+    def beyond(rise: NDArray[np.float32]) -> NDArray[np.float32]:
+        rise = np.where(known, rise, np.float32(0))
+        return rise - local_haze(rise, known, parameters)
 
-def _over_ground(seen: Observation, band: str, clear: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """How much brighter a band is than in the composite, or than the clear ground of this date; 0 where not known."""
-    value, past = seen.reflectance[band], seen.past
-    ground = np.full(clear.shape, value[clear].mean(dtype=np.float64) if clear.any() else 0.0, np.float32)
-    if past is not None:
-        ground = np.where(past.day >= 0, past.rayleigh_corrected[band], ground)
-    return np.asarray(np.nan_to_num(value - ground), np.float32)
+    hot = np.sum([np.float32(w) * rises[b] for b, w in weights.items()], axis=0)
+    rise = np.minimum(beyond(hot), beyond(rises["B2"]))
+    gain = np.float32(parameters.mask_detail_gain)
+    top, uneven = rise + gain * seen.spots["peak"], gain * seen.spots["uneven"]
+    name, swir, red = "multi_temporal", rises["B11"], beyond(rises["B4"])
+    close = dilate(snow, parameters.cloud_snow_distance, parameters.coarse_resolution)
+    return (
+        known
+        & (recorder.test(name, "rise of B11 close to snow: fresh snow darkens it", swir, ">", least, close) | ~close)
+        & recorder.test(name, "rise of the brightest spot in the cell", top, ">", peak, known)
+        & recorder.test(name, "rise of the cell beyond that around", rise, ">", least, known)
+        & recorder.test(name, "the same in B4: not what haze does", red, ">", SPOT_RED * rise, known)
+        & recorder.test(name, "what makes the cell uneven, against its rise", uneven, ">", spotted * rise, known)
+        & recorder.test(name, "rise of the cell, against what makes it uneven", rise, ">", explained * uneven, known)
+    )
 
 
 @step

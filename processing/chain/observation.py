@@ -42,8 +42,9 @@ class Observation:
     terrain : bool
         Whether the altitude is that of a terrain model.
     relief : Relief
-    detail : mapping of band to (row, col) int16
-        As of `subsampling.Image`; empty where it is not at hand.
+    detail : mapping of name to (row, col) int8
+    spots : mapping of name to (row, col) float32
+        As of `subsampling.Image`; empty where they are not at hand.
     """
 
     day: int
@@ -58,7 +59,8 @@ class Observation:
     altitude: NDArray[np.float32]
     terrain: bool
     relief: Relief
-    detail: Mapping[str, NDArray[np.int16]] = field(default_factory=dict)
+    detail: Mapping[str, NDArray[np.int8]] = field(default_factory=dict)
+    spots: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @property
     def past_water(self) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from processing.chain import (
+    air_model,
     cirrus,
     gaseous_absorption,
     geometry,
@@ -45,6 +46,7 @@ def observe(scene: Scene, composite: Composite | None, parameters: Parameters, s
     angles = geometry.interpolate(scene, parameters)
     relief = terrain_shadow.detect(altitude, terrain, angles, parameters)
     image = subsampling.reduce(scene, parameters)
+    scene = air_model.over(scene, image.toa, image.observed, parameters)
     read = water_vapour.estimate(image, scene, angles, parameters)
     anywhere, _ = water_vapour.fill(read, ~image.observed, parameters)
     thin = veil.detect(image, scene, angles, anywhere, past, parameters)
@@ -68,6 +70,7 @@ def observe(scene: Scene, composite: Composite | None, parameters: Parameters, s
         terrain=terrain,
         relief=relief,
         detail=image.detail,
+        spots=image.spots,
     )
     date = Date(scene, composite, parameters, spread, image, toa, seen, thin)
     if not tested.any():
@@ -112,6 +115,7 @@ def observe_again(
         terrain=kept.terrain,
         relief=terrain_shadow.detect(kept.altitude, kept.terrain, angles, parameters),
         detail=kept.detail,
+        spots=kept.spots,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from processing.chain import (
     adjacency,
     air_model,
+    cloud_light,
     codes,
     explanation,
     outcome,
@@ -31,6 +33,7 @@ from processing.chain.dilation import times
 from processing.chain.geometry import direction
 from processing.chain.observation import Date
 from processing.chain.spread import for_each
+from processing.chain.steps import step
 from processing.chain.subsampling import factor_of
 from processing.masks import Geophysical
 from processing.scene import L2A, Strips, strip
@@ -41,11 +44,11 @@ Field = NDArray[np.float32]
 COVERS = ((-1.0, 0.2), (0.2, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0))
 
 
-def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
-    """The whole Level-2A of a date. Its rasters decode, correct and resample when they are looked up.
+def render(date: Date, masks: Masks, ground: Ground, air: Air) -> tuple[L2A, Rendering]:
+    """The whole Level-2A of a date but for the figures that its rasters tell, and what makes those rasters.
 
-    Pixels that could not be tested or corrected are no data in the reflectance and in EDG; ``origin["no_data"]``
-    counts them.
+    They decode, correct and resample when they are looked up. Pixels that could not be tested or corrected are no data
+    in the reflectance and in EDG; ``origin["no_data"]`` counts them.
     """
     seen, tested = date.seen, date.seen.tested
     surface = scattering.remove(date.image.toa, air.coefficients, DISTRIBUTED)
@@ -55,26 +58,32 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> L2A:
     lines = adjacency.correct(air.coefficients, around)
     if date.veil is not None:
         lines = {band: line.below(date.veil.of(band)) for band, line in lines.items()}
+    thrown = cloud_light.estimate(seen, masks.found.all(), masks.found.shadows(), date.parameters)
+    if thrown is not None:
+        lines = {band: line.under(thrown.on(band, around[band].direct_down)) for band, line in lines.items()}
     known = outcome.of(date, masks, ground)
     blind = _blind(date, lines)
     veiled = None if date.veil is None else date.veil.mask
     gaps = codes.of_gaps(air.water_vapour_filled, air.aerosol.interpolated, veiled)
-    errors = uncertainty.estimate(date, air, surface, around)
-    shares = _slope_shares(date, masks, ground, surface, around)
-    rasters = Rendering(date, air, codes.of_masks(seen, masks, ground), gaps, blind, Slants(around, shares), lines)
-    return replace(
+    errors = uncertainty.estimate(date, air, surface, around, thrown)
+    air.coefficients.clear()  # a seventh of what a date has in memory, and looked at no more
+    slants = Slants(around, _slope_shares(date, masks, ground, surface, around))
+    del surface
+    of_counts = {band: lines.pop(band).of_counts(date.scene, band) for band in tuple(lines)}
+    rasters = Rendering(date, air, codes.of_masks(seen, masks, ground), gaps, blind, slants, of_counts)
+    level = replace(
         rasters.into(known),
         status="valid",
         uncertainty=rasters.uncertainty(errors),
         figures=replace(
             known.figures,
-            **rasters.shares(),
             aot_mean=float(air.aerosol.aot[tested].mean(dtype=np.float64)),
             water_vapour_mean=float(air.water_vapour[tested].mean(dtype=np.float64)),
         ),
         origin=known.origin | _origin(date, air, blind),
-        evidence=explanation.keep(date, air),
+        evidence=explanation.keep(date, masks, air),
     )
+    return level, rasters
 
 
 def _blind(date: Date, lines: Mapping[str, Line]) -> Mask:
@@ -155,8 +164,8 @@ class Rendering:
     blind : (row, col) bool
         Coarse cells without reflectance.
     slants : Slants
-    lines : dict of band to Line
-        Those the full resolution is corrected with.
+    lines : dict of band to (2, row, col) float32
+        Those the full resolution is corrected with, as of `Line.of_counts`.
     """
 
     def __init__(
@@ -167,16 +176,22 @@ class Rendering:
         gaps: Code,
         blind: Mask,
         slants: Slants,
-        lines: Mapping[str, Line],
+        lines: Mapping[str, Field],
     ) -> None:
-        self._scene, self._image, self._parameters = date.scene, date.image, date.parameters
-        self._air, self._masks, self._gaps, self._blind, self._slants = air, masks, gaps, blind, slants
-        self._lines = {band: line.of_counts(date.scene, band) for band, line in lines.items()}
+        self._scene, self._parameters = date.scene, date.parameters
+        self._image = replace(date.image, toa={})  # a date's memory is kept until it is written: only what is needed
+        self._columns = air.water_vapour, air.aerosol.aot
+        self._masks, self._gaps, self._blind, self._slants, self._lines = masks, gaps, blind, slants, lines
         for of_counts in self._lines.values():
             of_counts[:, blind] = np.nan
         angles = date.seen.angles
         self._sun = direction(angles.sun_zenith, angles.sun_azimuth)
-        self._views = {band: direction(angles.view_zenith[band], angles.view_azimuth[band]) for band in DISTRIBUTED}
+
+        @lru_cache(maxsize=2)
+        def view(band: str) -> Field:
+            return direction(angles.view_zenith[band], angles.view_azimuth[band])
+
+        self._view = view
 
     def into(self, known: L2A) -> L2A:
         """Hang the rasters into what is known of the date, each made when it is looked up, whole or in strips."""
@@ -198,6 +213,7 @@ class Rendering:
             defective=Strips(groups, self.defective),
         )
 
+    @step
     def shares(self) -> dict[str, float]:
         """Figures of the product as its rasters of 20 m have them, so that who counts their bits finds the same. [%]
 
@@ -231,7 +247,7 @@ class Rendering:
             strip(self._scene.counts, band, rows),
             self._lines[band],
             self._slants.around[band],
-            slope_correction.Slopes(terrain, self._sun, self._views[band], self._slants.shares[band]),
+            slope_correction.Slopes(terrain, self._sun, self._view(band), self._slants.shares[band]),
             factor_of(band, self._parameters),
             self._parameters,
             rows.start,
@@ -249,11 +265,8 @@ class Rendering:
         """ATB: water vapour and AOT, (2, row, col) uint8."""
         parameters, unseen = self._parameters, self._no_data(group, rows)
         raster = np.empty((2, *unseen.shape), np.uint8)
-        quantities = (
-            (self._air.water_vapour, parameters.water_vapour_quantification),
-            (self._air.aerosol.aot, parameters.aot_quantification),
-        )
-        for layer, (quantity, quantification) in zip(raster, quantities, strict=True):
+        scales = parameters.water_vapour_quantification, parameters.aot_quantification
+        for layer, quantity, quantification in zip(raster, self._columns, scales, strict=True):
             resampling.expand_scaled(quantity, self._cell(group), quantification, layer, rows.start)
             layer[unseen] = 0
         return raster

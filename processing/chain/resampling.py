@@ -162,6 +162,8 @@ def expand_bits(
     first_row : int
         Row of the image that the result starts with.
     """
+    if factor == 1:
+        return code[first_row : first_row + shape[0], : shape[1]].copy()
     out = np.empty(shape, np.uint8)
     rows, cols = axis(shape[0], code.shape[0], factor, first_row), axis(shape[1], code.shape[1], factor)
     reached = np.empty((16, factor), np.uint8)  # between any two columns of cells, for each set of corners

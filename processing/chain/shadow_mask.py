@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.chain.dilation import dilate
+from processing.chain.dilation import dilate, sums_around
 from processing.chain.geometry import REFERENCE_BAND, Geometry
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.steps import step
@@ -75,11 +74,8 @@ def darkening_of_water(
         return np.full(valid.shape, np.nan, np.float32)
     wet = _least(reflectance, composite, valid & ~clouds & composite.water, WATER_BANDS, parameters.shadow_water)
     known = np.isfinite(wet)
-    side = 2 * int(WATER_AROUND / parameters.coarse_resolution) + 1
-    total, cells = (
-        cv2.boxFilter(values.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
-        for values in (np.where(known, wet, 0), known)
-    )
+    reach = int(WATER_AROUND / parameters.coarse_resolution)
+    total, cells = (sums_around(values, reach) for values in (np.where(known, wet, 0), known))
     return np.asarray(wet * cells / np.maximum(total, np.float32(1e-3)), np.float32)
 
 

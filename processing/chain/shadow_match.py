@@ -8,12 +8,13 @@ cloud shadow detection in Landsat imagery", Remote Sensing of Environment 118, 8
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.chain.dilation import sums_around
 from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Answer, Recorder
 from processing.chain.shadow_mask import Clouds, Rays, casting, fall, rays
@@ -87,14 +88,12 @@ def among_surroundings(
     (row, col) float32
         NaN where not tested. [-]
     """
-    side = 2 * int(parameters.shadow_surroundings / parameters.coarse_resolution) + 1
-    weight = cv2.boxFilter(ground.astype(np.float32), -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    reach = int(parameters.shadow_surroundings / parameters.coarse_resolution)
+    weight = sums_around(ground, reach)
     most = np.where(tested, np.float32(-np.inf), np.float32(np.nan))
     for band in parameters.shadow_bands_alone:
         known = np.where(ground, reflectance[band], np.float32(0))
-        mean = cv2.boxFilter(known, -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) / np.maximum(
-            weight, 1
-        )
+        mean = sums_around(known, reach) / np.maximum(weight, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
             most = np.maximum(most, np.where(mean > 0, reflectance[band] / mean, np.float32(np.nan)))
     return np.asarray(most, np.float32)
@@ -148,6 +147,21 @@ def _cover(
                         out[r, c] = cloud + 1
 
 
+class Matched(NamedTuple):
+    """What fits of clouds tell.
+
+    Attributes
+    ----------
+    shadow : (row, col) bool
+        Of the cells below them those that are dark, not dilated.
+    below : (row, col) bool
+        All that the clouds cover where they fit best.
+    """
+
+    shadow: NDArray[np.bool_]
+    below: NDArray[np.bool_]
+
+
 @step
 def detect(
     ratio: NDArray[np.float32],
@@ -157,7 +171,7 @@ def detect(
     match: tuple[float, ...],
     parameters: Parameters,
     recorder: Recorder = SILENT,
-) -> NDArray[np.bool_]:
+) -> Matched:
     """Shadows of the clouds of the image where these fit best.
 
     Parameters
@@ -171,16 +185,11 @@ def detect(
     seen : Observation
     match : tuple of float
         The version's `shadow_match` or `shadow_match_alone`.
-
-    Returns
-    -------
-    (row, col) bool
-        Not dilated.
     """
     limit, least, reach = match
     nothing = np.zeros(clouds.shape, np.bool_)
     if not clouds.any() or not np.isfinite(ratio).any():
-        return nothing
+        return Matched(nothing, nothing)
     along = Rays(*rays(seen.angles, parameters.coarse_resolution), seen.altitude.astype(np.float64))
     cast = casting(clouds, along, parameters, 0.0)
     base = np.add.reduceat(along.altitude[cast.rows, cast.cols], cast.starts[:-1]) / cast.cells
@@ -205,7 +214,7 @@ def detect(
         return [Answer("shadow", text, float(fit[cloud]), ">=", least, bool(fit[cloud] >= least), note=note)]
 
     recorder.ask(at)
-    return np.asarray(found)
+    return Matched(np.asarray(found), below > 0)
 
 
 def _best(

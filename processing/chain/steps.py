@@ -43,13 +43,19 @@ class Stopwatch:
 _RUNNING: ContextVar[Stopwatch | None] = ContextVar("stopwatch", default=None)
 #: Told the name of a step: with None when it begins, with its seconds when it ended.
 Watcher = Callable[[str, float | None], None]
-_WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+_WATCHER: ContextVar[Watcher] = ContextVar("watcher", default=lambda _step, _seconds: None)
 
 
 @contextmanager
 def watched(watcher: Watcher) -> Iterator[None]:
-    """Tell of the steps that run meanwhile in this thread; of those that a stopwatch counts."""
-    token = _WATCHER.set(watcher)
+    """Tell of the steps that run meanwhile in this thread; of those that a stopwatch counts. Others are told too."""
+    outer = _WATCHER.get()
+
+    def both(step: str, seconds: float | None) -> None:
+        outer(step, seconds)
+        watcher(step, seconds)
+
+    token = _WATCHER.set(both)
     try:
         yield
     finally:
@@ -65,7 +71,7 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
         watch = _RUNNING.get()
         if watch is None:
             return function(*args, **kwargs)
-        tell = _WATCHER.get() or _nobody
+        tell = _WATCHER.get()
         outer = _RUNNING.set(None)
         tell(name, None)
         start = watch.clock()
@@ -78,7 +84,3 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
             tell(name, spent)
 
     return timed
-
-
-def _nobody(_step: str, _seconds: float | None) -> None:
-    """Nobody listens."""

@@ -20,7 +20,9 @@ from processing.scene import NO_DATA_COUNTS, SATURATED_COUNTS, Grid, Scene, stri
 from processing.versions import Parameters
 
 #: Of a count of `Image.detail`. [-]
-DETAIL = 1e-4
+DETAIL = 0.004
+#: Names of what clouds, clouds over snow, and shadows are drawn by.
+CLOUDS, SNOW, SHADOWS = "clouds", "snow", "shadows"
 _NO_DATA = np.uint16(NO_DATA_COUNTS)
 _SATURATED = np.uint16(SATURATED_COUNTS)
 #: Number of bits in a byte of each value.
@@ -88,9 +90,12 @@ class Image:
     partly : dict of band to float
         Share of the pixels that the band did not see among those that others saw; those that saw all of it are left
         out. [%]
-    detail : dict of band to (row, col) int16
-        Of the blue of the cloud tests, in versions that draw their masks by it, where it is at hand: by how much each
-        cell of `mask_resolution` is brighter than the coarse one around it. [`DETAIL`]
+    detail : dict of name to (row, col) int8
+        In versions that draw their masks by it, where it is at hand: by how much each cell of `mask_resolution` is
+        brighter, in what `drawing_bands` weigh under this name, than the coarse one around it. [`DETAIL`]
+    spots : dict of name to (row, col) float32
+        Of the clouds' detail the ``peak`` of each coarse cell, and how ``uneven`` it is: the mean of what is above its
+        own mean. [-]
     """
 
     toa: dict[str, NDArray[np.float32]]
@@ -99,7 +104,8 @@ class Image:
     edge: dict[str, Bits]
     saturation: dict[str, Bits]
     partly: dict[str, float] = field(default_factory=dict)
-    detail: dict[str, NDArray[np.int16]] = field(default_factory=dict)
+    detail: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    spots: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def nothing(self, resolution: int) -> NDArray[np.bool_]:
         """Cells of the coarse grid without any pixel that all bands saw; none of a thinned scene."""
@@ -220,7 +226,7 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
     observed = np.ones(shape, np.bool_)
     unseen: dict[str, Bits] = {}
     saturation: dict[str, Bits] = {}
-    kept: dict[str, list[NDArray[np.uint16]]] = {_drawn_by(parameters): []}
+    drawing = _Drawing(scene, parameters)
     for band in sorted(BANDS, key=lambda b: -BANDS[b].resolution):
         size = scene.grid.shape(BANDS[band].resolution)
         sums, saturated, unobserved = Sums.of(size, factor_of(band, parameters)), Bits(size), Bits(size)
@@ -235,17 +241,18 @@ def reduce(scene: Scene, parameters: Parameters) -> Image:
                 unseen[band] = unobserved
             if some_saturated:
                 saturated.add(first_row, measured == _SATURATED)
-            kept.get(band, []).append(measured)
+            drawing.add(band, first_row, measured)
             first_row += len(counts)
         if first_row != size[0]:
             raise ValueError(f"{band} has {first_row} rows, the scene's grid has {size[0]}")
         toa[band] = ((_means(sums) + scene.offset[band]) / scene.quantification).astype(np.float32)
+        drawing.close(toa)
         saturated_cells[band] = sums.saturated >= parameters.coarse_fraction * sums.pixels
         np.logical_and(observed, sums.unobserved < parameters.coarse_fraction * sums.pixels, out=observed)
         if sums.saturated.any():
             saturation[band] = saturated
-    detail = _detail(scene, kept, toa, parameters)
-    return Image(toa, saturated_cells, observed, *_edges(scene.grid, unseen, saturation), detail)
+    edges = _edges(scene.grid, unseen, saturation)
+    return Image(toa, saturated_cells, observed, *edges, drawing.detail, drawing.spots)
 
 
 def _measured(scene: Scene, band: str, first_row: int, counts: NDArray[np.uint16]) -> NDArray[np.uint16]:
@@ -304,32 +311,111 @@ def _at(bits: Bits, resolution: int, wanted: int, part: slice) -> NDArray[np.boo
     return np.asarray(whole.reshape(rows // side, side, cols // side, side).all(axis=(1, 3)))
 
 
-def _drawn_by(parameters: Parameters) -> str:
-    """The band whose own pixels are the cells of the masks that are drawn by them, empty without one."""
-    blue = parameters.cloud_blue_band
-    return blue if parameters.mask_fine and BANDS[blue].resolution == parameters.mask_resolution else ""
+def drawing_bands(parameters: Parameters) -> dict[str, dict[str, float]]:
+    """Bands by whose own pixels clouds and shadows are drawn, and their weights, of 1 in all; under a band's name each.
+
+    Soils and plants are about twice as bright in the red as in the blue, clouds alike: what B2 has beyond a share of B4
+    is the haze-optimised transform (Zhang, Guindon and Cihlar, Remote Sensing of Environment 82, 173-187, 2002). And
+    what a plant has more than the soil in the near infrared it has less in B11: a shadow darkens their sum.
+    """
+    share, blue = parameters.mask_red_share, parameters.cloud_blue_band
+    found: dict[str, dict[str, float]] = {}
+    if parameters.mask_fine and share:
+        found[CLOUDS] = {"B2": 1 / (1 - share), "B4": -share / (1 - share)}
+    elif parameters.mask_fine and BANDS[blue].resolution == parameters.mask_resolution:
+        found[CLOUDS] = {blue: 1.0}
+    if parameters.mask_fine and share and parameters.cloud_amid_snow:
+        found[SNOW] = {"B11": 1.0}
+    if parameters.shadow_fine:
+        found[SHADOWS] = {"B8A": 0.5, "B11": 0.5}
+    return found
 
 
-def _detail(
-    scene: Scene,
-    kept: dict[str, list[NDArray[np.uint16]]],
-    toa: dict[str, NDArray[np.float32]],
-    parameters: Parameters,
-) -> dict[str, NDArray[np.int16]]:
-    """`Image.detail`, of the strips of its band; nothing is said of pixels that it did not observe."""
-    ((band, strips_),) = kept.items()
-    if not band:
-        return {}
-    side, coarse = parameters.coarse_resolution // parameters.mask_resolution, toa[band]
-    fine = np.zeros((coarse.shape[0] * side, coarse.shape[1] * side), np.uint16)
-    first = 0
-    for part in strips_:
-        fine[first : first + len(part), : part.shape[1]] = part
-        first += len(part)
-    around = np.repeat(np.repeat(coarse, side, axis=0), side, axis=1)
-    above = (fine + np.float32(scene.offset[band])) / np.float32(scene.quantification) - around
-    known = (fine != _NO_DATA) & np.isfinite(above)
-    return {band: np.clip(np.rint(np.where(known, above, 0) / np.float32(DETAIL)), -32000, 32000).astype(np.int16)}
+@kernel()
+def _add_weighted(counts: Any, side: int, weight: float, out: NDArray[np.float32]) -> None:
+    """Add `weight` times the means of blocks of `side` x `side` pixels; NaN where one was not observed."""
+    for row in range(out.shape[0] if side == 1 else 0):
+        for col in range(out.shape[1]):
+            value = counts[row, col]
+            out[row, col] += np.float32(weight) * np.float32(value) if value != _NO_DATA else np.float32(np.nan)
+    for row in range(0 if side == 1 else out.shape[0]):
+        for col in range(out.shape[1]):
+            total, seen, pixels = np.uint32(0), True, 0
+            for i in range(row * side, min((row + 1) * side, counts.shape[0])):
+                for j in range(col * side, min((col + 1) * side, counts.shape[1])):
+                    seen &= counts[i, j] != _NO_DATA
+                    total += np.uint32(counts[i, j])
+                    pixels += 1
+            if pixels:
+                out[row, col] += np.float32(weight * total / pixels) if seen else np.float32(np.nan)
+
+
+@kernel()
+def _beyond(
+    fine: NDArray[np.float32],
+    coarse: NDArray[np.float32],
+    scale: float,
+    out: NDArray[np.int8],
+    peak: NDArray[np.float32],
+    uneven: NDArray[np.float32],
+) -> None:
+    """What the fine cells have more than the coarse ones around them, times `scale`; 0 where not known."""
+    side = out.shape[0] // coarse.shape[0]
+    share = np.float32(1 / (side * side))
+    for row in range(fine.shape[0]):
+        for col in range(fine.shape[1]):
+            i, j = row // side, col // side
+            above = fine[row, col] - coarse[i, j]
+            if above == above:  # not NaN
+                out[row, col] = np.int8(np.rint(min(max(above * scale, -127.0), 127.0)))
+                if above > 0:
+                    peak[i, j] = max(peak[i, j], above)
+                    uneven[i, j] += above * share
+
+
+class _Drawing:
+    """Sums, in cells of the masks, of the bands that these are drawn by; made to details as soon as they are whole."""
+
+    def __init__(self, scene: Scene, parameters: Parameters) -> None:
+        """Nothing yet."""
+        self._weights, self._resolution = drawing_bands(parameters), parameters.mask_resolution
+        self._side, self._scene = parameters.coarse_resolution // parameters.mask_resolution, scene
+        self._sums: dict[str, NDArray[np.float32]] = {}
+        self.detail: dict[str, NDArray[np.int8]] = {}
+        self.spots: dict[str, NDArray[np.float32]] = {}
+
+    def add(self, band: str, first_row: int, counts: NDArray[np.uint16]) -> None:
+        """Add a strip of a band, where it is one of them."""
+        side = self._resolution // BANDS[band].resolution
+        for name, weights in self._weights.items():
+            if band in weights:
+                if name not in self._sums:
+                    self._sums[name] = np.zeros(self._scene.grid.shape(self._resolution), np.float32)
+                part = self._sums[name][first_row // side : -(-(first_row + len(counts)) // side)]
+                _add_weighted(counts, side, weights[band], part)
+
+    def close(self, toa: dict[str, NDArray[np.float32]]) -> None:
+        """Make the details of which all bands were added; nothing is said of cells that one of these did not observe.
+
+        Parameters
+        ----------
+        toa : dict of band to (row, col) float32
+            Means of the coarse cells, of the bands looked at so far. [-]
+        """
+        scale = np.float32(self._scene.quantification)
+        for name, weights in self._weights.items():
+            if name in self._sums and all(band in toa for band in weights):
+                counts = [
+                    np.float32(w) * (toa[band] * scale - np.float32(self._scene.offset[band]))
+                    for band, w in weights.items()
+                ]
+                coarse = np.asarray(np.sum(counts, axis=0), np.float32)
+                peak, uneven = np.zeros_like(coarse), np.zeros_like(coarse)
+                out = np.zeros((coarse.shape[0] * self._side, coarse.shape[1] * self._side), np.int8)
+                _beyond(self._sums.pop(name), coarse, float(1 / (DETAIL * scale)), out, peak, uneven)
+                self.detail[name] = out
+                if name == CLOUDS:
+                    self.spots = {"peak": peak / scale, "uneven": uneven / scale}
 
 
 def _means(sums: Sums) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """How far the numbers of a product may be off: one standard deviation of the AOT and of each band's reflectance.
 
-Propagated from what the chain does not know: the aerosol, the water vapour, how much light comes from beside, a veil
-that was taken away; and what no step sees, such as the calibration, as a share of the reflectance. The causes are taken
-as independent of each other. Each holds for the mean ground of a cell of the coarse grid.
+Propagated from what the chain does not know: the aerosol and its kind, the water vapour, how much light comes from
+beside and from clouds, a veil that was taken away; and what no step sees, such as the calibration, as a share of the
+reflectance. The causes are taken as independent of each other. Each holds for the mean ground of a cell of the coarse
+grid.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from processing.bands import DISTRIBUTED
 from processing.chain import air_model
 from processing.chain.adjacency import Environment
 from processing.chain.air import Air
+from processing.chain.cloud_light import Light
 from processing.chain.observation import Date
 from processing.chain.spread import for_each
 from processing.chain.steps import step
@@ -31,7 +33,9 @@ _DARK, _BRIGHT = 0.05, 0.35
 
 
 @step
-def estimate(date: Date, air: Air, surface: Mapping[str, Field], around: Mapping[str, Environment]) -> dict[str, Field]:
+def estimate(
+    date: Date, air: Air, surface: Mapping[str, Field], around: Mapping[str, Environment], thrown: Light | None
+) -> dict[str, Field]:
     """Standard deviations on the coarse grid.
 
     Parameters
@@ -39,6 +43,8 @@ def estimate(date: Date, air: Air, surface: Mapping[str, Field], around: Mapping
     surface : mapping of band to (row, col) float32
         Surface reflectance of the bands of the product. [-]
     around : mapping of band to Environment
+    thrown : Light or None
+        By clouds.
 
     Returns
     -------
@@ -56,8 +62,12 @@ def estimate(date: Date, air: Air, surface: Mapping[str, Field], around: Mapping
         rho = np.nan_to_num(surface[band])
         by_aot, by_vapour = _derivatives(date, air, band, rho)
         variance = (by_aot * air.aerosol.error) ** 2 + (by_vapour * vapour) ** 2 + (share * rho + least) ** 2
-        mean, _, up = around[band]
+        variance += (parameters.uncertainty_kind * air.aerosol.aot * rho) ** 2
+        mean, down, up = around[band]
         variance += (parameters.uncertainty_adjacency * (1 - up) / up * np.nan_to_num(mean - rho)) ** 2
+        if thrown is not None:
+            doubt = parameters.uncertainty_cloud_light * np.hypot(down * thrown.passed, (1 - down) * thrown.hidden)
+            variance += (doubt * rho) ** 2
         if date.veil is not None:
             c = air.coefficients[band]
             variance += (date.veil.light * np.float32(date.veil.error[band]) * c.scale / c.transmittance) ** 2
