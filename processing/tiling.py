@@ -115,6 +115,40 @@ def valid(tile: str) -> bool:
     return True
 
 
+def between(west: float, south: float, east: float, north: float) -> list[str]:
+    """Tiles whose outline may touch a box of longitudes and latitudes [deg]; `east` below `west`: across the
+    antimeridian. Where two latitude bands share a square, under the name of the band that its middle lies in.
+    """
+    span = (east - west) % 360 if east != west and (east - west) % 360 else (360.0 if east - west >= 360 else 0.0)
+    zones = {int(((west + step) // 6 + 30) % 60) + 1 for step in np.arange(-6.0, span + 9.0, 3.0)}
+    rows = range(max(int((south - 9) // 8) + 10, 0), min(int((north + 9) // 8) + 10, len(_BANDS) - 1) + 1)
+    found = []
+    for zone in sorted(zones):
+        for band in (_BANDS[row] for row in rows):
+            for column in _COLUMNS[(zone - 1) % 3]:
+                found += [t for row in _ROWS if _is_main(t := f"{zone:02d}{band}{column}{row}", south, north)]
+    return found
+
+
+@lru_cache(maxsize=65_536)
+def _middle(tile: str) -> float | None:
+    """Latitude of the middle of a tile's square [deg]; None where there is no such tile."""
+    try:
+        outline = grid(tile)
+    except ValueError:
+        return None
+    x, y = outline.west + _SQUARE / 2, outline.north - _SQUARE / 2
+    return float(_to_degrees(outline.crs).transform(x, y)[1])
+
+
+def _is_main(tile: str, south: float, north: float) -> bool:
+    middle = _middle(tile)
+    if middle is None or not south - 1.2 <= middle <= north + 1.2:
+        return False
+    band = min(int((middle + 80) // 8), len(_BANDS) - 1)
+    return _BANDS[band] == tile[2]
+
+
 def _edges(
     crs: str, west: float, south: float, size: float, steps: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

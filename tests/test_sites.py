@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+import pytest
 import shapely
+from click.testing import Result
+from typer.testing import CliRunner
 
 from processing import tiling
+from processing.cli import app
+from processing.errors import MuscateError
 from processing.outlines import outlines
-from processing.sites import site_of, sites, theia_tiles
+from processing.production.ingest import prepare
+from processing.settings import Settings
+from processing.sites import OWN, site_of, sites, theia_tiles
+from processing.store import Store, places
+from processing.store import sites as stored
 
 
 def _parts() -> list[np.ndarray]:
@@ -67,3 +79,120 @@ def test_tiles_of_theia_are_tiles_each_named_once() -> None:
     assert list(found) == sorted(found)
     assert all(map(tiling.valid, found))
     assert {"31TCJ", "32TMM", "40KCB"} <= set(found)
+
+
+# Sites of a home
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MUSCATE_HOME", str(tmp_path / "home"))  # a command names it to its children
+    settings = Settings(home=tmp_path / "home", demonstration=False)
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    prepare(settings, store)
+    store.dispose()
+    return settings.home
+
+
+def watched(home: Path) -> set[str]:
+    settings = Settings(home=home)
+    store = Store(settings.url)
+    prepare(settings, store)  # as when the centre starts again
+    with store.read() as session:
+        found = set(stored.watched(session))
+    store.dispose()
+    return found
+
+
+SHIPPED = {tile for site in sites() for tile in site.tiles}
+BOX = "POLYGON((178.5 -18.5, -179.5 -18.5, -179.5 -17, 178.5 -17, 178.5 -18.5))"
+
+
+def asked(home: Path, *words: str) -> Result:
+    """`muscate sites`, here."""
+    return CliRunner().invoke(app, ["sites", *words, "--home", str(home)])
+
+
+def test_sites_are_added_listed_and_removed(home: Path) -> None:
+    assert watched(home) == SHIPPED
+    named = ("--name", 'La "Guyane" \\ été', "--country", "Surinam \U0001f4a5")
+    done = asked(home, "add", "surinam", "--tile", "T21NTG", "--tile", "21nug", "--tile", "31TCJ", *named)
+    assert (done.exit_code, done.stdout) == (0, "surinam: 2 tiles\n")
+    assert "31TCJ (toulouse)" in done.stderr
+    assert asked(home, "add", "theia").exit_code == 0
+    every = SHIPPED | {"21NTG", "21NUG"} | set(theia_tiles())
+    assert watched(home) == every
+    listed = [json.loads(line) for line in asked(home, "list", "--json").stdout.splitlines()]
+    assert [one["name"] for one in listed if one["code"] == "surinam"] == ['La "Guyane" \\ été']
+    assert sum(len(one["tiles"]) for one in listed) == len(every)
+    assert asked(home, "remove", "theia").exit_code == 0
+    assert watched(home) == SHIPPED | {"21NTG", "21NUG"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("x", "--tile", "99ZZZ"), "99ZZZ"),
+        (("x",), "no tile to add"),
+        (("toulouse", "--tile", "21NTG"), "ships with the program"),
+        (("Not A Code", "--tile", "21NTG"), "no code of a site"),
+        (("x", "--tile", "21NTG", "--name", "\udcff"), "no name that can be shown"),
+        (("x", "--tile", "21NTG", "--country", "a\nb"), "no name that can be shown"),
+        (("x", "--tile", "21NTG", "--name", "a" * 5000), "no name that can be shown"),
+        (("x", "--area", "POLYGON((1 43, 2 44, 2 43, 1 44, 1 43))"), "Self-intersection[1.5 43.5]"),
+        (("x", "--area", "POLYGON((-60 -60, 60 -60, 60 60, -60 60, -60 -60))"), "larger than 90 degrees"),
+    ],
+)
+def test_a_site_that_is_none_is_refused_in_one_line(home: Path, words: tuple[str, ...], said: str) -> None:
+    fault = asked(home, "add", *words).exception
+    assert isinstance(fault, MuscateError)
+    assert said in str(fault)
+    assert "\n" not in str(fault)
+    assert not (home / OWN).exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe{", b"", b"{" * 100_000, b'{"a":' * 100_000, b'{"features": 5}', b'{"features": {"a": 1}}', b"[]", None],
+)
+def test_an_area_in_a_file_that_is_none_is_refused(home: Path, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "area.geojson"
+    with file.open("wb") as out:
+        out.truncate(10**13) if content is None else out.write(content)
+    fault = asked(home, "add", "x", "--area", str(file)).exception
+    assert isinstance(fault, MuscateError)
+    assert "--area" in str(fault)
+    assert "\n" not in str(fault)
+
+
+def test_an_area_may_be_longer_than_a_name_of_a_file(home: Path) -> None:
+    ring = [(7.3 + n / 1000, 45.5 + n * (60 - n) / 10_000) for n in range(61)]
+    wkt = f"POLYGON(({', '.join(f'{lon:.4f} {lat:.4f}' for lon, lat in [*ring, ring[0]])}))"
+    assert len(wkt) > 500
+    assert asked(home, "add", "aosta", "--area", wkt).exit_code == 0
+
+
+def test_a_file_of_sites_that_is_spoilt_is_told(home: Path) -> None:
+    (home / OWN).write_text("[x]\nname = 3\n")
+    fault = asked(home, "list").exception
+    assert isinstance(fault, MuscateError)
+    assert OWN in str(fault)
+
+
+def test_an_area_across_the_antimeridian_has_its_tiles(home: Path) -> None:
+    assert asked(home, "add", "fiji", "--area", BOX).exit_code == 0
+    found = watched(home) - SHIPPED
+    assert {"01KAB", "60KYF"} <= found
+    assert {tile[:2] for tile in found} == {"01", "60"}
+
+
+def test_tiles_of_a_box_are_those_that_touch_it() -> None:
+    """Each of THEIA's in France, under its own name where two bands share a square; and none twice."""
+    box = shapely.box(-5, 42, 8.5, 51)
+    found = places.touching(tiling.between(*box.bounds), box)
+    assert places.touching(theia_tiles(), box) <= found
+    grids = [(tiling.grid(tile).crs, tiling.grid(tile).west, tiling.grid(tile).north) for tile in found]
+    assert len(set(grids)) == len(grids)
+    assert "31UDP" in found

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from benchmarks import sources
 from processing.distribution import transfer
 from processing.errors import WrongSetting
 from processing.settings import Settings
 from processing.sources import account as accounts
 from processing.sources.account import Account, Credentials, WrongCredentials, credentials, one_time
-from processing.sources.fetching import Fetcher
+from processing.sources.fetching import Fetcher, Origin
 from processing.sources.odata import OData
 from processing.sources.offers import SourceDrift
 from processing.store import Store
@@ -24,7 +25,7 @@ TILES = ("31TCJ", "31TDJ")
 
 
 def rows(count: int, apart: timedelta = timedelta(minutes=7)) -> list[Row]:
-    return [Row(str(n), TILES[n % 2], FIRST + n * apart, body=b"x") for n in range(count)]
+    return [Row(str(n), TILES[n % 2], FIRST + n * apart, sums=False) for n in range(count)]
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def centre(tmp_path: Path) -> tuple[Settings, Store]:
 def fetcher(centre: tuple[Settings, Store], address: str, password: str = "right", page: int = 1000) -> Fetcher:
     source = OData(f"{address}/odata/v1", f"{address}/odata/v1", page)
     account = Account(f"{address}/token", Credentials("me", password))
-    return Fetcher(*centre, source, account, clock=lambda: FIRST + timedelta(days=20))
+    return Fetcher(*centre, [Origin(source, account)], clock=lambda: FIRST + timedelta(days=20))
 
 
 # Listing
@@ -56,6 +57,14 @@ def test_listing_has_all_whatever_the_catalogue_does(fault: str, apart: timedelt
     assert [offer.key for offer in listing.offers] == sorted((r.key for r in provider.rows), key=lambda key: (
         next(r.published for r in provider.rows if r.key == key), key))  # fmt: skip
     assert listing.doubts == ()
+
+
+@pytest.mark.slow
+def test_a_catalogue_in_all_kinds_of_trouble_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "FIRST_WAIT", 0.001)
+    _, counts, wrong = sources.tried(len(sources.KINDS), 1200)
+    assert wrong == []
+    assert counts == {"right": len(sources.KINDS) + 1}  # one has two halves
 
 
 @pytest.mark.slow

@@ -18,10 +18,12 @@ from urllib.parse import urlencode
 
 from processing.distribution import transfer
 from processing.distribution.transfer import Link, Refused
-from processing.errors import MuscateError, WrongSetting
+from processing.errors import MuscateError, Unreachable, WrongSetting
 
 #: A token is not used in its last moments. [s]
 MARGIN = 30.0
+#: An account that has too many sessions is not asked for another one before. [s]
+BUSY = 60.0
 #: Of a one-time password: RFC 6238. [s]
 STEP = 30
 
@@ -115,6 +117,8 @@ class Account:
     _until: float = 0.0
     _refresh_until: float = 0.0
     _refused: str = ""
+    _busy: str = ""
+    _busy_until: float = 0.0
 
     def headers(self) -> Mapping[str, str]:
         """What proves who asks; the token is refreshed when it is about to end, by one thread for all.
@@ -123,10 +127,14 @@ class Account:
         ------
         WrongCredentials
             If the provider lets the account in no more; it is not asked again.
+        Unreachable
+            If it gives no token now, as to an account with too many sessions.
         """
         with self._lock:
             if self._refused:
                 raise WrongCredentials(self._refused)
+            if self.clock() < self._busy_until:
+                raise Unreachable(self._busy)
             if self.clock() > self._until - MARGIN:
                 self._renew()
             return {"Authorization": f"Bearer {self._access}"}
@@ -151,6 +159,9 @@ class Account:
         try:
             self._ask(given)
         except Refused as fault:
+            if "session" in str(fault).lower():
+                self._busy, self._busy_until = str(fault), self.clock() + BUSY
+                raise Unreachable(self._busy) from None
             self._refused = f"{known.user}: {self.url.split('/')[2]} doesn't let the account in ({fault.status})"
             raise WrongCredentials(self._refused) from None
 
@@ -158,9 +169,14 @@ class Account:
         link = Link()
         try:
             kind = {"Content-Type": "application/x-www-form-urlencoded"}
-            said = json.loads(transfer.text(link, "POST", self.url, urlencode(given).encode(), kind))
+            text = transfer.text(link, "POST", self.url, urlencode(given).encode(), kind)
+            try:
+                said = json.loads(text)
+                access, life = str(said["access_token"]), float(said["expires_in"])
+            except (ValueError, KeyError, TypeError):  # what came may be a secret
+                raise Unreachable(f"{self.url}: what answers is no token") from None
             now = self.clock()
-            self._access, self._until = str(said["access_token"]), now + float(said["expires_in"])
+            self._access, self._until = access, now + life
             self._refresh = str(said.get("refresh_token", ""))
             self._refresh_until = now + float(said.get("refresh_expires_in", 0))
         finally:
