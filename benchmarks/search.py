@@ -21,7 +21,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from processing import tiling
-from processing.store import Store, search
+from processing.store import Store, search, tallies
 from processing.store.models import Event, Product, Quality, Site, SiteTile, Tile
 from processing.store.search import Search
 
@@ -94,6 +94,8 @@ def fill(store: Store, products: int) -> list[str]:
         days = [(number, FIRST + timedelta(days=number / 100)) for number in range(1, products, products // WITHDRAWN)]
         connection.execute(sa.insert(Event), [{**withdrawn, "product_id": n, "time": time} for n, time in days])
     if not store.is_sqlite:
+        with store.write() as session:
+            tallies.count_again(session)
         with store.engine.begin() as connection:
             connection.exec_driver_sql("ANALYZE")
     return names

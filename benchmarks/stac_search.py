@@ -32,7 +32,7 @@ from processing import tiling
 from processing.bands import DISTRIBUTED
 from processing.product import names as product_names
 from processing.store import Store
-from processing.store.models import Holding, Product
+from processing.store.models import Holding, Product, Tile
 from tests.browser import free_port
 
 KEYS = [
@@ -116,13 +116,20 @@ def main() -> None:
     parser.add_argument("--products", type=int, default=40_000)
     parser.add_argument("--rate", type=float, default=20.0, help="searches a second")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument(
+        "--home", type=Path, help="kept, and filled only if it is empty; else one that is removed after"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        home, port = Path(folder), free_port()
+        home, port = options.home or Path(folder), free_port()
+        home.mkdir(parents=True, exist_ok=True)
         store = Store(f"sqlite:///{home / 'muscate.db'}")
         store.upgrade(explicit=True)
-        tiles = fill(store, options.products)
-        describe(store)
+        with store.read() as session:
+            tiles = list(session.scalars(sa.select(Tile.mgrs).order_by(Tile.mgrs)))
+        if not tiles:
+            tiles = fill(store, options.products)
+            describe(store)
         with store.read() as session:
             there = session.scalar(sa.select(sa.func.count(Product.id)))
             last = session.scalar(sa.select(sa.func.max(Product.sensing)))

@@ -78,7 +78,12 @@ def main() -> None:
     print(
         f"sent beyond what there is: {(sent - total) / 1e6:.2f} MB, in flight at the kills at most {most / 1e6:.2f} MB"
     )
-    print(f"a run after that: exit code {again.returncode}, {json.loads(again.stdout.splitlines()[-1])['bytes']} bytes")
+    moved = json.loads(again.stdout.splitlines()[-1])["bytes"]
+    print(f"a run after that: exit code {again.returncode}, {moved} bytes")
+    if killed < options.kills:
+        print(f"it was over before it could be killed {options.kills} times: give it a lower --rate")
+    if last.returncode or again.returncode or wrong or moved or sent - total > most:
+        sys.exit(1)
 
 
 def _there(into: Path) -> int:

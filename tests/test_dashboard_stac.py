@@ -31,12 +31,13 @@ from stac_pydantic import api
 
 from dashboard import stac
 from dashboard.api import Centre, include
+from dashboard.api.stac import Searched
 from processing import product as products
 from processing import tiling
 from processing.errors import SearchError
 from processing.settings import Settings
 from processing.simulation.series import DEMONSTRATION
-from processing.store import Store, search
+from processing.store import Store, search, surroundings
 from processing.store.models import Product, Quality
 from processing.store.search import Search
 from processing.store.surroundings import Around
@@ -201,6 +202,14 @@ def test_fields_are_left_out(centre: tuple[str, Store, Settings]) -> None:
         {"datetime": "2023-08-17T10:00:00"},
         {"query": {"eo:cloud_cover": 5}},
         {"query": {"eo:cloud_cover": {"near": 5}}},
+        {"query": "[]"},
+        {"filter": {}},
+        {"filter": "version"},
+        {"filter": "muscate:flags = 'rain'"},
+        {"filter": "NOT muscate:flag = 'fog'"},
+        {"filter": "muscate:flag LIKE 'r%'"},
+        {"sortby": "+-datetime"},
+        {"sortby": [{"field": "datetime", "direction": "sideways"}]},
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused_with_the_reason(
@@ -244,6 +253,18 @@ TEXTS = {
     "S_CONTAINS(geometry, POINT(1.44 43.6))": Product.tile == "31TCJ",
     "muscate:simulated = TRUE AND deprecated = FALSE": Product.version == "V1_4",
     "updated > TIMESTAMP('2100-01-01T00:00:00Z') OR id = 'x'": sa.false(),
+    "TRUE": sa.true(),
+    "FALSE": sa.false(),
+    "NOT FALSE AND muscate:simulated AND platform = 'sentinel-2a'": Product.platform == "S2A",
+    "muscate:site = 'toulouse' OR version = 'V1_3'":
+        sa.or_(Product.tile.in_(["31TCJ", "31TDJ"]), Product.version == "V1_3"),
+    "muscate:site LIKE 'toul%'": Product.tile.in_(["31TCJ", "31TDJ"]),
+    "muscate:site <> 'toulouse' AND muscate:site IS NOT NULL": Product.tile.not_in(["31TCJ", "31TDJ"]),
+    "muscate:flag = 'rain' OR version = 'V1_3'":
+        sa.or_(Quality.flags["rain"].as_boolean(), Product.version == "V1_3"),
+    "muscate:flag IN ('rain', 'cirrus')":
+        sa.or_(Quality.flags["rain"].as_boolean(), Quality.flags["cirrus"].as_boolean()),
+    "muscate:flags IS NULL": sa.false(),
 }  # fmt: skip
 
 
@@ -400,13 +421,15 @@ def test_item_tells_what_the_metadata_tell(tmp_path: Path) -> None:
         **{"l1c": [L1C, "S2A_OPER_PRD_MSIL1C_PDMC_20151206T031351"]},
     )
     found = search.Found(row, None, True)
-    item = stac.item("http://x", path, found, None, Around(verdict="suspect"))
+    item = stac.item("http://x", path, found, None, Around(verdict="suspect", baselines={L1C: "02.04"}))
     api.Item.model_validate(item)
     properties = item["properties"]
     assert properties["muscate:verdict"] == "suspect"
     assert properties["view:sun_elevation"] == pytest.approx(90 - 31.25, abs=0.01)
     assert "description" not in properties
     sources = [link["href"].rsplit("/", 1)[1] for link in item["links"] if link["rel"] == "derived_from"]
+    assert [link.get("processing:version") for link in item["links"] if link["rel"] == "derived_from"] == ["02.04"]
+    assert (properties["processing:version"], properties["version"]) == ("02.04", "V1_4")
     assert sources == [L1C]  # a package of several tiles is no item of Copernicus' catalogue
     with rasterio.open(path / products.names.file_path(path.name, "SRE_B4")) as raster:
         assert properties["proj:shape"] == [raster.height, raster.width]
@@ -462,21 +485,67 @@ _searches = st.builds(
 )
 
 
+def _given(address: str) -> dict[str, Any]:
+    """The parameters of an address, as the web reads them."""
+    return Searched(**dict(httpx.URL("http://x" + address).params)).given()
+
+
 @given(wanted=_searches)
 @hypothesis_settings(deadline=None, max_examples=150)
 def test_address_of_a_search_asks_for_that_search(wanted: Search) -> None:
     """There and back: what the page shows as the query finds what the page finds."""
     if wanted.first and wanted.last and wanted.first > wanted.last:
         with pytest.raises(SearchError):
-            stac.asked(dict(httpx.URL("http://x" + stac.address(wanted)).params))
+            stac.asked(_given(stac.address(wanted)))
         return
-    back = stac.asked(dict(httpx.URL("http://x" + stac.address(wanted)).params)).search
+    back = stac.asked(_given(stac.address(wanted))).search
     everything = bool(wanted.versions)
     assert (back.area is None) == (wanted.area is None)
     assert wanted.area is None or back.area.equals(wanted.area)
     again = vars(back) | {"area": None, "withdrawn": False}
     assert again == vars(wanted) | {"area": None, "withdrawn": False}
     assert back.withdrawn == everything
+
+
+def test_what_equals_is_what_a_reader_sees() -> None:
+    """An item tells its figures to four decimals, and a search for one of them finds it."""
+    test = {"op": "=", "args": [{"property": "eo:cloud_cover"}, "1.4692"]}
+    least, most = stac.filtered(Search(), test).cloud
+    assert least < 1.46923871 < most
+    assert not least < 1.46931 < most
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [({"fields": None}, "fields is null"), ({"bbox": "100.0, 0.0, 105.0, 1.0"}, "bbox is a text")],
+)
+def test_what_a_body_may_not_hold_is_named(body: dict[str, Any], words: str) -> None:
+    with pytest.raises(SearchError, match=words):
+        stac.asked(body)
+
+
+def test_between_is_read_as_drafts_wrote_it() -> None:
+    asked = {"op": "between", "args": [{"property": "eo:cloud_cover"}, [0, 50]]}
+    assert stac.filtered(Search(), asked).cloud == (0, 50)
+    (kept,) = stac.filtered(Search(), {"op": "not", "args": [asked]}).expressions
+    assert "between" in kept
+
+
+@pytest.mark.parametrize(
+    "include", [None, "assets", "assets.SRE_B4,id", "properties.platform", "-assets", "-assets.SRE_B4"]
+)
+def test_text_of_an_item_is_the_item(centre: tuple[str, Store, Settings], include: str | None) -> None:
+    """As it is sent by a search, without being made an object, and what is left of it by itself."""
+    address, store, settings = centre
+    with store.read() as session:
+        found = search.find(session, Search(), 3).found
+        around = surroundings.around(session, [one.product for one in found])
+    given = {"limit": "3", **({} if include is None else {"fields": include})}
+    answers = httpx.get(f"{address}/stac/search", params=given).json()["features"]
+    for one, answer in zip(found, answers, strict=True):
+        item = stac.item(address, settings.archive / one.product.path, one, stac.CURRENT, around[one.product.id])
+        assert answer == json.loads(json.dumps(stac.only(item, stac.asked(given).fields)))
+        assert "SRE_B4" in item["assets"]
 
 
 def test_strict_comparisons_leave_the_value_itself_out() -> None:

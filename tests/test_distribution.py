@@ -31,11 +31,12 @@ from lxml import etree
 
 from dashboard import programs
 from dashboard.api import Centre, include
+from dashboard.api import downloads as quotas
 from dashboard.api.sending import PIECE, BeyondTheEnd, Turns, part
 from processing.distribution import client, lists, transfer, zips
 from processing.distribution.client import Client, Folder
 from processing.distribution.transfer import Expected, Link, fetch
-from processing.errors import InputError, Unreachable
+from processing.errors import InputError, SearchError, Unreachable
 from processing.people import command_line
 from processing.production import webhooks as telling
 from processing.settings import Settings
@@ -154,6 +155,7 @@ def test_zip_of_more_than_four_gigabytes(tmp_path: Path) -> None:
         ("bytes=9-1", None), ("bytes=0-1,5-6", None), ("items=0-9", None), ("bytes=1.5-2", None), ("bytes=--5", None),
         ("bytes=" + "9" * 50 + "-", None), ("bytes=0x1-2", None), ("bytes=1-2-3", None),
         ("bytes=100-", BeyondTheEnd), ("bytes=200-300", BeyondTheEnd), ("bytes=-0", BeyondTheEnd),
+        ("bytes=" + "9" * 30 + "-", BeyondTheEnd), ("bytes=5-" + "9" * 30, (5, 100)),
     ],
 )  # fmt: skip
 def test_ranges_are_understood_as_the_standard_says(header: str | None, found: Any) -> None:
@@ -187,6 +189,9 @@ def test_files_and_zips_are_sent_in_parts(centre: tuple[str, Store, Settings, Ce
         for malformed in ("bytes=9-1", "bytes=x", "lines=1-2", "bytes=1-2,4-5"):
             assert httpx.get(url, headers={"Range": malformed}).content == whole.content
         assert httpx.get(url, headers={"If-None-Match": etag}).status_code == 304
+        for tags, status in (('"x"', 412), (f"W/{etag}", 412), (f'"x", {etag}', 206), ("*", 206)):
+            some = httpx.get(url, headers={"If-Match": tags, "Range": "bytes=2-4"})
+            assert (some.status_code, some.content) == (status, whole.content[2:5] if status == 206 else b"")
         assert httpx.get(url).content == whole.content
     root = next(settings.archive.glob(f"*/*/{name}"))
     with zipfile.ZipFile(io.BytesIO(whole.content)) as archive:
@@ -218,6 +223,7 @@ def test_withdrawn_is_gone_with_the_reason(centre: tuple[str, Store, Settings, C
     listed = httpx.get(f"{address}/products/{name}/files").json()
     withdraw(store, name, "clouds were missed")
     routes = [f"/products/{name}/{end}" for end in ("files", "zip", "thumbnail")] + [listed[0]["href"]]
+    routes += [f"/xyz/{name}/natural/9/257/186.png", f"/tiles/{name}/natural/0/0/0"]
     for route in [*routes, f"/stac/collections/muscate-l2a/items/{name}"]:
         answer = httpx.get(address + route)
         assert answer.status_code == 410, route
@@ -295,6 +301,22 @@ def test_one_who_goes_away_holds_nobody_up() -> None:
             await asyncio.wait_for(turns.take("c", PIECE), 1)
 
     asyncio.run(run())
+
+
+def test_quotas_are_kept_of_so_many_users_in_few_numbers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(quotas, "USERS", 10)
+    store = Store(f"sqlite:///{tmp_path / 'muscate.db'}")
+    store.upgrade()
+    kept = quotas.Downloads(Settings(home=tmp_path, user_gb_per_day=1e-6), store)  # type: ignore[call-arg]
+    for number in range(30):
+        for _ in range(5):
+            kept._count(f"address {number}", "visitor", "x", 300)
+        assert kept._wait(f"address {number}") > quotas.DAY - 60
+    assert [len(taken) for taken in kept._taken.values()] == [1] * 10
+    assert kept._wait("address 0") == kept._wait("somebody else") == 0
+    assert len(kept._taken) == 10
+    kept.keep()
+    store.dispose()
 
 
 def test_quota_is_told_with_when_to_come_again(centre: tuple[str, Store, Settings, Centre]) -> None:
@@ -435,6 +457,23 @@ def test_download_brings_what_the_archive_has_and_once_only(
     assert held(into) == before
 
 
+def test_bands_and_tiles_that_are_none_are_refused(centre: tuple[str, Store, Settings, Centre], tmp_path: Path) -> None:
+    """And nothing is told to be done, though nothing was to do."""
+    for word in ("B44", "sre_b4,NOSUCH", "ALL_"):
+        answer = httpx.get(f"{centre[0]}/stac/search/list", params={"limit": "2", "bands": word})
+        assert answer.status_code == 400
+        assert "no product that was found has such a file" in answer.text
+    found = [{"id": "P", "properties": {}, "links": [], "assets": {"SRE_B4": {"href": "/x"}}}]
+    for fine in (["b4"], ["SRE"], ["sre_b4", "MTD"], []):
+        assert len(client.of_items(found, fine)) == 1
+    for mistyped in (["B5"], ["MTD", "SRE_B"], ["B4", ""]):
+        with pytest.raises(SearchError):
+            client.of_items(found, mistyped)
+    assert client.of_items([], ["B5"]) == []
+    done = muscate("download", "--url", centre[0], "--tile", "99XXX", "--into", str(tmp_path / "mine"))
+    assert (done.returncode, done.stderr) == (1, "muscate: '99XXX' is no MGRS tile: 31TCJ\n")
+
+
 def test_a_polygon_that_is_none_is_refused_with_the_place_of_its_fault(
     centre: tuple[str, Store, Settings, Centre],
 ) -> None:
@@ -470,6 +509,45 @@ def test_sync_replaces_and_reports(centre: tuple[str, Store, Settings, Centre], 
     assert held(folder.path / names[1]) == held(new)
     assert {one.status for name, one in done.items() if name not in names[:2]} == {"unchanged"}
     assert sum(one.moved for one in client.sync(Client(Folder(folder.path)), address, body)) == 0
+
+
+class Killed(BaseException):
+    """What nobody catches."""
+
+
+@pytest.mark.parametrize("steps", [0, 2, 99])
+def test_who_is_killed_while_files_are_put_in_their_places_brings_none_twice(
+    centre: tuple[str, Store, Settings, Centre], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """After so many of a product's files, after all of them, or before the ledger has the product."""
+    (product,) = [
+        client.of_item(item, ["B4", "CLM", "EDG", "SAT"])
+        for item in client.search(Link(), centre[0], {"collections": ["muscate-l2a"], "ids": [a_product(centre[1])]})
+    ]
+    for name, file in product.files.items():  # as of any product that has a manifest
+        file["sha256"] = transfer.digest(next(centre[2].archive.glob(f"*/*/{product.identifier}")) / name)
+    folder, replace, left = Folder(tmp_path / "mine"), os.replace, [min(steps, len(product.files))]
+
+    def put(source: Path, target: Path) -> None:
+        if ".partial" not in str(target):
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+        replace(source, target)
+
+    def note(entry: dict[str, Any]) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client.os, "replace", put)
+        patch.setattr(folder, "note", note)
+        with pytest.raises(Killed):
+            Client(folder, 1).download([product])
+    again = Folder(folder.path)
+    (done,) = Client(again, 1).download([product])
+    assert (done.status, done.moved) == ("fetched", 0)
+    assert again.missing(product, deep=True) == []
+    assert not list((folder.path / ".partial").rglob("*"))
 
 
 def test_list_is_the_same_wherever_it_is_made(centre: tuple[str, Store, Settings, Centre], tmp_path: Path) -> None:

@@ -74,3 +74,27 @@ def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="file: can't be written: File exists"):
         disk.write(path, [b"second"])
     assert path.read_bytes() == b"first"
+
+
+def test_a_file_moves_to_another_disk_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    real = os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if Path(source).parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    for folder in (here, there):
+        folder.mkdir()
+    (here / "state").write_bytes(b"new")
+    (there / "state").write_bytes(b"old")
+    disk.move(here / "state", there / "state")
+    assert (there / "state").read_bytes() == b"new"
+    assert [p.name for p in (*here.iterdir(), *there.iterdir())] == ["state"]
+    (here / "state").write_bytes(b"newer")
+    monkeypatch.setattr(disk.shutil, "copyfile", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+    with pytest.raises(OSError, match="full"):
+        disk.move(here / "state", there / "state")
+    assert [p.read_bytes() for p in (*here.iterdir(), *there.iterdir())] == [b"newer", b"new"]

@@ -31,10 +31,10 @@ from processing.production import child, janitor, operations, publish, worker
 from processing.production.dispatcher import Dispatcher, dispatch
 from processing.production.executors import Elsewhere, executor
 from processing.production.ingest import prepare
+from processing.production.soak import made_up
 from processing.production.worker import run_attempt, work
 from processing.settings import Settings
 from processing.store import Store, catalogue, lease, orders
-from processing.store.catalogue import Arrival
 from processing.store.lease import Claim
 from processing.store.models import Attempt, Chain, Event, Job, Product, Quality
 from tests.people import OPERATOR
@@ -62,21 +62,7 @@ class Centre:
         package = self.settings.l1c / tile / f"{name}.SAFE"
         package.mkdir(parents=True)
         (package / "fake.json").write_text(json.dumps({"sensing": sensing.isoformat(), "do": do}))
-        arrival = Arrival(
-            tile=tile,
-            platform="S2A",
-            datatake=sensing,
-            sensing=sensing,
-            relative_orbit=79,
-            name=name,
-            baseline="05.10",
-            datastrip=sensing,
-            generation=sensing,
-            source="test",
-            path=f"{tile}/{name}.SAFE",
-            bytes=1,
-            simulated=True,
-        )
+        arrival = made_up(tile, sensing, name, "test")
         with self.store.write() as session:
             catalogue.add(session, arrival)
         return name
@@ -407,14 +393,14 @@ def test_any_exception_of_one_date_does_not_end_the_dispatcher(
 
     centre = Centre(tmp_path / "home", database_url=url)
     centre.add(1)
-    claimed, faults = dispatcher.Dispatcher._claim, [ValueError("odd"), KeyError("gone"), RuntimeError("other")]
+    claimed, faults = dispatcher.Dispatcher._claims, [ValueError("odd"), KeyError("gone"), RuntimeError("other")]
 
     def failing(*arguments: Any, **options: Any) -> Any:
         if faults:
             raise faults.pop()
         return claimed(*arguments, **options)
 
-    monkeypatch.setattr(dispatcher.Dispatcher, "_claim", failing)
+    monkeypatch.setattr(dispatcher.Dispatcher, "_claims", failing)
     monkeypatch.setattr(dispatcher, "FAULT_SECONDS", 0.05)
     thread, stop = dispatching(centre.settings)
     try:

@@ -22,7 +22,7 @@ from processing.simulation import Series, simulate
 from processing.store import Store
 from processing.store.models import Granule
 from tests.l1c_products import OLD, small, write_jp2
-from tests.spoiled_packages import KINDS
+from tests.spoiled_packages import KINDS, UNRECOGNISED
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    settings = Settings(home=tmp_path / "home")  # type: ignore[call-arg]
+    settings = Settings(home=tmp_path / "home", pause_seconds=0)  # type: ignore[call-arg]
     settings.make_folders()
     return settings
 
@@ -86,10 +86,10 @@ def test_the_inbox_sets_every_kind_aside_with_its_true_reason_and_goes_on(
         assert [g.state for g in session.query(Granule)] == ["usable"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *UNRECOGNISED])
 def test_process_refuses_every_kind_in_one_line(kind: str, good: list[Path], tmp_path: Path) -> None:
     """No pixel is made: what could be read is another date's, whose tile is not asked for."""
-    spoil, words = KINDS[kind]
+    spoil, words = (KINDS | UNRECOGNISED)[kind]
     bad = spoil(good[0], tmp_path)
     results = list(series.process([bad], "V1_4", tmp_path / "out"))
     assert [r["status"] for r in results] == ["rejected"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -16,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from processing.errors import UnknownName
+from processing.errors import UnknownName, UnsafeArchive
 from processing.l1c import packages
+from processing.production import arriving, operations, watcher
 from processing.production import ingest as ingest_module
-from processing.production import operations, watcher
 from processing.production.ingest import Ingested, ingest
 from processing.production.watcher import Inbox
 from processing.settings import Settings
@@ -32,7 +33,7 @@ DATES = ["20230810", "20230813", "20230815", "20230818", "20230820"]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    settings = Settings(home=tmp_path / "home")  # type: ignore[call-arg]
+    settings = Settings(home=tmp_path / "home", pause_seconds=0)  # type: ignore[call-arg]
     settings.make_folders()
     return settings
 
@@ -195,9 +196,6 @@ def spoil(package: Path, how: str) -> Path:
         product.unlink()
     elif how == "malformed XML":
         product.write_bytes(product.read_bytes()[:500])
-    elif how == "unknown baseline":
-        text = product.read_text()
-        product.write_text(text.replace("<PROCESSING_BASELINE>05.10<", "<PROCESSING_BASELINE>99.99<"))
     elif how == "Level-2A":
         text = product.read_text().replace("Level-1C", "Level-2A").replace("S2MSI1C", "S2MSI2A")
         product.write_text(text.replace("Level-1C_User_Product", "Level-2A_User_Product"))
@@ -230,7 +228,6 @@ def spoil(package: Path, how: str) -> Path:
         "missing band",
         "missing XML",
         "malformed XML",
-        "unknown baseline",
         "Level-2A",
         "link inside",
         "truncated zip",
@@ -300,6 +297,173 @@ def test_a_fault_of_the_reader_stops_nobody(
     drop(safe(t33twm_small, DATES[1]), settings)
     assert sorted(r.accepted for r in look(inbox)) == [False, True]
     assert "ZeroDivisionError" in reason(settings, bad)
+
+
+# A copy that pauses, and sums beside a package
+
+
+@pytest.fixture
+def patient(settings: Settings, store: Store) -> Inbox:
+    return Inbox(settings.model_copy(update={"pause_seconds": 60.0}), store)
+
+
+def in_pieces(package: Path, target: Path, how: str) -> Path:
+    """What is there of a package when its copy pauses."""
+    if how == "zip":
+        whole = zipped(package, target / f"{package.stem}.zip")
+        (target / "rest").write_bytes(whole.read_bytes())
+        whole.write_bytes(whole.read_bytes()[:-2000])
+        return whole
+    bands = sorted(package.glob("GRANULE/*/IMG_DATA/*.jp2"))
+    part = Path(shutil.copytree(package, target / package.name))
+    late = {
+        "a band": bands[3],
+        "the end of a band": bands[5],
+        "the manifest and a band": bands[2],
+        "the metadata": package / "MTD_MSIL1C.xml",
+    }[how].relative_to(package)
+    if how == "the end of a band":
+        (part / late).write_bytes((part / late).read_bytes()[:100])
+    else:
+        (part / late).unlink()
+    if how == "the manifest and a band":
+        (part / "manifest.safe").unlink()
+    return part
+
+
+@pytest.mark.parametrize("how", ["zip", "a band", "the end of a band", "the manifest and a band", "the metadata"])
+def test_a_copy_that_pauses_is_waited_for(
+    patient: Inbox, settings: Settings, t33twm_small: Path, tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "x").mkdir()
+    part = in_pieces(safe(t33twm_small), tmp_path / "x", how)
+    dropped = settings.inbox / part.name
+    part.rename(dropped)
+    drop(safe(t33twm_small, DATES[1]), settings)
+    assert [(r.accepted, DATES[1] in r.name) for r in look(patient, 5)] == [(True, True)]
+    assert left(settings) == [part.name]
+    assert list(settings.rejected.iterdir()) == []
+    if how == "zip":
+        dropped.write_bytes((tmp_path / "x" / "rest").read_bytes())
+    else:
+        shutil.copytree(safe(t33twm_small), dropped, dirs_exist_ok=True)
+    assert [r.accepted for r in look(patient)] == [True]
+
+
+def test_what_never_comes_is_refused_in_the_end_and_a_marker_says_so_at_once(
+    patient: Inbox, settings: Settings, t33twm_small: Path, tmp_path: Path
+) -> None:
+    part = in_pieces(safe(t33twm_small), settings.inbox, "a band")
+    assert look(patient, 4) == []
+    patient.settings = settings
+    assert [r.accepted for r in look(patient, 1)] == [False]
+    assert "missing" in reason(settings, part)
+    patient.settings = settings.model_copy(update={"pause_seconds": 60.0})
+    part = in_pieces(safe(t33twm_small, DATES[1]), settings.inbox, "a band")
+    Path(f"{part}.done").touch()
+    assert [r.accepted for r in look(patient, 1)] == [False]
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("beside", "line"),
+    [("{0}.zip.md5", "{sum}"), ("{0}.md5", "{sum}  {name}"), ("{0}.zip.md5", "{SUM} *{name}"),
+     ("{0}.md5", "MD5 ({name}) = {sum}")],
+)  # fmt: skip
+def test_sums_beside_a_zip_are_held_against_it(
+    patient: Inbox, settings: Settings, t33twm_small: Path, beside: str, line: str
+) -> None:
+    package = zipped(safe(t33twm_small), settings.inbox / f"{safe(t33twm_small).stem}.zip")
+    sum_ = md5(package)
+    sums = settings.inbox / beside.format(package.stem)
+    sums.write_text(line.format(sum=sum_, SUM=sum_.upper(), name=package.name) + "\n")
+    assert [r.accepted for r in look(patient)] == [True]
+    assert left(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [("0" * 32, f"its MD5 is .*, .* says {'0' * 32}"), ("who knows", "holds no MD5 sum"), ("", "holds no MD5 sum"),
+     ("0" * 32 + "  other.zip", "sums of other files")],
+)  # fmt: skip
+def test_a_package_with_another_sum_is_refused(
+    patient: Inbox, settings: Settings, t33twm_small: Path, said: str, words: str
+) -> None:
+    """Not while it may still be copied."""
+    package = zipped(safe(t33twm_small), settings.inbox / f"{safe(t33twm_small).stem}.zip")
+    Path(f"{package}.md5").write_text(said)
+    assert look(patient, 3) == []
+    patient.settings = settings
+    assert [(r.accepted, r.bad) for r in look(patient, 1)] == [(False, True)]
+    assert re.search(words, reason(settings, package))
+    assert (settings.rejected / package.name).exists()
+
+
+def test_sums_of_a_folders_files_are_held_against_it(patient: Inbox, settings: Settings, t33twm_small: Path) -> None:
+    for date in DATES[:2]:
+        package = drop(safe(t33twm_small, date), settings)
+        files = [path for path in sorted(package.rglob("*")) if path.is_file()]
+        lines = [f"{md5(path)}  {path.relative_to(settings.inbox)}" for path in files]
+        Path(f"{package}.md5").write_text("\n".join(lines))
+    band = next(package.glob("GRANULE/*/IMG_DATA/*_B03.jp2"))
+    band.write_bytes(band.read_bytes() + b" ")
+    assert [r.name for r in look(patient) if r.accepted] == [safe(t33twm_small).name]
+    patient.settings = settings
+    look(patient, 1)
+    assert "B03.jp2: its MD5 is not" in reason(settings, package)
+
+
+def endless(path: Path) -> Path:
+    """A file of ten terabytes that takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(10**13)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("sums", "longer than sums are"), ("line", "holds no MD5 sum"), ("zip", "larger than"), ("folder", "larger than"),
+     ("link", "is missing"), ("out", "is missing")],
+)  # fmt: skip
+def test_sums_beside_a_package_are_soon_judged(tmp_path: Path, kind: str, words: str) -> None:
+    package, sums, sum_ = tmp_path / "a.SAFE", tmp_path / "a.SAFE.md5", "0" * 32
+    package.mkdir()
+    said = "".join(f"{number:032x}  a.SAFE/x\n" for number in range(1000))
+    if kind == "zip":
+        package.rmdir()
+        endless(package)
+    elif kind == "sums":
+        endless(sums)
+    elif kind == "folder":
+        endless(package / "x")
+    elif kind == "link":
+        (package / "x").symlink_to("x")
+    else:
+        said = (
+            f"{sum_}  ../a.SAFE/../{tmp_path.name}\n"
+            if kind == "out"
+            else f"{sum_} {'a ' * 300_000}\n{sum_}a{' ' * 10**6}x"
+        )
+    if kind != "sums":
+        sums.write_text(said)
+    began = time.process_time()
+    assert words in arriving.fault_by(sums, package)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("kind", ["long", "many"])
+def test_what_would_fill_the_disk_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    package = tmp_path / "a.SAFE"
+    package.mkdir()
+    if kind == "long":
+        endless(package / "x")
+    monkeypatch.setattr(ingest_module, "MAX_MEMBERS", 100 if kind == "long" else 0)
+    (package / "y").touch()
+    with pytest.raises(UnsafeArchive, match=r"10000\.0 GB, at most|more than 0 files"):
+        list(ingest_module.files(package))
 
 
 # From the command line

@@ -5,7 +5,7 @@
 
 from fastapi import FastAPI
 
-from dashboard.api import compare, coverage, feed, health, metrics, products, quality, refusals, stac, tiles
+from dashboard.api import compare, coverage, cubes, feed, health, metrics, products, quality, refusals, stac, tiles
 from dashboard.api.centre import Centre
 
 __all__ = ["Centre", "include"]
@@ -15,5 +15,5 @@ def include(app: FastAPI, centre: Centre) -> None:
     """Give an application all routes of this package, for one centre."""
     app.state.centre = centre
     refusals.include(app)
-    for module in (health, metrics, tiles, products, feed, stac, quality, compare, coverage):
+    for module in (health, metrics, tiles, products, cubes, feed, stac, quality, compare, coverage):
         app.include_router(module.router)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Tiles made at once: reading and encoding run outside of the interpreter's lock.
 THREADS = min(8, 2 * (os.cpu_count() or 1))
+#: Searches answered at once. More of them wait for each other at the interpreter's lock, and all are late.
+SEARCHES = 2
 #: Products read at once for a series.
 SERIES_THREADS = 4
 #: How long a product's folder is believed without asking the store again. [s]
@@ -55,6 +58,11 @@ class Anomalies:
     def _write(self, path: Path, what: str, fault: str, period: int) -> None:
         with self._store.write() as session:
             events.note_anomaly(session, datetime.now(UTC), InputError.reason_class, f"damaged {what}", fault)
+
+
+async def within(threads: ThreadPoolExecutor, make: Callable[..., T], *arguments: object) -> T:
+    """What a function gives in one of some threads; what is hidden from who asks is hidden from it there too."""
+    return await asyncio.get_running_loop().run_in_executor(threads, copy_context().run, make, *arguments)
 
 
 class Lookups:
@@ -109,7 +117,7 @@ class Lookups:
 
     async def soon(self, look: Callable[..., T], *arguments: object) -> T:
         """What one of the others gives, looked up in the thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, look, *arguments)
+        return await within(self._thread, look, *arguments)
 
 
 class Centre:
@@ -133,6 +141,8 @@ class Centre:
         The one that decodes Level-1C. JPEG 2000 takes long: one tile at a time, and the other layers don't wait for it.
     series : ThreadPoolExecutor
         Threads that read the dates of a series.
+    searching : ThreadPoolExecutor
+        Threads that answer searches.
     explaining : Lock
         Held by whoever makes the tests of a tile again.
     """
@@ -148,6 +158,7 @@ class Centre:
         self.drawing = ThreadPoolExecutor(THREADS, thread_name_prefix="tiles")
         self.decoding = ThreadPoolExecutor(1, thread_name_prefix="toa")
         self.series = ThreadPoolExecutor(SERIES_THREADS, thread_name_prefix="pixels")
+        self.searching = ThreadPoolExecutor(SEARCHES, thread_name_prefix="search")
         self.explaining = threading.Lock()
         self._found: TTLCache[Hashable, Any] = TTLCache(1024, REMEMBERED)
         self._lock = threading.Lock()

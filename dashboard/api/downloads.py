@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fastapi import HTTPException, Request
 
-from dashboard import people, queries
+from dashboard import bounds, people, queries
 from dashboard.api.sending import Terms, Turns
 from processing.errors import StoreError
 from processing.people import VISITOR, Actor, Role
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Of a quota. [s]
-DAY = 86400.0
+#: Of a quota, and within which it is counted. [s]
+DAY, MINUTE = 86400.0, 60.0
+#: Users whose quotas are remembered at most.
+USERS = 20_000
 #: Counts go to the store after so long. [s]
 EVERY = 5.0
 
 
-def _reader() -> Actor:
+def reader() -> Actor:
     """Who asks; a visitor where nobody looked at that."""
     try:
         return people.reader()
@@ -49,7 +51,7 @@ class Downloads:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.turns = Turns(1e6 * settings.send_mb_per_second)
         self._quota, self._store = 1e9 * settings.user_gb_per_day, store
-        self._taken: defaultdict[str, deque[tuple[float, int]]] = defaultdict(deque)
+        self._taken: OrderedDict[str, deque[tuple[float, int]]] = OrderedDict()
         self._counts: defaultdict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0])
         self._lock, self._kept = threading.Lock(), time.monotonic()
 
@@ -61,10 +63,10 @@ class Downloads:
         HTTPException
             429 if the user has had his day's share.
         """
-        who = _reader()
+        who = reader()
         address = request.client.host if request.client else "?"
         # Visitors take turns by their addresses, which are not kept.
-        user = f"address {address}" if who.name == VISITOR else who.name
+        user = f"address {bounds.block(address) or address}" if who.name == VISITOR else who.name
         wait = self._wait(user)
         if wait:
             raise HTTPException(
@@ -83,7 +85,7 @@ class Downloads:
         if not self._quota:
             return 0.0
         with self._lock:
-            taken, now = self._taken[user], time.monotonic()
+            taken, now = self._taken.get(user, deque()), time.monotonic()
             while taken and taken[0][0] < now - DAY:
                 taken.popleft()
             if sum(size for _, size in taken) < self._quota:
@@ -93,7 +95,7 @@ class Downloads:
     def _count(self, user: str, name: str, product: str, size: int) -> None:
         with self._lock:
             if self._quota:
-                self._taken[user].append((time.monotonic(), size))
+                self._take(user, size)
             count = self._counts[f"{datetime.now(UTC):%Y-%m-%d}", name, product]
             count[0] += 1
             count[1] += size
@@ -101,6 +103,18 @@ class Downloads:
                 return
             self._kept = time.monotonic()
         threading.Thread(target=self.keep, daemon=True).start()
+
+    def _take(self, user: str, size: int) -> None:
+        """Add to a user's day: what falls into one minute as one; who took nothing for longest is forgotten first."""
+        taken, now = self._taken.setdefault(user, deque()), time.monotonic()
+        self._taken.move_to_end(user)
+        while len(self._taken) > USERS:
+            self._taken.popitem(last=False)
+        if taken and taken[-1][0] > now - MINUTE:
+            began, before = taken.pop()
+            taken.append((began, before + size))
+        else:
+            taken.append((now, size))
 
     def keep(self) -> None:
         """Put what was counted into the store."""

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, Response
 
 from dashboard import frame, plain, product_folder, queries, theme, tiles
 from dashboard.api import headers
-from dashboard.api.centre import Centre, Here
+from dashboard.api.centre import Centre, Here, within
 from dashboard.api.sending import Sent, pages
 from processing.distribution import zips
 from processing.errors import ProductError
@@ -35,8 +35,7 @@ async def thumbnail(request: Request, centre: Here, product: str, v: str = "") -
         return Response(status_code=304, headers=caching)
     folder = centre.settings.archive / found.path
     try:
-        loop = asyncio.get_running_loop()
-        image = await loop.run_in_executor(centre.drawing, tiles.thumbnail, folder, "natural")
+        image = await within(centre.drawing, tiles.thumbnail, folder, "natural")
     except ProductError as fault:
         raise HTTPException(404, str(fault)) from fault
     return Response(image, media_type="image/png", headers=caching)

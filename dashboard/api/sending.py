@@ -34,7 +34,7 @@ READING = 2
 #: Time that was not used and may be caught up with. [s]
 BURST = 0.1
 
-_RANGE = re.compile(r"\s*(\d*)\s*-\s*(\d*)\s*")
+_RANGE = re.compile(r"([0-9]{0,40})[ \t]*-[ \t]*([0-9]{0,40})")
 
 
 class BeyondTheEnd(Exception):
@@ -52,8 +52,8 @@ def part(header: str | None, size: int) -> tuple[int, int] | None:
     unit, equals, said = (header or "").partition("=")
     if not equals or unit.strip().lower() != "bytes" or said.count(",") >= MOST_PARTS:
         return None
-    found = _RANGE.fullmatch(said)
-    if found is None or not any(found.groups()) or max(map(len, found.groups())) > 20:
+    found = _RANGE.fullmatch(said.strip())
+    if found is None or not any(found.groups()):
         return None
     first, last = found.groups()
     if not first:
@@ -233,6 +233,9 @@ class Sent(Response):
 
     def _asked(self, headers: Headers) -> tuple[int, int, int]:
         """Status, first byte, and the one after the last."""
+        wanted_one = headers.get("if-match")
+        if wanted_one is not None and wanted_one.strip() != "*" and not _names(wanted_one, self._etag):
+            return 412, 0, 0
         known = headers.get("if-none-match", "")
         if known.strip() == "*" or f'"{self._etag}"' in known:
             return 304, 0, 0
@@ -260,6 +263,11 @@ class Sent(Response):
             self._terms.sent(done)
             with suppress(ValueError):  # it is being read in a thread still: collected when that is over
                 pages.close()  # type: ignore[attr-defined]
+
+
+def _names(listed: str, etag: str) -> bool:
+    """Whether a tag is among those of a header, as it is: a weak one says that the bytes may differ."""
+    return f'"{etag}"' in (one.strip() for one in listed.split(","))
 
 
 def pages(path: Path, first: int, end: int) -> Iterator[bytes]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, wraps
 from typing import Annotated, Any, ParamSpec
 
 from fastapi import APIRouter, Query, Request
@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard import stac
 from dashboard.api import headers
-from dashboard.api.centre import Centre, Here
+from dashboard.api.centre import Centre, Here, within
 from dashboard.stac import ALL, CURRENT, GEOJSON, TITLES
+from processing import deflate
 from processing.distribution import client, lists
 from processing.errors import SearchError
 from processing.store import search, surroundings
@@ -22,6 +23,8 @@ from processing.store.search import Search
 P = ParamSpec("P")
 #: More products than these are not counted.
 MOST_COUNTED = 100_000
+#: Level of compression: there is much, and no two answers are alike.
+GZIP = 2
 #: Which files of each product, as `muscate download --bands`.
 Bands = Annotated[str, Query(max_length=1000, description="Files: keys, kinds or bands, with commas.")]
 _OPEN = {"Access-Control-Allow-Origin": "*"}
@@ -80,8 +83,9 @@ class Narrowed(BaseModel):
     filter_lang: str | None = Field(None, alias="filter-lang", description="cql2-text or cql2-json.")
 
     def given(self) -> dict[str, Any]:
-        """Those that were given."""
-        return {name: text for name, text in self.model_dump(by_alias=True).items() if text is not None}
+        """Those that were given, as a body has them."""
+        said: dict[str, Any] = {n: text for n, text in self.model_dump(by_alias=True).items() if text is not None}
+        return said | ({"bbox": said["bbox"].split(",")} if said.get("bbox") else {})
 
 
 class Searched(Narrowed):
@@ -115,9 +119,24 @@ def _refusing(answer: Callable[P, Response]) -> Callable[P, Response]:
         try:
             return answer(*arguments, **options)
         except SearchError as fault:
-            return _Json({"code": "BadRequest", "description": str(fault)}, 400)
+            return _bad(fault)
 
     return answered
+
+
+def _bad(fault: SearchError) -> Response:
+    return _Json({"code": "BadRequest", "description": str(fault)}, 400)
+
+
+async def _searched(
+    request: Request, centre: Centre, body: Mapping[str, Any], *, post: bool = False, of: str = ""
+) -> Response:
+    """`_items`, when its turn comes."""
+    try:
+        found = partial(_items, request, centre, body, post=post, of=of)
+        return await within(centre.searching, found)
+    except SearchError as fault:
+        return _bad(fault)
 
 
 @router.get("")
@@ -160,12 +179,11 @@ def queryables(request: Request, centre: Here, name: str = CURRENT) -> Response:
 
 
 @router.get("/collections/{name}/items")
-@_refusing
-def all_items(request: Request, centre: Here, name: str, narrowed: Annotated[Narrowed, Query()]) -> Response:
+async def all_items(request: Request, centre: Here, name: str, narrowed: Annotated[Narrowed, Query()]) -> Response:
     """The products of a collection, as a search."""
     if name not in TITLES:
         return _missing(f"collection {name}")
-    return _items(request, centre, {**narrowed.given(), "collections": [name]}, of=name)
+    return await _searched(request, centre, {**narrowed.given(), "collections": [name]}, of=name)
 
 
 @router.get("/collections/{name}/items/{product}")
@@ -188,17 +206,15 @@ def one_item(request: Request, centre: Here, name: str, product: str) -> Respons
 
 
 @router.get("/search")
-@_refusing
-def get_search(request: Request, centre: Here, searched: Annotated[Searched, Query()]) -> Response:
+async def get_search(request: Request, centre: Here, searched: Annotated[Searched, Query()]) -> Response:
     """Products by the parameters of an item search."""
-    return _items(request, centre, searched.given())
+    return await _searched(request, centre, searched.given())
 
 
 @router.post("/search", openapi_extra={"requestBody": {"content": {"application/json": {"schema": _BODY}}}})
-@_refusing
-def post_search(request: Request, centre: Here, body: dict[str, Any]) -> Response:
+async def post_search(request: Request, centre: Here, body: dict[str, Any]) -> Response:
     """Products by the same parameters as JSON."""
-    return _items(request, centre, body, post=True)
+    return await _searched(request, centre, body, post=True)
 
 
 def _base(request: Request, centre: Centre) -> str:
@@ -235,25 +251,33 @@ def _found(request: Request, centre: Centre, searched: Searched, bands: str) -> 
     Raises
     ------
     SearchError
-        If they are more than `MOST_LISTED`.
+        If they are more than `MOST_LISTED`, or what was chosen is none of their files.
     """
     wanted, base = stac.asked(searched.given()), _base(request, centre)
     chosen = [name for name in bands.split(",") if name]
-    products: list[client.Product] = []
+    return client.of_items(_every(centre, wanted, base), chosen), f"{base}/stac/search?{request.url.query}"
+
+
+def _every(centre: Centre, wanted: stac.Asked, base: str) -> Iterator[dict[str, Any]]:
+    """The items of a search, page after page.
+
+    Raises
+    ------
+    SearchError
+        As of `_found`.
+    """
     after: str | None = None
-    while True:
+    for _ in range(-(-MOST_LISTED // stac.MOST)):
         with centre.store.read() as session:
             page = search.find(session, wanted.search, stac.MOST, after)
             around = surroundings.around(session, [f.product for f in page.found])
         for found in page.found:
             root = centre.settings.archive / found.product.path
-            whole = stac.item(base, root, found, wanted.collection, around[found.product.id])
-            products.append(client.of_item(whole, chosen))
+            yield stac.item(base, root, found, wanted.collection, around[found.product.id])
         after = page.after
         if after is None:
-            return products, f"{base}/stac/search?{request.url.query}"
-        if len(products) >= MOST_LISTED:
-            raise SearchError(f"the search finds more than {MOST_LISTED} products: narrow it")
+            return
+    raise SearchError(f"the search finds more than {MOST_LISTED} products: narrow it")
 
 
 def _own(request: Request, centre: Centre, **parameters: str) -> str:
@@ -282,14 +306,13 @@ def _items(request: Request, centre: Centre, body: Mapping[str, Any], *, post: b
         matched = (
             len(page.found)
             if all_there
-            else centre.once(("count", wanted.search), lambda: search.count(session, wanted.search, most=MOST_COUNTED))
+            else centre.once(("count", wanted.search), lambda: search.count(session, wanted.search, MOST_COUNTED, page))
         )
     features = []
     for found in page.found:
         own = wanted.collection if wanted.collection != CURRENT or found.shown_by_default else ALL
         root = centre.settings.archive / found.product.path
-        whole = stac.item(base, root, found, own, around[found.product.id])
-        features.append(stac.only(whole, wanted.fields))
+        features.append(stac.text(base, root, found, own, around[found.product.id], wanted.fields))
     more: list[dict[str, Any]] = []
     if of:
         where = f"{base}/stac/collections/{of}"
@@ -298,13 +321,16 @@ def _items(request: Request, centre: Centre, body: Mapping[str, Any], *, post: b
         more.append(_next(request, centre, page.after, body if post else None))
     answer = {
         "type": "FeatureCollection",
-        "features": features,
         "numberReturned": len(features),
         "links": stac.links(base, _own(request, centre), *more),
     }
     if matched < MOST_COUNTED:  # beyond, nobody knows without counting them all each time
         answer["numberMatched"] = matched
-    return _Json(answer, media_type=GEOJSON)
+    whole = f'{stac.written(answer)[:-1]},"features":[{",".join(features)}]}}'.encode()
+    named = {**_OPEN, "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):  # here, where nobody else waits for it
+        whole, named["Content-Encoding"] = deflate.compress(whole, GZIP, wbits=31), "gzip"
+    return Response(whole, media_type=GEOJSON, headers=named)
 
 
 def _next(request: Request, centre: Centre, after: str, body: Mapping[str, Any] | None) -> dict[str, Any]:

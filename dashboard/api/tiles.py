@@ -17,9 +17,12 @@ from pydantic import BaseModel, Field
 
 from dashboard import provenance, queries, tiles
 from dashboard.api import headers
-from dashboard.api.centre import Centre, Here
+from dashboard.api.centre import Centre, Here, within
+from dashboard.api.downloads import reader
+from dashboard.api.products import given
 from dashboard.product_folder import find
 from processing.errors import L1CError, ProductError, StateError, StorageError
+from processing.people import Role
 
 #: Most bands, and ends of their scales, that a style names.
 MOST_NUMBERS = 8
@@ -173,6 +176,8 @@ async def _answer(request: Request, centre: Centre, look: Look, place: Place, *,
     """A tile of either lattice."""
     tile = await _found(centre, look, place, mercator)
     caching = headers.caching(tile.etag, lasting=tile.lasts(look.digests))
+    if any(product.withdrawn is not None for product in tile.products):
+        caching = {"Cache-Control": "no-store"}  # the next one who asks may have no right to it
     if headers.known(request, tile.etag):
         return Response(status_code=304, headers=caching)
     if look.blank and place.z > tiles.NATIVE:  # Bokeh fetches the level after its last one, and never shows it
@@ -189,6 +194,9 @@ async def _answer(request: Request, centre: Centre, look: Look, place: Place, *,
 async def _found(centre: Centre, look: Look, place: Place, mercator: bool) -> Tile:
     """What is asked for, if there is such a layer and such a tile."""
     products = [await centre.lookups.remembered(name) for name in (place.product, look.second) if name]
+    gone = [product for product in products if product.withdrawn is not None]
+    if gone and not await asyncio.to_thread(_judges):
+        given(gone[0])
     mask = await centre.lookups.soon(centre.lookups.mask, products[0], look.mask) if look.mask else ""
     layer = tiles.LAYERS.get(place.layer)
     offered = layer is not None and layer.pair == (len(products) > 1) and (place.layer == "reference") == bool(mask)
@@ -205,6 +213,11 @@ async def _found(centre: Centre, look: Look, place: Place, mercator: bool) -> Ti
     return Tile(place, look.style, mercator, tuple(products), mask, files)
 
 
+def _judges() -> bool:
+    """Whether who asks may look at what was withdrawn: he may have to say whether that was right."""
+    return reader().role.reaches(Role.SCIENTIST)
+
+
 async def _image(centre: Centre, tile: Tile) -> bytes | None:
     """The image of a tile, made in the threads that its layer needs; a damaged product opens its anomaly."""
     settings = centre.settings
@@ -216,13 +229,12 @@ async def _image(centre: Centre, tile: Tile) -> bytes | None:
         draw = await _toa(centre, tile)
     else:
         draw = _rasters(roots, tile)
-    loop = asyncio.get_running_loop()
     try:
-        return await loop.run_in_executor(threads, draw)
+        return await within(threads, draw)
     except (StateError, StorageError) as fault:
         raise HTTPException(500, str(fault)) from fault
     except (ProductError, L1CError) as fault:
-        await loop.run_in_executor(centre.drawing, centre.anomalies.note, roots[0], fault)
+        await within(centre.drawing, centre.anomalies.note, roots[0], fault)
         raise HTTPException(500, str(fault)) from fault
 
 

@@ -6,14 +6,15 @@ of each date what users get by default: the newest revision in the tile's curren
 version, and those that were withdrawn, marked as deprecated.
 
 ``vocabulary`` has the words of the standards, ``times`` their times. What is asked for is read by ``requests``, its
-filters by ``filters``; ``addresses`` goes the other way. ``items`` makes a product an item, ``documents`` all that is
-around them. Nothing here knows HTTP: the routes are in `dashboard.api.stac`.
+filters by ``filters``; ``addresses`` goes the other way. ``items`` makes a product an item with its ``assets``,
+``documents`` all that is around them. Nothing here knows HTTP: the routes are in `dashboard.api.stac`.
 """
 
 from dashboard.stac.addresses import address
+from dashboard.stac.assets import written
 from dashboard.stac.documents import collection, landing, links, queryables
 from dashboard.stac.filters import filtered
-from dashboard.stac.items import footprint, item, only
+from dashboard.stac.items import footprint, item, only, text
 from dashboard.stac.requests import MOST, Asked, asked
 from dashboard.stac.times import moment
 from dashboard.stac.vocabulary import ALL, CONFORMS, CURRENT, GEOJSON, QUERYABLES, SORTABLES, TITLES
@@ -39,4 +40,6 @@ __all__ = [
     "moment",
     "only",
     "queryables",
+    "text",
+    "written",
 ]

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from dashboard.stac import times
-from dashboard.stac.items import EXTENSIONS, item_assets
-from dashboard.stac.vocabulary import CONFORMS, GEOJSON, JSON, QUERYABLES, QUERYABLES_REL, SCHEMA, TITLES
+from dashboard.stac.assets import item_assets
+from dashboard.stac.items import EXTENSIONS
+from dashboard.stac.vocabulary import CONFORMS, GEOJSON, JSON, QUERYABLES, QUERYABLES_REL, SCHEMA, TITLES, platforms
 
 
 def links(base: str, here: str, *more: dict[str, Any]) -> list[dict[str, Any]]:
@@ -79,7 +80,7 @@ def collection(
             "temporal": {"interval": [[times.text(time) for time in times_there]]},
         },
         "summaries": {
-            "platform": QUERYABLES["platform"]["enum"],
+            "platform": platforms(),
             "constellation": ["sentinel-2"],
             "instruments": ["msi"],
             "gsd": [10, 20],
@@ -101,6 +102,6 @@ def queryables(name: str, here: str) -> dict[str, Any]:
         "$id": here,
         "type": "object",
         "title": TITLES[name],
-        "properties": QUERYABLES,
+        "properties": QUERYABLES | {"platform": QUERYABLES["platform"] | {"enum": platforms()}},
         "additionalProperties": False,
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from dashboard.stac.bounds import shallow
 from processing.errors import SearchError
-from processing.store.expressions import check, day, moment
+from processing.store.expressions import FIGURES, around, check, day, moment
 from processing.store.search import MOST_ORBITS, Search
 
 
@@ -90,16 +90,15 @@ def filtered(search: Search, expression: Any) -> Search:
     SearchError
         If it is no such filter.
     """
-    if not isinstance(expression, dict) or not isinstance(expression.get("args"), list):
-        raise SearchError("a filter of CQL2 JSON has an op and args")
-    operator, arguments = expression.get("op"), expression["args"]
-    if operator == "and" and arguments:
-        for part in arguments:
-            search = filtered(search, part)
-        return search
-    plain = _plain(search, operator, arguments)
-    if plain is not None:
-        return plain
+    if isinstance(expression, dict) and isinstance(expression.get("args"), list):
+        operator, arguments = expression.get("op"), expression["args"]
+        if operator == "and" and len(arguments) > 1:
+            for part in arguments:
+                search = filtered(search, part)
+            return search
+        plain = _plain(search, operator, arguments)
+        if plain is not None:
+            return plain
     check(expression)
     text = json.dumps(expression, sort_keys=True)
     return replace(search, expressions=tuple(dict.fromkeys((*search.expressions, text))))
@@ -110,8 +109,8 @@ def _plain(search: Search, operator: Any, arguments: list[Any]) -> Search | None
     if not arguments or not isinstance(arguments[0], dict) or "property" not in arguments[0]:
         return None
     name, values = str(arguments[0]["property"]).removeprefix("properties."), arguments[1:]
-    if name == "muscate:flag" and operator != "=":
-        raise SearchError("muscate:flag = is all that it can be asked; muscate:flags is a list")
+    if operator == "between" and len(values) == 1 and isinstance(values[0], list):
+        values = values[0]  # as drafts of the standard wrote it
     if operator == "between" and len(values) == 2 and all(_is_plain(value) for value in values):
         least = _compared(search, ">=", name, values[0])
         return None if least is None else _compared(least, "<=", name, values[1])
@@ -190,11 +189,12 @@ def _narrowed(search: Search, field: str, values: Iterable[Any]) -> Search:
 def _within(search: Search, operator: str, name: str, value: Any) -> Search:
     least, most = getattr(search, RANGES[name])
     number = float(_number(value))
+    equal = around(number, FIGURES) if operator == "=" else (number, number)
     if operator in (">", ">=", "="):
-        lowest = math.nextafter(number, math.inf) if operator == ">" else number
+        lowest = math.nextafter(number, math.inf) if operator == ">" else equal[0]
         least = lowest if least is None else max(least, lowest)
     if operator in ("<", "<=", "="):
-        highest = math.nextafter(number, -math.inf) if operator == "<" else number
+        highest = math.nextafter(number, -math.inf) if operator == "<" else equal[1]
         most = highest if most is None else min(most, highest)
     changed: dict[str, Any] = {RANGES[name]: (least, most)}
     return replace(search, **changed)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-import shapely
+from cachetools import LRUCache
 from shapely.affinity import translate
 from shapely.geometry import Polygon, box, mapping
 
 import processing
 from dashboard.stac import times
+from dashboard.stac.assets import text as text_of_assets
+from dashboard.stac.assets import written
 from dashboard.stac.vocabulary import ALL, CURRENT, GEOJSON, JSON, grid_code, platform
 from processing import tiling
-from processing.bands import BANDS, DISTRIBUTED, Band
-from processing.distribution.holdings import File, Holdings, Raster, describe
+from processing.distribution.holdings import FORM, describe
+from processing.store import holdings
+from processing.store.expressions import FIGURES, VALIDATIONS
 from processing.store.models import Product
 from processing.store.search import Found
 from processing.store.surroundings import Around
@@ -31,33 +36,9 @@ EXTENSIONS = [
 ]
 #: The Level-1C of Copernicus, by its name since 2016; older packages of several tiles are no items there.
 _L1C = "https://stac.dataspace.copernicus.eu/v1/collections/sentinel-2-l1c/items"
-_L1C_NAME = re.compile(r"S2[A-D]_MSIL1C_\d{8}T\d{6}_N\d{4}_R\d{3}_T\w{5}_\d{8}T\d{6}")
-_COG = "image/tiff; application=geotiff; profile=cloud-optimized"
-_TYPES = {".tif": _COG, ".xml": "application/xml", ".json": JSON, ".jpg": "image/jpeg"}
-#: Names that need no percents in an address.
-_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
-#: Common names of the bands in STAC.
-_COMMON = {
-    **{"B2": "blue", "B3": "green", "B4": "red", "B5": "rededge071", "B6": "rededge075", "B7": "rededge078"},
-    **{"B8": "nir", "B8A": "nir08", "B11": "swir16", "B12": "swir22"},
-}
-#: Title and role of each kind of file.
-_KINDS = {
-    "SRE": ("Surface reflectance, without slope correction", "reflectance"),
-    "FRE": ("Surface reflectance, slopes corrected", "reflectance"),
-    "ATB": ("Water vapour and aerosol optical thickness", "data"),
-    "UNC": ("Standard deviations of AOT and reflectance", "data"),
-    "CLM": ("Clouds and shadows", "cloud"),
-    "MG2": ("Water, snow, clouds, shadows of clouds and of relief", "data"),
-    "EDG": ("Edge of the image", "data-mask"),
-    "SAT": ("Saturated pixels", "saturation"),
-    "IAB": ("Pixels whose water vapour or AOT was interpolated", "data-mask"),
-    "DFP": ("Defective pixels", "data-mask"),
-    "DTF": ("Detector footprints", "data"),
-    "QKL": ("Quicklook", "overview"),
-    "MTD": ("Metadata", "metadata"),
-    "JPI": ("How it was made", "metadata"),
-}
+_L1C_NAME = re.compile(r"S2[A-Z]_MSIL1C_\d{8}T\d{6}_N\d{4}_R\d{3}_T\w{5}_\d{8}T\d{6}")
+#: Of all that is kept of products' folders as it is sent, and of each beside its assets. [bytes]
+KEPT, OVERHEAD = 48 * 2**20, 3000
 #: What tells items apart, given whatever `fields` names.
 _NAMED = ("type", "id", "collection", "properties.datetime")
 #: What is given where `fields` includes nothing: members that make an object an item.
@@ -65,6 +46,19 @@ DEFAULT = (
     *("type", "stac_version", "stac_extensions", "id", "collection", "links", "geometry", "bbox", "assets"),
     "properties.datetime",
 )
+
+
+class _Held(NamedTuple):
+    """What is said of a product's folder in its item; `assets` is JSON."""
+
+    assets: str
+    properties: dict[str, Any]
+    geometry: dict[str, Any]
+    bounds: tuple[float, float, float, float]
+
+
+_ready: LRUCache[Any, _Held] = LRUCache(KEPT, lambda held: len(held.assets) + OVERHEAD)
+_lock = threading.Lock()
 
 
 def item(base: str, root: Path, found: Found, collection: str | None, around: Around | None = None) -> dict[str, Any]:
@@ -81,34 +75,72 @@ def item(base: str, root: Path, found: Found, collection: str | None, around: Ar
         The one that was asked for.
     around : Around, optional
     """
-    product, around = found.product, around or Around()
-    kept = Holdings.of_json(around.holdings) if around.holdings else None
-    inside = kept or contents(root, product.manifest_sha)
-    # As long as the store doesn't have it, the product is searched by its tile, and so said to lie there.
-    geometry, bounds = place(kept.footprint) if kept and kept.footprint else footprint(product.tile)
-    own = CURRENT if found.shown_by_default else ALL
+    around = around or Around()
+    held = _held(base, root, found.product, around)
+    return {**_outline(base, found, held, collection, around), "assets": json.loads(held.assets)}
+
+
+def text(
+    base: str, root: Path, found: Found, collection: str | None, around: Around, fields: Fields | None = None
+) -> str:
+    """The same as JSON, and of it what was asked for: assets, which are nine tenths of it, are not made to be cut."""
+    held = _held(base, root, found.product, around)
+    outline = _outline(base, found, held, collection, around)
+    if fields is None:
+        return f'{written(outline)[:-1]},"assets":{held.assets}}}'
+    if fields.of_assets():
+        outline["assets"] = json.loads(held.assets)
+    return written(only(outline, fields))
+
+
+def _outline(base: str, found: Found, held: _Held, collection: str | None, around: Around) -> dict[str, Any]:
+    """An item without its assets."""
+    product, own = found.product, CURRENT if found.shown_by_default else ALL
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
         "stac_extensions": EXTENSIONS,
         "id": product.identifier,
         "collection": collection or own,
-        "geometry": geometry,
-        "bbox": list(bounds),
-        "properties": {**_properties(found, around), **inside.properties, **_some_properties(found, around)},
-        "assets": _assets(base, product, inside),
+        "geometry": held.geometry,
+        "bbox": list(held.bounds),
+        "properties": {**_properties(found, around), **held.properties, **_some_properties(found, around)},
         "links": _links(base, product, collection or own, own, around),
     }
 
 
+def _held(base: str, root: Path, product: Product, around: Around) -> _Held:
+    """What the store keeps of a product's folder, else what is read in it."""
+    key = (base, product.identifier, product.manifest_sha, around.holdings and hash(around.holdings))
+    with _lock:
+        known = _ready.get(key)
+    if known is not None:
+        return known
+    inside = holdings.unpacked(around.holdings) if around.holdings else {}
+    there = inside.get("footprint")
+    if inside.get("form") != FORM:  # as long as the store doesn't have it, it is searched by its tile, and said there
+        inside, there = contents(root, product.manifest_sha), None
+    made = _Held(
+        text_of_assets(base, product, inside["files"]),
+        inside["properties"],
+        *(place(there) if there else footprint(product.tile)),
+    )
+    with _lock, suppress(ValueError):  # larger than all that is kept
+        _ready[key] = made
+    return made
+
+
 def place(geometry: dict[str, Any]) -> tuple[dict[str, Any], tuple[float, float, float, float]]:
     """A geometry that is kept and its bbox; one that is cut at 180 degrees has a bbox whose west is above its east."""
-    found = shapely.geometry.shape(geometry)
-    west, south, east, north = found.bounds
+    rings = geometry["coordinates"]
+    parts = [rings] if geometry["type"] == "Polygon" else rings
+    bounds = [(min(lon), min(lat), max(lon), max(lat)) for lon, lat in (zip(*part[0], strict=True) for part in parts)]
+    west, south, east, north = (
+        pick(one) for pick, one in zip((min, min, max, max), zip(*bounds, strict=True), strict=True)
+    )
     if west <= -179.999 and east >= 179.999:
-        parts = [part.bounds for part in found.geoms]
-        west = min(bounds[0] for bounds in parts if bounds[0] > 0)
-        east = max(bounds[2] for bounds in parts if bounds[0] <= 0)
+        west = min(one[0] for one in bounds if one[0] > 0)
+        east = max(one[2] for one in bounds if one[0] <= 0)
     return geometry, (west, south, east, north)
 
 
@@ -127,9 +159,9 @@ def footprint(tile: str) -> tuple[dict[str, Any], tuple[float, float, float, flo
 
 
 @lru_cache(maxsize=4096)
-def contents(root: Path, manifest_sha: str) -> Holdings:
+def contents(root: Path, manifest_sha: str) -> dict[str, Any]:
     """Read once for each product: what was published doesn't change, and what replaces it has another digest."""
-    return describe(root)
+    return describe(root).json()
 
 
 def _properties(found: Found, around: Around) -> dict[str, Any]:
@@ -144,6 +176,7 @@ def _properties(found: Found, around: Around) -> dict[str, Any]:
         "published": times.text(product.published),
         "platform": platform(product.platform),
         "constellation": "sentinel-2",
+        "mission": "sentinel-2",
         "instruments": ["msi"],
         "gsd": 10,
         "grid:code": grid_code(product.tile),
@@ -151,7 +184,6 @@ def _properties(found: Found, around: Around) -> dict[str, Any]:
         "processing:level": "L2",
         "processing:facility": "muscate",
         "processing:software": {"muscate": processing.__version__},
-        "processing:version": product.version,
         "version": product.version,
         "deprecated": not found.shown_by_default,
         "muscate:simulated": product.simulated,
@@ -166,13 +198,15 @@ def _properties(found: Found, around: Around) -> dict[str, Any]:
 def _some_properties(found: Found, around: Around) -> dict[str, Any]:
     """What some products have."""
     product, quality = found.product, found.quality
-    properties: dict[str, Any] = {name: round(value, 6) for name, value in around.figures.items()}
+    properties: dict[str, Any] = {name: round(value, VALIDATIONS) for name, value in around.figures.items()}
     if around.verdict:
         properties["muscate:verdict"] = around.verdict
     if not product.valid and around.withdrawn:
         properties["muscate:withdrawn_reason"] = around.withdrawn
     if "flat_reflectance" in product.origin:
         properties["muscate:flat_reflectance"] = "equal to SRE: the ground is taken as flat, without a terrain model"
+    if around.baselines:  # ours is `version`
+        properties["processing:version"] = max(around.baselines.values())
     if product.relative_orbit is not None:
         properties["sat:relative_orbit"] = product.relative_orbit
     if product.simulated:
@@ -186,141 +220,9 @@ def _some_properties(found: Found, around: Around) -> dict[str, Any]:
             "muscate:aot_mean": quality.aot_mean,
             "muscate:water_vapour_mean": quality.water_vapour_mean,
         }
-        properties |= {key: round(value, 4) for key, value in figures.items() if value is not None}
+        properties |= {key: round(value, FIGURES) for key, value in figures.items() if value is not None}
         properties["muscate:flags"] = sorted(flag for flag, raised in quality.flags.items() if raised is True)
     return properties
-
-
-def _assets(base: str, product: Product, inside: Holdings) -> dict[str, Any]:
-    """The product's files, and what the web makes of them."""
-    here = f"{base}/products/{product.identifier}"
-    code = tiling.grid(product.tile).crs
-    files = dict(_asset(here, name, file, code) for name, file in inside.files.items())
-    flat = "flat_reflectance" in product.origin
-    if "manifest" in files:
-        files["manifest"]["file:checksum"] = "1220" + product.manifest_sha
-    return {
-        **{key: _flat(asset) if flat and key.startswith("FRE_") else asset for key, asset in files.items()},
-        "thumbnail": {
-            "href": f"{here}/thumbnail?v={product.manifest_sha[:12]}",
-            "type": "image/png",
-            "title": "Natural colour",
-            "roles": ["thumbnail"],
-        },
-        "package": {
-            "href": f"{here}/zip",
-            "type": "application/zip",
-            "title": "The whole product",
-            "roles": ["archive"],
-        },
-    }
-
-
-def _asset(here: str, name: str, file: File, code: str) -> tuple[str, dict[str, Any]]:
-    """Key and asset of a file."""
-    key = asset_key(name)
-    kind, _, rest = key.partition("_")
-    title, role = _KINDS.get(kind) or (name.rpartition("/")[2], "metadata")
-    band = BANDS.get(rest) if kind in ("SRE", "FRE") else None
-    asset: dict[str, Any] = {
-        "href": f"{here}/files/{name if _PLAIN.fullmatch(name) else quote(name)}",
-        "type": _TYPES.get(name[name.rfind(".") :], "application/octet-stream"),
-        "title": f"{title}{', ' + rest if rest and rest != 'ALL' else ''}",
-        "roles": ["data", role] if band else [role],
-        "file:size": file.size,
-    }
-    if file.sha256:
-        asset["file:checksum"] = "1220" + file.sha256  # multihash: sha2-256, 32 bytes
-    if file.raster:
-        asset |= _grid(file.raster, code) | {"bands": _bands(key, band, file.raster)}
-    return key, asset
-
-
-def asset_key(name: str) -> str:
-    """What tells a file from the others of its product: ``SRE_B4``."""
-    stem = name.rpartition("/")[2].rpartition(".")[0] or name
-    return stem.rpartition("_V")[2].partition("_")[2] or stem
-
-
-def _grid(raster: Raster, code: str) -> dict[str, Any]:
-    """A raster's own grid and type: the item's are those of 10 m, and a client takes them where an asset has none."""
-    (rows, cols), (step, _, west, _, down, north) = raster.shape, raster.transform
-    grid: dict[str, Any] = {
-        "gsd": _whole(step),
-        "proj:code": code,
-        "proj:shape": [rows, cols],
-        "proj:transform": list(raster.transform),
-        "proj:bbox": [west, north + rows * down, west + cols * step, north],
-        "raster:spatial_resolution": _whole(step),
-        "raster:sampling": "area",
-        "data_type": raster.data_type,
-    }
-    return grid if raster.nodata is None else {**grid, "nodata": _whole(raster.nodata)}
-
-
-def _whole(number: float) -> float:
-    return int(number) if number == int(number) else number
-
-
-def _bands(key: str, band: Band | None, raster: Raster) -> list[dict[str, Any]]:
-    """What is said of each band of a raster."""
-    names = [band.name] if band else ["WVC", "AOT"] if key.startswith("ATB") else [key]
-    found = []
-    for place, one in enumerate(raster.bands):
-        name = names[place] if len(names) == len(raster.bands) else f"{key}_{place + 1}"
-        about: dict[str, Any] = {"name": name}
-        if one["description"]:
-            about["description"] = one["description"]
-        if one["unit"]:
-            about["unit"] = one["unit"]
-        if (one["scale"], one["offset"]) != (1, 0):
-            about |= {"raster:scale": one["scale"], "raster:offset": _whole(one["offset"])}
-        if band:
-            about |= _waves(band)
-        found.append(about)
-    return found
-
-
-def _waves(band: Band) -> dict[str, Any]:
-    """What light a band sees."""
-    common = {"eo:common_name": _COMMON[band.name]} if band.name in _COMMON else {}
-    return {**common, "eo:center_wavelength": band.centre / 1000, "eo:full_width_half_max": band.width / 1000}
-
-
-def item_assets() -> dict[str, Any]:
-    """What the items of a collection have as assets, without what differs from one to the next."""
-    found: dict[str, Any] = {}
-    for kind in ("SRE", "FRE"):
-        for name, band in BANDS.items():
-            if name not in DISTRIBUTED:
-                continue
-            found[f"{kind}_{name}"] = {
-                "type": _COG,
-                "title": f"{_KINDS[kind][0]}, {name}",
-                "roles": ["data", _KINDS[kind][1]],
-                "gsd": 10 if band.resolution == 10 else 20,
-                "data_type": "int16",
-                "nodata": -10000,
-                "bands": [{"name": name, "raster:scale": 0.0001, "raster:offset": 0, **_waves(band)}],
-            }
-    for kind in ("ATB", "CLM", "MG2", "EDG", "SAT", "IAB", "DFP"):
-        for group, step in (("R1", 10), ("R2", 20)):
-            title, role = _KINDS[kind]
-            asset: dict[str, Any] = {"type": _COG, "title": f"{title}, {group}", "roles": [role], "gsd": step}
-            found[f"{kind}_{group}"] = {**asset, "data_type": "uint8"}
-    found["ATB_R1"] |= {"nodata": 0, "bands": [{"name": "WVC"}, {"name": "AOT"}]}
-    found["ATB_R2"] |= {"nodata": 0, "bands": [{"name": "WVC"}, {"name": "AOT"}]}
-    return found | {
-        "MTD_ALL": {"type": "application/xml", "title": "Metadata", "roles": ["metadata"]},
-        "QKL_ALL": {"type": "image/jpeg", "title": "Quicklook", "roles": ["overview"]},
-        "thumbnail": {"type": "image/png", "title": "Natural colour", "roles": ["thumbnail"]},
-        "package": {"type": "application/zip", "title": "The whole product", "roles": ["archive"]},
-    }
-
-
-def _flat(asset: dict[str, Any]) -> dict[str, Any]:
-    """The asset of a flat reflectance without a terrain model."""
-    return {**asset, "description": "The ground is taken as flat, as there is no terrain model: equal to SRE."}
 
 
 def _links(base: str, product: Product, collection: str, own: str, around: Around) -> list[dict[str, Any]]:
@@ -340,7 +242,10 @@ def _links(base: str, product: Product, collection: str, own: str, around: Aroun
         {"rel": "root", "href": f"{base}/stac", "type": JSON},
         {"rel": "alternate", "href": f"{base}/products?product={name}", "type": "text/html"},
         *(
-            {"rel": "derived_from", "href": f"{_L1C}/{package}", "type": GEOJSON, "title": package}
+            {
+                **{"rel": "derived_from", "href": f"{_L1C}/{package}", "type": GEOJSON, "title": package},
+                **({"processing:version": around.baselines[package]} if package in around.baselines else {}),
+            }
             for package in product.l1c
             if not product.simulated and _L1C_NAME.fullmatch(package)
         ),
@@ -358,6 +263,11 @@ class Fields(NamedTuple):
     include: frozenset[str]
     exclude: frozenset[str]
 
+    def of_assets(self) -> bool:
+        """Whether anything of the assets is wanted."""
+        named = {name.partition(".")[0] for name in self.include}
+        return "assets" in named or (not named and "assets" not in self.exclude)
+
 
 def only(whole: dict[str, Any], fields: Fields | None) -> dict[str, Any]:
     """The members that were asked for: those included, or all, without those excluded.
@@ -369,7 +279,8 @@ def only(whole: dict[str, Any], fields: Fields | None) -> dict[str, Any]:
     include, exclude = (frozenset(_known(name, whole) for name in names) for names in fields)
     kept: dict[str, Any] = {}
     if include:
-        for name in (*_NAMED, *include):
+        # Who leaves something out as well does not want these few alone.
+        for name in (*_NAMED, *include, *(["stac_version"] if exclude - include else [])):
             _put(kept, whole, name.split("."))
     else:
         kept = dict(whole)

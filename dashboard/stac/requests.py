@@ -17,6 +17,7 @@ from dashboard.stac.times import interval
 from dashboard.stac.vocabulary import ALL, CURRENT, SORTABLES, TITLES
 from processing.errors import SearchError
 from processing.store.expressions import CORNERS
+from processing.store.places import the_short_way
 from processing.store.search import Search, rectangle
 
 #: Most items of a page; more may be asked for, and are not given.
@@ -66,7 +67,7 @@ def asked(body: Mapping[str, Any]) -> Asked:
         search=replace(search, order=_order(body.get("sortby"))),
         after=_token(body.get("token")),
         collection=(ALL if ALL in collections else CURRENT) if collections else None,
-        fields=_fields(body.get("fields")),
+        fields=_fields(body["fields"]) if "fields" in body else None,
     )
 
 
@@ -78,8 +79,9 @@ def _narrowed(search: Search, body: Mapping[str, Any]) -> Search:
     if body.get("datetime"):
         first, last = interval(str(body["datetime"]))
         search = replace(search, first=first, last=last)
-    search = queried(search, _json(body.get("query"), "query") or {})
-    return filtered(search, _expression(body)) if body.get("filter") else search
+    if body.get("query") not in (None, ""):
+        search = queried(search, _json(body["query"], "query"))
+    return search if body.get("filter") in (None, "") else filtered(search, _expression(body))
 
 
 def _expression(body: Mapping[str, Any]) -> Any:
@@ -122,6 +124,8 @@ def _token(value: Any) -> str | None:
 
 def _limit(value: Any) -> int:
     try:
+        if isinstance(value, bool):
+            raise TypeError
         limit = int(value)
     except (TypeError, ValueError):
         raise SearchError("limit is no number") from None
@@ -156,12 +160,14 @@ def _polygon(intersects: Any) -> shapely.Geometry:
         raise SearchError(f"intersects has {len(corners)} corners: more than {CORNERS}")
     if not area.is_valid:
         raise SearchError(f"intersects is not valid: {shapely.is_valid_reason(area)}")
-    return area
+    return the_short_way(area)
 
 
 def _rectangle(bbox: Any) -> Any:
+    if isinstance(bbox, str):
+        raise SearchError("bbox is a text, not a list of numbers")
     try:
-        numbers = [float(n) for n in (bbox.split(",") if isinstance(bbox, str) else bbox)]
+        numbers = [float(n) for n in bbox]
     except (TypeError, ValueError, OverflowError):
         raise SearchError("bbox has something that is no number") from None
     if len(numbers) not in (4, 6):
@@ -174,12 +180,13 @@ def _order(sortby: Any) -> str:
     if not sortby:
         return "-sensing"
     if isinstance(sortby, str):
-        keys = [(part.strip().lstrip("+-"), "-" if part.strip().startswith("-") else "") for part in sortby.split(",")]
+        words = [part.strip() for part in sortby.split(",")]
+        keys = [(word[1:] if word[:1] in ("+", "-") else word, "-" if word[:1] == "-" else "") for word in words]
     else:
         try:
-            keys = [(str(k["field"]), "-" if k.get("direction") == "desc" else "") for k in sortby]
+            keys = [(str(k["field"]), {"asc": "", "desc": "-"}[k.get("direction", "asc")]) for k in sortby]
         except (TypeError, KeyError, AttributeError):
-            raise SearchError("sortby is a list of field and direction") from None
+            raise SearchError("sortby is a list of field and direction, asc or desc") from None
     names = [(name.removeprefix("properties."), down) for name, down in keys]
     if strange := [name for name, _ in names if name not in SORTABLES]:
         raise SearchError(f"{strange[0][:100]} can't be sorted by; known are {', '.join(SORTABLES)}")
@@ -187,9 +194,9 @@ def _order(sortby: Any) -> str:
     return ",".join(down + said.get(name, name) for name, down in names)
 
 
-def _fields(fields: Any) -> Fields | None:
+def _fields(fields: Any) -> Fields:
     if fields is None:
-        return None
+        raise SearchError("fields is null: leave it out, or give include and exclude")
     if isinstance(fields, dict):
         include, exclude = _list(fields, "include"), _list(fields, "exclude")
         if not include and ("include" in fields or not exclude):

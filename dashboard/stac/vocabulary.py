@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from processing.bands import PLATFORMS
-from processing.store.expressions import FLAGS, PROPERTIES, VALIDATED, VALIDATED_SUBJECTS
+from processing import known
+from processing.store.expressions import COLLECTIONS, FLAGS, PROPERTIES, VALIDATED, VALIDATED_SUBJECTS
 
-CURRENT, ALL = "muscate-l2a", "muscate-l2a-all"
+CURRENT, ALL = COLLECTIONS
 #: Of the collections.
 TITLES = {
     CURRENT: "Sentinel-2 Level-2A, current version",
@@ -54,6 +54,9 @@ _TITLES = {
     "muscate:water_vapour_mean": "Mean water vapour [g cm-2]",
     "grid:code": "Tile, MGRS-31TCJ",
     "version": "Processing version, V1_4",
+    "processing:version": "Processing baseline of the Level-1C, 05.10",
+    "collection": "The collection that the item says it is of",
+    "muscate:site": "Code of the site that its tile is of",
     "updated": "When it was published, withdrawn or reinstated",
     "muscate:verdict": "The worst of its readers' verdicts",
     **{
@@ -63,7 +66,6 @@ _TITLES = {
     },
 }
 _WORDS = {
-    "platform": [platform(p) for p in PLATFORMS],
     "muscate:verdict": ["good", "suspect", "bad"],
     "muscate:mode": ["init", "nominal", "backward"],
 }
@@ -79,12 +81,16 @@ def _queryable(name: str, kind: str) -> dict[str, Any]:
     return found
 
 
-#: What a filter may name, in JSON schema.
+def platforms() -> list[str]:
+    """The satellites that the centre knows."""
+    return [platform(name) for name in known.current().satellites]
+
+
+#: What a filter may name, in JSON schema, beside the satellites that the centre knows.
 QUERYABLES: dict[str, dict[str, Any]] = {
     "geometry": {"$ref": "https://geojson.org/schema/Geometry.json", "title": "Where it has data"},
-    **{name: _queryable(name, known.kind) for name, known in PROPERTIES.items()},
+    **{name: _queryable(name, found.kind) for name, found in PROPERTIES.items()},
     "eo:cloud_cover": {"type": "number", "minimum": 0, "maximum": 100, "title": _TITLES["eo:cloud_cover"]},
-    "muscate:site": {"type": "string", "title": "Code of a site"},
     "muscate:flag": {"type": "string", "enum": list(dict.fromkeys(FLAGS.values()))},
     "muscate:flags": {"type": "array", "items": {"type": "string", "enum": list(dict.fromkeys(FLAGS.values()))}},
 }

@@ -19,6 +19,8 @@ from processing.errors import SearchError, StorageError
 if TYPE_CHECKING:
     from processing.distribution.client import Client, Done, Product
 
+#: A polygon of more has no use. [bytes]
+LARGEST_AREA = 10_000_000
 #: Exit codes: done; nothing could be done; done, but for some products.
 FAILED, SOME_FAILED = 1, 3
 
@@ -62,13 +64,12 @@ def body(
     Raises
     ------
     SearchError
-        If a place is none; a polygon that is not valid, with the place of its fault.
+        If a tile or a place is none; a polygon that is not valid, with the place of its fault.
     """
     found: dict[str, Any] = {"collections": ["muscate-l2a"], "sortby": [{"field": "datetime", "direction": "asc"}]}
     tests: list[dict[str, Any]] = []
     if tiles:
-        names = [f"MGRS-{tile.upper().removeprefix('T') if len(tile) == 6 else tile.upper()}" for tile in tiles]
-        tests.append({"op": "in", "args": [{"property": "grid:code"}, names]})
+        tests.append({"op": "in", "args": [{"property": "grid:code"}, [f"MGRS-{_tile(tile)}" for tile in tiles]]})
     if sites:
         tests.append({"op": "in", "args": [{"property": "muscate:site"}, sites]})
     if cloud is not None:
@@ -81,7 +82,7 @@ def body(
     if tests:
         found |= {"filter-lang": "cql2-json", "filter": tests[0] if len(tests) == 1 else {"op": "and", "args": tests}}
     if point or area:
-        found["intersects"] = _place(point, area)
+        found["intersects"] = place(point, area)
     if any(days):
         clock = ("00:00:00", "23:59:59.999999")
         ends = [f"{day:%Y-%m-%d}T{time}Z" if day else ".." for day, time in zip(days, clock, strict=True)]
@@ -89,7 +90,25 @@ def body(
     return found
 
 
-def _place(point: str | None, area: str | None) -> dict[str, Any]:
+def _tile(text: str) -> str:
+    from processing import tiling
+
+    plain = text.strip().upper()
+    plain = plain.removeprefix("T") if len(plain) == 6 else plain
+    if not tiling.valid(plain):
+        raise SearchError(f"{text!r} is no MGRS tile: 31TCJ")
+    return plain
+
+
+def place(point: str | None, area: str | None) -> dict[str, Any]:
+    """A point or a polygon as GeoJSON.
+
+    Raises
+    ------
+    SearchError
+        If it is none; a polygon that is not valid, with the place of its fault.
+    """
+    import numpy as np
     import shapely
 
     if point and area:
@@ -101,20 +120,33 @@ def _place(point: str | None, area: str | None) -> dict[str, Any]:
             raise SearchError(f"{point!r} is no longitude and latitude: 14.52,46.05") from None
         return {"type": "Point", "coordinates": [lon, lat]}
     assert area is not None
-    text = Path(area).read_text(encoding="utf-8") if len(area) < 4096 and Path(area).is_file() else area
+    text = _content(area)
     try:
         if text.lstrip().startswith("{"):
             given = json.loads(text)
             given = given.get("geometry") or (given.get("features") or [{}])[0].get("geometry") or given
             shape = shapely.geometry.shape(given)
         else:
-            shape = shapely.from_wkt(text)
-    except (shapely.errors.GEOSException, ValueError, TypeError, KeyError, AttributeError) as fault:
+            with np.errstate(invalid="ignore"):  # a coordinate that is no number is told below
+                shape = shapely.from_wkt(text)
+    except (shapely.errors.GEOSException, ValueError, TypeError, LookupError, AttributeError, RecursionError) as fault:
         raise SearchError(f"--area is no GeoJSON and no WKT: {' '.join(str(fault).split())[:200]}") from None
     if shape.is_empty or not shape.is_valid:
         raise SearchError(f"--area is not valid: {shapely.is_valid_reason(shape)}")
     found: dict[str, Any] = shapely.geometry.mapping(shape)
     return found
+
+
+def _content(area: str) -> str:
+    """What a file holds whose name is given, or else what is given."""
+    if not os.path.isfile(area):  # which a polygon that is too long for a name does not stop
+        return area
+    try:
+        if os.stat(area).st_size > LARGEST_AREA:
+            raise SearchError(f"--area: {area} has more than {LARGEST_AREA / 1e6:.0f} MB")
+        return Path(area).read_text(encoding="utf-8", errors="replace")
+    except OSError as fault:
+        raise SearchError(f"--area: {area} can't be read: {fault.strerror}") from None
 
 
 def download(
@@ -154,7 +186,7 @@ def download(
         found = lists.read(from_list)
     else:
         link = Link(_headers)
-        found = [client.of_item(item, chosen) for item in client.search(link, url, asked)]
+        found = client.of_items(client.search(link, url, asked), chosen)
     said = f"{url.rstrip('/')}/stac/search {json.dumps(asked, separators=(',', ':'))}"
     if save_list is not None:
         _write(save_list, json.dumps(lists.frozen(found, said), indent=1) + "\n")
@@ -200,7 +232,7 @@ def sync(
     )  # fmt: skip
     chosen = _names(bands)
     if dry_run:
-        found = [client.of_item(item, chosen) for item in client.search(Link(_headers), url, asked)]
+        found = client.of_items(client.search(Link(_headers), url, asked), chosen)
         _dry(client.Folder(into) if into.exists() else None, found, as_json)
         return
     teller = _Teller(as_json, None)

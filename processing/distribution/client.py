@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from urllib.parse import unquote
 from processing import storage
 from processing.distribution import transfer
 from processing.distribution.transfer import Expected, Link, Refused
-from processing.errors import MuscateError, ProductError, StorageError, Unreachable
+from processing.errors import MuscateError, ProductError, SearchError, StorageError, Unreachable
 
 #: What each folder has beside its products.
 LEDGER, PARTIAL = "manifest.jsonl", ".partial"
@@ -105,7 +105,25 @@ def of_item(item: Mapping[str, Any], chosen: Iterable[str] = ()) -> Product:
     return Product(item["id"], files, withdrawn, latest, bool(properties.get("deprecated")), dict(properties))
 
 
-def wanted(key: str, chosen: Iterable[str]) -> bool:
+def of_items(items: Iterable[Mapping[str, Any]], chosen: Iterable[str] = ()) -> list[Product]:
+    """Products from their STAC items, with the files that were chosen.
+
+    Raises
+    ------
+    SearchError
+        If none of them has anything of what was chosen: it was mistyped.
+    """
+    chosen = tuple(chosen)
+    products, strange = [], {name for name in chosen if name.upper() not in ALWAYS}
+    for item in items:
+        products.append(of_item(item, chosen))
+        strange -= {name for name in strange if any(wanted(key, [name], always=()) for key in item["assets"])}
+    if products and strange:
+        raise SearchError(f"{sorted(strange)[0]}: no product that was found has such a file, kind or band")
+    return products
+
+
+def wanted(key: str, chosen: Iterable[str], always: Sequence[str] = ALWAYS) -> bool:
     """Whether a file is among those chosen: by its key, ``SRE_B4``, its kind, ``CLM``, or its band, ``B4``; all of
     them where none is named.
     """
@@ -113,7 +131,7 @@ def wanted(key: str, chosen: Iterable[str]) -> bool:
     if not names:
         return True
     kind, _, rest = key.upper().partition("_")
-    return kind in ALWAYS or any(name in (key.upper(), kind, rest) for name in names)
+    return kind in always or any(name in (key.upper(), kind, rest) for name in names)
 
 
 def search(link: Link, centre: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -301,6 +319,12 @@ class Client:
             sums = {"sha256": file["sha256"]} if file["sha256"] else {}
             if _size(target) == file["size"] and (not sums or transfer.digest(target) == file["sha256"]):
                 continue
+            # A run that was killed after it had put the file in its place, and before the ledger had the product.
+            final = self.folder.path / product.identifier / name
+            if sums and _size(final) == file["size"] and transfer.digest(final) == file["sha256"]:
+                with storage.storing(target):
+                    target.unlink(missing_ok=True)
+                continue
             moved += transfer.fetch(
                 link, file["href"], target, Expected(file["size"], sums), stop=self.stop, note=self.note
             )
@@ -310,12 +334,16 @@ class Client:
         """The files in their place, and the product in the ledger."""
         partial, final = self.folder.path / PARTIAL / product.identifier, self.folder.path / product.identifier
         had = self.folder.known.get(product.identifier, {}).get("files", {})
+        # Those whose sum nobody says come last: who is killed before has to bring them again.
+        brought = sorted(
+            (n for n in missing if (partial / n).exists()), key=lambda n: product.files[n]["sha256"] is None
+        )
         files = {}
         for name, file in product.files.items():
-            path = partial / name if name in missing else final / name
+            path = partial / name if name in brought else final / name
             files[name] = {"size": file["size"], "sha256": file["sha256"] or transfer.digest(path)}
         with storage.storing(final):
-            for name in missing:
+            for name in brought:
                 (final / name).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(partial / name, final / name)
             storage.sync(final)
@@ -350,9 +378,11 @@ def sync(
     ------
     Unreachable
         If the centre doesn't answer its search: nothing is taken for gone.
+    SearchError
+        As of `of_items`.
     """
     chosen = tuple(chosen)
-    offered = [of_item(item, chosen) for item in search(client.link(), centre, body)]
+    offered = of_items(search(client.link(), centre, body), chosen)
     names = {product.identifier for product in offered}
     done = client.download(offered)
     arrived = {one.identifier for one in done if one.status != "failed"}
@@ -391,4 +421,4 @@ def _of_gone(
     return Done(name, "replaced", reason=reason)
 
 
-__all__ = ["Client", "Done", "Folder", "Product", "Refused", "of_item", "search", "sync", "wanted"]
+__all__ = ["Client", "Done", "Folder", "Product", "Refused", "of_item", "of_items", "search", "sync", "wanted"]

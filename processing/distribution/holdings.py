@@ -84,24 +84,6 @@ class Holdings:
         """As it is kept in the store."""
         return {"form": FORM, **asdict(self)}
 
-    @classmethod
-    def of_json(cls, kept: Mapping[str, Any]) -> Holdings | None:
-        """From what was kept; None if that was in another form."""
-        if kept.get("form") != FORM:
-            return None
-        files = {name: _file(entry) for name, entry in kept["files"].items()}
-        return cls(files, kept["properties"], kept["footprint"])
-
-
-def _file(entry: Mapping[str, Any]) -> File:
-    raster = entry["raster"]
-    if raster is not None:
-        raster = Raster(
-            tuple(raster["shape"]), tuple(raster["transform"]), raster["data_type"], raster["nodata"],
-            tuple(raster["bands"]),
-        )  # fmt: skip
-    return File(entry["size"], entry["sha256"], entry["crc32"], raster)
-
 
 def files(folder: Path) -> dict[str, Path]:
     """Regular files by their relative name; only these can be asked for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import importlib.util
 import os
 import random
 import re
@@ -35,6 +36,12 @@ MOST_REDIRECTS = 5
 _RANDOM = random.SystemRandom()
 #: Of an answer that is read as text. [bytes]
 LARGEST_TEXT = 256 << 20
+
+
+def shown(url: str) -> str:
+    """An address as it may be told: without what proves who asks."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 class Refused(Unreachable):
@@ -74,11 +81,14 @@ class Link:
 
     Attributes
     ----------
-    headers : mapping of callable
-        What each request has beside, as who asks.
+    headers : callable
+        Gives what each request has beside, as who asks.
+    told : callable
+        Told of each answer's status and headers.
     """
 
     headers: Callable[[], Mapping[str, str]] = dict
+    told: Callable[[int, Mapping[str, str]], None] = lambda status, headers: None
     _open: dict[tuple[str, str], http.client.HTTPConnection] = field(default_factory=dict)
 
     def ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
@@ -106,7 +116,9 @@ class Link:
             try:
                 connection.request(method, path, body, {"User-Agent": "muscate", **headers})
                 response = connection.getresponse()
-                return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response)
+                found = {k.lower(): v for k, v in response.getheaders()}
+                self.told(response.status, found)
+                return Answer(response.status, found, response)
             except (
                 http.client.RemoteDisconnected,
                 ConnectionResetError,
@@ -196,23 +208,23 @@ def fetch(
     for last in [False] * (TRIES - 1) + [True]:
         try:
             moved += _continue(link, url, part, expected, stop or threading.Event(), note or (lambda size: None))
-            if fault := _fault(part, expected):
+            if wrong := fault(part, expected):
                 part.unlink(missing_ok=True)
                 spoiled += 1
                 if spoiled > 1:
-                    raise Corrupt(f"{url}: {fault}")
+                    raise Corrupt(f"{shown(url)}: {wrong}")
                 continue
             with storage.storing(target):
                 os.replace(part, target)
             return moved
-        except _Passing as fault:
+        except _Passing as passing:
             if last:
-                raise Unreachable(f"{url}: {fault}") from fault
-            pause = max(fault.wait, wait * _RANDOM.uniform(0.5, 1.5))
+                raise Unreachable(f"{shown(url)}: {passing}") from passing
+            pause = max(passing.wait, wait * _RANDOM.uniform(0.5, 1.5))
             if (stop or threading.Event()).wait(pause):
-                raise Unreachable(f"{url}: given up") from None
+                raise Unreachable(f"{shown(url)}: given up") from None
             wait = min(2 * wait, LONGEST_WAIT)
-    raise Unreachable(f"{url}: did not come whole")
+    raise Unreachable(f"{shown(url)}: did not come whole")
 
 
 def _continue(
@@ -283,7 +295,7 @@ def _take(
 
 def _refusal(answer: Answer) -> Exception:
     said = answer.body.read(2000).decode("utf-8", "replace")
-    detail = re.search(r'"(?:detail|description)"\s*:\s*"((?:[^"\\]|\\.)*)"', said)
+    detail = re.search(r'"(?:detail|error_description|description)"\s*:\s*"((?:[^"\\]|\\.)*)"', said)
     line = detail[1] if detail else http.client.responses.get(answer.status, "refused")
     if answer.status in PASSING:
         return _Passing(f"{answer.status} {line}", after(answer.headers.get("retry-after")))
@@ -301,7 +313,7 @@ def after(text: str | None) -> float:
     return min(max(seconds, 0.0), 10 * LONGEST_WAIT)
 
 
-def _fault(path: Path, expected: Expected) -> str:
+def fault(path: Path, expected: Expected) -> str:
     """What is wrong with a file; empty if it is what it should be."""
     size = path.stat().st_size
     if expected.size is not None and size != expected.size:
@@ -312,10 +324,16 @@ def _fault(path: Path, expected: Expected) -> str:
     return ""
 
 
+def can(name: str) -> bool:
+    """Whether a sum of this name can be made here: hashlib's, and ``blake3`` where that library is."""
+    return name in hashlib.algorithms_available if name != "blake3" else importlib.util.find_spec("blake3") is not None
+
+
 def digest(path: Path, name: str = "sha256") -> str:
-    """A sum of a file, by hashlib's name."""
+    """A sum of a file, by hashlib's name, or ``blake3``."""
+    kind: Any = importlib.import_module("blake3").blake3 if name == "blake3" else name
     with path.open("rb") as file:
-        return hashlib.file_digest(file, name).hexdigest()
+        return str(hashlib.file_digest(file, kind).hexdigest())
 
 
 def text(link: Link, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
@@ -329,17 +347,17 @@ def text(link: Link, method: str, url: str, body: bytes | None = None, headers: 
     for last in [False] * (TRIES - 1) + [True]:
         try:
             answer = link.ask(method, url, headers or {}, body)
-            if answer.status != 200:
+            if not 200 <= answer.status < 300:
                 fault = _refusal(answer)
                 link.close(url)
                 if isinstance(fault, Refused):
-                    raise Refused(f"{url}: {fault}", fault.status)
+                    raise Refused(f"{shown(url)}: {fault}", fault.status)
                 raise fault
             return answer.body.read(LARGEST_TEXT)
         except (_Passing, OSError, http.client.HTTPException) as fault:
             link.close(url)
             if last or isinstance(fault, ConnectionRefusedError):
-                raise Unreachable(f"{url}: {fault}") from fault
+                raise Unreachable(f"{shown(url)}: {fault}") from fault
             time.sleep(max(getattr(fault, "wait", 0.0), wait * _RANDOM.uniform(0.5, 1.5)))
             wait = min(2 * wait, LONGEST_WAIT)
-    raise Unreachable(f"{url}: does not answer")
+    raise Unreachable(f"{shown(url)}: does not answer")

@@ -6,9 +6,11 @@ import errno
 import fcntl
 import mmap
 import os
+import shutil
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 from processing.deflate import crc32
 from processing.storage import storing as storing
@@ -47,6 +49,30 @@ def write(path: Path, chunks: Iterable[bytes]) -> dict[str, str | int]:
         _write(file.fileno(), page[:filled])
         os.fsync(file.fileno())
     return {"size": size + filled, "sha256": digest.hexdigest(), "crc32": crc}
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a file into its place at once, also on another disk.
+
+    Raises
+    ------
+    OSError
+        If it can't be written; nothing stands in its place then that did not before.
+    """
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        try:
+            shutil.copyfile(source, beside)
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
+        source.unlink()
 
 
 def _write(handle: int, rest: memoryview) -> None:

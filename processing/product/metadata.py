@@ -15,7 +15,7 @@ from lxml import etree
 from numpy.typing import NDArray
 from rasterio.warp import transform
 
-from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS, PLATFORMS
+from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS, long_name
 from processing.masks import OF_TERRAIN, Geophysical, Interpolated
 from processing.product.names import series
 from processing.scene import L2A, Grid, Mode, Scene
@@ -120,7 +120,7 @@ def _characteristics(root: etree._Element, product: str, version: str, scene: Sc
     _add(block, "PRODUCTION_DATE", _moment(produced))
     _add(block, "PRODUCT_VERSION", VERSIONS[version].number)
     _add(block, "PRODUCT_LEVEL", "L2A")
-    _add(block, "PLATFORM", PLATFORMS[scene.platform])
+    _add(block, "PLATFORM", long_name(scene.platform))
     _add(block, "ORBIT_NUMBER", str(scene.orbit), type="Orbit")
     acquired = _add(block, "UTC_Acquisition_Range")
     _add(acquired, "MEAN", _moment(scene.sensing))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from processing.bands import PLATFORMS
+from processing.bands import long_name
 
 #: Mask rasters lie in ``MASKS/``, job information in ``DATA/``, all the rest at the top.
 MASKS = ("CLM", "MG2", "EDG", "SAT", "IAB", "DFP", "DTF")
@@ -38,7 +38,7 @@ def series(platform: str, sensing: datetime, tile: str) -> str:
     if sensing.tzinfo is None:
         raise ValueError(f"sensing time {sensing} has no time zone")
     moment = sensing.astimezone(UTC)
-    return f"{PLATFORMS[platform]}_{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}_L2A_T{tile}"
+    return f"{long_name(platform)}_{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}_L2A_T{tile}"
 
 
 def file_path(product: str, key: str) -> str:

@@ -15,7 +15,7 @@ from lxml import etree
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
-from processing.bands import PLATFORMS
+from processing.bands import short_name
 from processing.errors import ProductError
 from processing.product import manifest
 from processing.product.metadata import FLAGS, MODES
@@ -139,7 +139,9 @@ def _product(path: Path, document: Path, root: etree._Element) -> Product:
         raise ValueError(f"it begins with {root.tag}")
     if (level := _text(root, "Product_Characteristics/PRODUCT_LEVEL")) != "L2A":
         raise ValueError(f"its level is {level}")
-    platform = {long: short for short, long in PLATFORMS.items()}[_text(root, "Product_Characteristics/PLATFORM")]
+    platform = short_name(_text(root, "Product_Characteristics/PLATFORM"))
+    if not re.fullmatch(r"S2[A-Z]", platform):
+        raise ValueError(f"its platform is {platform}")
     sensing = _moment(_text(root, "Product_Characteristics/ACQUISITION_DATE"))
     tile = _text(root, "Dataset_Identification/GEOGRAPHICAL_ZONE").removeprefix("T")
     version = "V" + _text(root, "Product_Characteristics/PRODUCT_VERSION").replace(".", "_")

@@ -40,12 +40,22 @@ FOOTPRINT = (raster.Layer("Footprint of a detector, a bit a band"),)
 MANIFEST_FORMAT = 1
 
 
-def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime, threads: int = 1, ahead: int = 2) -> Path:
+def write(
+    l2a: L2A,
+    scene: Scene,
+    folder: Path,
+    *,
+    produced: datetime,
+    threads: int = 1,
+    ahead: int = 2,
+    written: Callable[[str], None] = lambda _key: None,
+) -> Path:
     """Write a product as ``folder/<identifier>/``.
 
     It grows in a hidden sibling, every file brought down to the disk, and gets its name when it is whole. The
-    rasters are asked for once each; band by band, surface before flat reflectance. Those that can be made by strips
-    are made and encoded by `threads` threads, the next `ahead` ones while one is written; the others one at a time.
+    rasters are asked for once each; band by band, the coarser ones first, surface before flat reflectance. Those that
+    can be made by strips are made and encoded by `threads` threads, the next `ahead` ones while one is written; the
+    others one at a time.
 
     Parameters
     ----------
@@ -55,6 +65,8 @@ def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime, threads: 
         What it was made from.
     produced : datetime
         Production time, with a time zone.
+    written : callable
+        Told the key of each raster, ``FRE_B2``, when it is on the disk.
 
     Returns
     -------
@@ -84,7 +96,7 @@ def write(l2a: L2A, scene: Scene, folder: Path, *, produced: datetime, threads: 
     try:
         with disk.storing(growing.folder):
             growing.make_folders()
-        _encode(growing, jobs, scene, threads, ahead)
+        _encode(growing, jobs, scene, threads, ahead, written)
         _describe(growing, l2a, scene, produced)
         growing.sync()
         with disk.storing(target):
@@ -148,13 +160,21 @@ class _Growing:
             disk.sync(each)
 
 
-def _encode(growing: _Growing, jobs: dict[str, _Job], scene: Scene, threads: int, ahead: int) -> None:
+def _encode(
+    growing: _Growing,
+    jobs: dict[str, _Job],
+    scene: Scene,
+    threads: int,
+    ahead: int,
+    written: Callable[[str], None],
+) -> None:
     """Write the rasters, in turn."""
     with ThreadPoolExecutor(threads, "encode") as pool:
         try:
             for rasters in _finished(_work(pool, jobs, scene), ahead):
-                for key, encoder in rasters.items():
-                    growing.add(key, encoder.chunks())
+                for key in list(rasters):
+                    growing.add(key, rasters.pop(key).chunks())
+                    written(key)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -221,7 +241,7 @@ def _start(pool: ThreadPoolExecutor, key: str, job: _Job, grid: Grid) -> _Work:
 def _rasters(l2a: L2A) -> dict[str, _Job]:
     """The rasters of a product but the detectors' footprints, by the keys of their files."""
     jobs: dict[str, _Job] = {}
-    for band in DISTRIBUTED:
+    for band in sorted(DISTRIBUTED, key=lambda band: -BANDS[band].resolution):
         jobs |= _reflectance(l2a, band)
     numbers = parameters(l2a.version)
     columns = (
