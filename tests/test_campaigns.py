@@ -21,10 +21,10 @@ from processing.production.dispatcher import Dispatcher
 from processing.settings import Settings
 from processing.store import Store, campaigns, checks, lease, orders, outcomes, sites
 from processing.store.lease import Claim
-from processing.store.models import Attempt, Base, Campaign, Chain, Event, Job, Product, Tile
+from processing.store.models import Attempt, Campaign, Chain, Event, Job, Product, Tile
 from processing.store.outcomes import Failure
 from tests.people import OPERATOR
-from tests.store_databases import postgres, url  # noqa: F401
+from tests.store_databases import make_tables, postgres, url  # noqa: F401
 from tests.test_cli import muscate
 from tests.test_store import FIRST, add, begin, claim, days, publish
 
@@ -51,7 +51,7 @@ def default(store: Store, tile: str = "33TWM") -> str | None:
 def opened(url: str) -> Store:
     """A store with its tables as the models have them: the way there by migrations is tried elsewhere."""
     store = Store(url)
-    Base.metadata.create_all(store.engine)
+    make_tables(store)
     with store.write() as session:
         sites.open_campaigns(session, ["V1_4"])
     return store
@@ -223,9 +223,13 @@ def test_a_campaign_whose_tiles_fail_alike_is_paused(store: Store, tiles: int, a
     run(store)
     begun(store)
 
+    def claimed_by(program: str) -> Claim | None:
+        with store.write() as session:
+            return lease.claim(session, "worker", 60, program=program)
+
     def fail_all() -> None:
-        reasons = iter("abcdefgh")
-        while (claimed := claim(store)) is not None:
+        reasons, programs = iter("abcdefgh"), iter(["0.2 ab", "0.2 ab", "0.2 ab", "0.2 cd", "0.2 ab", ""])
+        while (claimed := claimed_by(next(programs))) is not None:
             begin(store, claimed)
             reason = f"ValueError: {claimed.tile} has 3 bands" if alike else f"ValueError: {next(reasons)}"
             with store.write() as session:
@@ -239,7 +243,8 @@ def test_a_campaign_whose_tiles_fail_alike_is_paused(store: Store, tiles: int, a
         status = {c.version: c.status for c in session.query(Campaign)}
         assert status == {"V1_4": "active", "V2_0": "paused" if paused else "active"}
         if paused:
-            assert told == ["V2_0 is paused: dates of 5 tiles failed alike, all on host: ValueError: # has # bands"]
+            where = "all on host, by programs 0.2 ab and 0.2 cd"
+            assert told == [f"V2_0 is paused: dates of 5 tiles failed alike, {where}: ValueError: # has # bands"]
             assert session.query(Event).filter(Event.kind == "campaign_broken_off").one().severity == "error"
             sites.set_campaign(session, "V2_0", "active", OPERATOR)
             assert campaigns.break_off(session) == []  # whoever let it go on knows

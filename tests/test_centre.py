@@ -69,7 +69,7 @@ def wait_for(condition: object, seconds: float, what: str, log: Path) -> None:
 def series_centre(t33twm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
     """A running centre into whose inbox the five real dates were dropped, newest first, and one broken package."""
     home, port = tmp_path_factory.mktemp("centre") / "home", free_port()
-    with centre(home, port, demonstration="false", scan_seconds="0.5"):
+    with centre(home, port, demonstration="false", scan_seconds="0.5", pause_seconds="1"):
         inbox = home / "inbox"
         # The folders are made before the tables are.
         wait_for(lambda: answers(port), 120, "no dashboard", home / "up.log")

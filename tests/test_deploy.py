@@ -18,6 +18,7 @@ from processing.settings import Settings
 DEPLOY = Path(__file__).parents[1] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 SCRIPTS = sorted((DEPLOY / "hpc").iterdir())
+KUBERNETES = DEPLOY / "kubernetes" / "muscate.yaml"
 
 
 def words(command: str) -> None:
@@ -44,7 +45,7 @@ def test_units_are_whole(unit: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("file", [*UNITS, *SCRIPTS, DEPLOY / "compose.yaml"], ids=lambda path: path.name)
+@pytest.mark.parametrize("file", [*UNITS, *SCRIPTS, DEPLOY / "compose.yaml", KUBERNETES], ids=lambda path: path.name)
 def test_settings_that_are_named_exist(file: Path) -> None:
     known = {f"MUSCATE_{name.upper()}" for name in Settings.model_fields} | {"MUSCATE_CONFIG"}
     ours = {"MUSCATE_IMAGE", "MUSCATE_LIFETIME", "MUSCATE_POOL_SECONDS"}
@@ -60,6 +61,32 @@ def test_compose_is_whole() -> None:
         assert set(service.get("depends_on", {})) <= set(services)
         assert {volume.split(":")[0] for volume in service.get("volumes", [])} <= set(read["volumes"])
     assert services["scheduler"]["environment"]["DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES"] == "0"
+
+
+def test_kubernetes_is_whole() -> None:
+    """What is named is there: settings, claims, the labels of services, commands; no worker has another program."""
+    read = list(yaml.safe_load_all(KUBERNETES.read_text()))
+    names = {(one["kind"], one["metadata"]["name"]) for one in read}
+    assert len(names) == len(read)
+    pods = {one["metadata"]["name"]: one["spec"]["template"] for one in read if one["kind"] in ("Deployment", "Job")}
+    labels = [pod["metadata"]["labels"] for pod in pods.values() if "metadata" in pod]
+    for one in read:
+        if one["kind"] == "Service":
+            assert one["spec"]["selector"] in labels
+        if one["kind"] == "Deployment":
+            assert one["spec"]["selector"]["matchLabels"] == one["spec"]["template"]["metadata"]["labels"]
+    for pod in pods.values():
+        volumes = {volume["name"] for volume in pod["spec"].get("volumes", [])}
+        claims = {volume["persistentVolumeClaim"]["claimName"] for volume in pod["spec"].get("volumes", [])}
+        assert {("PersistentVolumeClaim", name) for name in claims} <= names
+        for container in pod["spec"]["containers"]:
+            words(" ".join(container["command"]))
+            assert container["image"] == "muscate"
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} == volumes
+            sources = {source["configMapRef"]["name"] for source in container.get("envFrom", [])}
+            assert {("ConfigMap", name) for name in sources} <= names
+    (scheduler,) = pods["muscate-scheduler"]["spec"]["containers"]
+    assert {"name": "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "value": "0"} in scheduler["env"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

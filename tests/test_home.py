@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processing import cli
 from processing.errors import WrongSetting
 from processing.home import settings_of, store_of
 from processing.settings import Settings
@@ -145,6 +146,42 @@ def test_a_command_that_reads_makes_no_home(command: str, tmp_path: Path) -> Non
     assert "typo: no such folder" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_is_a_link_to_itself_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setenv("MUSCATE_HOME", "")
+    for make in (False, True):
+        with pytest.raises(WrongSetting, match="leads to itself"):
+            settings_of(tmp_path / "loop" / "home", make=make)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("simulate", "--out", "OUT", "--tile", "99XXX"), 2, "is not a tile id"),
+        (("simulate", "--out", "OUT", "--tile", "\udcff"), 2, "is not a tile id"),
+        (("simulate", "--out", "OUT", "--size", "37"), 2, "no multiple of 6"),
+        (("simulate", "--out", "OUT", "--start", "9999-12-31"), 2, "no Sentinel-2 flew then"),
+        (("simulate", "--out", "FILE/x", "--dates", "1", "--size", "36"), 1, "Not a directory"),
+    ],
+)
+def test_words_that_make_no_sense_are_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    (tmp_path / "FILE").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["muscate", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == code
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
 
 
 def test_up_on_a_taken_port_starts_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from processing import store as stores
 from processing import timeline
 from processing.errors import Fenced, InputError, StoreError, UnknownName
 from processing.people import Actor
@@ -46,7 +49,7 @@ from processing.store.models import (
 from processing.store.outcomes import Failure, Made
 from processing.versions import parameters
 from tests.people import OPERATOR
-from tests.store_databases import postgres, url  # noqa: F401
+from tests.store_databases import make_tables, postgres, url  # noqa: F401
 
 # ruff: noqa: F811
 
@@ -131,6 +134,7 @@ def days(claims: list[Claim]) -> list[int]:
 # Schema
 
 
+@pytest.mark.usefixtures("migrated")
 def test_migrations_lead_to_the_models_up_down_and_up(url: str) -> None:
     from alembic import command
     from alembic.config import Config
@@ -158,6 +162,7 @@ def test_check_constraints_are_in_the_migrated_schema(store: Store) -> None:
         assert {c["name"] for c in found.get_check_constraints(table.name)} == wanted
 
 
+@pytest.mark.usefixtures("migrated")
 def test_a_newer_schema_is_refused_and_postgres_is_upgraded_only_explicitly(url: str) -> None:
     store = Store(url)
     if not store.is_sqlite:
@@ -172,6 +177,7 @@ def test_a_newer_schema_is_refused_and_postgres_is_upgraded_only_explicitly(url:
     store.dispose()
 
 
+@pytest.mark.usefixtures("migrated")
 def test_many_may_start_at_once(url: str) -> None:
     stores = [Store(url) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
@@ -797,7 +803,7 @@ def test_what_a_date_is_made_from_is_what_was_known(order: list[int], batches: l
     With all later products made again the series ends as if its dates had come in order.
     """
     store = Store("sqlite://")
-    Base.metadata.create_all(store.engine)
+    make_tables(store)
     with store.write() as session:
         sites.open_campaigns(session, ["V1_4"])
     numbers = parameters("V1_4")
@@ -993,7 +999,7 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store = Store("sqlite://")
-        Base.metadata.create_all(self.store.engine)
+        make_tables(self.store)
         self.claims: list[Claim] = []
         self.published: list[datetime] = []
 
@@ -1160,3 +1166,29 @@ def test_checks_find_what_is_wrong(store: Store) -> None:
         "two running",
         "lease without owner",
     }
+
+
+def test_writers_of_one_process_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits as long as for SQLite's own lock; a process forked meanwhile waits for none of its parent's."""
+    first, second = (Store(f"sqlite:///{tmp_path / 'muscate.db'}") for _ in range(2))
+    first.upgrade()
+    monkeypatch.setattr(stores, "BUSY_SECONDS", 0.2)
+    with first.write():
+        with pytest.raises(StoreError, match="locked"), second.write():
+            pass
+        child = os.fork()
+        if child == 0:  # the new one
+            os._exit(int(any(turn.lock.locked() for turn in stores._turns.values())))
+        assert os.waitpid(child, 0)[1] == 0
+    with second.write() as session:
+        session.add(Site(code="s", name="S", country="", priority=0, active=True))
+    other = sqlite3.connect(tmp_path / "muscate.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # another process
+    with pytest.raises(StoreError, match="locked"), first.write() as session:
+        session.execute(sa.text("SELECT 1"))
+    other.execute("ROLLBACK")
+    other.close()
+    with first.write() as session:
+        assert session.execute(sa.text("PRAGMA busy_timeout")).scalar() == 200
+    for store in (first, second):
+        store.dispose()

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from processing import expected
 from processing.expected import CYCLE
 from processing.store import Store, events, passes
 from processing.store.models import Acquisition, Site, SiteTile, Tile
-from tests.store_databases import postgres, url  # noqa: F401 - fixtures
+from tests.store_databases import make_tables, postgres, url  # noqa: F401 - fixtures
 
 NOW = datetime(2026, 11, 3, 23, 0, 0, tzinfo=UTC)
 #: Of the last pass that came, some days ago.
@@ -115,3 +118,54 @@ def test_what_is_known_of_one_tile_is_what_is_known_of_all(store: Store) -> None
         assert passes.over_tile(session, "30TYP", NOW).tracks == []
         assert passes.known_tile(session, "30TYP")
         assert not passes.known_tile(session, "30TYN")
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda track, cycle, minutes, hours, orbit: (*track, cycle, minutes, hours, orbit),
+            st.sampled_from(
+                [
+                    (tile, platform, day)
+                    for tile in ("31TCJ", "30TYP")
+                    for platform in ("S2A", "S2B")
+                    for day in (0, 2, 5)
+                ]
+            ),
+            st.integers(-2, 24),
+            st.integers(-4, 4),
+            st.integers(1, 24 * 8),
+            st.sampled_from([51, 51, 51, 94, None]),
+        ),
+        min_size=1,
+        max_size=80,
+    ),
+    st.integers(0, 60 * 24 * 20),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_last_cycle_is_told_by_few_rows(
+    came_by: list[tuple[str, str, int, int, int, int, int | None]], minutes: int
+) -> None:
+    """Whatever was seen, and whenever one asks, it is told what all of the sightings tell."""
+    store = Store("sqlite://")
+    make_tables(store)
+    now = NOW - timedelta(minutes=minutes)
+    with store.write() as session:
+        session.add_all([Site(code="toulouse", name="Toulouse", country="France", priority=1)])
+        session.add_all([Tile(mgrs=tile) for tile in ("31TCJ", "30TYP")])
+        session.flush()
+        session.add(SiteTile(site="toulouse", tile="31TCJ"))
+        for tile, platform, day, cycle, off, hours, orbit in {one[:4]: one for one in came_by}.values():
+            sensing = LAST - cycle * CYCLE + timedelta(days=day, minutes=off)
+            seen = sensing + timedelta(hours=hours, seconds=off)
+            row = {"tile": tile, "platform": platform, "datatake": sensing, "sensing": sensing, "first_seen": seen}
+            session.add(Acquisition(**row, relative_orbit=orbit))
+    with store.read() as session:
+        full, lean = passes.overflown(session, now - CYCLE, now, now), passes.lately(session, now)
+    store.dispose()
+
+    def told(known: passes.Overflown) -> tuple[object, ...]:
+        missing = [expected.unseen(known.tracks, now - days, now - known.delay, now) for days in (CYCLE, CYCLE / 3)]
+        return known.delay, missing, expected.following(known.tracks, now, now)
+
+    assert {tile: told(known) for tile, known in lean.items()} == {tile: told(known) for tile, known in full.items()}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import shapely
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.errors import SearchError
 from processing.settings import Settings
-from processing.store import Store, orders, search
-from processing.store.models import Product, Quality, Tile
+from processing.store import Store, orders, places, search
+from processing.store.expressions import COLLECTIONS, PROPERTIES
+from processing.store.models import Granule, Job, Product, Quality, Tile
 from processing.store.search import Search
 from tests.dashboard_archive import fill
 from tests.people import OPERATOR
@@ -85,6 +88,41 @@ def test_each_condition_finds_what_it_says(session: Session) -> None:
         assert set(found) == rows(session, *where), one
         assert len(found) == len(set(found)) == search.count(session, one)
     assert len(names(session, Search())) > 20
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_each_property_has_a_value_or_none(session: Session, name: str) -> None:
+    none = json.dumps({"op": "isNull", "args": [{"property": name}]})
+    some = json.dumps({"op": "not", "args": [json.loads(none)]})
+    everything = Search(versions=("all",), withdrawn=True, replaced=True)
+    parts = [names(session, replace(everything, expressions=(text,))) for text in (none, some)]
+    assert sorted([*parts[0], *parts[1]]) == sorted(names(session, everything))
+
+
+def test_the_baseline_is_that_of_the_packages_a_product_was_made_from(session: Session) -> None:
+    product = session.scalars(sa.select(Product).where(Product.current).limit(1)).one()
+    job = session.get(Job, product.job_id)
+    assert job is not None
+    used, other = "S2A_MSIL1C_USED", "S2A_MSIL1C_OTHER"
+    product.l1c = [used]
+    session.execute(sa.delete(Granule).where(Granule.acquisition_id == job.acquisition_id))
+    for name, baseline in ((used, "05.10"), (other, "05.11")):
+        many = {"source": "test", "path": name, "bytes": 1, "state": "usable"}
+        many |= dict.fromkeys(("datastrip", "generation", "seen"), NOW)
+        session.add(Granule(acquisition_id=job.acquisition_id, name=name, baseline=baseline, **many))
+    session.flush()
+    wanted = Search(identifiers=(product.identifier,), versions=("all",))
+    for baseline, found in (("05.10", [product.identifier]), ("05.11", [])):
+        asked = json.dumps({"op": "=", "args": [{"property": "processing:version"}, baseline]})
+        assert names(session, replace(wanted, expressions=(asked,))) == found
+
+
+def test_a_product_is_of_the_collection_that_its_item_says(session: Session) -> None:
+    everything = Search(versions=("all",), withdrawn=True, replaced=True)
+    for collection, default in zip(COLLECTIONS, (True, False), strict=True):
+        asked = json.dumps({"op": "=", "args": [{"property": "collection"}, collection]})
+        page = search.find(session, replace(everything, expressions=(asked,)), limit=1000)
+        assert {found.shown_by_default for found in page.found} == {default}
 
 
 def test_what_was_withdrawn_since_has_changed(session: Session) -> None:
@@ -203,3 +241,35 @@ def test_area_may_cross_the_antimeridian() -> None:
     tiles = [tile for tile in tiles if search.touching([tile], search.rectangle(-180, -90, 180, 90))]
     assert search.touching(tiles, search.rectangle(176, -20, -178, -15)) == {"01KAB", "60KYF"} & set(tiles)
     assert search.touching(tiles, search.rectangle(1, 43, 2, 44)) == {"31TCJ"}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "POLYGON ((176 -20, -178 -20, -178 -15, 176 -15, 176 -20))",
+        "POLYGON ((176 -20, 182 -20, 182 -15, 176 -15, 176 -20))",
+        "POLYGON ((-184 -20, -178 -20, -178 -15, -184 -15, -184 -20))",
+        "MULTIPOLYGON (((176 -20, 180 -20, 180 -15, 176 -15, 176 -20)), ((-180 -20, -178 -20, -178 -15, -180 -20)))",
+        "MULTIPOLYGON (((176 -20, -178 -20, -178 -15, 176 -15, 176 -20)), ((50 50, 51 50, 51 51, 50 50)))",
+        "LINESTRING (177 -17.2, -178 -17.2)",
+    ],
+)
+def test_area_across_the_antimeridian_goes_the_short_way(session: Session, written: str) -> None:
+    session.add_all([Tile(mgrs=tile, current_version="V1_4") for tile in ("01KAB", "60KYF")])
+    session.flush()
+    area = places.the_short_way(shapely.from_wkt(written))
+    _, near = places.condition(session, "s_intersects", area)
+    assert near & {"01KAB", "60KYF", "31TCJ"} == {"01KAB", "60KYF"}
+
+
+def test_what_goes_all_round_stays_so(session: Session) -> None:
+    for area in (shapely.box(-180, -85, 180, 85), shapely.box(-90, -60, 90, 60), shapely.Point(179, 3)):
+        assert places.the_short_way(area) is area
+
+
+def test_tile_that_comes_later_is_looked_at(session: Session) -> None:
+    fiji = search.rectangle(176, -20, -178, -15)
+    assert not places.condition(session, "s_intersects", fiji)[1]
+    session.add(Tile(mgrs="01KAB"))
+    session.flush()
+    assert places.condition(session, "s_intersects", fiji)[1] == {"01KAB"}

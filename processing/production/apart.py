@@ -46,6 +46,7 @@ def process(
     dem: Path | None = None,
     state: Path | None = None,
     tile: str | None = None,
+    admitted: Path | None = None,
 ) -> Iterator[dict[str, Any]]:
     """`series.process`; a package whose work had to be ended has failed too, with the limit as its reason.
 
@@ -61,7 +62,9 @@ def process(
     while left is None or left:
         run = _Run()
         try:
-            yield from run.results((packages if left is None else left, version, out, dem, state, tile or run.tile))
+            yield from run.results(
+                (packages if left is None else left, version, out, dem, state, tile or run.tile, admitted)
+            )
             return
         except (Died, Stopped) as error:
             if not run.work.packages:
@@ -193,11 +196,13 @@ def main() -> None:
     if int(sys.argv[2]):
         logging.basicConfig()
         logging.getLogger("processing").setLevel(logging.DEBUG)
+    from processing import known
     from processing.production import series
 
-    packages, version, out, dem, state, tile = pipe.recv()
+    packages, version, out, dem, state, tile, admitted = pipe.recv()
     tell: Callable[[Work], None] = lambda work: pipe.send(("work", work))  # noqa: E731
     try:
+        known.use(admitted)
         for result in series.process(packages, version, out, dem=dem, state=state, tile=tile, tell=tell):
             pipe.send(("result", result))
         pipe.send(("end", None))

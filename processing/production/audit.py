@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,12 +19,14 @@ from processing.product import disk, manifest
 from processing.production.janitor import product_folders, set_orphans_aside
 from processing.production.publish import MANIFEST, set_aside
 from processing.settings import Settings
-from processing.store import Store, checks, events, lease, replays
+from processing.store import Store, checks, events, formats, lease, replays
 from processing.store.dialect import now
 from processing.store.models import Granule, Job, Product
 
 #: Rows that are read at once.
 BATCH = 500
+#: Between two words of how far it is. [s]
+TOLD_SECONDS = 10.0
 
 
 class Share(NamedTuple):
@@ -41,7 +45,7 @@ class Share(NamedTuple):
             If it is no such share.
         """
         first, _, last = text.partition("/")
-        if not (first.isdigit() and last.isdigit() and 1 <= int(first) <= int(last)):
+        if not re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text) or not 1 <= int(first) <= int(last):
             raise WrongSetting(f"share {text!r}: is not K/N with K from 1 to N, as 3/30")
         return cls(int(first), int(last))
 
@@ -73,7 +77,14 @@ class Finding:
     withdraws: bool = False
 
 
-def audit(store: Store, settings: Settings, share: Share = WHOLE, *, hashes: bool = True) -> Iterator[Finding]:
+def audit(
+    store: Store,
+    settings: Settings,
+    share: Share = WHOLE,
+    *,
+    hashes: bool = True,
+    told: Callable[[str], None] = lambda line: None,
+) -> Iterator[Finding]:
     """Broken promises of the store, and between the store and the disk, as they are found.
 
     Parameters
@@ -82,12 +93,23 @@ def audit(store: Store, settings: Settings, share: Share = WHOLE, *, hashes: boo
         Of the products and packages that are looked at; the store's own promises are held up whole each time.
     hashes : bool
         Read every file of the products; else their manifests only.
+    told : callable
+        Takes a line now and then: how far it is.
     """
     with store.read() as session:
         yield from (Finding(line) for line in checks.violations(session))
+        held = formats.held(session)
+    for package in held:
+        if not (settings.l1c / package.path).exists():
+            yield Finding(f"held Level-1C missing: {package.name}")
+    looked, said = 0, time.monotonic()
     for products in _batches(store, sa.select(Product).where(share.has(Product.id), Product.bytes > 0)):
         for product in products:
             yield from _of_product(settings, product, hashes)
+            looked += 1
+            if time.monotonic() - said > TOLD_SECONDS:
+                said = time.monotonic()
+                told(f"{looked} products looked at")
     usable = sa.select(Granule).where(Granule.state == "usable", share.has(Granule.id))
     for granules in _batches(store, usable):
         for granule in granules:

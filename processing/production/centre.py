@@ -25,6 +25,7 @@ from processing.people import command_line
 from processing.production.alone import alone
 from processing.production.supervisor import Supervisor, notify
 from processing.settings import Settings
+from processing.sources import named
 from processing.store import Store, events, people
 from processing.store.dialect import now
 from processing.store.models import Granule
@@ -32,6 +33,8 @@ from processing.store.models import Granule
 
 def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     """Keep web, watcher and dispatcher going until the user stops them; one that ends is started again.
+
+    Where sources are set, they are looked at all the time, and what they have is brought into the inbox.
 
     Parameters
     ----------
@@ -46,11 +49,12 @@ def up(settings: Settings, muscate: str, *, open_browser: bool = False) -> int:
     Raises
     ------
     WrongSetting
-        If its port is taken: then nothing starts.
+        If its port is taken, or a source is none or lacks its account: then nothing starts.
     Runs
         If it runs on this home already.
     """
     rules.read(rules.path(settings))  # what is wrong with it is said before anything starts
+    named.origins(settings.sources, who=named.account())
     with alone(settings, "up"):
         with alone(settings, "watch"):  # one that runs for itself; ours takes its place
             pass
@@ -92,9 +96,12 @@ def _up(settings: Settings, muscate: str, *, open_browser: bool) -> int:
     store.dispose()
     environment = dict(os.environ, MUSCATE_HOME=str(settings.home), PYTHONUNBUFFERED="1")
     # At home the dispatcher runs the dates itself; with a scheduler elsewhere this host offers its slots to it.
-    parts = ("web", "watch", "dispatch", *(() if settings.executor == "local" else ("worker",)))
+    parts = ("web", "watch", "dispatch", *(("worker",) if settings.joins else ()))
     program = shlex.split(muscate)
-    supervisor = Supervisor({part: [*program, part] for part in parts}, environment, partial(_note, settings))
+    commands = {part: [*program, part] for part in parts}
+    if settings.sources:
+        commands["fetch"] = [*program, "fetch", "--every", f"{settings.sources_minutes:g}"]
+    supervisor = Supervisor(commands, environment, partial(_note, settings))
     url = f"http://localhost:{settings.port}"
     print(f"muscate: dashboard on {url} · drop Level-1C products into {settings.inbox.resolve()}", flush=True)
     if way_in.startswith("/"):

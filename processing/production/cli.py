@@ -8,13 +8,16 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from processing.home import REJECTED, Home, Json, parameters_of, settings_of, store_of
 from processing.people import command_line
 from processing.settings import Settings
+
+if TYPE_CHECKING:
+    from processing.production.ingest import Ingested
 
 campaign = typer.Typer(help="Production of a version over all tiles.", no_args_is_help=True)
 database = typer.Typer(help="The store's database.", no_args_is_help=True)
@@ -24,12 +27,24 @@ Version = Annotated[str, typer.Argument(metavar="VERSION")]
 
 
 def process(
-    l1c: Annotated[list[Path], typer.Argument(metavar="L1C...", help="`.SAFE` folders or `.zip` files of one tile.")],
+    l1c: Annotated[
+        list[Path],
+        typer.Argument(metavar="L1C...", help="`.SAFE` folders, `.zarr` stores or `.zip` files of one tile."),
+    ],
     version: Annotated[str, typer.Option(help="Processing version.")] = "V1_4",
     out: Annotated[Path, typer.Option(help="Folder that receives the products.")] = Path("."),
     dem: Annotated[Path | None, typer.Option(help="Terrain model: a raster, a folder of rasters, or glo30.")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder of recurrent states, read and written.")] = None,
     tile: Annotated[str | None, typer.Option(help="Tile, where a package holds several.")] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="S2C", help="Take a satellite that is not known for this one.")
+    ] = None,
+    responses_from: Annotated[
+        Path | None, typer.Option(metavar="PACKAGE", help="Its spectral responses are those in this Level-1C.")
+    ] = None,
+    home: Annotated[
+        Path | None, typer.Option(help="A centre: what it admitted is known here too; nothing else of it is used.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the chain alone, without a store: Level-1C products of one tile, in time order, to MUSCATE products.
@@ -38,14 +53,18 @@ def process(
     which are run backward in time; from nothing where there are none. A date older than those already in --state
     starts from the state that preceded it, and changes nothing that is already there.
     """
-    from processing.production import apart
+    from processing.production import admission, apart
 
+    if like and responses_from:
+        raise typer.BadParameter("it is one or the other", param_hint="--like, --responses-from")
     parameters_of(version)
     rejected = failed = False
-    for result in apart.process(l1c, version, out, dem=dem, state=state, tile=tile):
-        rejected |= result["status"] == "rejected"
-        failed |= result["status"] == "failed"
-        _tell(result, as_json)
+    centre = None if home is None else settings_of(home).admitted
+    with admission.meanwhile(l1c, centre, responses_from, like) as admitted:
+        for result in apart.process(l1c, version, out, dem=dem, state=state, tile=tile, admitted=admitted):
+            rejected |= result["status"] == "rejected"
+            failed |= result["status"] == "failed"
+            _tell(result, as_json)
     raise typer.Exit(1 if failed else REJECTED if rejected else 0)
 
 
@@ -74,8 +93,8 @@ def ingest(
     results = ingest_paths(settings, store_of(settings), path)
     rejected = False
     for result in results:
-        rejected |= not result.accepted
-        line = {"l1c": result.name, "status": "queued" if result.accepted else "rejected", "reason": result.reason}
+        rejected |= not (result.accepted or result.held)
+        line = {"l1c": result.name, "status": _word(result), "reason": result.reason}
         typer.echo(json.dumps(line) if as_json else f"{result.name}: {line['status']} {result.reason or ''}".rstrip())
     raise typer.Exit(REJECTED if rejected else 0)
 
@@ -143,14 +162,55 @@ def top(
 
 
 def explain(
-    name: Annotated[str, typer.Argument(help="Name of a Level-1C package or of a product.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="A Level-1C package, a product, or a tile and a day: 31TCJ/2024-06-08."),
+    ],
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Which rule keeps an acquisition waiting, or what became of it."""
+    """What became of a date or package, or why it waits; also of what was refused, and of what has not come."""
     from processing.production import operations
 
-    _print(operations.stories(store_of(settings_of(home)), name), as_json)
+    found = operations.stories(store_of(settings_of(home)), name)
+    if as_json:
+        _print(found, as_json)
+        return
+    for key, told in found.items():
+        typer.echo(f"{key}: {told['state']}: {told['why']}")
+        for title in ("product", "attempts", "revision", "l1c"):
+            if (value := told.get(title)) and value != told["why"]:
+                typer.echo(f"  {title}: {', '.join(value) if isinstance(value, list) else value}")
+
+
+def events(
+    search: Annotated[
+        str, typer.Option(metavar="WORDS", help="Only those that have all of these words, wherever.")
+    ] = "",
+    kind: Annotated[str, typer.Option(help="Only of this kind: lost, refused, published ...")] = "",
+    tile: Annotated[str, typer.Option(help="Only of this tile.")] = "",
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only from this day on; 30 days ago.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 100,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What happened, the newest first."""
+    from processing.store import events as happened
+
+    first = since.replace(tzinfo=UTC) if since else datetime.now(UTC) - timedelta(days=30)
+    with store_of(settings_of(home)).read() as session:
+        found = happened.find(session, search, kind=kind, tile=tile, since=first, limit=limit)
+    if as_json:
+        _print([one.json() for one in found], as_json)
+        return
+    for one in found:
+        place = " ".join(str(word) for word in (one.tile, one.version, one.product, one.actor) if word)
+        data = ", ".join(f"{key} {value}" for key, value in one.data.items())
+        typer.echo(
+            f"{one.time:%Y-%m-%d %H:%M:%S} {one.severity:7} {one.kind}: {' | '.join(filter(None, (place, data)))}"
+        )
 
 
 def logs(
@@ -201,7 +261,7 @@ def audit(
     settings = settings_of(home)
     store, slice_ = store_of(settings), auditing.Share.parse(share)
     findings = []
-    for finding in auditing.audit(store, settings, slice_, hashes=hashes):
+    for finding in auditing.audit(store, settings, slice_, hashes=hashes, told=lambda line: typer.echo(line, err=True)):
         findings.append(finding)
         if not as_json:
             typer.echo(finding.line)
@@ -218,13 +278,61 @@ def backup(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Copy the store while the centre runs, and read the copy again before it counts.
+    """Copy the store and the home's own files while the centre runs, and read the copy again before it counts.
 
-    SQLite's copy takes the place of muscate.db; Postgres's is for pg_restore.
+    Products, states and Level-1C are not in it, nor logs. `muscate restore` puts it back.
     """
     from processing.production import backup as copies
 
-    _print(copies.backup(store_of(settings_of(home)), to), as_json)
+    settings = settings_of(home)
+    _print(copies.backup(store_of(settings), settings, to), as_json)
+
+
+def restore(
+    copy: Annotated[Path, typer.Argument(help="The database of a backup, muscate-....db or .dump.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Put a backup into an empty store, and its files into the home where there are none of these names.
+
+    Every file is held against its sum first. What the archive lacks of the store's products is counted.
+    """
+    from processing.production import backup as copies
+    from processing.store import Store
+
+    settings = settings_of(home, make=True)
+    _print(copies.restore(Store(settings.url), settings, copy), as_json)
+
+
+def rebuild_db(
+    from_archive: Annotated[bool, typer.Option("--from-archive", help="From the products' folders and the journal.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Restore a lost store from the archive: products with figures and lineage, and events and verdicts as exported.
+
+    Only into an empty store. Dates without a product are not restored: their packages are named, to be given again.
+    """
+    import time
+
+    from processing.production import rebuild
+
+    settings = settings_of(home, make=True)
+    began = time.monotonic()
+    report = rebuild.rebuild(store_of(settings), settings, lambda line: typer.echo(line, err=True))
+    seconds = round(time.monotonic() - began, 1)
+    if as_json:
+        _print({**vars(report), "seconds": seconds}, as_json)
+        return
+    typer.echo(
+        f"{report.products} products, {report.events} events and {report.verdicts} verdicts restored in {seconds} s"
+    )
+    for line in report.left_out:
+        typer.echo(f"left out: {line}", err=True)
+    if report.again:
+        typer.echo(f"packages without a product: {len(report.again)}; queue them again with muscate ingest:")
+        for path in report.again:
+            typer.echo(f"  {path}")
 
 
 def doctor(home: Home = None, as_json: Json = False) -> None:
@@ -261,11 +369,58 @@ def soak(
 
     with tempfile.TemporaryDirectory(prefix="muscate-soak-") as home:
         made = Soak(Path(home), database_url=database_url, scheduler=scheduler, tiles=tiles, dates=dates, seed=seed)
-        report = made.run(seconds, blows)
+        report = made.run(seconds, blows, told=lambda line: typer.echo(line, err=True))
     _print(report.json(), as_json)
     if not report.bit:
         typer.echo("muscate: it was too mild to prove anything: nothing was lost, fenced or orphaned", err=True)
     raise typer.Exit(0 if report.bit and not report.broken else 1)
+
+
+def retention(
+    apply: Annotated[bool, typer.Option("--apply", help="Free it now; the centre does so every hour.")] = False,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """What is kept and for how long, and what each rule would free now."""
+    from dataclasses import asdict
+
+    from processing.production import janitor
+    from processing.production import retention as rules
+
+    settings = settings_of(home)
+    store = store_of(settings)
+    found = rules.survey(store, settings)
+    if apply:
+        janitor.sweep(store, settings)
+    if as_json:
+        _print([asdict(rule) for rule in found], as_json)
+        return
+    verb = "freed" if apply else "would free"
+    for rule in found:
+        typer.echo(f"{rule.what}: kept {rule.keeps}; {verb} {rule.bytes / 1e9:.2f} GB in {rule.files}")
+
+
+def drain(
+    end: Annotated[bool, typer.Option("--end", help="Let the centre go on.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Come back when nothing runs any more.")] = False,
+    home: Home = None,
+) -> None:
+    """Start nothing further, on any host, while what runs comes to its end: before an upgrade, or work on a disk."""
+    import time
+
+    from processing.production import operations
+
+    store = store_of(settings_of(home))
+    changed, running = operations.drain(store, command_line(), end=end)
+    if end:
+        typer.echo("the centre goes on" if changed else "the centre is not drained")
+        return
+    typer.echo(f"{'' if changed else 'already '}drained: nothing starts, {running} in work (muscate drain --end)")
+    while wait and running:
+        time.sleep(2)
+        before, running = running, operations.drain(store, command_line())[1]
+        if running != before:
+            typer.echo(f"{running} in work", err=True)
 
 
 def _operation(verb: str, names: list[str], home: Path | None) -> None:
@@ -306,6 +461,82 @@ def reject(names: Names, home: Home = None) -> None:
     _operation("reject", names, home)
 
 
+def admit(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A satellite, S2D, or a baseline, 06.00 or 06.")],
+    responses_from: Annotated[
+        str | None,
+        typer.Option(metavar="PACKAGE", help="Whose spectral responses are taken; the first package that waits."),
+    ] = None,
+    like: Annotated[str | None, typer.Option(metavar="S2C", help="Take the spectral responses of this one.")] = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Let in a satellite or processing baseline that was not known, and process what waits for it, in its order.
+
+    The bands of a satellite are weighted by the spectral responses in its Level-1C, and compared with those of the
+    nearest one that is known. Of a baseline a package that waits is looked at point by point.
+    """
+    from processing.production import admission
+
+    if responses_from and like:
+        raise typer.BadParameter("it is one or the other", param_hint="--like, --responses-from")
+    settings = settings_of(home)
+    made = admission.admit(store_of(settings), settings, name, command_line(), responses_from=responses_from, like=like)
+    released = [{"l1c": one.name, "status": _word(one), "reason": one.reason} for one in made.released]
+    if as_json:
+        _print({"name": made.name, "origin": made.origin, "report": made.report, "released": released}, as_json)
+    else:
+        _print([*made.report, made.origin], as_json)
+        _print([f"{one['l1c']}: {one['status']} {one['reason'] or ''}".rstrip() for one in released], as_json)
+
+
+def formats(home: Home = None, as_json: Json = False) -> None:
+    """Which satellites, baselines and kinds of packages came, the first of each, and what waits to be admitted."""
+    from processing.production import operations
+
+    found = operations.formats(store_of(settings_of(home)))
+    if as_json:
+        _print(found, as_json)
+        return
+    for one in found["seen"]:
+        what = f"{one['platform']} {one['baseline']} {one['kind']}"
+        typer.echo(f"{one['first']:.16}  {what:20} {one['tiles']:5} tiles, first {one['name']}")
+    for one in found["held"]:
+        typer.echo(f"{one['seen']:.16}  held: {one['name']}: {one['reason']}")
+    if not (found["seen"] or found["held"]):
+        typer.echo("no Level-1C came yet")
+
+
+def export(
+    products: Annotated[list[str], typer.Argument(metavar="PRODUCT...", help="Identifiers, or folders of products.")],
+    zarr: Annotated[bool, typer.Option("--zarr", help="As Zarr cubes in time, one for each tile and version.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder that receives 31TCJ_V1_4.zarr; one that is there gets the dates that it lacks.")
+    ] = Path("."),
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write published products in another form: --zarr is a cube that `xarray.open_zarr` opens as it is.
+
+    The cube's root has the grid of 10 m, the groups r20m, r40m ... the coarser ones. The web serves the same cubes
+    without an export, below /cubes/.
+    """
+    from processing.production import exports
+
+    if not zarr:
+        raise typer.BadParameter("say in which form: --zarr", param_hint="--zarr")
+    named = [name for name in products if not Path(name).is_dir()]
+    settings = settings_of(home) if named else None
+    made = exports.cubes(store_of(settings) if settings else None, settings, products, out)
+    _print(
+        made if as_json else [f"{one['cube']}: {one['written']} written, {one['dates']} dates" for one in made], as_json
+    )
+
+
+def _word(one: Ingested) -> str:
+    return "queued" if one.accepted else "held" if one.held else "rejected"
+
+
 def _set_campaign(version: str, status: str | None, home: Path | None) -> None:
     from processing.store import sites
 
@@ -344,7 +575,7 @@ def campaign_new(
         typer.echo(f"{version}: every date that arrives from now on; --archive: those that are there as well")
         return
     settings = settings_of(home)
-    last = None if until is None else until.replace(tzinfo=UTC) + timedelta(days=1)
+    last = None if until is None else min(until, datetime(9999, 12, 30)).replace(tzinfo=UTC) + timedelta(days=1)
     asked = campaigns.Asked(version, tuple(names), site, since and since.replace(tzinfo=UTC), last)
     told = campaigns.new(store_of(settings), settings, asked, command_line(), only_estimate=estimate)
     _print(told, as_json)

@@ -14,10 +14,10 @@ from processing.alerts import rules, watch
 from processing.errors import MuscateError, StorageError
 from processing.production import janitor, logs, nightly, webhooks, worker
 from processing.production.child import PRODUCE
-from processing.production.executors import Executor, Run, executor
+from processing.production.executors import Executor, Run, executor, reach
 from processing.production.ingest import prepare
 from processing.settings import Settings
-from processing.store import Store, backlog, events, lease
+from processing.store import Store, backlog, draining, events, lease
 from processing.store.dialect import now
 from processing.store.lease import Claim
 
@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 #: Longest wait before the store is looked at again, and time between two rounds of the janitor. [s]
 LOOK_SECONDS, JANITOR_SECONDS = 0.5, 60.0
+#: Dates that are claimed in one transaction.
+AT_ONCE = 16
 #: Wait after a fault, that one that lasts does not fill the log. [s]
 FAULT_SECONDS = 5.0
 #: Time between two rounds in which it looks at the whole archive. [s]
@@ -42,8 +44,9 @@ def dispatch(settings: Settings, stop: threading.Event, produce: str = PRODUCE) 
     Raises
     ------
     WrongSetting
-        If the scheduler is one that dates can't be trusted to.
+        If the scheduler does not answer at the start, or is one that dates can't be trusted to.
     """
+    reach(settings)
     logs.start(settings, "dispatch")
     settings = settings.model_copy(update={"home": settings.home.resolve()})
     store = Store(settings.url)
@@ -87,6 +90,7 @@ class Dispatcher:
     def __init__(self, slots: Executor, store: Store, settings: Settings, produce: str) -> None:
         self.executor, self.store, self.settings, self.produce = slots, store, settings, produce
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
+        self.program = worker.program()
         self.placed: dict[Run, Claim] = {}
         self._wake = threading.Event()
         self._cleaned, self._cleaned_all = -JANITOR_SECONDS, -THOROUGH_SECONDS
@@ -141,24 +145,38 @@ class Dispatcher:
         # Some slots are never for the archive, but where there is only one.
         most = max(1, int(slots * (1 - self.settings.real_time_share)))
         while free > 0 and not stop.is_set():
-            claim = self._claim(urgent=sum(c.reprocessing for c in self.placed.values()) >= most)
-            if claim is None:
+            claims = self._claims(min(free, AT_ONCE), most)
+            for claim in claims:
+                run = self.executor.run(claim, self.settings, self.produce)
+                self.placed[run] = claim
+                run.add_done_callback(lambda _: self._wake.set())
+                log.info("placed", tile=claim.tile, version=claim.version, date=f"{claim.sensing:%Y-%m-%d}")
+            if not claims:
                 break
-            run = self.executor.run(claim, self.settings, self.produce)
-            self.placed[run] = claim
-            run.add_done_callback(lambda _: self._wake.set())
-            free -= 1
-            log.info("placed", tile=claim.tile, version=claim.version, date=f"{claim.sensing:%Y-%m-%d}")
+            free -= len(claims)
 
-    def _claim(self, *, urgent: bool) -> Claim | None:
+    def _claims(self, slots: int, of_archive: int) -> list[Claim]:
+        """Dates for free slots, in one transaction; no more of the archive than so many run at once."""
         seconds = self.settings.lease_seconds
+        archive = sum(claim.reprocessing for claim in self.placed.values())
         with self.store.read() as session:
-            if not lease.claimable(session, seconds, urgent=urgent):
-                return None
+            if draining.since(session) is not None:
+                return []
+            if not lease.claimable(session, seconds, urgent=archive >= of_archive):
+                return []
         if not self._has_room():
-            return None
+            return []
+        found: list[Claim] = []
         with self.store.write() as session:
-            return lease.claim(session, self.owner, seconds, urgent=urgent)
+            while len(found) < slots:
+                urgent = archive + sum(claim.reprocessing for claim in found) >= of_archive
+                claim = lease.claim(session, self.owner, seconds, urgent=urgent, program=self.program)
+                if claim is None:
+                    break
+                # At home its slot is free now: one transaction less for each date.
+                at_home = self.settings.executor == "local"
+                found.append(worker.begin(session, claim, seconds) if at_home else claim)
+        return found
 
     def _has_room(self) -> bool:
         """Whether the archive has room for another date; where it hasn't, the store is told, so that all can see it."""

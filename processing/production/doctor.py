@@ -6,15 +6,13 @@ import fcntl
 import importlib.util
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from processing.errors import MuscateError, StorageError, WrongSetting
 from processing.home import network_file_system
+from processing.production import executors, worker
 from processing.settings import Settings
 from processing.store import Store
 from processing.store.dialect import now
@@ -135,19 +133,14 @@ def _terrain(settings: Settings) -> str:
 def _executor(settings: Settings) -> str:
     if settings.executor == "local":
         return f"{settings.workers} at once on this host"
-    address = urlsplit(settings.executor)
-    try:
-        socket.create_connection((address.hostname or "", address.port or 0), 5).close()
-    except OSError as error:
-        raise WrongSetting(f"{settings.executor}: does not answer ({error.strerror or error})") from error
-    return f"{settings.executor} answers"
+    executors.reach(settings)
+    return f"{settings.executor} answers" if settings.joins else f"{settings.executor}, {settings.workers} jobs"
 
 
 def _libraries(settings: Settings) -> str:
     wanted = ["rasterio", "numba", "sqlalchemy", *(["psycopg"] if settings.database_url else [])]
     if settings.executor != "local":
-        wanted.append("distributed")
+        wanted += ["distributed"] if settings.joins else ["distributed", "dask_jobqueue"]
     if lacking := [name for name in wanted if importlib.util.find_spec(name) is None]:
         raise WrongSetting(f"not installed: {', '.join(lacking)}")
-    cached = any(Path(__file__).parents[1].rglob("*.nbi"))
-    return "there" if cached else "there; the kernels are not compiled yet (muscate warmup)"
+    return "there" if worker.is_warm() else "there; the kernels are not compiled yet (muscate warmup)"

@@ -1,16 +1,18 @@
-"""Where claimed dates are run: in threads of the dispatcher, or on the workers of a dask scheduler."""
+"""Where claimed dates are run: in threads of the dispatcher, or on the workers of a dask scheduler or batch system."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import structlog
 
 from processing.errors import WrongSetting
-from processing.production import worker
+from processing.production import batch, worker
 from processing.production.publish import STAGING
 from processing.settings import Settings
 from processing.store.lease import Claim
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-#: How long a scheduler may take to answer. [s]
-ANSWER_SECONDS = 30
+#: How long a scheduler may take to answer, and to be reached at all. [s]
+ANSWER_SECONDS, REACH_SECONDS = 30, 5
 
 
 class Run(Protocol):
@@ -47,6 +49,27 @@ class Executor(Protocol):
         """Why a run that is over did not come to an end of its own; None if it did."""
 
 
+def reach(settings: Settings) -> None:
+    """See that the scheduler or batch system of the settings is there, before anything is begun.
+
+    Raises
+    ------
+    WrongSetting
+        If it is not.
+    """
+    if settings.executor == "local":
+        return
+    if not settings.joins:
+        batch.check(settings)
+        return
+    address = urlsplit(settings.executor)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 0), REACH_SECONDS).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WrongSetting(f"{settings.executor}: the scheduler does not answer ({reason})") from error
+
+
 @contextmanager
 def executor(settings: Settings) -> Iterator[Executor]:
     """The executor that the settings name.
@@ -56,7 +79,7 @@ def executor(settings: Settings) -> Iterator[Executor]:
     OSError
         If the scheduler can't be reached.
     WrongSetting
-        If it would run a lost date again by itself.
+        If it would run a lost date again by itself, or there is no such batch system here.
     """
     if settings.executor == "local":
         with ThreadPoolExecutor(settings.workers, "slot") as pool:
@@ -64,9 +87,12 @@ def executor(settings: Settings) -> Iterator[Executor]:
         return
     from distributed import Client
 
-    with Client(settings.executor, timeout=ANSWER_SECONDS, set_as_default=False) as client:
-        (settings.archive / STAGING).mkdir(parents=True, exist_ok=True)
-        there = Elsewhere(client, settings)
+    (settings.archive / STAGING).mkdir(parents=True, exist_ok=True)
+    with ExitStack() as opened:
+        jobs = None if settings.joins else opened.enter_context(batch.pool(settings))
+        address = jobs.cluster if jobs else settings.executor
+        client = opened.enter_context(Client(address, timeout=ANSWER_SECONDS, set_as_default=False))
+        there = Elsewhere(client, settings, jobs)
         there.check(settings.executor)
         yield there
 
@@ -97,10 +123,10 @@ class Here:
 
 
 class Elsewhere:
-    """The workers of a scheduler. It keeps nothing that the store does not have."""
+    """The workers of a scheduler, its own or jobs of a batch system. It keeps nothing that the store does not have."""
 
-    def __init__(self, client: distributed.Client, settings: Settings) -> None:
-        self._client, self._settings = client, settings
+    def __init__(self, client: distributed.Client, settings: Settings, jobs: batch.Pool | None = None) -> None:
+        self._client, self._settings, self._jobs = client, settings, jobs
         self._known: set[str] = set()
 
     def check(self, address: str) -> None:
@@ -127,6 +153,8 @@ class Elsewhere:
             running = {name: one for name, one in dask_scheduler.workers.items() if one.status.name == "running"}
             return {name: one.nthreads for name, one in running.items()}, taken
 
+        if self._jobs is not None:
+            self._jobs.keep()
         workers, taken = self._ask(look)
         refused = self._refuse(set(workers) - self._known)
         self._known = set(workers) - refused
@@ -138,14 +166,17 @@ class Elsewhere:
         if not strangers:
             return set()
         ours = worker.identity(self._settings)
+        asked: dict[str, Any] = {"workers": sorted(strangers), "on_error": "return"}
         try:
-            found = self._client.run(worker.identity, self._settings, workers=sorted(strangers), on_error="return")
+            found = self._client.run(worker.identity, self._settings, **asked)
+            how = self._client.run(worker.condition, self._settings, **asked)
         except (OSError, RuntimeError, ValueError, KeyError) as error:  # one of them left meanwhile
             log.warning("workers not asked", reason=str(error))
             return strangers
         refused = set()
         for name, theirs in found.items():
             if theirs == ours:
+                log.info("worker joined", worker=name, program=ours["program"], condition=how.get(name))
                 continue
             refused.add(name)
             apart = [k for k in ours if not isinstance(theirs, dict) or theirs.get(k) != ours[k]]

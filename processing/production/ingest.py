@@ -24,22 +24,34 @@ from uuid import uuid4
 import sqlalchemy as sa
 import structlog
 
-from processing import bounded, l1c, timeline
-from processing.errors import InputError, L1CError, MuscateError, OverLimit, StorageError, UnsafeArchive, printable
+from processing import bounded, known, l1c, timeline
+from processing.errors import (
+    InputError,
+    L1CError,
+    MuscateError,
+    OverLimit,
+    StorageError,
+    Unrecognised,
+    UnsafeArchive,
+    printable,
+)
 from processing.l1c import ground, packages
-from processing.l1c.package import failed
+from processing.l1c.package import MAX_MEMBERS, MAX_UNPACKED, failed
+from processing.naming import bare
 from processing.product import disk
 from processing.settings import Settings
-from processing.sites import sites as known_sites
-from processing.store import Store, catalogue
+from processing.sites import of_home
+from processing.storage import remove
+from processing.store import Store, catalogue, formats
 from processing.store import sites as store_sites
-from processing.store.models import Granule
+from processing.store.dialect import now
+from processing.store.models import Granule, HeldPackage
 
 log = structlog.get_logger(__name__)
 
 #: Folder of ``l1c/`` for packages with several tiles.
 SEVERAL = "several"
-SUFFIXES = (".SAFE", ".zip")
+SUFFIXES = (".SAFE", ".zarr", ".zip")
 #: What looking into a package may take: its metadata and the headers of its images. [bytes], [s]
 READ_MEMORY, READ_SECONDS = 2_000_000_000, 300.0
 #: The source whose files are the centre's own.
@@ -53,7 +65,7 @@ FICLONE = 0x40049409
 
 @dataclass(frozen=True)
 class Ingested:
-    """What became of one package: queued, or refused with the reason in one line."""
+    """What became of one package: queued, held, or refused with the reason in one line."""
 
     name: str
     path: Path
@@ -62,6 +74,8 @@ class Ingested:
     reason: str | None = None
     #: Refused for a fault of its own; else the centre could not take it now, and it may be given again.
     bad: bool = False
+    #: It waits in the centre until its satellite or baseline is admitted.
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,18 +88,18 @@ class _Read:
 
     @property
     def name(self) -> str:
-        return named(self.package)
+        return printable(self.granules[0].identifier)
 
 
 def named(package: Path) -> str:
     """The name that a package has in the store."""
-    return printable(package.name.removesuffix(".zip").removesuffix(".SAFE"))
+    return printable(bare(package.name))
 
 
 def prepare(settings: Settings, store: Store) -> None:
     """Bring sites and campaigns in line with the settings; safe to repeat."""
     with store.write() as session:
-        store_sites.register_sites(session, known_sites())
+        store_sites.register_sites(session, of_home(settings.home))
         store_sites.open_campaigns(session, settings.versions)
 
 
@@ -93,7 +107,7 @@ def ingest(
     settings: Settings,
     store: Store,
     paths: Iterable[Path],
-    source: str = "ingest",
+    source: str | Mapping[Path, str] = "ingest",
     noticed: Mapping[Path, datetime] | None = None,
 ) -> Iterator[Ingested]:
     """Catalogue and queue packages, tile by tile, oldest date first; the given files stay where they are.
@@ -102,10 +116,13 @@ def ingest(
     with the later ones. Should this process end before, its dates are due soon after.
 
     What lies in the inbox is the centre's own and is hard-linked; of all else a copy is kept. A bad package is refused
-    and the others go on; so do the granules of a package of which others can't be used.
+    and the others go on; so do the granules of a package of which others can't be used. One of a satellite or baseline
+    that is not known is held until that is admitted.
 
     Parameters
     ----------
+    source : str or mapping of Path to str
+        Where they came from, all or each.
     noticed : mapping of Path to datetime
         When packages were seen first, where that was before now.
 
@@ -115,11 +132,20 @@ def ingest(
         One for each package, those that can't be read first.
     """
     prepare(settings, store)
+    known.use(settings.admitted)
     readable: list[_Read] = []
+
+    def came_from(package: Path) -> str:
+        return source if isinstance(source, str) else source[package]
+
     for package in [p for path in paths for p in packages(path)]:
         try:
             with _last_resort(package):
-                readable.append(_read(package))
+                found = _read_or_held(settings, store, package, came_from(package), (noticed or {}).get(package))
+            if isinstance(found, Ingested):
+                yield found
+            else:
+                readable.append(found)
         except MuscateError as error:
             yield _refused(package, error)
     readable.sort(key=lambda read: (min(g.tile for g in read.granules), min(g.sensing for g in read.granules)))
@@ -128,7 +154,9 @@ def ingest(
             left_out: list[MuscateError] = []
             try:
                 with _last_resort(read.package):
-                    queued, left_out = _take(settings, store, read, source, batch, (noticed or {}).get(read.package))
+                    queued, left_out = _take(
+                        settings, store, read, came_from(read.package), batch, (noticed or {}).get(read.package)
+                    )
                     batch.add(queued)
             except MuscateError as error:
                 batch.passed(read)
@@ -137,7 +165,13 @@ def ingest(
             batch.passed(read)
             name, tiles = printable(read.package.name), sorted({g.tile for g in read.granules})
             without = "; ".join(error.fault if isinstance(error, InputError) else str(error) for error in left_out)
-            log.info("queued", l1c=name, tiles=tiles, source=source, **({"without": without} if without else {}))
+            log.info(
+                "queued",
+                l1c=name,
+                tiles=tiles,
+                source=came_from(read.package),
+                **({"without": without} if without else {}),
+            )
             yield Ingested(name, read.package, True, f"without {without}" if without else None)
 
 
@@ -231,10 +265,68 @@ def _read(package: Path) -> _Read:
         for _ in files(package):  # nothing is opened that one would wait for, or that lies elsewhere
             pass
     try:
-        held = bounded.run(l1c.contents, package, memory=READ_MEMORY, seconds=READ_SECONDS)
+        held = bounded.run(l1c.contents, package, known.current(), memory=READ_MEMORY, seconds=READ_SECONDS)
     except OverLimit as error:
         raise L1CError(package, str(error)) from error
     return _Read(package, held.granules, held.unusable)
+
+
+def _read_or_held(
+    settings: Settings, store: Store, package: Path, source: str, seen: datetime | None
+) -> _Read | Ingested:
+    """A package that was read; one that is not recognised waits from now on."""
+    try:
+        return _read(package)
+    except Unrecognised as error:
+        return _held(settings, store, package, error, source, seen)
+
+
+def _held(
+    settings: Settings, store: Store, package: Path, error: Unrecognised, source: str, seen: datetime | None
+) -> Ingested:
+    """Put a package that can't be judged yet where it waits, as one that is taken is put in its place.
+
+    Raises
+    ------
+    InputError
+        If one of its name waits already.
+    """
+    name = printable(package.name)
+    relative = (settings.held / name).relative_to(settings.l1c)
+    if package == settings.held / name:  # it was let go for one reason, and waits for another one
+        with store.write() as session:
+            held = session.get_one(HeldPackage, named(package))
+            held.needs = list(error.needs)
+        return Ingested(name, package, False, formats.recognised(error.needs), held=True)
+    with store.read() as session:
+        if formats.is_held(session, named(package)):
+            raise InputError(package, f"is already there: {formats.recognised(error.needs)}")
+    growing = settings.held / f".{uuid4().hex}.partial"
+    try:
+        with disk.storing(growing):
+            settings.held.mkdir(parents=True, exist_ok=True)
+            _copy(package, growing, link=_is_ours(settings, package, source))
+        size = sum(s.st_size for _, s in files(growing))
+        with store.write() as session:
+            time = now(session)
+            row = HeldPackage(name=named(package), path=str(relative), needs=list(error.needs), source=source)
+            row.bytes, row.seen = size, min(seen or time, time)
+            formats.hold(session, row)
+            with disk.storing(growing):
+                remove(settings.held / name)  # left by an ingest that was killed
+                growing.rename(settings.held / name)
+                disk.sync(settings.held)
+    finally:
+        remove(growing)
+    log.warning("held", l1c=name, reason=formats.recognised(error.needs), fault=error.fault)
+    return Ingested(name, package, False, formats.recognised(error.needs), held=True)
+
+
+def _is_ours(settings: Settings, package: Path, source: str) -> bool:
+    """Whether the files of a package are the centre's own; what only a link leads to lies elsewhere."""
+    real = package.resolve()
+    inbox = source == INBOX and real.is_relative_to(settings.inbox.resolve())
+    return inbox or real.is_relative_to(settings.held.resolve())
 
 
 def _take(
@@ -275,9 +367,7 @@ def _take(
     try:
         with disk.storing(growing):
             growing.parent.mkdir(parents=True, exist_ok=True)
-            # What only a link leads to lies elsewhere, and is its owner's.
-            ours = source == INBOX and package.resolve().is_relative_to(settings.inbox.resolve())
-            _copy(package, growing, link=ours)
+            _copy(package, growing, link=_is_ours(settings, package, source))
         with store.write() as session:
             jobs = {a.tile: catalogue.add(session, a, batch.wait(a.tile), grounds) for a in arrivals}
             with disk.storing(final):
@@ -318,6 +408,7 @@ def _arrival(read: _Read, granule: l1c.Granule, source: str, relative: PurePosix
         path=str(relative),
         bytes=size,
         simulated=granule.simulated,
+        kind=granule.kind,
     )
 
 
@@ -342,23 +433,35 @@ def files(package: Path) -> Iterator[tuple[Path, os.stat_result]]:
     Raises
     ------
     UnsafeArchive
-        If the package holds a link, a device or anything else that is neither file nor folder.
+        If the package holds a link, a device or anything else that is neither file nor folder, or more than a zip may.
     L1CError
         If it can't be read.
     """
     try:
         top = package.stat()  # the package itself may be a link that somebody put into the inbox
         if stat.S_ISREG(top.st_mode):
+            _bounded(package, 1, top.st_size)
             yield package, top
             return
-        for path in sorted(package.rglob("*")):
+        size = 0
+        for number, path in enumerate(sorted(itertools.islice(package.rglob("*"), MAX_MEMBERS + 1)), 1):
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):
+                size += status.st_size
+                _bounded(package, number, size)
                 yield path, status
             elif not stat.S_ISDIR(status.st_mode):
                 raise UnsafeArchive(package, f"holds a link or device: {path.relative_to(package)}")
     except OSError as error:
         raise failed(package, error) from error
+
+
+def _bounded(package: Path, number: int, size: int) -> None:
+    """Refuse what would fill the disk where it is copied, as an empty file of any length does."""
+    if number > MAX_MEMBERS:
+        raise UnsafeArchive(package, f"more than {MAX_MEMBERS} files")
+    if size > MAX_UNPACKED:
+        raise UnsafeArchive(package, f"{size / 1e9:.1f} GB, at most {MAX_UNPACKED / 1e9:.1f} GB are taken")
 
 
 def _copy(package: Path, target: Path, *, link: bool) -> None:
@@ -394,14 +497,6 @@ def _copied(path: Path, there: Path) -> None:
         except OSError:
             shutil.copyfileobj(source, copy, 1 << 22)
     shutil.copystat(path, there)
-
-
-def remove(path: Path) -> None:
-    """Remove a file or folder, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def same_files(package: Path, other: Path) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 import structlog
@@ -15,8 +16,10 @@ from sqlalchemy.orm import Session
 
 from processing.distribution.holdings import FORM, describe
 from processing.product import disk
+from processing.production import journal
 from processing.production.publish import ORPHANS, set_aside, staged
 from processing.settings import Settings
+from processing.storage import remove
 from processing.store import Store, campaigns, events, holdings, lease, upkeep
 from processing.store.dialect import now
 from processing.store.models import Campaign, Chain, Product
@@ -27,8 +30,12 @@ log = structlog.get_logger(__name__)
 KEPT_STATES = 10
 #: Orphans and half-placed packages are removed after this. [s]
 ORPHAN_SECONDS, PARTIAL_SECONDS = 7 * 86400.0, 3600.0
+#: Packages of Level-1C that are removed in one transaction.
+PACKAGES_AT_ONCE = 200
 #: Products of which what lies in their folders is looked up in one round.
 DESCRIBED_A_ROUND = 20
+#: Up to which product it is known of each database that what lies in the folders is kept.
+_described: WeakKeyDictionary[sa.Engine, int] = WeakKeyDictionary()
 
 
 def sweep(store: Store, settings: Settings, *, thorough: bool = True) -> None:
@@ -52,6 +59,7 @@ def sweep(store: Store, settings: Settings, *, thorough: bool = True) -> None:
         _sweep_staging(store, settings)
         if not thorough:
             return
+        journal.export(store, settings)
         _sweep_states(store, settings)
         for name in set_orphans_aside(store, settings):
             log.warning("folder without a product set aside", folder=name)
@@ -59,12 +67,18 @@ def sweep(store: Store, settings: Settings, *, thorough: bool = True) -> None:
         _sweep_old(settings.l1c.glob("*/.*.partial"), PARTIAL_SECONDS)
         if settings.log_days:
             _sweep_old(settings.logs.glob("attempts/*/*.log"), 86400 * settings.log_days)
+        if settings.l1c_days:
+            _sweep_packages(store, settings)
 
 
 def describe_some(store: Store, settings: Settings, most: int = DESCRIBED_A_ROUND) -> int:
     """Keep what lies in the folders of products that were published before that was kept; how many it did."""
+    known = _described.get(store.engine, 0)
     with store.read() as session:
-        waiting = holdings.missing(session, FORM, most)
+        waiting = holdings.missing(session, FORM, most, known)
+        newest = session.scalar(sa.select(sa.func.max(Product.id))) or 0
+    # What is published from now on is described with its row: the archive is looked through once.
+    _described[store.engine] = waiting[0][0] - 1 if waiting else newest
     for number, path in waiting:
         contents = describe(settings.archive / path).json()
         with store.write() as session:
@@ -89,6 +103,24 @@ def _sweep_states(store: Store, settings: Settings) -> None:
         paths = upkeep.forget_states(session, KEPT_STATES)
     for path in paths:
         (settings.state / path).unlink(missing_ok=True)
+
+
+def _sweep_packages(store: Store, settings: Settings) -> None:
+    """Remove Level-1C that no date needs any more. The rows first: no attempt begins with a package that goes."""
+    before = timedelta(days=settings.l1c_days)
+    while True:
+        with store.read() as session:
+            time = now(session)
+            found = [number for number, _, _ in upkeep.old_packages(session, time - before, PACKAGES_AT_ONCE)]
+        with store.write() as session:
+            paths = upkeep.forget_packages(session, found, time - before)
+            if paths:
+                data = {"packages": len(paths), "reason": f"MUSCATE_L1C_DAYS is {settings.l1c_days}"}
+                events.record(session, time, "level1c_removed", actor="janitor", data=data)
+        for path in paths:
+            remove(settings.l1c / path)
+        if len(found) < PACKAGES_AT_ONCE or not paths:
+            return
 
 
 def _sweep_old(paths: Iterator[Path], seconds: float) -> None:

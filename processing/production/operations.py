@@ -10,13 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.errors import UnknownName
+from processing.naming import bare
 from processing.people import Actor
 from processing.production import attempt_log
 from processing.production import audit as auditing
+from processing.production import stories as telling
 from processing.settings import Settings
-from processing.store import Store, attempts, backlog, checks, delays, orders
+from processing.store import Store, attempts, backlog, checks, delays, draining, orders, tallies
+from processing.store import formats as store_formats
 from processing.store.dialect import now
-from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, Job, Product
+from processing.store.models import JOB_STATES, Anomaly, Campaign, Chain, HeldPackage, Job, Product, is_open
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -27,19 +30,20 @@ def status(store: Store) -> dict[str, Any]:
     the last day's products), ``late_by`` (the stage that takes the most time, or longer than usual),
     ``published_last_hour``, ``published_last_day``, ``last_published`` (identifier and time), ``tiles``,
     ``products``, ``previous_not_latest`` (products made without a date that came late), ``expired_leases``,
-    ``anomalies`` (open).
+    ``drained_since`` (None: it is not), ``to_admit`` (satellites and baselines that are not known, and the packages
+    that wait), ``anomalies`` (open).
     """
     with store.read() as session:
         time = now(session)
-        jobs = session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state))
-        counts = {state: number for state, number in jobs}
-        waiting = sa.select(sa.func.min(Job.created)).where(Job.state.in_(("ready", "retry", "held")))
+        counts = tallies.states(session)
+        waiting = sa.select(sa.func.min(Job.created)).where(is_open(), Job.state != "running")
         oldest = session.scalar(waiting)
         last = session.execute(
             sa.select(Product.identifier, Product.published).order_by(Product.id.desc()).limit(1)
         ).one_or_none()
         recent = delays.delays(session, time - delays.RECENT)
-        blamed = delays.blame(session, time)
+        blamed = delays.blame(session, time, recent)
+        drained = draining.since(session)
         anomalies = session.scalars(sa.select(Anomaly).where(Anomaly.closed.is_(None)).order_by(Anomaly.opened)).all()
 
         def published_since(hours: float) -> int:
@@ -60,11 +64,13 @@ def status(store: Store) -> dict[str, Any]:
             "delay_hours": _hours(recent) if recent else None,
             "late_by": _blamed(blamed) if blamed else None,
             "tiles": session.scalar(sa.select(sa.func.count(sa.distinct(Chain.tile)))),
-            "products": session.scalar(sa.select(sa.func.count()).where(Product.current)),
+            "products": tallies.products(session)[0],
             "previous_not_latest": session.scalar(
                 sa.select(sa.func.count()).where(Product.previous_not_latest, Product.current)
             ),
             "expired_leases": checks.expired_leases(session),
+            "drained_since": drained.isoformat(timespec="seconds") if drained else None,
+            "to_admit": store_formats.waiting(session),
             "anomalies": {f"{a.reason_class}, {a.signature}": f"{a.count} x, last: {a.last}" for a in anomalies},
         }
 
@@ -92,6 +98,37 @@ def _blamed(found: delays.Blame) -> str:
         f"{delays.STAGES[found.stage]}: {found.seconds / 3600:.2f} h of {found.total / 3600:.2f} h{usual} (medians of "
         "the last day)"
     )
+
+
+def formats(store: Store) -> dict[str, Any]:
+    """What came in which format, the first package of each, and what waits to be admitted, as JSON-ready values.
+
+    Keys: ``seen`` (satellite, baseline and kind, the newest first), ``switches`` (when each tile came to a baseline or
+    kind, the last first), ``held`` (packages that wait, with the reason).
+    """
+    with store.read() as session:
+        return {
+            "seen": [
+                {**vars(one), "first": one.first.isoformat(timespec="seconds")} for one in store_formats.seen(session)
+            ],
+            "switches": [
+                {
+                    **vars(one),
+                    "seen": one.seen.isoformat(timespec="seconds"),
+                    "sensing": one.sensing.isoformat(timespec="seconds"),
+                }
+                for one in store_formats.switches(session)
+            ],
+            "held": [
+                {
+                    "name": one.name,
+                    "needs": list(one.needs),
+                    "reason": store_formats.recognised(one.needs),
+                    "seen": one.seen.isoformat(timespec="seconds"),
+                }
+                for one in store_formats.held(session)
+            ],
+        }
 
 
 def logs(store: Store, settings: Settings, name: str, attempt: int | None = None) -> list[dict[str, Any]]:
@@ -150,9 +187,7 @@ def log_lines(settings: Settings, log_path: str | None) -> list[attempt_log.Line
 
 
 def stories(store: Store, name: str) -> dict[str, Any]:
-    """Which rule keeps a Level-1C package, product or ``job:<id>`` waiting, or what became of it.
-
-    One key for each version, its value the story of the date there.
+    """Which rule keeps something waiting, or what became of it: as of `telling.stories`.
 
     Raises
     ------
@@ -160,8 +195,9 @@ def stories(store: Store, name: str) -> dict[str, Any]:
         If nothing has this name.
     """
     with store.read() as session:
-        found = [orders.story(session, job) for job in orders.find_jobs(session, name)]
-    return {f"{told['date']} {told['version']}": told for told in found}
+        if (held := session.get(HeldPackage, bare(name.rstrip("/").rsplit("/", 1)[-1]))) is not None:
+            return {held.name: {"state": "held", "why": store_formats.recognised(held.needs)}}
+        return telling.stories(session, name)
 
 
 def audit(store: Store, settings: Settings) -> list[str]:
@@ -192,6 +228,13 @@ def release(store: Store, name: str, actor: Actor) -> str:
 def reject(store: Store, name: str, actor: Actor) -> str:
     """Give a date up, so that its tile goes on without it."""
     return _order(store, name, actor, orders.reject)
+
+
+def drain(store: Store, actor: Actor, *, end: bool = False) -> tuple[bool, int]:
+    """Let what runs come to its end and start nothing further, or go on; whether that is new, and how many run."""
+    with store.write() as session:
+        changed = draining.end(session, actor) if end else draining.begin(session, actor)
+        return changed, len(backlog.running(session))
 
 
 def _order(store: Store, name: str, actor: Actor, verb: Callable[[Session, Job, Actor], str]) -> str:

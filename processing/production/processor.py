@@ -17,12 +17,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from processing import chain, l1c, product
+from processing import chain, known, l1c, product
 from processing.ancillary import ancillary
+from processing.chain import steps
 from processing.errors import InputError, L1CError, OutOfRange, printable
+from processing.naming import bare
 from processing.production import machine, progress
 from processing.production.request import Request, Setup
-from processing.scene import L2A, Ancillary, Composite, Figures, Grid, Mode, Status
+from processing.scene import L2A, Ancillary, Composite, Figures, Grid, Mode, Scene, Status, let_go
 from processing.versions import Parameters, parameters
 
 log = logging.getLogger(__name__)
@@ -117,6 +119,7 @@ def produce(request: Request) -> Outcome:
         If the disk is full or can't be written.
     """
     clock = _Clock()
+    known.use(request.setup.admitted)
     progress.begin("read")
     composite = None if request.previous_state is None else product.load_state(request.previous_state)
     source = granule(request.packages, request.tile)
@@ -191,23 +194,47 @@ def _corrected(
                 scene = scene_with(around)
                 clock.lap("read")
                 progress.begin(progress.CHAIN)
-                l2a, left = chain.correct(scene, past.composite, numbers, pool.map)
-                told = {"level_1c": source.integrity(), **_halves(source)}
+                with steps.watched(_tidy):
+                    l2a, left = chain.correct(scene, past.composite, numbers, pool.map)
+                told = {"level_1c": source.integrity(), **_halves(source), **source.admitted}
                 l2a = replace(l2a, origin={**l2a.origin, **past.origin, **told})
                 clock.lap("chain")
+                machine.trim()
                 if l2a.status == "valid":
                     progress.begin("write")
                     ahead = 0 if setup.low_memory else 1
                     now = datetime.now(UTC)
-                    folder = product.write(l2a, scene, staging, produced=now, threads=threads, ahead=ahead)
+                    folder = product.write(
+                        l2a,
+                        scene,
+                        staging,
+                        produced=now,
+                        threads=threads,
+                        ahead=ahead,
+                        written=partial(_let_go, scene),
+                    )
         else:
             clock.lap("read")
     clock.lap("write")
     return l2a, left, folder
 
 
+def _tidy(_step: str, seconds: float | None) -> None:
+    """Before each step of the chain freed arrays are given back: they would add a third to a tile's memory."""
+    if seconds is None:
+        machine.trim()
+
+
+def _let_go(scene: Scene, key: str) -> None:
+    """Have the memory of a raster that was written back, and of the counts that it was the last one to be made of."""
+    kind, _, band = key.partition("_")
+    if kind == "FRE":
+        let_go(scene.counts, band)
+    machine.trim()
+
+
 def _halves(source: l1c.Granule) -> dict[str, str]:
-    names = [printable(path.name.removesuffix(".zip").removesuffix(".SAFE")) for path in source.packages()]
+    names = [printable(bare(path.name)) for path in source.packages()]
     return {HALVES: ", ".join(names)} if len(names) > 1 else {}
 
 

@@ -129,7 +129,7 @@ def _into_place(settings: Settings, claim: Claim, outcome: Outcome) -> None:
             state = settings.state / relative.with_name(relative.name + ".npz")
             state.parent.mkdir(parents=True, exist_ok=True)
             if outcome.state.exists():
-                os.replace(outcome.state, state)
+                disk.move(outcome.state, state)
             disk.sync(state.parent)
 
 

@@ -23,6 +23,8 @@ class Setup:
         Keep decoded images in a file in the staging folder; None: where memory is short.
     keep_state : bool
         Write the recurrent state that a date leaves.
+    admitted : Path or None
+        Folder of the satellites and baselines that the centre admitted, beside those that ship with the program.
     """
 
     dem: Path | None = None
@@ -30,6 +32,7 @@ class Setup:
     threads: int | None = None
     low_memory: bool | None = None
     keep_state: bool = True
+    admitted: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from processing import l1c, product, timeline
-from processing.errors import AlreadyThere, InputError, L1CError, MuscateError, ProductError, StorageError, printable
+from processing import known, l1c, product, timeline
+from processing.errors import (
+    AlreadyThere,
+    InputError,
+    L1CError,
+    MuscateError,
+    ProductError,
+    StorageError,
+    Unrecognised,
+    printable,
+)
 from processing.l1c.package import failed
 from processing.product import disk
 from processing.production import progress, staging
@@ -72,7 +81,7 @@ def process(
     for folder in (out, *([] if state is None else [state])):
         _prepare(folder)
     with staging.removed_on_signals():
-        found = yield from _read(packages, tile, tell)
+        found = yield from _once((yield from _read(packages, tile, tell)), tell)
         series = _Series(version, out, dem, state, tell)
         passes = timeline.passes(found, _ground)
         for n, date in enumerate(passes):
@@ -130,6 +139,19 @@ def _read(
     return [g for g in found if g.tile == tile]
 
 
+def _once(
+    found: Sequence[l1c.Granule], tell: Callable[[Work], None]
+) -> Generator[dict[str, Any], None, list[l1c.Granule]]:
+    """Give each Level-1C once; one that is there as a SAFE and as a store, or in two places, is yielded as refused."""
+    first: dict[str, l1c.Granule] = {}
+    for each in found:
+        there = first.setdefault(each.identifier, each)
+        if each is not there:
+            tell(Work("done", (each.path,)))
+            yield _refused(each.path, L1CError(each.path, f"is the same Level-1C as {there.path}"))
+    return list(first.values())
+
+
 @contextmanager
 def _last_resort(package: Path) -> Iterator[None]:
     """A fault that has no name must not stop the other packages: it is this one's; `--debug` shows the traceback."""
@@ -156,7 +178,7 @@ class _Series:
     ) -> None:
         self.version, self.numbers = version, parameters(version)
         self.out, self.states = out, states
-        self.setup = Setup(dem=dem, keep_state=states is not None)
+        self.setup = Setup(dem=dem, keep_state=states is not None, admitted=known.folder())
         self.last: Composite | None = None
         self._tell = tell
 
@@ -311,7 +333,16 @@ def _told(outcome: Outcome, final: Path, late: bool) -> dict[str, Any]:
 
 
 def _refused(package: Path, error: MuscateError) -> dict[str, Any]:
+    if isinstance(error, Unrecognised):
+        error = Unrecognised(error.path, f"{error.fault}: {_way_out(error.needs)}", error.needs)
     return {"l1c": printable(package.name), **_without_product("rejected", error)}
+
+
+def _way_out(needs: Sequence[str]) -> str:
+    """What can be done where something is not known."""
+    satellite = "--like S2C or --responses-from PACKAGE takes spectral responses for it"
+    ways = [satellite] if any(need.startswith("S2") for need in needs) else []
+    return "; ".join([*ways, *(f"a centre lets it in by `muscate admit {need}` (--home)" for need in needs)])
 
 
 def _defect(error: Exception) -> MuscateError:

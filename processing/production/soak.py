@@ -37,16 +37,41 @@ from processing.store import Store, catalogue, lease
 from processing.store.models import Acquisition, Attempt, Chain, Job, Product
 
 #: Life of a lease, first wait before a retry, and how much slower a rename is made. [s]
-LEASE_SECONDS, RETRY_SECONDS, RENAME_SECONDS = 4.0, 0.5, 0.3
+LEASE_SECONDS, RETRY_SECONDS, RENAME_SECONDS = 4.0, 0.5, 0.15
 #: How long a date takes at most. [s]
 DATE_SECONDS = 0.3
 #: What is killed or frozen, and how often of ten times.
 VICTIMS = {"child": 3, "worker": 3, "dispatch": 2, "feed": 1, "scheduler": 1}
 #: Between two blows to parts of a kind, so that the others get to work. [s]
 GAPS = {"scheduler": 15.0, "feed": 5.0, "dispatch": 2.0}
+#: Blows for each attempt that began: each ends up to two of them; with more nothing would come to an end.
+BLOWS_AN_ATTEMPT = 0.5
 #: Of ten blows so many only freeze, for so long: shorter and longer than a lease lives. [s]
 FREEZES, FROZEN_SECONDS = 3, (0.5, 3 * LEASE_SECONDS)
+#: Of ten blows to whoever publishes so many wait until it is between a rename and its commit, for so long. [s]
+IN_BETWEEN, WAIT_SECONDS = 5, 1.0
+#: Between two words of how far it is. [s]
+TOLD_SECONDS = 10.0
 FIRST = datetime(2023, 1, 1, 10, tzinfo=UTC)
+
+
+def made_up(tile: str, sensing: datetime, name: str, source: str) -> catalogue.Arrival:
+    """A package that may be catalogued and that nobody looks into."""
+    return catalogue.Arrival(
+        tile=tile,
+        platform="S2A",
+        datatake=sensing,
+        sensing=sensing,
+        relative_orbit=51,
+        name=name,
+        baseline="05.10",
+        datastrip=sensing,
+        generation=sensing,
+        source=source,
+        path=f"{tile}/{name}.SAFE",
+        bytes=1,
+        simulated=True,
+    )
 
 
 @dataclass
@@ -185,10 +210,18 @@ class Soak:
             kinds += [("scheduler", self._schedule), ("worker", self._work), ("worker", self._work)]
         kinds += [("dispatch", self._dispatch), ("dispatch", self._dispatch)]
         self._parts = [_Part(kind, run, home / "soak.log") for kind, run in kinds]
-        self._fed = home / "fed"
+        self._fed, self._renamed = home / "fed", home / "renamed"
+        self._renamed.mkdir()
         self._struck: dict[str, float] = {}
+        self._frozen_children: dict[int, float] = {}
 
-    def run(self, seconds: float, blows: int | None = None, patience: float = 600.0) -> Report:
+    def run(
+        self,
+        seconds: float,
+        blows: int | None = None,
+        patience: float = 600.0,
+        told: Callable[[str], None] = lambda line: None,
+    ) -> Report:
         """Strike for so long, or so often, while there is something to be made; then let it come to its end.
 
         Parameters
@@ -199,18 +232,25 @@ class Soak:
             How many kills and freezes at least, however long that takes.
         patience : float
             How long what is left may take afterwards. [s]
+        told : callable
+            Takes a line now and then: how far it is.
         """
         report, began = Report(len(self.tiles) * self.dates), time.monotonic()
         store = Store(self.settings.url)
         pause = seconds / blows if blows else 0.3
         try:
-            struck = 0
+            struck, said = 0, began
             while time.monotonic() - began < seconds or struck < (blows or 0):
                 self._keep(store)
                 time.sleep(self.chance.uniform(0.2, 1.8) * min(pause, 0.5))
-                struck += self._strike(store, report)
-                if struck % 10 == 0 and self._count(store) >= report.products:
+                made = self._count(store, Product)
+                if made >= report.products:
                     break
+                if time.monotonic() - said > TOLD_SECONDS:
+                    said = time.monotonic()
+                    told(f"{made} of {report.products} products, {struck} blows")
+                if struck < BLOWS_AN_ATTEMPT * self._count(store, Attempt):
+                    struck += self._strike(store, report)
             self._finish(store, report, patience)
         finally:
             for part in self._parts:
@@ -222,22 +262,30 @@ class Soak:
         return report
 
     def _keep(self, store: Store) -> None:
+        self._thaw_children(time.monotonic())
         for part in self._parts:
             if part.kind != "feed" or not self._fed.exists():
                 part.keep(store)
 
+    def _thaw_children(self, clock: float) -> None:
+        for pid in [pid for pid, thaws in self._frozen_children.items() if thaws <= clock]:
+            del self._frozen_children[pid]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
     def _finish(self, store: Store, report: Report, patience: float) -> None:
+        self._thaw_children(math.inf)
         for part in self._parts:
             if part.pid:
                 part.thaw()
         end = time.monotonic() + patience
-        while self._count(store) < report.products and time.monotonic() < end:
+        while self._count(store, Product) < report.products and time.monotonic() < end:
             self._keep(store)
             time.sleep(0.3)
 
-    def _count(self, store: Store) -> int:
+    def _count(self, store: Store, table: type[Product | Attempt]) -> int:
         with contextlib.suppress(MuscateError), store.read() as session:
-            return session.scalar(sa.select(sa.func.count(Product.id))) or 0
+            return session.scalar(sa.select(sa.func.count(table.id))) or 0
         return 0
 
     def _strike(self, store: Store, report: Report) -> bool:
@@ -249,7 +297,8 @@ class Soak:
             return self._strike_child(store, report)
         found = [p for p in self._parts if p.kind == kind and p.pid and p.thaws is None]
         # Whoever runs dates is struck while it does: one that is just starting proves nothing.
-        if kind == "worker" or (kind == "dispatch" and self.settings.executor == "local"):
+        runs = kind == "worker" or (kind == "dispatch" and self.settings.executor == "local")
+        if runs:
             found = [part for part in found if _children(part.pid)]
         if not found or (kind == "feed" and self._fed.exists()):
             return False
@@ -258,6 +307,8 @@ class Soak:
             return False
         self._struck[kind] = clock
         victim = self.chance.choice(found)
+        if runs and self.chance.random() < IN_BETWEEN / 10:
+            victim = self._in_between(found) or victim
         if self.chance.random() < FREEZES / 10:
             victim.thaws = time.monotonic() + self.chance.uniform(*FROZEN_SECONDS)
             victim.send(signal.SIGSTOP)
@@ -267,17 +318,38 @@ class Soak:
             report.kills[kind] += 1
         return True
 
+    def _in_between(self, parts: list[_Part]) -> _Part | None:
+        """The first of some parts that has renamed a product and not committed it yet."""
+        end = time.monotonic() + WAIT_SECONDS
+        while time.monotonic() < end:
+            for part in parts:
+                if (self._renamed / str(part.pid)).exists():
+                    return part
+            time.sleep(0.01)
+        return None
+
     def _strike_child(self, store: Store, report: Report) -> bool:
-        """Kill a process of the chain, unless a date has lost two already: with a third it would be what kills them."""
+        """Kill or freeze a process of the chain.
+
+        None is killed where a date has lost two already: with a third it would be what kills them.
+        """
+        children = [pid for part in self._parts if part.pid for pid in _children(part.pid)]
+        children = [pid for pid in children if pid not in self._frozen_children]
+        if not children:
+            return False
+        victim = self.chance.choice(children)
+        if self.chance.random() < FREEZES / 10:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGSTOP)
+                self._frozen_children[victim] = time.monotonic() + self.chance.uniform(*FROZEN_SECONDS)
+                report.freezes["child"] += 1
+            return True
         with contextlib.suppress(MuscateError), store.read() as session:
             near = sa.select(Job.id).where(Job.state == "running", Job.attempts >= lease.MAX_ATTEMPTS - 1)
             if session.scalar(near.limit(1)) is not None:
                 return False
-        children = [pid for part in self._parts if part.pid for pid in _children(part.pid)]
-        if not children:
-            return False
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.chance.choice(children), signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
             report.kills["child"] += 1
         return True
 
@@ -323,21 +395,7 @@ class Soak:
         whole = package / ".orders.json"
         whole.write_text(json.dumps({"sensing": sensing.isoformat(), "seconds": seconds}))
         whole.rename(package / ORDERS)
-        return catalogue.Arrival(
-            tile=tile,
-            platform="S2A",
-            datatake=sensing,
-            sensing=sensing,
-            relative_orbit=51,
-            name=name,
-            baseline="05.10",
-            datastrip=sensing,
-            generation=sensing,
-            source="soak",
-            path=f"{tile}/{name}.SAFE",
-            bytes=1,
-            simulated=True,
-        )
+        return made_up(tile, sensing, name, "soak")
 
     def _dispatch(self) -> None:
         self._soften()
@@ -372,8 +430,11 @@ class Soak:
         real = publish._into_place
 
         def slow(settings: Settings, claim: lease.Claim, outcome: Any) -> None:
+            mark = self._renamed / str(os.getpid())
             real(settings, claim, outcome)
+            mark.touch()
             time.sleep(RENAME_SECONDS)
+            mark.unlink(missing_ok=True)
 
         publish._into_place = slow
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from processing.errors import StoreError
 from processing.settings import Settings
-from processing.store import Store, backlog, campaigns
+from processing.store import Store, backlog, campaigns, draining
 from processing.store.dialect import now
 from processing.store.models import Anomaly, Product
 
@@ -55,8 +55,10 @@ def screen(session: Session, settings: Settings) -> Group:
     moment = now(session)
     running = backlog.running(session)
     made = session.scalar(sa.select(sa.func.count()).where(Product.published >= moment - timedelta(hours=1))) or 0
-    slots = f" of {settings.workers}" if settings.executor == "local" else f" on {settings.executor}"
+    slots = f" of {settings.workers}" if not settings.joins else f" on {settings.executor}"
     head = Text(f"{moment:%Y-%m-%d %H:%M:%S} UTC   in work {len(running)}{slots}   published {made} in the last hour")
+    if (drained := draining.since(session)) is not None:
+        head.append(f"   drained since {drained:%Y-%m-%d %H:%M}: nothing starts")
     anomalies = session.scalars(sa.select(Anomaly).where(Anomaly.closed.is_(None)).order_by(Anomaly.seen.desc()))
     wrong = [Text(f"{a.count} x {a.signature}: {a.last}", no_wrap=True, overflow="ellipsis") for a in anomalies]
     return Group(head, _running(running, moment), _waiting(session), _campaigns(session, settings, moment), *wrong)

@@ -10,14 +10,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 import structlog
+from sqlalchemy.orm import Session
 
 from processing import __version__
-from processing.errors import Fenced, InputError, L1CError, MuscateError, OutOfRange, StorageError, StoreError
+from processing.errors import (
+    Fenced,
+    InputError,
+    L1CError,
+    MuscateError,
+    OutOfRange,
+    StorageError,
+    StoreError,
+    Unrecognised,
+)
+from processing.naming import bare
 from processing.product import disk
 from processing.production import attempt_log, logs, publish
 from processing.production.child import PRODUCE, Child, Limits, Unusable
@@ -125,6 +137,18 @@ def log_file(claim: Claim) -> Path:
     return Path("attempts", f"{claim.sensing:%Y-%m}", f"{claim.tile}_{claim.version}_a{claim.attempt_id}.log")
 
 
+def begin(session: Session, claim: Claim, seconds: float) -> Claim:
+    """Note that this host begins with a claim, in the transaction that claims it or in one of its own.
+
+    Raises
+    ------
+    Fenced
+        As of `lease.started`.
+    """
+    lease.started(session, claim, socket.gethostname(), str(log_file(claim)), seconds)
+    return replace(claim, begun=True)
+
+
 def run_attempt(claim: Claim, settings: Settings, produce: str = PRODUCE) -> str:
     """Work on a claimed date to its end.
 
@@ -180,8 +204,9 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
     with disk.storing(staging):
         staging.mkdir(parents=True)
         (settings.logs / log_path).parent.mkdir(parents=True, exist_ok=True)
-    with store.write() as session:
-        lease.started(session, claim, socket.gethostname(), str(log_path), settings.lease_seconds)
+    if not claim.begun:
+        with store.write() as session:
+            begin(session, claim, settings.lease_seconds)
     attempt_log.note(
         settings.logs / log_path,
         "attempt",
@@ -216,7 +241,7 @@ def _attempt(store: Store, settings: Settings, claim: Claim, staging: Path, held
                 staging=staging,
                 previous_state=state,
                 later=[[settings.l1c / path for path in date] for date in claim.later],
-                setup=Setup(dem=settings.dem, terrain_cache=settings.home / "terrain"),
+                setup=Setup(dem=settings.dem, terrain_cache=settings.home / "terrain", admitted=settings.admitted),
             ),
             log=settings.logs / log_path,
             limits=Limits(
@@ -242,17 +267,16 @@ def _record(store: Store, claim: Claim, error: MuscateError) -> str:
     log.warning("attempt failed", reason=reason, failure=type(error).__name__)
     try:
         with store.write() as session:
-            if isinstance(error, L1CError | OutOfRange):
-                bad = (
-                    error.path.name.removesuffix(".zip").removesuffix(".SAFE") if isinstance(error, L1CError) else None
-                )
+            if isinstance(error, L1CError | OutOfRange) and not isinstance(error, Unrecognised):
+                bad = bare(error.path.name) if isinstance(error, L1CError) else None
                 return outcomes.rejected(session, claim, error.reason_class, reason, bad)
             failure = outcomes.Failure(
                 error.reason_class,
                 reason,
                 type(error).__name__,
                 again=error.retry,
-                # A terrain model, a state, an installation that can't be used: the later dates would meet the same.
+                # A terrain model, a state, an installation that can't be used, a satellite that is no more admitted:
+                # the later dates would meet the same.
                 hold=isinstance(error, InputError | Unusable),
                 exit_code=getattr(error, "exit_code", None),
             )
@@ -275,6 +299,11 @@ def _code() -> str:
     return digest.hexdigest()[:12]
 
 
+def program() -> str:
+    """The version of this program, and a digest of its files."""
+    return f"{__version__} {_code()}"
+
+
 def identity(settings: Settings) -> dict[str, str]:
     """What a process that runs dates has to have in common with who hands them out: program, Python, and the disk."""
     try:
@@ -282,14 +311,28 @@ def identity(settings: Settings) -> dict[str, str]:
     except OSError as error:
         place = f"no archive in {settings.home} ({error.strerror})"
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return {"program": f"{__version__} {_code()}", "Python": version, "archive": place}
+    return {"program": program(), "Python": version, "archive": place}
+
+
+def condition(settings: Settings) -> dict[str, str]:
+    """What else whoever hands dates out is told of a process that runs them: its kernels, and the room that it sees."""
+    try:
+        room = f"{shutil.disk_usage(settings.archive).free / 1e9:.1f} GB"
+    except OSError as error:
+        room = str(error.strerror)
+    return {"host": socket.gethostname(), "kernels": "compiled" if is_warm() else "not compiled", "room": room}
+
+
+def is_warm() -> bool:
+    """Whether the kernels of this installation are compiled (`muscate warmup`)."""
+    return any(Path(__file__).parents[1].rglob("*.nbi"))
 
 
 def work(settings: Settings, stop: threading.Event) -> None:
     """Join the dask scheduler of `settings.executor` with `settings.workers` slots until stopped."""
     logs.start(settings, "worker")
-    if settings.executor == "local":
-        log.info("nothing to join: the dispatcher runs the dates itself (MUSCATE_EXECUTOR is local)")
+    if not settings.joins:
+        log.info(f"nothing to join: the dispatcher has the dates run (MUSCATE_EXECUTOR is {settings.executor})")
         stop.wait()
         return
     asyncio.run(_join(settings, stop))

@@ -8,8 +8,12 @@ how the centre stands; `checks` has the promises as SQL.
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,38 @@ from sqlalchemy.orm import Session
 
 from processing.errors import StoreError
 
+
+class _Turn:
+    """Writers of one process take turns: those who wait for SQLite's own lock sleep, and longer than it is held."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self.lock.acquire(timeout=BUSY_SECONDS):
+            raise StoreError("database is locked")
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+#: By the addresses of databases.
+_turns: dict[str, _Turn] = {}
+
+
+def _afresh() -> None:
+    """In a forked process: whoever had a turn is not in it."""
+    for turn in _turns.values():
+        turn.lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_afresh)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: How long a writer waits for another one. [s]
 BUSY_SECONDS = 30
+#: How long SQLite waits by itself before a writer asks again. Left to it, its pauses grow to 0.1 s. [ms]
+LOOK_MILLISECONDS = 3
 
 
 class Store:
@@ -47,14 +80,19 @@ class Store:
             sa.event.listen(self.engine, "connect", _on_sqlite_connect)
             sa.event.listen(self.engine, "begin", _on_sqlite_begin)
         self._writer = self.engine.execution_options(immediate=True)
+        self._turn: AbstractContextManager[object] = (
+            _turns.setdefault(url, _Turn()) if self.is_sqlite and self.engine.url.database else nullcontext()
+        )
 
     def read(self) -> AbstractContextManager[Session]:
         """Context manager of a session to look with; it never keeps a change."""
         return self._session(self.engine, commit=False)
 
-    def write(self) -> AbstractContextManager[Session]:
+    @contextmanager
+    def write(self) -> Iterator[Session]:
         """Context manager of one transaction: committed whole at the end, or not at all if something is raised."""
-        return self._session(self._writer, commit=True)
+        with self._turn, self._session(self._writer, commit=True) as session:
+            yield session
 
     @contextmanager
     def _session(self, engine: sa.Engine, *, commit: bool) -> Iterator[Session]:
@@ -131,5 +169,21 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
 
 def _on_sqlite_begin(connection: sa.Connection) -> None:
     # A transaction that reads first and writes later could not wait for the lock: writers take it at once.
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    if not connection.get_execution_options().get("immediate", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    end = time.monotonic() + BUSY_SECONDS
+    raw.execute(f"PRAGMA busy_timeout = {LOOK_MILLISECONDS}")
+    try:
+        while time.monotonic() < end:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # or it says what is wrong, as every statement does
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")

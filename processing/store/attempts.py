@@ -51,10 +51,11 @@ def jobs(session: Session, name: str) -> Sequence[Job]:
         return find_jobs(session, name)
     try:
         first = datetime.fromisoformat(day["day"]).replace(tzinfo=UTC)
-    except ValueError:
+        following = first + timedelta(days=1)
+    except (ValueError, OverflowError):
         raise UnknownName(f"{name}: is no day") from None
     query = sa.select(Job).join(Chain, Chain.id == Job.chain_id)
-    query = query.where(Job.sensing >= first, Job.sensing < first + timedelta(days=1))
+    query = query.where(Job.sensing >= first, Job.sensing < following)
     if day["tile"]:
         query = query.where(Chain.tile == day["tile"])
     found = session.scalars(query.order_by(Chain.tile, Job.sensing, Job.id)).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,13 +10,25 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
+from processing.store import draining, tallies
 from processing.store.dialect import epoch, now
-from processing.store.models import CLOSED_STATES, OPEN_STATES, Acquisition, Anomaly, Attempt, Campaign, Chain, Job
+from processing.store.models import (
+    CLOSED_STATES,
+    OPEN_STATES,
+    Acquisition,
+    Anomaly,
+    Attempt,
+    Campaign,
+    Chain,
+    Job,
+    is_open,
+)
 
 #: Why a date is not over yet, the most urgent first.
 REASONS = {
     "running": "in work",
     "due": "due: waits for a free worker",
+    "drained": "due: the centre is drained, nothing starts",
     "disk": "due: waits for room on the archive's disk",
     "settling": "waits for the other half of its pass",
     "retry": "waits to be tried again",
@@ -29,6 +42,8 @@ DISK_FLOOR = "archive without room"
 FLOOR_LIFE = timedelta(minutes=3)
 #: A campaign's rate is that of these days.
 RATE = timedelta(days=7)
+#: Seconds of a day: so long steps are read from the tallies.
+DAY = 86400
 
 
 @dataclass(frozen=True)
@@ -93,14 +108,15 @@ class Progress:
         return self.waiting <= self.ended
 
 
-def _reason(time: datetime) -> sa.Case[str]:
+def _reason(session: Session, time: datetime) -> sa.Case[str]:
     """Of an open job, its chain and its campaign; words as in `REASONS`."""
     full = sa.exists(_full(time))
+    otherwise = "due" if draining.since(session) is None else "drained"
     offered = sa.case(
         (sa.and_(Job.not_before > time, Job.state == "retry"), "retry"),
         (Job.not_before > time, "settling"),
         (full, "disk"),
-        else_="due",
+        else_=otherwise,
     )
     return sa.case(
         (Job.state == "running", "running"),
@@ -118,22 +134,24 @@ def _full(time: datetime) -> sa.Select[int]:
     return full.where(Anomaly.seen > time - FLOOR_LIFE)
 
 
-def is_full(session: Session) -> bool:
-    """Whether dates that are due wait for room on the archive's disk."""
-    return session.scalar(_full(now(session)).limit(1)) is not None
+def holds_up(session: Session) -> str:
+    """What keeps a date that is due from starting; of `REASONS`."""
+    if session.scalar(_full(now(session)).limit(1)) is not None:
+        return "disk"
+    return "due" if draining.since(session) is None else "drained"
 
 
 def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:
     """Open dates by version and reason: how many, and when the first of them was queued."""
     # Not named as a column is: the group would be that column's.
-    reason = _reason(now(session)).label("waits_for")
+    reason = _reason(session, now(session)).label("waits_for")
     first = sa.func.min(Job.created, type_=Job.created.type)
     rows = session.execute(
         sa.select(Campaign.version, reason, sa.func.count(), first)
         .select_from(Job)
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
-        .where(Job.state.in_(OPEN_STATES))
+        .where(is_open())
         .group_by(Campaign.version, sa.literal_column("waits_for"))
     )
     return {(version, kind): (count, created) for version, kind, count, created in rows}
@@ -142,20 +160,20 @@ def summary(session: Session) -> dict[tuple[str, str], tuple[int, datetime]]:
 def waiting(session: Session, limit: int = 12, *, tile: str = "", reason: str = "") -> list[Waiting]:
     """Open dates that don't run, first queued first, each with what it waits for."""
     time = now(session)
-    kind = _reason(time).label("waits_for")
+    kind = _reason(session, time).label("waits_for")
     query = (
         sa.select(Job, Chain, Campaign.version, Acquisition.simulated, kind)
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
         .join(Acquisition, Acquisition.id == Job.acquisition_id)
-        .where(Job.state.in_([state for state in OPEN_STATES if state != "running"]))
+        .where(is_open(), Job.state != "running")
         .order_by(Job.created, Job.sensing, Job.id)
         .limit(limit)
     )
     if tile:
         query = query.where(Chain.tile == tile)
     if reason:
-        query = query.where(_reason(time) == reason)
+        query = query.where(_reason(session, time) == reason)
     rows = session.execute(query).all()
     oldest = _oldest(session, {row.Chain.id for row in rows})
     return [
@@ -178,7 +196,7 @@ def _oldest(session: Session, chains: set[int]) -> dict[int, Job]:
     """The oldest open date of each chain."""
     first = (
         sa.select(Job.id)
-        .where(Job.chain_id == Chain.id, Job.state.in_(OPEN_STATES))
+        .where(Job.chain_id == Chain.id, is_open())
         .order_by(Job.sensing, Job.revision, Job.id)
         .limit(1)
         .correlate(Chain)
@@ -211,7 +229,7 @@ def running(session: Session) -> list[Running]:
         .join(Attempt, sa.and_(Attempt.job_id == Job.id, Attempt.ended.is_(None)))
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
-        .where(Job.state == "running")
+        .where(is_open(), Job.state == "running")
         .order_by(Attempt.claimed)
     )
     return [
@@ -237,7 +255,7 @@ def campaigns(session: Session) -> list[Progress]:
     time = now(session)
     since = time - RATE
     found = session.scalars(sa.select(Campaign).order_by(Campaign.opened, Campaign.id)).all()
-    waiting = _count(session, Job.state.in_(OPEN_STATES))
+    waiting = tallies.by_campaign(session, OPEN_STATES)
     ended = _count(session, Job.state.in_(CLOSED_STATES), Job.closed >= since)
     arrived = _count(session, Job.created >= since)
     told = []
@@ -272,15 +290,25 @@ def over_time(session: Session, since: datetime, step: int = 3600) -> Sequence[t
     again counts as open all the time.
     """
     time = now(session)
-    opened = session.scalar(sa.select(sa.func.count()).where(Job.state.in_(OPEN_STATES))) or 0
-    queued = _per_step(session, Job.created, step, Job.created >= since)
-    closed = _per_step(session, Job.closed, step, Job.closed >= since, Job.state.in_(CLOSED_STATES))
+    opened = sum(number for state, number in tallies.states(session).items() if state in OPEN_STATES)
+    if step == DAY:
+        queued, closed = (_by_day(session, since, what) for what in (("queued",), CLOSED_STATES))
+    else:
+        queued = _per_step(session, Job.created, step, Job.created >= since)
+        closed = _per_step(session, Job.closed, step, Job.closed >= since, Job.state.in_(CLOSED_STATES))
     last, first = int(time.timestamp()) // step, int(since.timestamp()) // step
     found = [(time, opened)]
     for number in range(last, first, -1):
         opened += closed.get(number, 0) - queued.get(number, 0)
         found.append((datetime.fromtimestamp(number * step, tz=time.tzinfo), max(opened, 0)))
     return found[::-1]
+
+
+def _by_day(session: Session, since: datetime, what: Sequence[str]) -> dict[int, int]:
+    found: Counter[int] = Counter()
+    for (day, _, _), number in tallies.per_day(session, since, what).items():
+        found[day] += number
+    return found
 
 
 def _per_step(
@@ -306,10 +334,10 @@ def burn_up(session: Session, days: int = 120) -> list[BurnUp]:
     """Of each campaign, the first opened first; counted back from today, as in `over_time`."""
     time = now(session)
     since = time - timedelta(days=days)
-    closed = _count(session, Job.state.in_(CLOSED_STATES))
-    waiting = _count(session, Job.state.in_(OPEN_STATES))
-    ended = _per_day(session, Job.closed, Job.closed >= since, Job.state.in_(CLOSED_STATES))
-    queued = _per_day(session, Job.created, Job.created >= since)
+    closed = tallies.by_campaign(session, CLOSED_STATES)
+    waiting = tallies.by_campaign(session, OPEN_STATES)
+    ended = _per_day(session, since, CLOSED_STATES)
+    queued = _per_day(session, since, ("queued",))
     told = []
     for campaign in session.scalars(sa.select(Campaign).order_by(Campaign.opened, Campaign.id)):
         done = closed.get(campaign.id, 0)
@@ -330,16 +358,9 @@ def _back(
     return found[::-1]
 
 
-def _per_day(
-    session: Session, column: sa.orm.InstrumentedAttribute[datetime | None], *where: sa.ColumnElement[bool]
-) -> dict[tuple[int, int], int]:
+def _per_day(session: Session, since: datetime, what: Sequence[str]) -> dict[tuple[int, int], int]:
     """Jobs by the key of their campaign and the day."""
-    seconds = epoch(column)
-    day = (seconds - seconds % sa.literal_column("86400")).label("day")
-    rows = session.execute(
-        sa.select(Chain.campaign_id, day, sa.func.count())
-        .join(Chain, Chain.id == Job.chain_id)
-        .where(*where)
-        .group_by(Chain.campaign_id, day)
-    )
-    return {(campaign, int(found) // 86400): count for campaign, found, count in rows}
+    found: dict[tuple[int, int], int] = Counter()
+    for (day, campaign, _), number in tallies.per_day(session, since, what).items():
+        found[campaign, day] += number
+    return found

@@ -448,20 +448,20 @@ def break_off(session: Session) -> list[str]:
     """
     time = now(session)
     failed = (
-        sa.select(Campaign, Chain.tile, Attempt.reason, Attempt.host, Attempt.ended)
+        sa.select(Campaign, Chain.tile, Attempt.reason, Attempt.host, Attempt.job_id, Attempt.ended)
         .join(Chain, Chain.campaign_id == Campaign.id)
         .join(Job, Job.chain_id == Chain.id)
         .join(Attempt, Attempt.job_id == Job.id)
         .where(Attempt.outcome == "failed", Attempt.ended >= time - BREAKER_TIME)
         .where(Campaign.status == "active", Campaign.priority >= lease.REPROCESSING)
     )
-    alike: dict[tuple[Campaign, str], list[tuple[str, str | None]]] = defaultdict(list)
-    for campaign, tile, reason, host, ended in session.execute(failed):
+    alike: dict[tuple[Campaign, str], list[tuple[str, str | None, int]]] = defaultdict(list)
+    for campaign, tile, reason, host, job, ended in session.execute(failed):
         if ended is not None and ended >= _resumed(session, campaign):
-            alike[campaign, _kind(reason or "")].append((tile, host))
+            alike[campaign, _kind(reason or "")].append((tile, host, job))
     told = []
     for (campaign, kind), cases in alike.items():
-        tiles, hosts = {tile for tile, _ in cases}, {host for _, host in cases}
+        tiles, hosts = {tile for tile, _, _ in cases}, {host for _, host, _ in cases}
         if len(tiles) < BREAKER_TILES or campaign.status != "active":
             continue
         campaign.status = "paused"
@@ -469,12 +469,23 @@ def break_off(session: Session) -> list[str]:
         for chain_id in session.scalars(sa.select(Chain.id).where(Chain.campaign_id == campaign.id).order_by(Chain.id)):
             lease.advance(session, chain_id)
         where = f"all on {hosts.pop()}" if len(hosts) == 1 else f"on {len(hosts)} hosts"
+        where += _by_programs(session, time - BREAKER_TIME, {job for _, _, job in cases})
         line = f"{campaign.version} is paused: dates of {len(tiles)} tiles failed alike, {where}: {kind}"
         data = {"reason": line, "tiles": sorted(tiles)}
         events.record(session, time, "campaign_broken_off", severity="error", version=campaign.version, data=data)
         events.note_anomaly(session, time, "processor", f"campaign {campaign.version} broken off", line)
         told.append(line)
     return told
+
+
+def _by_programs(session: Session, since: datetime, jobs: set[int]) -> str:
+    """By which programs dates were run, in words; nothing where none said so."""
+    program = Event.data["program"].as_string()
+    claimed = sa.select(program).where(Event.kind == "claimed", Event.time >= since, Event.job_id.in_(jobs)).distinct()
+    found = sorted(name for name in session.scalars(claimed) if name)
+    if not found:
+        return ""
+    return f", all by program {found[0]}" if len(found) == 1 else f", by programs {' and '.join(found)}"
 
 
 def _resumed(session: Session, campaign: Campaign) -> datetime:

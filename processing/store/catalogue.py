@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from processing import timeline
 from processing.errors import InputError
-from processing.store import events, sites
+from processing.store import events, formats, sites
 from processing.store.dialect import now
 from processing.store.lease import advance, lock
 from processing.store.models import Acquisition, Attempt, Chain, Granule, Job, Tile
@@ -42,6 +42,8 @@ class Arrival:
     seen: datetime | None = None
     #: When its source published it; None: when it was made.
     offered: datetime | None = None
+    #: Kind of the package.
+    kind: str = "SAFE"
 
 
 def siblings(session: Session, arrival: Arrival) -> Sequence[Granule]:
@@ -160,6 +162,13 @@ def _put(session: Session, arrival: Arrival, time: datetime, grounds: Grounds | 
     granule.offered, granule.downloaded = arrival.offered or arrival.generation, time
     granule.state, granule.reason = "usable", None
     session.add(granule)
+    seen = {"name": arrival.name, "sensing": arrival.sensing, "seen": granule.seen}
+    formats.note(
+        session,
+        time,
+        **{"tile": arrival.tile, "platform": arrival.platform, "baseline": arrival.baseline, "kind": arrival.kind},
+        **seen,
+    )
     return acquisition
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
+from processing.store import tallies
 from processing.store.dialect import now
 from processing.store.models import OPEN_STATES, Attempt, Campaign, Chain, Job, Product
 
@@ -25,6 +26,7 @@ def violations(session: Session) -> Iterator[str]:
         chains_not_offering,
         two_running,
         lease_without_owner,
+        tallies.wrong_tallies,
     ):
         yield from (f"{check.__name__.replace('_', ' ')}: {line}" for line in check(session))
 

@@ -71,12 +71,15 @@ class Blame:
     total: float
 
 
-def note(session: Session, product: Product) -> None:
-    """Keep where the time of a date's first product went. A later revision is nobody's delay."""
+def note(session: Session, product: Product, job: Job | None = None, attempt: Attempt | None = None) -> None:
+    """Keep where the time of a date's first product went. A later revision is nobody's delay.
+
+    `job`, `attempt`: those of the product, where they are at hand.
+    """
     if product.revision:
         return
-    job = session.get_one(Job, product.job_id)
-    attempt = session.get_one(Attempt, product.attempt_id)
+    job = job or session.get_one(Job, product.job_id)
+    attempt = attempt or session.get_one(Attempt, product.attempt_id)
     last = sa.func.max
     times = session.execute(
         sa.select(
@@ -137,9 +140,12 @@ def by_site(session: Session, since: datetime) -> dict[str, Delays]:
     return found | {name: _percentiles(table[numbers]) for name, numbers in of_site.items() if numbers}
 
 
-def blame(session: Session, now: datetime) -> Blame | None:
-    """The stage that explains the delay of the last day's products best; None where there is none."""
-    recent = delays(session, now - RECENT)
+def blame(session: Session, now: datetime, recent: Delays | None = None) -> Blame | None:
+    """The stage that explains the delay of the last day's products best; None where there is none.
+
+    `recent`: their delays, where they are known already.
+    """
+    recent = recent or delays(session, now - RECENT)
     if recent is None or not recent.stages:
         return None
     before = delays(session, now - USUAL, now - RECENT)

@@ -21,12 +21,27 @@ from sqlalchemy.orm import Session, aliased
 
 from processing.errors import SearchError
 from processing.store import places
-from processing.store.models import VERDICTS, Event, Product, Quality, Tile, Validation, Verdict
+from processing.store.models import (
+    VERDICTS,
+    Event,
+    Granule,
+    Job,
+    Product,
+    Quality,
+    SiteTile,
+    Tile,
+    Validation,
+    Verdict,
+)
 
 #: Events that change what users get of a product after its publication.
 CHANGES = ("withdrawn", "reinstated")
 #: Flags of a date's quality, and the words that a reader may use for them.
 FLAGS = {"rain": "rain", "hotspot": "hot_spot", "glint": "sun_glint", "sunglint": "sun_glint", "cirrus": "cirrus"}
+#: Decimals that a reader sees of a date's figures, and of those of a validation.
+FIGURES, VALIDATIONS = 4, 6
+#: The collections of STAC: what users get unless they ask for more, and everything.
+COLLECTIONS = ("muscate-l2a", "muscate-l2a-all")
 #: Most corners of an area.
 CORNERS = 500
 #: Of a product's name: satellite, time and tile, without its version.
@@ -125,17 +140,39 @@ def _validated(subject: str, figure: str) -> Callable[[], sa.ColumnElement[Any]]
     return found
 
 
+def _site() -> sa.ColumnElement[Any]:
+    """The site that a product's tile is of; null where it is of none."""
+    return (
+        sa.select(sa.func.min(SiteTile.site)).where(SiteTile.tile == Product.tile).correlate(Product).scalar_subquery()
+    )
+
+
 def _default() -> sa.ColumnElement[bool]:
     current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
     return sa.and_(Product.current, Product.valid, Product.version == current)
 
 
+def _collection() -> sa.ColumnElement[str]:
+    """The collection that an item says it is of: every product is of the second one too."""
+    return sa.case((_default(), COLLECTIONS[0]), else_=COLLECTIONS[1])
+
+
+def _baseline() -> sa.ColumnElement[Any]:
+    """The newest processing baseline of the Level-1C that a product was made from."""
+    named = sa.cast(Product.l1c, sa.Text).like(sa.literal('%"').concat(Granule.name).concat('"%'))
+    made = sa.select(sa.func.max(Granule.baseline)).join(Job, Job.acquisition_id == Granule.acquisition_id)
+    return made.where(Job.id == Product.job_id, named).correlate(Product).scalar_subquery()
+
+
 @dataclass(frozen=True)
 class Property:
-    """What a filter may name: its kind, ``number``, ``integer``, ``string``, ``boolean``, ``time``, and its column."""
+    """What a filter may name: its kind, ``number``, ``integer``, ``string``, ``boolean``, ``time``, and its column;
+    `shown`: the decimals of a number that readers see, and ask for when they ask for what is equal.
+    """
 
     kind: str
     column: Callable[[], Any]
+    shown: int | None = None
 
 
 #: What filters may name and answers be sorted by, as STAC calls it.
@@ -149,27 +186,30 @@ PROPERTIES: dict[str, Property] = {
     "sat:relative_orbit": Property("integer", lambda: Product.relative_orbit),
     "grid:code": Property("string", lambda: sa.literal("MGRS-").concat(Product.tile)),
     "version": Property("string", lambda: Product.version),
-    "processing:version": Property("string", lambda: Product.version),
+    "processing:version": Property("string", _baseline),
+    "collection": Property("string", _collection),
+    "mission": Property("string", lambda: sa.literal("sentinel-2")),
     "deprecated": Property("boolean", lambda: sa.not_(_default())),
-    "eo:cloud_cover": Property("number", lambda: Quality.cloud_percent),
-    "eo:snow_cover": Property("number", lambda: Quality.snow_percent),
-    "muscate:water_percent": Property("number", lambda: Quality.water_percent),
-    "muscate:no_data_percent": Property("number", lambda: Quality.no_data_percent),
-    "muscate:aot_mean": Property("number", lambda: Quality.aot_mean),
-    "muscate:water_vapour_mean": Property("number", lambda: Quality.water_vapour_mean),
+    "eo:cloud_cover": Property("number", lambda: Quality.cloud_percent, FIGURES),
+    "eo:snow_cover": Property("number", lambda: Quality.snow_percent, FIGURES),
+    "muscate:water_percent": Property("number", lambda: Quality.water_percent, FIGURES),
+    "muscate:no_data_percent": Property("number", lambda: Quality.no_data_percent, FIGURES),
+    "muscate:aot_mean": Property("number", lambda: Quality.aot_mean, FIGURES),
+    "muscate:water_vapour_mean": Property("number", lambda: Quality.water_vapour_mean, FIGURES),
     "muscate:mode": Property("string", lambda: Product.mode),
     "muscate:revision": Property("integer", lambda: Product.revision),
     "muscate:simulated": Property("boolean", lambda: Product.simulated),
     "muscate:withdrawn": Property("boolean", lambda: sa.not_(Product.valid)),
+    "muscate:site": Property("string", _site),
     "muscate:verdict": Property("string", _verdict),
     **{
-        f"muscate:validation_{subject}_{figure}": Property("number", _validated(subject, figure))
+        f"muscate:validation_{subject}_{figure}": Property("number", _validated(subject, figure), VALIDATIONS)
         for subject in VALIDATED_SUBJECTS
         for figure in VALIDATED
     },
 }
-#: The names of the geometry.
-GEOMETRY = ("geometry",)
+#: The names of the geometry, of the flags of a date as a list, and of any one of them.
+GEOMETRY, RAISED, FLAG = ("geometry",), "muscate:flags", "muscate:flag"
 
 _COMPARED: dict[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq, "<>": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
@@ -203,11 +243,14 @@ _TEMPORAL: dict[str, Callable[[_Ends, _Ends], Any]] = {
 
 @dataclass(frozen=True)
 class _Value:
-    """A part of a comparison: what kind it is, and what it is for the database; `plain` as it was written."""
+    """A part of a comparison: its kind, and what it is for the database; `plain` as it was written, `shown` as of
+    `Property`.
+    """
 
     kind: str
     sql: Any
     plain: Any = None
+    shown: int | None = None
 
 
 def condition(session: Session, expression: Any) -> sa.ColumnElement[bool]:
@@ -263,12 +306,18 @@ class _Compiler:
     def _test(self, name: str, lowered: str, arguments: list[Any]) -> sa.ColumnElement[bool]:
         if lowered == "isnull":
             (one,) = self._counted(name, arguments, 1)
+            if _name(one) == RAISED:
+                return Quality.job_id.is_(None)
             return sa.false() if self._is_geometry(one) else self._value(one).sql.is_(None)
+        if arguments and _name(arguments[0]) == FLAG:
+            return self._flag(lowered, *self._counted(name, arguments, 2))
         if lowered in ("between", "in", "like"):
             found: sa.ColumnElement[bool] = getattr(self, f"_{lowered}")(arguments)
             return found
         if lowered in _COMPARED:
             left, right = self._pair(*self._counted(name, arguments, 2))
+            if lowered in ("=", "<>"):
+                return _equal(left, right) if lowered == "=" else sa.not_(_equal(left, right))
             return sa.and_(_COMPARED[lowered](left.sql, right.sql))
         if lowered in places.PREDICATES:
             return self._spatial(lowered, *self._counted(name, arguments, 2))
@@ -287,9 +336,11 @@ class _Compiler:
 
     @staticmethod
     def _is_geometry(given: Any) -> bool:
-        return isinstance(given, Mapping) and given.get("property") in GEOMETRY
+        return _name(given) in GEOMETRY
 
     def _between(self, arguments: list[Any]) -> sa.ColumnElement[bool]:
+        if len(arguments) == 2 and isinstance(arguments[1], list):  # as drafts of the standard wrote it
+            arguments = [arguments[0], *arguments[1]]
         value, least, most = self._counted("between", arguments, 3)
         (one, low), (_, high) = self._pair(value, least), self._pair(value, most)
         return sa.and_(one.sql >= low.sql, one.sql <= high.sql)
@@ -299,6 +350,8 @@ class _Compiler:
         if not isinstance(listed, list) or not listed:
             raise SearchError("in has no list")
         pairs = [self._pair(value, each) for each in listed]
+        if pairs[0][0].shown is not None:
+            return sa.or_(*(_equal(one, other) for one, other in pairs))
         found: sa.ColumnElement[bool] = pairs[0][0].sql.in_([other.sql for _, other in pairs])
         return found
 
@@ -330,12 +383,14 @@ class _Compiler:
 
     def _named(self, given: Mapping[str, Any]) -> _Value:
         if "property" in given:
-            name = str(given["property"]).removeprefix("properties.")
+            name = _name(given)
+            if name == RAISED:
+                raise SearchError(f"{RAISED} is a list: a_contains, a_containedby, a_overlaps and a_equals compare it")
             if name not in PROPERTIES:
                 raise SearchError(
                     f"{name}: there is no such queryable; known are {', '.join([*PROPERTIES, *GEOMETRY])}"
                 )
-            return _Value(PROPERTIES[name].kind, PROPERTIES[name].column())
+            return _Value(PROPERTIES[name].kind, PROPERTIES[name].column(), shown=PROPERTIES[name].shown)
         if "timestamp" in given or "date" in given:
             time = moment(given["timestamp"]) if "timestamp" in given else day(given["date"])[0]
             return _Value("time", sa.literal(time, Product.published.type), time)
@@ -399,10 +454,19 @@ class _Compiler:
         where = area(second)
         return sa.true() if self._session is None else places.condition(self._session, name, where)[0]
 
+    def _flag(self, name: str, flag: Any, value: Any) -> sa.ColumnElement[bool]:
+        """Whether a flag, or one of several, was raised."""
+        flags = value if name == "in" and isinstance(value, list) else [value]
+        if name not in ("=", "in"):
+            raise SearchError(f"{FLAG} = is all that it can be asked; {RAISED} is a list")
+        if strange := [one for one in flags if one not in FLAGS.values()]:
+            raise SearchError(f"{strange[0]} is no flag: {', '.join(dict.fromkeys(FLAGS.values()))}")
+        return self._flags("a_overlaps", {"property": RAISED}, flags)
+
     def _flags(self, name: str, first: Any, second: Any) -> sa.ColumnElement[bool]:
         """The flags of a date as an array."""
-        if not isinstance(first, Mapping) or first.get("property") != "muscate:flags" or not isinstance(second, list):
-            raise SearchError(f"{name} compares muscate:flags with a list")
+        if _name(first) != RAISED or not isinstance(second, list):
+            raise SearchError(f"{name} compares {RAISED} with a list")
         if not all(isinstance(flag, str) for flag in second):
             raise SearchError(f"{name}: the flags are words")
         known = list(dict.fromkeys(FLAGS.values()))
@@ -415,6 +479,28 @@ class _Compiler:
         hasnt = [sa.not_(raised[flag]) for flag in known if flag not in second]
         parts: dict[str, list[Any]] = {"a_contains": has, "a_containedby": hasnt, "a_equals": [*has, *hasnt]}
         return sa.and_(sa.true(), *parts[name])
+
+
+def _name(given: Any) -> str:
+    """What a part of an expression names; empty where it names nothing."""
+    return (
+        str(given["property"]).removeprefix("properties.") if isinstance(given, Mapping) and "property" in given else ""
+    )
+
+
+def _equal(first: _Value, second: _Value) -> sa.ColumnElement[bool]:
+    """Whether two values are one, of numbers as far as readers see them."""
+    for one, other in ((first, second), (second, first)):
+        if one.shown is not None and other.plain is not None:
+            least, most = around(float(other.plain), one.shown)
+            return sa.and_(one.sql >= least, one.sql <= most)
+    return sa.and_(first.sql == second.sql)
+
+
+def around(number: float, decimals: int) -> tuple[float, float]:
+    """The numbers of which a reader sees this one."""
+    half = 0.5000001 * 10.0**-decimals
+    return number - half, number + half
 
 
 def _coerced(value: _Value, other: _Value) -> _Value:
@@ -477,4 +563,4 @@ def area(given: Any) -> shapely.Geometry:
         raise SearchError("the filter's geometry lies beyond the globe")
     if not valid:
         raise SearchError(f"the filter's geometry is not valid: {shapely.is_valid_reason(found)}")
-    return found
+    return places.the_short_way(found)

@@ -10,6 +10,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
+from processing.naming import bare
 from processing.store.models import (
     Acquisition,
     Attempt,
@@ -251,7 +252,7 @@ def count_refused(session: Session, since: datetime) -> int:
 def without_name(data: dict[str, object]) -> str:
     """The reason that an event carries, without the name of the package where it begins with that."""
     name, reason = str(data.get("l1c") or ""), str(data.get("reason") or "")
-    stem = name.removesuffix(".zip").removesuffix(".SAFE")
+    stem = bare(name)
     for start in (name, stem):
         if start and reason.startswith(start):
             return reason.removeprefix(start).lstrip(" :,") or reason

@@ -29,18 +29,24 @@ def keep(session: Session, product_id: int, contents: dict[str, Any]) -> None:
     session.execute(row.on_conflict_do_update(index_elements=[Holding.product_id], set_=new))
 
 
-def of(session: Session, product_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """What is kept of products, by their keys; the others have none."""
+def of(session: Session, product_ids: Iterable[int]) -> dict[int, bytes]:
+    """What is kept of products, as it is kept, by their keys; the others have none."""
     rows = session.execute(_CONTENTS, {"ids": list(product_ids)})
-    return {number: json.loads(zlib.decompress(contents)) for number, contents in rows}
+    return {number: contents for number, contents in rows}
 
 
-def missing(session: Session, form: int, most: int) -> list[tuple[int, str]]:
-    """Products of which nothing is kept, or in a form before this one: keys, and paths in the archive."""
+def unpacked(contents: bytes) -> dict[str, Any]:
+    """`Holdings.json` from what is kept of a product."""
+    found: dict[str, Any] = json.loads(zlib.decompress(contents))
+    return found
+
+
+def missing(session: Session, form: int, most: int, after: int = 0) -> list[tuple[int, str]]:
+    """Products of which nothing is kept, or in a form before this one: keys above `after`, and paths in the archive."""
     query = (
         sa.select(Product.id, Product.path)
         .outerjoin(Holding, Holding.product_id == Product.id)
-        .where(sa.or_(Holding.product_id.is_(None), Holding.form != form))
+        .where(Product.id > after, sa.or_(Holding.product_id.is_(None), Holding.form != form))
         .order_by(Product.id)
         .limit(most)
     )

@@ -20,7 +20,7 @@ from processing import timeline
 from processing.errors import Fenced
 from processing.store import events
 from processing.store.dialect import now
-from processing.store.models import OPEN_STATES, Acquisition, Attempt, Campaign, Chain, Granule, Job, Product
+from processing.store.models import Acquisition, Attempt, Campaign, Chain, Granule, Job, Product, is_open
 from processing.versions import parameters
 
 #: Attempts of a date that may fail, time out or kill the chain's process before the date is given up.
@@ -71,35 +71,72 @@ class Claim:
     later: tuple[tuple[str, ...], ...] = ()
     #: It makes the archive anew: real time goes before it.
     reprocessing: bool = False
+    #: It is noted that a worker began with it.
+    begun: bool = False
 
 
-def advance(session: Session, chain_id: int) -> None:
+# What every claim and commit asks is put together once: that takes longer than the database needs to answer.
+_OLDEST = (
+    sa.select(Job.id, Job.state, Job.not_before)
+    .join(Chain, Chain.id == Job.chain_id)
+    .join(Campaign, Campaign.id == Chain.campaign_id)
+    # A date that runs keeps its place when its campaign is paused: its lease may still be lost.
+    .where(
+        Job.chain_id == sa.bindparam("chain"), is_open(), sa.or_(Campaign.status == "active", Job.state == "running")
+    )
+    .order_by(Job.sensing, Job.revision, Job.id)
+    .limit(1)
+)
+_LOCKED = (
+    sa.select(Chain)
+    .where(Chain.id == sa.bindparam("chain"))
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+_RUNNING = (
+    sa.select(Job, Attempt)
+    .outerjoin(Attempt, sa.and_(Attempt.job_id == Job.id, Attempt.ended.is_(None)))
+    .where(Job.chain_id == sa.bindparam("chain"), is_open(), Job.state == "running")
+)
+_DATE = (
+    sa.select(Job, Acquisition, Campaign.version)
+    .join(Acquisition, Acquisition.id == Job.acquisition_id)
+    .join(Chain, Chain.id == Job.chain_id)
+    .join(Campaign, Campaign.id == Chain.campaign_id)
+    .where(Job.id == sa.bindparam("job"))
+)
+_USABLE = (
+    sa.select(Granule)
+    .where(Granule.acquisition_id == sa.bindparam("acquisition"), Granule.state == "usable")
+    .order_by(Granule.name)
+)
+_OF_SERIES = (Product.tile == sa.bindparam("tile"), Product.version == sa.bindparam("version"), Product.current)
+_BEFORE = (
+    sa.select(Product)
+    .where(*_OF_SERIES, Product.sensing < sa.bindparam("sensing"), Product.valid)
+    .order_by(Product.sensing.desc())
+    .limit(1)
+)
+_AFTER = sa.select(Product.id).where(*_OF_SERIES, Product.sensing > sa.bindparam("sensing")).limit(1)
+
+
+def advance(session: Session, chain_id: int, locked: Chain | None = None) -> None:
     """Let the chain offer its oldest open date, or nothing. Part of every transaction that touches its jobs.
 
     The chain's row stays locked to the end of the transaction, so that two of them can't miss each other's jobs.
+    `locked`: the row, where this transaction has locked it already.
     """
     session.flush()
-    chain = lock(session, chain_id)
-    status = session.scalar(sa.select(Campaign.status).where(Campaign.id == chain.campaign_id))
-    # A date that runs keeps its place when its campaign is paused: its lease may still be lost.
-    states = OPEN_STATES if status == "active" else ("running",)
-    oldest = session.execute(
-        sa.select(Job.id, Job.state, Job.not_before)
-        .where(Job.chain_id == chain_id, Job.state.in_(states))
-        .order_by(Job.sensing, Job.revision, Job.id)
-        .limit(1)
-    ).one_or_none()
+    chain = locked or lock(session, chain_id)
+    oldest = session.execute(_OLDEST, {"chain": chain_id}).one_or_none()
     offered = oldest if oldest is not None and oldest.state != "held" else None
     chain.next_job_id = offered.id if offered else None
     chain.next_due = offered.not_before if offered else None
-    session.flush()
 
 
 def lock(session: Session, chain_id: int) -> Chain:
     """The chain's row, locked and read afresh."""
-    return session.scalars(
-        sa.select(Chain).where(Chain.id == chain_id).with_for_update().execution_options(populate_existing=True)
-    ).one()
+    return session.scalars(_LOCKED, {"chain": chain_id}).one()
 
 
 @dataclass
@@ -159,7 +196,9 @@ def _due(session: Session, time: datetime, seconds: float, *, urgent: bool = Fal
     return due.where(Chain.priority < REPROCESSING) if urgent else due
 
 
-def claim(session: Session, owner: str, seconds: float, *, urgent: bool = False) -> Claim | None:
+def claim(
+    session: Session, owner: str, seconds: float, *, urgent: bool = False, program: str | None = None
+) -> Claim | None:
     """Take the most urgent chain that is due and free, and open an attempt of its oldest date.
 
     Parameters
@@ -170,6 +209,8 @@ def claim(session: Session, owner: str, seconds: float, *, urgent: bool = False)
         Life of the lease. [s]
     urgent : bool
         Nothing of a campaign that makes the archive anew: the slot is kept for real time.
+    program : str, optional
+        What will run it, kept with the event.
 
     Returns
     -------
@@ -181,23 +222,17 @@ def claim(session: Session, owner: str, seconds: float, *, urgent: bool = False)
     if chain is None:
         return None
     _lose(session, chain.id, time)
-    advance(session, chain.id)
+    advance(session, chain.id, chain)
     if chain.next_job_id is None or chain.next_due is None or chain.next_due > time:
         # The date was given up just now, or an older one that is not due came while it ran.
         chain.lease_owner = chain.lease_until = None
         return None
-    job = session.get_one(Job, chain.next_job_id)
-    packages = _usable(session, job)
+    date = session.execute(_DATE, {"job": chain.next_job_id}).one()
+    packages = session.scalars(_USABLE, {"acquisition": date.Job.acquisition_id}).all()
     if not packages:
-        _reject_without_package(session, chain, job, time)
+        _reject_without_package(session, chain, date.Job, time)
         return None
-    return _open(session, chain, job, packages, time)
-
-
-def _usable(session: Session, job: Job) -> Sequence[Granule]:
-    """The packages that a date is made from."""
-    usable = sa.select(Granule).where(Granule.acquisition_id == job.acquisition_id, Granule.state == "usable")
-    return session.scalars(usable.order_by(Granule.name)).all()
+    return _open(session, chain, date, packages, time, program)
 
 
 def _reject_without_package(session: Session, chain: Chain, job: Job, time: datetime) -> None:
@@ -214,29 +249,34 @@ def _reject_without_package(session: Session, chain: Chain, job: Job, time: date
     data = {"date": job.sensing.isoformat(), "reason": job.reason}
     place = {"tile": chain.tile, "version": version, "job_id": job.id}
     events.record(session, time, "rejected", severity="warning", data=data, **place)
-    advance(session, chain.id)
+    advance(session, chain.id, chain)
 
 
 def _take(session: Session, owner: str, time: datetime, seconds: float, *, urgent: bool) -> Chain | None:
     """Put the lease of the most urgent chain that is due and free under a new token."""
     # An uncorrelated scalar subquery is evaluated once; on SQLite the write lock is already ours.
     due = _due(session, time, seconds, urgent=urgent).limit(1).with_for_update(skip_locked=True)
-    taken = session.scalar(
+    return session.scalar(
         sa.update(Chain)
         .where(Chain.id == due.scalar_subquery())
         .values(lease_owner=owner, lease_until=time + timedelta(seconds=seconds), token=Chain.token + 1)
-        .returning(Chain.id)
-        .execution_options(synchronize_session=False)
+        .returning(Chain)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    return None if taken is None else lock(session, taken)
 
 
-def _open(session: Session, chain: Chain, job: Job, granules: Sequence[Granule], time: datetime) -> Claim:
+def _open(
+    session: Session,
+    chain: Chain,
+    date: sa.Row[Job, Acquisition, str],
+    granules: Sequence[Granule],
+    time: datetime,
+    program: str | None,
+) -> Claim:
     """Open an attempt of a date under the lease that its chain has."""
     owner = chain.lease_owner
     assert owner is not None
-    version = session.get_one(Campaign, chain.campaign_id).version
-    acquisition = session.get_one(Acquisition, job.acquisition_id)
+    job, acquisition, version = date
     job.state, job.reason, job.reason_class = "running", None, None
     job.late = newest_published(session, chain.tile, version, job) is not None
     before = previous(session, chain.tile, version, job)
@@ -244,6 +284,8 @@ def _open(session: Session, chain: Chain, job: Job, granules: Sequence[Granule],
     session.add(attempt)
     session.flush()
     data = {"token": chain.token, "late": job.late, "date": job.sensing.isoformat()}
+    if program is not None:
+        data["program"] = program
     events.record(session, time, "claimed", tile=chain.tile, version=version, job_id=job.id, actor=owner, data=data)
     return Claim(
         attempt_id=attempt.id,
@@ -273,18 +315,7 @@ def previous(session: Session, tile: str, version: str, job: Job) -> Previous | 
 
     None too where it is so old that the tile starts anew, or its state was removed, as for a very late date.
     """
-    newest = session.scalars(
-        sa.select(Product)
-        .where(
-            Product.tile == tile,
-            Product.version == version,
-            Product.sensing < job.sensing,
-            Product.current,
-            Product.valid,
-        )
-        .order_by(Product.sensing.desc())
-        .limit(1)
-    )
+    newest = session.scalars(_BEFORE, {"tile": tile, "version": version, "sensing": job.sensing})
     found = timeline.predecessor(newest, job.sensing, parameters(version))
     if found is None or found.state_path is None:
         return None
@@ -319,11 +350,7 @@ def later(session: Session, version: str, job: Job) -> tuple[tuple[str, ...], ..
 
 def newest_published(session: Session, tile: str, version: str, job: Job) -> int | None:
     """A product of the chain newer than a date: the date is then late."""
-    return session.scalar(
-        sa.select(Product.id)
-        .where(Product.tile == tile, Product.version == version, Product.sensing > job.sensing, Product.current)
-        .limit(1)
-    )
+    return session.scalar(_AFTER, {"tile": tile, "version": version, "sensing": job.sensing})
 
 
 def fence(session: Session, claim: Claim) -> Chain:
@@ -401,13 +428,13 @@ def expire(session: Session, seconds: float = LEASE_SECONDS) -> int:
         chain.token += 1
         chain.lease_owner = chain.lease_until = None
         _lose(session, chain_id, time)
-        advance(session, chain_id)
+        advance(session, chain_id, chain)
     return len(stale)
 
 
 def _set_back(session: Session, time: datetime) -> None:
     """Dates that were queued later than now are of before the clock was set back: they wait no longer for it."""
-    future = sa.select(Job).where(Job.created > time + timedelta(seconds=STEP_SECONDS), Job.state.in_(OPEN_STATES))
+    future = sa.select(Job).where(Job.created > time + timedelta(seconds=STEP_SECONDS), is_open())
     jobs = session.scalars(future.order_by(Job.chain_id)).all()
     for job in jobs:
         job.not_before, job.created = job.not_before - (job.created - time), time
@@ -427,11 +454,7 @@ def interrupt(session: Session, chain_id: int, time: datetime) -> None:
 
 
 def _running(session: Session, chain_id: int) -> Sequence[sa.Row[Job, Attempt | None]]:
-    return session.execute(
-        sa.select(Job, Attempt)
-        .outerjoin(Attempt, sa.and_(Attempt.job_id == Job.id, Attempt.ended.is_(None)))
-        .where(Job.chain_id == chain_id, Job.state == "running")
-    ).all()
+    return session.execute(_RUNNING, {"chain": chain_id}).all()
 
 
 def wait(failures: int) -> timedelta:

@@ -212,6 +212,42 @@ class Granule(Base):
     acquisition: Mapped[Acquisition] = relationship(back_populates="granules")
 
 
+class HeldPackage(Base):
+    """A Level-1C package that waits until somebody admits its satellite or processing baseline."""
+
+    __tablename__ = "held_package"
+
+    #: Without ``.SAFE`` or ``.zip``, as in `Granule`.
+    name: Mapped[str] = mapped_column(primary_key=True)
+    #: Relative to the home's ``l1c/``.
+    path: Mapped[str]
+    #: What has to be admitted, ``S2D``, ``06.00``, or both.
+    needs: Mapped[list[str]] = mapped_column(default=list)
+    source: Mapped[str]
+    #: Size of the package. [bytes]
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    #: When it was first noticed.
+    seen: Mapped[datetime]
+
+
+class SeenFormat(Base):
+    """The first package of a tile that came in some format: when a tile switched to a baseline or a kind of package."""
+
+    __tablename__ = "seen_format"
+    __table_args__ = (sa.Index(None, "seen"),)
+
+    tile: Mapped[str] = mapped_column(sa.ForeignKey("tile.mgrs"), primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    #: Processing baseline of the Level-1C, ``05.10``.
+    baseline: Mapped[str] = mapped_column(primary_key=True)
+    #: Kind of the package: ``SAFE``, ``EOPF Zarr``.
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    #: The package, its date, and when it was noticed.
+    name: Mapped[str]
+    sensing: Mapped[datetime]
+    seen: Mapped[datetime]
+
+
 class Campaign(Base):
     """The production of one version: of real time and of the archive. Its chains hold the tiles."""
 
@@ -266,9 +302,11 @@ class Job(Base):
         sa.UniqueConstraint("chain_id", "acquisition_id", "revision"),
         sa.CheckConstraint(_among("state", JOB_STATES), name="state"),
         sa.Index("ix_job_open", "chain_id", "sensing", "revision", **_where(_among("state", OPEN_STATES))),
+        sa.Index("ix_job_waiting", "created", "sensing", "id", **_where(_among("state", OPEN_STATES))),
         sa.Index(None, "acquisition_id"),
         # As much of a job as counting what ended needs, so that the rows themselves need not be read.
         sa.Index("ix_job_ended", "state", "closed", "chain_id", "acquisition_id", "revision"),
+        sa.Index("ix_job_again", "chain_id", "acquisition_id", "revision", **_where("revision > 0")),
         sa.Index(None, "created"),
     )
 
@@ -297,6 +335,11 @@ class Job(Base):
 
     chain: Mapped[Chain] = relationship()
     acquisition: Mapped[Acquisition] = relationship()
+
+
+def is_open() -> sa.ColumnElement[bool]:
+    """Whether a job is open, written out so that both databases see which indices have all that is asked for."""
+    return Job.state.in_(sa.bindparam("open_states", OPEN_STATES, expanding=True, literal_execute=True))
 
 
 class Attempt(Base):
@@ -345,11 +388,20 @@ class Product(Base):
         sa.CheckConstraint("prev_product <> id", name="not_its_own_previous"),
         sa.Index("uq_product_current", "tile", "sensing", "platform", "version", unique=True, **_where("current")),
         sa.Index(None, "tile", "version", "sensing"),
+        sa.Index("ix_product_of_tile", "tile", "published"),
         sa.Index(None, "sensing", "id"),
         sa.Index(None, "published", "id"),
         sa.Index("ix_product_made", "published", "version", "current", **_where("current")),
+        # All that a count of a search looks at, and the keys that what it finds is joined by. SQLite takes it for what
+        # asks in these very words, as searches do, and for nothing else.
+        sa.Index(
+            *("ix_product_shown", "version", "sensing", "tile", "id", "job_id"),
+            sqlite_where=sa.text("current IS 1 AND valid IS 1"),
+            postgresql_where=sa.text("current IS true AND valid IS true"),
+        ),
         sa.Index(None, "relative_orbit", "sensing", "id"),
         sa.Index(None, "superseded_by", **_where("superseded_by IS NOT NULL")),
+        sa.Index("ix_product_passed_over", "current", **_where("previous_not_latest")),
         sa.Index(
             "ix_product_state",
             *("tile", "version", "sensing", "id", "current", "state_path"),
@@ -437,6 +489,21 @@ class Download(Base):
     requests: Mapped[int]
     #: Sent, whether to the end or not.
     bytes: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class Traffic(Base):
+    """What came from one source of Level-1C in one hour."""
+
+    __tablename__ = "traffic"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    #: Its beginning.
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    bytes: Mapped[int] = mapped_column(sa.BigInteger)
+    #: While something was on its way.
+    seconds: Mapped[float]
+    #: That the account may have in 30 days; null where nobody says. [bytes]
+    quota: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
 class Webhook(Base):
@@ -553,6 +620,59 @@ class Event(Base):
     #: From where a person did it: ``command line``, or the address of a browser; null of the parts of the centre.
     origin: Mapped[str | None]
     data: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ChainTally(Base):
+    """How many jobs a chain has in each state. This and the other tallies are kept by triggers of the database.
+
+    So they change in the transaction that changes what they count, whoever writes it; `processing.store.tallies`.
+    """
+
+    __tablename__ = "chain_tally"
+
+    chain_id: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
+    state: Mapped[str] = mapped_column(primary_key=True)
+    jobs: Mapped[int]
+    #: Those of revision 0.
+    firsts: Mapped[int]
+
+
+class SeriesTally(Base):
+    """How many current products a tile has in a version."""
+
+    __tablename__ = "series_tally"
+
+    tile: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    products: Mapped[int]
+    #: Those of them that were not withdrawn, and that come from the simulation.
+    valid: Mapped[int]
+    simulated: Mapped[int]
+
+
+class TileTally(Base):
+    """How many dates of a tile ever arrived."""
+
+    __tablename__ = "tile_tally"
+
+    tile: Mapped[str] = mapped_column(primary_key=True)
+    dates: Mapped[int]
+
+
+class DayTally(Base):
+    """What there was on each day: jobs ``queued``, jobs by the state they closed in, current products ``made``.
+
+    In parts, by the chain: commits of different tiles seldom wait for each other.
+    """
+
+    __tablename__ = "day_tally"
+
+    #: Since 1970, UTC.
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    campaign_id: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    what: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
 
 
 class Validation(Base):

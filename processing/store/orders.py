@@ -9,10 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.errors import UnknownName
+from processing.naming import bare
 from processing.people import Actor
-from processing.store import backlog, events, lease, replays
+from processing.store import backlog, events, lease, replays, upkeep
 from processing.store.dialect import now
 from processing.store.models import Acquisition, Campaign, Chain, Granule, Job, Product
+
+#: Digits of a job's key: of one more the databases have none.
+LONGEST_KEY = 18
 
 
 def find_jobs(session: Session, name: str) -> Sequence[Job]:
@@ -28,13 +32,13 @@ def find_jobs(session: Session, name: str) -> Sequence[Job]:
     UnknownName
         If nothing has this name.
     """
-    bare = name.rstrip("/").rsplit("/", 1)[-1].removesuffix(".zip").removesuffix(".SAFE")
+    plain = bare(name.rstrip("/").rsplit("/", 1)[-1])
     jobs = sa.select(Job)
-    if bare.startswith("job:") and bare[4:].isdigit():
-        jobs = jobs.where(Job.id == int(bare[4:]))
+    if plain.startswith("job:") and plain.isascii() and plain[4:].isdecimal() and len(plain) <= 4 + LONGEST_KEY:
+        jobs = jobs.where(Job.id == int(plain[4:]))
     else:
-        of_granule = sa.select(Granule.acquisition_id).where(Granule.name == bare)
-        of_product = sa.select(Product.job_id).where(Product.identifier == bare)
+        of_granule = sa.select(Granule.acquisition_id).where(Granule.name == plain)
+        of_product = sa.select(Product.job_id).where(Product.identifier == plain)
         other = sa.orm.aliased(Job)
         later = sa.exists().where(
             other.chain_id == Job.chain_id,
@@ -163,6 +167,7 @@ def _order(
     if state == "ready":
         job.attempts, job.setbacks, job.not_before = 0, 0, time
         usable = sa.update(Granule).where(Granule.acquisition_id == job.acquisition_id, Granule.state == "rejected")
+        usable = usable.where(Granule.reason.is_distinct_from(upkeep.REMOVED))
         session.execute(usable.values(state="usable", reason=None))
     lease.advance(session, chain.id)
     version = session.get_one(Campaign, chain.campaign_id).version
@@ -215,4 +220,4 @@ def _why(session: Session, job: Job, chain: Chain, campaign: Campaign, product: 
     if job.not_before > time:
         rule = "to be tried again" if job.state == "retry" else "settling"
         return f"{rule}: not before {job.not_before:%Y-%m-%d %H:%M:%S} UTC{reason}"
-    return f"{backlog.REASONS['disk' if backlog.is_full(session) else 'due']}{reason}"
+    return f"{backlog.REASONS[backlog.holds_up(session)]}{reason}"

@@ -13,12 +13,15 @@ from sqlalchemy.orm import Session
 
 from processing.scene import Figures
 from processing.store import delays, events, holdings, replays
-from processing.store.dialect import now
+from processing.store.dialect import insert, now
 from processing.store.lease import MAX_ATTEMPTS, MAX_SETBACKS, Claim, advance, fence, wait
 from processing.store.models import Attempt, Chain, Granule, Job, Product, Quality
 
 #: A revision that lacks so much more of the tile than what it replaces is spoken of. [%]
 LESS_GROUND = 1.0
+
+
+_ROWS = sa.select(Job, Attempt).join(Attempt, Attempt.job_id == Job.id).where(Attempt.id == sa.bindparam("attempt"))
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
         If the lease passed on.
     """
     chain = fence(session, claim)
+    # As long as they are held here, nobody below has to read them again.
+    job, attempt = session.execute(_ROWS, {"attempt": claim.attempt_id}).one()
+    assert job.id == claim.job_id
     time = now(session)
     path = product_path(claim, made.identifier)
     own_state = path.with_name(path.name + ".npz")
@@ -143,8 +149,9 @@ def published(session: Session, claim: Claim, made: Made, replay_dates: int = 0)
     session.flush()
     if made.holdings is not None:
         holdings.keep(session, product.id, made.holdings)
-    delays.note(session, product)
-    replays.after(session, product, replay_dates)
+    delays.note(session, product, job, attempt)
+    if claim.late:
+        replays.after(session, product, replay_dates)
     _keep_figures(session, claim, made)
     _close(session, claim, chain, time, _Ended("published", made=made))
     _event(session, claim, time, "published", product_id=product.id, data={"identifier": made.identifier})
@@ -268,14 +275,15 @@ def _close(session: Session, claim: Claim, chain: Chain, time: datetime, ended: 
     job = session.get_one(Job, claim.job_id)
     job.state, job.reason, job.reason_class = state, ended.reason, ended.reason_class
     job.closed = None if state in ("retry", "held", "ready") else time
+    advance(session, chain.id, chain)
     chain.lease_owner = chain.lease_until = None
-    advance(session, chain.id)
 
 
 def _keep_figures(session: Session, claim: Claim, made: Made) -> None:
     """The columns of `Quality` have the names of `Figures`."""
-    columns = made.figures.as_dict()
-    session.merge(Quality(job_id=claim.job_id, flags=dict(made.flags), other=dict(made.other), **columns))
+    columns = {"flags": dict(made.flags), "other": dict(made.other), **made.figures.as_dict()}
+    row = insert(session, Quality).values(job_id=claim.job_id, **columns)
+    session.execute(row.on_conflict_do_update(index_elements=[Quality.job_id], set_=columns))
 
 
 def _event(session: Session, claim: Claim, time: datetime, kind: str, **fields: Any) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from processing import expected
 from processing.expected import Passage, Track
+from processing.store.dialect import epoch
 from processing.store.dialect import now as database_now
 from processing.store.models import Acquisition, Event, Site, SiteTile, Tile
 
@@ -23,6 +24,10 @@ LATEST, EARLIEST = timedelta(hours=12), timedelta(hours=3)
 REAL_TIME = timedelta(days=5)
 #: Images that tell the usual delay of the source, at least.
 ENOUGH = 5
+#: A cycle, and the parts of it in which sightings of one track are looked for. [s] Written out: as parameters they
+#: would make two different expressions of one.
+_CYCLE_SECONDS = sa.literal_column(str(int(expected.CYCLE.total_seconds())), sa.Integer)
+_PHASE_SECONDS = sa.literal_column("3600", sa.Integer)
 #: Of the name of a package with one tile: satellite, datatake, tile.
 _NAME = re.compile(r"(S2[A-Z])_MSIL1C_(\d{8}T\d{6})_N\d{4}_R\d{3}_T(\d{2}[A-Z]{3})_")
 
@@ -81,9 +86,11 @@ def missing(session: Session, since: datetime, until: datetime, now: datetime | 
     """
     now = now or database_now(session)
     refused = {(r.platform, r.tile, r.datatake.date()) for r in refusals(session, since, until)}
+    recent = now - expected.CYCLE <= since and until <= now
+    flown = lately(session, now) if recent else overflown(session, since, until, now)
     found = [
         Missing(tile, passage.time, passage.platform, passage.relative_orbit, passage.time + known.delay)
-        for tile, known in overflown(session, since, until, now).items()
+        for tile, known in flown.items()
         for passage in expected.unseen(known.tracks, since, min(until, now - known.delay), now)
         if (passage.platform, tile, passage.time.date()) not in refused
     ]
@@ -99,6 +106,58 @@ def overflown(session: Session, since: datetime, until: datetime, now: datetime)
         of_tile[row.tile].append(row)
     alive, followed = last_seen(session), followed_tiles(session)
     return {tile: _overflown(found, alive, now, followed=tile in followed) for tile, found in of_tile.items()}
+
+
+def lately(session: Session, now: datetime) -> dict[str, Overflown]:
+    """The passes over every tile, for what is asked of the last cycle and of what follows.
+
+    As `overflown` of that cycle, but each track has its sightings of the cycle and the last one before it alone: the
+    database finds these, and how long Level-1C takes, so that of a year of every tile few rows are read.
+    """
+    since = now - expected.CYCLE
+    phase = epoch(Acquisition.sensing) % _CYCLE_SECONDS // _PHASE_SECONDS
+    last = sa.func.max(Acquisition.sensing, type_=Acquisition.sensing.type)
+    track = (Acquisition.tile, Acquisition.platform, Acquisition.relative_orbit)
+    before = (
+        sa.select(Acquisition.tile, last.label("sensing"), Acquisition.platform, Acquisition.relative_orbit)
+        .where(Acquisition.sensing >= since - expected.LOST - expected.CYCLE, Acquisition.sensing < since)
+        .group_by(*track, phase)
+    )
+    newest = sa.select(Acquisition.tile, Acquisition.sensing, *track[1:]).where(Acquisition.sensing >= since)
+    newest = newest.where(Acquisition.sensing < now + expected.LOST + expected.CYCLE)
+    seen: dict[str, list[Passage]] = defaultdict(list)
+    for query in (before, newest):
+        for tile, sensing, platform, orbit in session.execute(query):
+            seen[tile].append(Passage(sensing, platform, orbit))
+    delays, followed = _usual_delays(session, now), followed_tiles(session)
+    alive = last_seen(session, sorted({passage.platform for found in seen.values() for passage in found}))
+    return {
+        tile: Overflown(
+            expected.tracks(found, alive, followed=tile in followed), bounded_delay(delays.get(tile, LATEST))
+        )
+        for tile, found in seen.items()
+    }
+
+
+def _usual_delays(session: Session, now: datetime) -> dict[str, timedelta]:
+    """Of each tile of which enough came in real time: its delay that nine in ten do not pass."""
+    delay = epoch(Acquisition.first_seen) - epoch(Acquisition.sensing)
+    places = (
+        sa.select(
+            Acquisition.tile,
+            Acquisition.first_seen,
+            Acquisition.sensing,
+            sa.func.row_number().over(partition_by=Acquisition.tile, order_by=delay).label("place"),
+            sa.func.count().over(partition_by=Acquisition.tile).label("number"),
+        )
+        .where(Acquisition.sensing >= now - 9 * expected.CYCLE, Acquisition.sensing <= now)
+        .where(delay < int(REAL_TIME.total_seconds()))
+        .subquery()
+    )
+    ninth = (9 * places.c.number + 9) // 10  # nine in ten of them, rounded up
+    query = sa.select(places.c.tile, places.c.first_seen, places.c.sensing)
+    query = query.where(places.c.number >= ENOUGH, places.c.place == ninth)
+    return {tile: seen - sensing for tile, seen, sensing in session.execute(query)}
 
 
 def over_tile(session: Session, tile: str, now: datetime) -> Overflown:
@@ -139,9 +198,12 @@ def usual_delay(delays: Iterable[timedelta]) -> timedelta:
     real time to tell.
     """
     told = sorted(delay for delay in delays if delay < REAL_TIME)
-    if len(told) < ENOUGH:
-        return LATEST
-    return min(max(told[math.ceil(0.9 * len(told)) - 1], EARLIEST), LATEST)
+    return LATEST if len(told) < ENOUGH else bounded_delay(told[math.ceil(0.9 * len(told)) - 1])
+
+
+def bounded_delay(delay: timedelta) -> timedelta:
+    """A usual delay within its bounds."""
+    return min(max(delay, EARLIEST), LATEST)
 
 
 def last_seen(session: Session, platforms: Iterable[str] | None = None) -> dict[str, datetime]:
@@ -167,7 +229,7 @@ def refusals(session: Session, since: datetime, until: datetime, tile: str | Non
     name = Event.data["l1c"].as_string()
     query = (
         sa.select(Event.time, name, Event.data["reason"].as_string())
-        .where(Event.kind == "refused", Event.time >= since)
+        .where(Event.kind.in_(("refused", "held")), Event.time >= since)
         .order_by(Event.id.desc())
     )
     if tile is not None:

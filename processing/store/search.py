@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,8 +21,8 @@ from shapely import Geometry, from_wkb
 from sqlalchemy.orm import Session
 
 from processing import tiling
-from processing.bands import PLATFORMS
 from processing.errors import SearchError
+from processing.naming import bare
 from processing.store import expressions, places
 from processing.store.expressions import CHANGES
 from processing.store.expressions import FLAGS as FLAGS
@@ -41,7 +41,7 @@ MOST_VALUES = 10_000
 #: Longest text that is understood. [characters]
 LONGEST = 2000
 #: Parts of the names of products and of Level-1C packages that say nothing that could be searched for.
-_NOISE = re.compile(r"L1C|L2A|MSIL1C|MSIL2A|C|D|N\d{4}|SAFE|ZIP")
+_NOISE = re.compile(r"L1C|L2A|MSIL1C|MSIL2A|C|D|N\d{4}|SAFE|ZARR|ZIP")
 _DATE = re.compile(r"(\d{4})-?(\d\d)?-?(\d\d)?(?:[T-]\d{6}(?:-\d+)?)?")
 #: ``V1_4``, or ``V1-4`` in names: rewritten as one word that has no separator in it.
 _VERSION = re.compile(r"(?<![A-Za-z0-9])[Vv](\d+)[_-](\d+)(?![A-Za-z0-9])")
@@ -117,10 +117,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Page:
-    """Some answers, and the key that gives those after them: None at the end."""
+    """Some answers, and the key that gives those after them: None at the end.
+
+    `matching` is what holds of all that fit, for `count`: which products lie in an area is half of the work.
+    """
 
     found: tuple[Found, ...]
     after: str | None
+    matching: tuple[sa.ColumnElement[bool], ...] = field(default=(), repr=False, compare=False)
 
 
 def find(session: Session, search: Search, limit: int = 50, after: str | None = None) -> Page:
@@ -141,19 +145,18 @@ def find(session: Session, search: Search, limit: int = 50, after: str | None = 
     _bounded(search)
     keys = _keys(search.order)
     conditions = _conditions(session, search)
-    if after is not None:
-        conditions.append(_beyond(keys, _values(keys, after)))
+    beyond = [] if after is None else [_beyond(keys, _values(keys, after))]
     query = (
         sa.select(Product, Quality, _default(), *(column for _, column, _ in keys))
         .outerjoin(Quality, Quality.job_id == Product.job_id)
-        .where(*conditions)
+        .where(*conditions, *beyond)
         .order_by(*_ordered(keys))
         .limit(limit + 1)
     )
     rows = session.execute(query).all()
     found = tuple(Found(row[0], row[1], bool(row[2])) for row in rows[:limit])
     session.expunge_all()
-    return Page(found, _token(keys, rows[limit - 1][3:]) if len(rows) > limit else None)
+    return Page(found, _token(keys, rows[limit - 1][3:]) if len(rows) > limit else None, tuple(conditions))
 
 
 #: A key that answers are ordered by: its kind, its column, and whether it goes down.
@@ -238,7 +241,7 @@ def _values(keys: list[_Key], after: str) -> list[Any]:
         if not isinstance(values, list) or len(values) != len(keys):
             raise ValueError
         return [_read(kind, value) for (kind, _, _), value in zip(keys, values, strict=True)]
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):  # OverflowError: of a time of year 1 in another zone
         raise SearchError(f"{after[:100]} is no key of a page") from None
 
 
@@ -275,10 +278,17 @@ def _bounded(search: Search) -> None:
             raise SearchError("the search has a character that no name has")
 
 
-def count(session: Session, search: Search, most: int = 1000) -> int:
-    """How many fit; counting stops at `most`."""
+def count(session: Session, search: Search, most: int = 1000, page: Page | None = None) -> int:
+    """How many fit; counting stops at `most`.
+
+    Parameters
+    ----------
+    page : Page, optional
+        One that was just found by the same search.
+    """
     _bounded(search)
-    query = sa.select(Product.id).where(*_conditions(session, search)).limit(most)
+    matching = _conditions(session, search) if page is None else page.matching
+    query = sa.select(Product.id).where(*matching).limit(most)
     if search.expressions or search.flags or any((*search.cloud, *search.aot)) or 0 in (*search.cloud, *search.aot):
         query = query.outerjoin(Quality, Quality.job_id == Product.job_id)
     return session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0
@@ -304,14 +314,14 @@ def understand(session: Session, text: str, search: Search | None = None) -> Sea
         raise SearchError(f"the search has more than {LONGEST} characters")
     rest: list[str] = []
     for word in re.split(r"[\s,;_]+", _VERSION.sub(r" V\1.\2 ", text)):
-        plain = word.upper().removesuffix(".SAFE").removesuffix(".ZIP")
+        plain = bare(word).upper()
         tile, platform = plain.removeprefix("T"), plain.replace("SENTINEL", "S")
         date = _DATE.fullmatch(plain)
         if not plain or _NOISE.fullmatch(plain):
             continue
         if len(tile) == 5 and tiling.valid(tile):
             search = replace(search, tiles=(*search.tiles, tile))
-        elif platform in PLATFORMS:
+        elif re.fullmatch(r"S2[A-Z]", platform):
             search = replace(search, platforms=(*search.platforms, platform))
         elif re.fullmatch(r"V\d\.\d", plain):
             search = replace(search, versions=(*search.versions, plain.replace(".", "_")))
@@ -408,7 +418,9 @@ def _of_place(session: Session, search: Search) -> list[sa.ColumnElement[bool]]:
     tiles = _tiles(session, search)
     if search.area is not None:
         there, near = places.condition(session, "s_intersects", search.area, tiles)
-        conditions += [there, places.of_tiles(near)]
+        conditions.append(there)
+        if len(near) <= places.MANY:  # for the index
+            conditions.append(places.of_tiles(near))
     elif tiles is not None:
         conditions.append(places.of_tiles(tiles))
     for name, column in (("platforms", Product.platform), ("orbits", Product.relative_orbit)):
@@ -443,6 +455,8 @@ def _of_versions(session: Session, search: Search) -> list[sa.ColumnElement[bool
         return [Product.version.in_(search.versions)]
     current = sa.select(Tile.current_version).where(Tile.mgrs == Product.tile).scalar_subquery()
     produced = session.scalars(sa.select(Tile.current_version).distinct()).all()
+    if len(produced) == 1 and produced[0] is not None:  # all tiles have the same: nothing to look up for each product
+        return [Product.version == produced[0]]
     return [Product.version.in_(produced), Product.version == current]  # the first is for the index
 
 

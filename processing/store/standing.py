@@ -10,12 +10,11 @@ from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from processing import expected
 from processing.expected import CYCLE, Passage
-from processing.store import passes
-from processing.store.dialect import epoch
+from processing.store import passes, tallies
 from processing.store.dialect import now as database_now
 from processing.store.models import (
     OPEN_STATES,
@@ -28,6 +27,7 @@ from processing.store.models import (
     Site,
     SiteTile,
     Tile,
+    is_open,
 )
 from processing.store.passes import REAL_TIME, Overflown
 
@@ -177,7 +177,7 @@ def fingerprint(session: Session) -> tuple[Any, ...]:
         session.scalar(sa.select(sa.func.max(Event.id))),
         session.scalar(sa.select(sa.func.max(Product.id))),
         session.scalar(sa.select(sa.func.count(SiteTile.tile))),
-        *session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state).order_by(Job.state)).all(),
+        *tallies.states(session).items(),
     )
 
 
@@ -192,7 +192,7 @@ def take(session: Session, target: timedelta, now: datetime | None = None) -> St
         The database's, unless given.
     """
     now = now or database_now(session)
-    flown = passes.overflown(session, now - CYCLE, now, now)
+    flown = passes.lately(session, now)
     refused = {(r.platform, r.tile, r.datatake.date()) for r in passes.refusals(session, now - CYCLE, now)}
     last, waiting, recent = _last_products(session), _waiting(session), _recent(session, now)
     followed = passes.followed_tiles(session)
@@ -263,13 +263,14 @@ class _Last(NamedTuple):
 def _last_products(session: Session) -> dict[str, _Last]:
     """Of each tile the last product that its users get: sensing, publication, identifier."""
     offered = (Product.current, Product.valid, Product.version == Tile.current_version)
-    last = (
-        sa.select(Product.tile, sa.func.max(Product.sensing).label("sensing"))
-        .join(Tile, Tile.mgrs == Product.tile)
-        .where(*offered)
-        .group_by(Product.tile)
-        .subquery()
+    # Tile by tile each is a look into the index; all together would read every product.
+    newest = aliased(Product)
+    sensing = (
+        sa.select(sa.func.max(newest.sensing))
+        .where(newest.tile == Tile.mgrs, newest.version == Tile.current_version, newest.current, newest.valid)
+        .scalar_subquery()
     )
+    last = sa.select(Tile.mgrs.label("tile"), sensing.label("sensing")).subquery()
     query = (
         sa.select(Product.tile, Product.sensing, Product.published, Product.identifier)
         .join(last, sa.and_(last.c.tile == Product.tile, last.c.sensing == Product.sensing))
@@ -287,7 +288,7 @@ def _waiting(session: Session) -> dict[str, list[OpenDate]]:
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
         .join(Tile, Tile.mgrs == Chain.tile)
-        .where(Job.state.in_(OPEN_STATES), Job.revision == 0, Campaign.version == Tile.current_version)
+        .where(is_open(), Job.revision == 0, Campaign.version == Tile.current_version)
         .order_by(Job.sensing)
     )
     found: dict[str, list[OpenDate]] = defaultdict(list)
@@ -359,33 +360,25 @@ def _worst(states: Iterable[str]) -> str:
 
 def _counts(session: Session, now: datetime) -> dict[str, Any]:
     """Figures of the whole centre, by their names in `Standing`."""
-    seconds = epoch(Job.closed)
-    day = sa.cast((seconds - seconds % sa.literal_column("86400")) / sa.literal_column("86400"), sa.Integer)
     first = (now - RECENT).date() + timedelta(days=1)
     start = datetime(first.year, first.month, first.day, tzinfo=now.tzinfo)
-    published = sa.select(day.label("day"), sa.func.count().label("n")).where(
-        Job.state == "published", Job.closed >= start
-    )
-    counts = dict(session.execute(published.group_by("day")).all())
+    counts: Counter[int] = Counter()
+    for (day, _, _), number in tallies.per_day(session, start, ("published",)).items():
+        counts[day] += number
     zero = date(1970, 1, 1)
     days = [first + timedelta(days=i) for i in range((now.date() - first).days + 1)]
-    offered = (Product.current, Product.valid)
-    held = session.scalars(sa.select(Job.reason).where(Job.state == "held", Job.reason.is_not(None)).distinct())
+    held = session.scalars(
+        sa.select(Job.reason).where(is_open(), Job.state == "held", Job.reason.is_not(None)).distinct()
+    )
     real = session.scalar(sa.select(Acquisition.id).where(Acquisition.simulated.is_(False)).limit(1))
     any_date = session.scalar(sa.select(Acquisition.id).limit(1))
-    versions = dict(
-        session.execute(sa.select(Product.version, sa.func.count()).where(*offered).group_by(Product.version)).all()
-    )
+    versions = tallies.of_versions(session, valid=True)
     return {
-        "per_day": tuple((one, int(counts.get((one - zero).days, 0))) for one in days),
+        "per_day": tuple((one, counts[(one - zero).days]) for one in days),
         "last_day": session.scalar(
             sa.select(sa.func.count()).where(Job.state == "published", Job.closed >= now - timedelta(days=1))
         ),
-        "open": dict(
-            session.execute(
-                sa.select(Job.state, sa.func.count()).where(Job.state.in_(OPEN_STATES)).group_by(Job.state)
-            ).all()
-        ),
+        "open": {state: number for state, number in tallies.states(session).items() if state in OPEN_STATES},
         "held": tuple(sorted(reason for reason in held if reason)),
         "versions": versions,
         "products": sum(versions.values()),

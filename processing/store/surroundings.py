@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
-from processing.store import holdings
+from processing.store import formats, holdings
 from processing.store.expressions import CHANGES, IMAGE, VALIDATED, VALIDATED_SUBJECTS
 from processing.store.models import VERDICTS, Event, Product, Tile, Validation, Verdict
 
@@ -22,8 +22,8 @@ class Around:
 
     Attributes
     ----------
-    holdings : dict, optional
-        What lies in its folder: `distribution.holdings.Holdings.json`.
+    holdings : bytes, optional
+        What lies in its folder, for `store.holdings.unpacked`.
     verdict : str
         The worst of its readers' that hold.
     changed : datetime, optional
@@ -36,9 +36,11 @@ class Around:
         Names of the products of the same date in the version before and after it, and of the one that users get.
     previous : str
         Name of the product whose recurrent state entered it.
+    baselines : mapping of str to str
+        Processing baselines of the Level-1C that it was made from, by the names of the packages.
     """
 
-    holdings: dict[str, Any] | None = None
+    holdings: bytes | None = None
     verdict: str = ""
     changed: datetime | None = None
     withdrawn: str = ""
@@ -47,6 +49,7 @@ class Around:
     after: str = ""
     latest: str = ""
     previous: str = ""
+    baselines: Mapping[str, str] = field(default_factory=dict)
 
 
 def around(session: Session, products: Sequence[Product]) -> dict[int, Around]:
@@ -61,6 +64,7 @@ def around(session: Session, products: Sequence[Product]) -> dict[int, Around]:
     figures = _figures(session, products)
     versions = _versions(session, products)
     previous = _previous(session, products)
+    baselines = formats.baselines(session, {name for product in products for name in product.l1c})
     return {
         product.id: Around(
             holdings=kept.get(product.id),
@@ -69,6 +73,7 @@ def around(session: Session, products: Sequence[Product]) -> dict[int, Around]:
             withdrawn=reasons.get(product.id, ""),
             figures=figures.get((product.identifier[:IMAGE], product.version), {}),
             previous=previous.get(product.prev_product or 0, ""),
+            baselines={name: baselines[name] for name in product.l1c if name in baselines},
             **_neighbours(product, versions.get((product.tile, product.sensing, product.platform), [])),
         )
         for product in products
