@@ -1,4 +1,4 @@
-"""What axe-core finds on the operators' pages, in light and in dark: violations by page and rule; the bar is none.
+"""What axe-core finds on all pages, in light and in dark: violations by page and rule; the bar is none.
 
 python -m benchmarks.axe [--pages production,quality]
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright import sync_api as playwright
 
+from dashboard.languages import LANGUAGES
 from processing.settings import Settings
 from processing.store import Store, validations
 from tests.browser import FLAGS, chromium, free_port
@@ -21,9 +22,12 @@ from tests.people import cookie
 from tests.test_browser import serving
 from tests.test_dashboard_validation import results
 
+#: Of each language.
+PUBLIC = ("", "sites", "tiles/31TCJ", "tiles/31TCJ/2023-08-01", "why?place=Muret", "news", "help", "help/masks")
 PAGES = (
-    *("production", "coverage", "versions", "browse", "products", "compare", "quality", "validation", "workbench"),
-    *("en/sign-in", "fr/sign-in", "es/sign-in", "en/account", "fr/account", "es/account", "en/nothing"),
+    *("production", "failures", "coverage", "versions", "browse", "products", "compare", "quality", "validation"),
+    *("workbench", "en/nothing"),
+    *(f"{language}/{page}" for language in LANGUAGES for page in (*PUBLIC, "sign-in", "account")),
 )
 #: The rules of WCAG 2.2 up to AA, and what axe holds to be good practice.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

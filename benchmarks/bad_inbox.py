@@ -56,6 +56,7 @@ def run(home: Path, good: list[Path], bad: int) -> tuple[float, int, dict[str, b
     environment = os.environ | {
         "MUSCATE_DEMONSTRATION": "false",
         "MUSCATE_SCAN_SECONDS": "1",
+        "MUSCATE_PAUSE_SECONDS": "0",
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     command = [sys.executable, "-m", "dashboard", "up", "--home", str(home), "--port", str(free_port())]

@@ -35,7 +35,8 @@ from processing.store.models import Product
 from tests.browser import answers, free_port
 
 #: Pages with a socket, and pages that ask what is new.
-SOCKETS, ASKING = ("products", "quality", "validation"), ("production", "failures", "versions", "coverage")
+SOCKETS = ("quality",)
+ASKING = ("production", "failures", "versions", "products", "coverage", "validation")
 #: Between two questions of an open page. [s]
 ASK = 5.0
 #: After closing, memory is looked at for so long. [s]

@@ -28,13 +28,14 @@ import numpy as np
 import psutil
 import sqlalchemy as sa
 from playwright import sync_api as playwright
+from sqlalchemy.orm import Session
 
 from dashboard.frame import PAGES
 from processing import tiling
 from processing.people import Role, command_line
 from processing.product import names
 from processing.settings import Settings
-from processing.store import Store, people
+from processing.store import Store, people, tallies
 from processing.store.delays import STAGES
 from processing.store.models import (
     Acquisition,
@@ -120,7 +121,7 @@ def fill(store: Store, products: int = PRODUCTS, tile_count: int = TILES, now: d
     rows.make(products)
     with store.engine.begin() as connection:
         if not store.is_sqlite:
-            connection.execute(sa.text("SET session_replication_role = replica"))
+            connection.execute(sa.text("SET LOCAL session_replication_role = replica"))
         for table in (
             Site,
             Tile,
@@ -142,6 +143,9 @@ def fill(store: Store, products: int = PRODUCTS, tile_count: int = TILES, now: d
             for table in (Campaign, Acquisition, Granule, Chain, Job, Attempt, Product, Anomaly):
                 key = f"SELECT setval('{table.__tablename__}_id_seq', {len(rows.of(table)) + 1})"
                 connection.execute(sa.text(key))
+            with Session(connection) as session:
+                tallies.count_again(session)  # the triggers that count were not asked
+                session.flush()
             connection.execute(sa.text("ANALYZE"))
 
 
@@ -364,6 +368,7 @@ def opened(
 FILTERS: dict[str, tuple[Callable[[playwright.Page], None], str]] = {
     "production": (lambda page: page.get_by_role("link", name="7 days").click(), "last 7 days, by version"),
     "failures": (lambda page: _typed(page, "Tile", "30NXM"), "· 30NXM"),
+    "products": (lambda page: _typed(page, "Tile", "0ZZ"), "has this in its id: 0ZZ"),
 }
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from dashboard.app import create
 from processing.settings import Settings
 from tests.dashboard_archive import filled
 from tests.fuzz import described, web
@@ -28,7 +29,7 @@ def main() -> None:
         settings = Settings(home=Path(folder))
         filled(settings, size=183).dispose()
         with serving(settings.home) as server:
-            known, line = web.Known.of(server), web.Line(server)
+            known, line = web.Known.of(server, create(settings), web.signed(server, settings)), web.Line(server)
             for page in web.PAGES:  # what is loaded once is nobody's
                 line.tried(web.Request("GET", page))
             verdicts = []

@@ -28,6 +28,7 @@ PARTS = {
     "api/compare": "compare",
     "products": "products",
     "products.atom": "products",
+    "cubes": "products",
     "tiles": "products",
     "xyz": "products",
     "stac": "products",
@@ -61,6 +62,8 @@ PARTS = {
 OF_LANGUAGES = {"tiles": "status", "sites": "status", "dates": "status", "find": "status"}
 #: Requests by POST that change nothing, and that programs of other houses send.
 READING = frozenset({"/stac/search"})
+#: Pages of Panel's, each of which opens a session that costs a second of a core and memory.
+SESSIONS = frozenset({"quality", "workbench"})
 #: Pages whose scripts and styles stand in the page itself: Panel's, and those drawn by scripts of ours.
 SCRIPTED = frozenset(
     {

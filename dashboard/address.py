@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import panel as pn
 import param
+from pydantic import BaseModel
 
 from dashboard import theme
 
@@ -71,3 +72,10 @@ def address(page: str, /, **values: Any) -> str:
     """The address of a page with what it is to show; what is empty is left out."""
     chosen = {name: value for name, value in values.items() if value not in ("", None)}
     return f"/{page}?{urlencode(chosen)}" if chosen else f"/{page}"
+
+
+def changed(page: str, asked: BaseModel, /, **values: Any) -> str:
+    """The address of a page with something else chosen than what was asked for; what asks for nothing is left out."""
+    neutral = {name: field.default for name, field in type(asked).model_fields.items()}
+    now = asked.model_dump(exclude_defaults=True) | values
+    return address(page, **{name: value for name, value in now.items() if value != neutral[name]})

@@ -28,10 +28,8 @@ from dashboard.api import metrics
 from dashboard.api.headers import FOREVER
 from dashboard.http_cache import HttpCache
 from dashboard.line import Line
-from dashboard.pages import browse, compare, coverage, failures, production, versions
-from dashboard.pages.products import Products
+from dashboard.pages import browse, compare, coverage, failures, production, products, validation, versions
 from dashboard.pages.quality import Quality
-from dashboard.pages.validation import Validation
 from dashboard.pages.workbench import Workbench
 from dashboard.public import help as helping
 from dashboard.public import news, routes, sign_in
@@ -98,18 +96,19 @@ def create(settings: Settings) -> FastAPI:
     app.add_middleware(themed.Themed)
     app.add_middleware(Compression, minimum_size=2000, compresslevel=5)
     app.add_middleware(HttpCache, paths=("/tiles/", "/xyz/"), limit=TILES_KEPT)
-    app.add_middleware(programs.Programs)
     app.add_middleware(bounds.Sessions)
     app.add_middleware(bounds.Bounds)
     app.add_middleware(sockets.Sockets, secret=door.secret(settings.home))
     app.add_middleware(guard.Guard, guards=guards)
+    # Before the guard: a browser asks without a token whether its page may send one, and the page is to read a refusal.
+    app.add_middleware(programs.Programs)
     app.add_middleware(metrics.Counted)
     # The outermost: nothing is answered before it.
     names = door.names(settings.host, [*settings.hosts, *([public.netloc] if public.netloc else [])])
     app.add_middleware(door.Door, names=names, origins=origins, https=public.scheme == "https")
     app.include_router(entrance)
     app.include_router(sign_in.router)
-    for page in (production, failures, coverage, versions, browse, compare):
+    for page in (production, failures, coverage, versions, browse, products, compare, validation):
         app.include_router(page.router)
     app.include_router(news.router)
     app.include_router(helping.router)
@@ -135,15 +134,14 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
         return open_page
 
     views: dict[str, Callable[..., frame.View]] = {
-        "products": partial(Products, store),
         "quality": partial(Quality, store),
-        "validation": partial(Validation, store),
         "workbench": partial(Workbench, store),
     }
     # Makes the folders of Panel's and the others' scripts known: only those known by now are served.
     bundle_for_objs_and_resources(None, Resources("server"))
     add_applications(
         {f"/{name}": opener(name, make) for name, make in views.items()},
+        title={f"/{name}": f"{frame.PAGES[name]} · muscate" for name in views},
         app=app,
         location=True,
         websocket_origin=["*"],  # the door has looked at it: bokeh-fastapi does not

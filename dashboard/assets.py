@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from functools import lru_cache
@@ -22,6 +23,23 @@ def text(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8")
 
 
+def _beside(name: str, shared: bool) -> list[str]:
+    folders = [(STATIC / name).parent, *([STATIC / "shared"] if shared else [])]
+    return sorted(path.relative_to(STATIC).as_posix() for folder in folders for path in folder.glob("*.js"))
+
+
+@lru_cache
+def _map(name: str, shared: bool) -> str:
+    """The import map of a page with one of our modules."""
+    return json.dumps({"imports": {f"/assets/{other}": address(other) for other in _beside(name, shared)}})
+
+
+@lru_cache
+def of_map(name: str, shared: bool = False) -> str:
+    """The digest by which a policy lets the import map of a page in, as it is written there."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_map(name, shared).encode()).digest()).decode()}'"
+
+
 @lru_cache
 def module(name: str, shared: bool = False) -> str:
     """One of our ES modules for a page, as HTML. What it imports lies beside it, or in ``shared/`` where it says so.
@@ -29,11 +47,8 @@ def module(name: str, shared: bool = False) -> str:
     Modules name each other without a digest: the page's import map adds it, so that none is ever stale. They are all
     asked for at once, before one names the next.
     """
-    folders = [(STATIC / name).parent, *([STATIC / "shared"] if shared else [])]
-    beside = sorted(path.relative_to(STATIC).as_posix() for folder in folders for path in folder.glob("*.js"))
-    imports = {"imports": {f"/assets/{other}": address(other) for other in beside}}
-    ahead = "".join(f'<link rel="modulepreload" href="{address(other)}">' for other in beside)
+    ahead = "".join(f'<link rel="modulepreload" href="{address(other)}">' for other in _beside(name, shared))
     return (
-        f'<script type="importmap">{json.dumps(imports)}</script>{ahead}'
+        f'<script type="importmap">{_map(name, shared)}</script>{ahead}'
         f'<script type="module" src="{address(name)}"></script>'
     )

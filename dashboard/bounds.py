@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict, deque
 from urllib.parse import unquote_to_bytes
 
+from panel.util import parse_query
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Longest path and longest query. A polygon of some hundred corners is the longest that anybody asks. [bytes]
 PATH, QUERY = 2_000, 32_000
+#: Longest query of a page of Panel's. [bytes]
+PAGE_QUERY = 4_000
 #: Longest body: that of a search. [bytes]
 BODY = 128 * 2**10
 
@@ -74,6 +77,19 @@ def _fault(scope: Scope) -> tuple[int, str]:
         return 414, f"the query has more than {QUERY} bytes"
     if b"\x00" in unquote_to_bytes(path) or b"\x00" in unquote_to_bytes(query):
         return 400, "the address has a NUL in it"
+    if door.opens_session(scope["path"]):
+        return _fault_of_page(query)
+    return 0, ""
+
+
+def _fault_of_page(query: bytes) -> tuple[int, str]:
+    """`_fault` of the query of a page of Panel's, which reads its values as numbers and lists, and trips over some."""
+    if len(query) > PAGE_QUERY:
+        return 414, f"the query has more than {PAGE_QUERY} bytes"
+    try:
+        parse_query("?" + query.decode("latin-1"))
+    except (ValueError, RecursionError):
+        return 400, "the query has a number in it that can't be read"
     return 0, ""
 
 
@@ -106,7 +122,7 @@ class Sessions:
         wait = self._wait(scope) if scope["type"] == "http" and door.opens_session(scope["path"]) else 0
         if wait:
             who = (scope.get("client") or ["?"])[0]
-            log.warning("refused %s of %s: more than %d sessions in %.0f s", scope["path"], who, SESSIONS, WITHIN)
+            log.warning("refused %s of %s: more than %d sessions in %.0f s", door.shown(scope), who, SESSIONS, WITHIN)
             response = faults.answer(scope, 429, f"too many pages opened at once: try again in {wait} s")
             response.headers["retry-after"] = str(wait)
             await response(scope, receive, send)
@@ -115,7 +131,7 @@ class Sessions:
 
     def _wait(self, scope: Scope) -> int:
         """Seconds until who asks may open a session; 0: now, which is counted."""
-        who = _block((scope.get("client") or ("", 0))[0])
+        who = block((scope.get("client") or ("", 0))[0])
         if not who:
             return 0
         now = time.monotonic()
@@ -131,7 +147,7 @@ class Sessions:
         return 0
 
 
-def _block(address: str) -> str:
+def block(address: str) -> str:
     """What is counted together: an address, of IPv6 the network of one customer; empty where it is not counted."""
     try:
         found = ipaddress.ip_address(address)

@@ -27,6 +27,9 @@ th a { color: inherit; text-decoration: none; } th a[aria-current] { text-decora
 tr.chosen { background: var(--fill); outline: 1px solid var(--soft); } td a { white-space: nowrap; }
 """
 
+#: Choices as wide as their words.
+WIDE = ".fields select { width: auto; max-width: 100%; }"
+
 
 def field(name: str, label: str, value: str, hint: str = "") -> str:
     """A field of text, as HTML."""

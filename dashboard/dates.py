@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from dashboard import queries, theme
 from processing.errors import StoreError
 from processing.sites import theia_tiles
-from processing.store import passes
+from processing.store import passes, tallies
 from processing.store.dialect import epoch
 from processing.store.models import JOB_STATES, Acquisition, Campaign, Chain, Event, Job, Product, Quality, Tile
 
@@ -259,14 +259,12 @@ class Coverages:
 
 def _fingerprint(session: Session) -> dict[str, Any]:
     """Changes whenever something that is counted here has changed; cheap."""
-    states = sa.select(Job.state, sa.func.count()).group_by(Job.state)
-    valid = sa.select(sa.func.count(Product.id)).where(Product.current, Product.valid)
     return {
         "event": session.scalar(sa.select(sa.func.max(Event.id))),
-        "acquisitions": session.scalar(sa.select(sa.func.count(Acquisition.id))),
+        "acquisitions": tallies.dates(session),
         "tiles": session.scalar(sa.select(sa.func.count()).select_from(Tile)),
-        "products": session.scalar(valid),
-        "states": {state: number for state, number in session.execute(states)},
+        "products": tallies.products(session)[1],
+        "states": tallies.states(session),
     }
 
 

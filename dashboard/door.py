@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import access, faults
+from processing.errors import printable
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Door:
         if fault is None:
             await self._let_in(_without_session(scope), receive, send)
             return
-        log.warning("refused %s of %s: %s", scope["path"], (scope.get("client") or ["?"])[0], fault)
+        log.warning("refused %s of %s: %s", shown(scope), (scope.get("client") or ["?"])[0], fault)
         if scope["type"] == "websocket":
             await receive()  # the connection is asked for before it can be refused
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": fault[:100]})
@@ -104,7 +105,7 @@ class Door:
         except Exception:
             if scope["type"] == "websocket" or begun:
                 raise
-            log.exception("%s %s", scope["method"], scope["path"])
+            log.exception("%s %s", scope["method"], shown(scope))
             await faults.answer(scope, 500, "a fault of the centre")(scope, receive, send)
 
     def _fault(self, headers: dict[bytes, str], *, socket: bool) -> str | None:
@@ -128,15 +129,28 @@ def _name(host: str) -> str:
         return ""
 
 
+def shown(scope: Scope) -> str:
+    """What a request asks for, as one line of a log shows it."""
+    return printable(scope["path"][:200])
+
+
+def place(address: str) -> str:
+    """``host:port`` of an address, lower case; empty where it is none."""
+    try:
+        return urlsplit(address.lower()).netloc
+    except ValueError:
+        return ""
+
+
 def policy(path: str) -> bytes:
     """What the browser may load for a page."""
-    return PANEL if opens_session(path) else STRICT
+    words = path.strip("/").split("/")
+    return PANEL if words[0] in access.SCRIPTED and (len(words) == 1 or words[0] != "products") else STRICT
 
 
 def opens_session(path: str) -> bool:
     """Whether an address is that of a page of Panel's."""
-    words = path.strip("/").split("/")
-    return words[0] in access.SCRIPTED and (len(words) == 1 or words[0] != "products")
+    return path.strip("/").split("/")[0] in access.SESSIONS
 
 
 def _with_headers(send: Send, headers: Collection[tuple[bytes, bytes]]) -> Send:

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Scope
 
 from dashboard import languages, people, writing
-from processing.errors import NotAllowed, StoreError
+from processing.errors import NotAllowed, StoreError, printable
 
 log = logging.getLogger(__name__)
 
@@ -54,5 +54,5 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(StoreError)
     async def unreachable(request: Request, fault: StoreError) -> Response:
-        log.error("%s %s: %s", request.method, request.url.path, fault)
+        log.error("%s %s: %s", request.method, printable(request.url.path[:200]), fault)
         return answer(request.scope, 503, str(fault))

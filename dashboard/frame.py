@@ -152,7 +152,11 @@ def how_to_begin(settings: Settings) -> str:
 
 
 #: The name in the title bar, and the space that the bar leaves in the page, are no headings of it.
-_COMPONENTS = {"MuiTypography": {"defaultProps": {"variantMapping": {"h5": "div"}}}}
+_COMPONENTS = {
+    "MuiTypography": {"defaultProps": {"variantMapping": {"h5": "div"}}},
+    # It is there, if unseen, though no indicator is asked for.
+    "MuiLinearProgress": {"defaultProps": {"aria-label": "Work in progress"}},
+}
 
 
 class Theme(pn.custom.JSComponent):
@@ -251,7 +255,6 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
     made = pmui.Page(
         title="muscate",
         dark_theme=dark.dark,
-        meta_title=f"{PAGES[name]} · muscate",
         busy_indicator=None,
         header=[nav],
         main=[pn.Column(title, told, session, banner, view, dark, sizing_mode="stretch_width", margin=(4, 16))],

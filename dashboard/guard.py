@@ -17,7 +17,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -27,10 +26,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard import access, faults, forms, languages
-from dashboard.door import POLICY_VIOLATION
+from dashboard import access, cookies, faults, forms, languages, themed
+from dashboard.closed import Closed, hiding
+from dashboard.door import POLICY_VIOLATION, place
 from dashboard.people import Visit, visiting
-from processing.errors import StoreError
+from processing.errors import StoreError, printable
 from processing.people import Actor, Role
 from processing.settings import Settings
 from processing.store import Store, events
@@ -73,9 +73,13 @@ class Guards:
     store: Store
     secret: bytes
     origins: Collection[str] = ()
+    closed: Closed = field(init=False)
     _believed: TTLCache[str, Actor | None] = field(default_factory=lambda: TTLCache(4096, BELIEVED))
     _known: TTLCache[str, Actor | None] = field(default_factory=lambda: TTLCache(4096, STORE_AWAY))
     _kept: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.closed = Closed(self.settings, self.store)
 
     def secure(self, scope: Scope) -> bool:
         """Whether browsers speak to this web by https: its cookies are then for https alone."""
@@ -85,14 +89,14 @@ class Guards:
         """Name of the cookie with a session's token. Cookies know no ports: two centres of one machine differ in it."""
         return "__Host-muscate" if self.secure(scope) else f"muscate-{self.settings.port}"
 
-    def visit(self, scope: Scope, cookies: Mapping[str, str]) -> Visit:
+    def visit(self, scope: Scope, brought: Mapping[str, str]) -> Visit:
         """Who sends a request, by its cookies; a program, by the token that it bears."""
         name = self.cookie(scope)
-        token = cookies.get(name, "") or _bearer(scope)
-        visitor = cookies.get(f"{name}-form", "") or secrets.token_urlsafe(16)
+        token = brought.get(name, "") or _bearer(scope)
+        visitor = brought.get(f"{name}-form", "") or secrets.token_urlsafe(16)
         address = (scope.get("client") or ["?"])[0]
         sha = digest(token) if token else ""
-        dark = cookies.get("muscate-theme") or Headers(scope=scope).get("sec-ch-prefers-color-scheme")
+        dark = brought.get(themed.COOKIE) or Headers(scope=scope).get("sec-ch-prefers-color-scheme")
         return Visit(self.store, sha, address, self.form_token(sha or visitor), visitor, dark=dark == "dark")
 
     def form_token(self, of: str) -> str:
@@ -130,20 +134,21 @@ class Guards:
         here = {headers.get("host", "").lower(), urlsplit(self.settings.public_url).netloc.lower(), *self.origins}
         origin = headers.get("origin")
         if origin is not None:
-            return urlsplit(origin.lower()).netloc in here - {""}
+            return place(origin) in here - {""}
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return False
         referer = headers.get("referer")
-        return referer is None or urlsplit(referer.lower()).netloc in here
+        return referer is None or place(referer) in here - {""}
 
     async def refused(self, who: Actor, method: str, path: str, why: str) -> None:
         """Keep in the events that a request was refused which would have changed something."""
+        path = printable(path[:200])
         log.warning("refused %s %s of %s (%s): %s", method, path, who.name, who.origin, why)
         self._kept = [at for at in self._kept if at > time.monotonic() - 3600]
         if len(self._kept) >= KEPT_AN_HOUR:
             return
         self._kept.append(time.monotonic())
-        await asyncio.to_thread(self._refused, who, {"method": method, "path": path[:200], "why": why})
+        await asyncio.to_thread(self._refused, who, {"method": method, "path": path, "why": why})
 
     def _refused(self, who: Actor, data: dict[str, Any]) -> None:
         try:
@@ -165,17 +170,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        cookies, name = _cookies(headers), self._guards.cookie(scope)
-        visit = self._guards.visit(scope, cookies)
-        scope = {**_without_cookie(scope, name), "muscate_openid": cookies.get(f"{name}-openid", "")}
+        sent = headers.get("cookie", "")
+        brought, name = cookies.read(sent), self._guards.cookie(scope)
+        visit = self._guards.visit(scope, brought)
+        # Nothing behind the guard may write its cookies into a page, or has a use for those of others.
+        scope = {**cookies.kept(scope, sent, {themed.COOKIE}), "muscate_openid": brought.get(f"{name}-openid", "")}
         changes = scope["type"] == "http" and scope["method"] not in SAFE and scope["path"] not in access.READING
         with visiting(visit):
             try:
                 who = await self._guards.signed(visit, fresh=changes)
-                least = self._least(scope)
+                least, tiles = await self._asked(scope, (who or visit.nobody).role)
             except StoreError as fault:
-                who, least = None, self._least(scope)
-                if least is not Role.PUBLIC:
+                who, least, tiles = None, self._least(scope), frozenset()
+                if least is not Role.PUBLIC or self._guards.closed.shows(scope["path"]):
                     await faults.answer(scope, 503, str(fault))(scope, receive, send)
                     return
             if changes:
@@ -191,7 +198,18 @@ class Guard:
             elif not (who or visit.nobody).role.reaches(least):
                 await self._turned_away(scope, receive, send, who, least)
                 return
-            await self._app(scope, receive, partial(_private, send) if least is not Role.PUBLIC else send)
+            private = least is not Role.PUBLIC or self._guards.closed.shows(scope["path"])
+            with hiding(tiles):
+                await self._app(scope, receive, partial(_private, send) if private else send)
+
+    async def _asked(self, scope: Scope, role: Role) -> tuple[Role, frozenset[str]]:
+        """The role that an address asks for, and the tiles of which a role is shown no product there."""
+        least, known = self._least(scope), self._guards.closed
+        if not known.shows(scope["path"]):
+            return least, frozenset()
+        tiles = await asyncio.to_thread(known.tiles, role)
+        named = known.names(scope["path"], scope.get("query_string", b"").decode("latin-1"), tiles)
+        return (known.least if named else least), tiles
 
     def _least(self, scope: Scope) -> Role:
         """The role that an address asks for. One that stands in no part is for the admin, where it leads anywhere."""
@@ -231,6 +249,8 @@ class Guard:
             response = RedirectResponse(f"/{language}/sign-in?next={quote(there, safe='/')}", 303)
         else:
             response = faults.answer(scope, 401 if who is None else 403, f"needs the role {least}")
+            if who is None:
+                response.headers["WWW-Authenticate"] = 'Bearer realm="muscate"'
         response.headers["Cache-Control"] = "no-store"
         await response(scope, receive, send)
 
@@ -262,26 +282,6 @@ def _bearer(scope: Scope) -> str:
     """The token of a program, as ``muscate user token`` gave it (RFC 6750)."""
     kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
     return token.strip() if kind.lower() == "bearer" else ""
-
-
-def _cookies(headers: Headers) -> dict[str, str]:
-    try:
-        return {name: one.value for name, one in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
-
-
-def _without_cookie(scope: Scope, name: str) -> Scope:
-    """The same request without our cookies: nothing behind the guard may write them into a page."""
-    kept = []
-    for key, value in scope["headers"]:
-        if key.lower() == b"cookie":
-            parts = [part for part in value.decode("latin-1").split(";") if not part.strip().startswith(name)]
-            value = ";".join(parts).strip().encode("latin-1")
-            if not value:
-                continue
-        kept.append((key, value))
-    return {**scope, "headers": kept}
 
 
 async def _beginning(receive: Receive, headers: Headers) -> tuple[Receive, bytes]:

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Of an answer without its body and address: headers, places in tables. [bytes]
 OVERHEAD = 1500
+#: However long an answer may be kept, it is asked for again after so long: a product may have been withdrawn. [s]
+ASKED_AGAIN = 300
 #: Addresses that are longer are not kept. [bytes]
 LONGEST = 2000
 
@@ -96,6 +98,6 @@ class HttpCache:
         whole = status == 204 or named.get(b"content-length") == str(len(body)).encode()
         if age is None or b"etag" not in named or not whole or len(address) > LONGEST:
             return
-        answer = Answer(address, status, headers, body, named[b"etag"], int(age[1]))
+        answer = Answer(address, status, headers, body, named[b"etag"], min(int(age[1]), ASKED_AGAIN))
         if _size(answer) <= self._answers.maxsize:
             self._answers[address] = answer

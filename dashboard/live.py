@@ -8,11 +8,12 @@ the script.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from html import escape
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
 
 from dashboard import frame, people, plain, theme
 from dashboard.api.centre import Centre
@@ -50,9 +51,27 @@ def _age(centre: Centre, snapshot: Snapshot) -> str:
 
 def order(address: str, words: str, fields: Mapping[str, str]) -> str:
     """A button that changes something, with what it sends to an address, as HTML."""
-    sent = {"token": people.visit().form_token, **fields}
-    hidden = "".join(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in sent.items())
-    return f'<form method="post" action="{escape(address)}">{hidden}<button>{escape(words)}</button></form>'
+    return form(address, f"<button>{escape(words)}</button>", fields)
+
+
+def form(address: str, content: str, fields: Mapping[str, str], kind: str = "") -> str:
+    """A form that changes something: its fields and buttons as HTML, and what it sends beside them."""
+    sent = hidden({"token": people.visit().form_token, **fields})
+    looks = f' class="{kind}"' if kind else ""
+    return f'<form method="post" action="{escape(address)}"{looks}>{sent}{content}</form>'
+
+
+def hidden(fields: Mapping[str, object]) -> str:
+    """What a form sends beside its own fields, as HTML."""
+    return "".join(
+        f'<input type="hidden" name="{name}" value="{escape(str(value))}">' for name, value in fields.items()
+    )
+
+
+def kept(asked: BaseModel, without: Collection[str]) -> str:
+    """All but some of what a page is asked for, as HTML for a form that chooses those."""
+    now = asked.model_dump(exclude_defaults=True)
+    return hidden({name: value for name, value in now.items() if name not in without})
 
 
 def answered(text: str, *, fault: bool = False) -> str:

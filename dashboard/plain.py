@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from fastapi.responses import HTMLResponse
@@ -55,7 +56,17 @@ def page(
         f'<main id="main"><h1 class="unseen">{frame.PAGES[name]}</h1>{body}</main>'
         f"{text}{assets.module(script, shared=True) if script else ''}</body></html>",
         status,
-        headers={"Cache-Control": "no-store"},
+        headers={"Cache-Control": "no-store", "Content-Security-Policy": policy(script)},
+    )
+
+
+@lru_cache
+def policy(script: str) -> str:
+    """What the browser may load for a page: files of this web, styles in the page, and its script's import map."""
+    own = f" {assets.of_map(script, shared=True)}" if script else ""
+    return (
+        f"default-src 'none'; script-src 'self'{own}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, aliased
 
 from dashboard.theme import OUTCOMES
-from processing.bands import PLATFORMS
+from processing import known
 from processing.product import names
+from processing.scene import Figures
+from processing.store import tallies
 from processing.store.dialect import epoch
 from processing.store.events import DOOR
 from processing.store.inputs import inputs
@@ -24,16 +27,20 @@ from processing.store.models import (
     Attempt,
     Campaign,
     Chain,
+    ChainTally,
     Event,
     Job,
     Product,
     Quality,
     ReferenceMask,
+    SeriesTally,
     Site,
     SiteTile,
     Tile,
+    TileTally,
     Validation,
     Verdict,
+    is_open,
 )
 from processing.store.surroundings import withdrawals
 from processing.store.verdicts import verdicts_of, worst
@@ -59,11 +66,11 @@ def fingerprint(session: Session) -> tuple[Any, ...]:
     """Changes whenever something that the pages show has changed; cheap."""
     return (
         session.scalar(sa.select(sa.func.max(Event.id)).where(Event.kind.not_in(DOOR))),
-        session.scalar(sa.select(sa.func.count(Product.id))),
+        session.scalar(sa.select(sa.func.max(Product.id))),
         session.scalar(sa.select(sa.func.count(SiteTile.tile))),
         session.scalar(sa.select(sa.func.max(Verdict.id))),
         session.scalar(sa.select(sa.func.max(Validation.id))),
-        *session.execute(sa.select(Job.state, sa.func.count()).group_by(Job.state).order_by(Job.state)).all(),
+        *tallies.states(session).items(),
     )
 
 
@@ -73,28 +80,52 @@ def outcomes_per_hour(session: Session, since: datetime, seconds: int = 3600) ->
     `seconds`: 86400 for days instead of hours. A date counts once, by its last revision; as published as long as users
     get a product of it. A package that was refused on arrival is no date (`processing.store.failures.refused`).
     """
-    hour = _hour(Product.published, seconds)
-    products = _frame(
-        session,
-        sa.select(hour, Product.version, sa.func.count().label("dates"))
-        .where(Product.published >= since, Product.current)
-        .group_by(hour, Product.version),
-    ).assign(outcome="published")
-    later = aliased(Job)
-    again = sa.exists().where(
-        later.chain_id == Job.chain_id, later.acquisition_id == Job.acquisition_id, later.revision > Job.revision
-    )
-    keys = (_hour(Job.closed, seconds), Campaign.version, Job.state.label("outcome"))
-    others = _frame(
-        session,
-        sa.select(*keys, sa.func.count().label("dates"))
+    counts: Counter[tuple[int, str, str]] = Counter()
+    counted = _ended_by_day(session, since) if seconds == 86400 else _ended_by_hour(session, since, seconds)
+    for hour, version, outcome, number in counted:
+        counts[hour, version, outcome] += number
+    # Of a date that was queued again the last revision counts; there are few of them.
+    dates = tallies.again()
+    key = (_hour(Job.closed, seconds), Campaign.version, Job.state)
+    replaced = (
+        sa.select(*key, sa.func.count())
+        .select_from(dates)
+        .join(Job, tallies.of_date(dates))
         .join(Chain, Job.chain_id == Chain.id)
         .join(Campaign, Chain.campaign_id == Campaign.id)
-        .where(Job.closed >= since, Job.state.in_([o for o in OUTCOMES if o != "published"]), ~again)
-        .group_by(*keys),
+        .where(Job.closed >= since, Job.state.in_(NO_PRODUCT), Job.revision < dates.c.last)
+        .group_by(*key)
     )
-    frame = pd.concat([frame for frame in (products, others) if len(frame)] or [products])
+    for hour, version, outcome, number in session.execute(replaced):
+        counts[hour, version, outcome] -= number
+    rows = [(*found, number) for found, number in sorted(counts.items()) if number]
+    frame = pd.DataFrame(rows, columns=["hour", "version", "outcome", "dates"])
     return frame.assign(hour=pd.to_datetime(frame["hour"].astype("int64"), unit="s", utc=True))
+
+
+#: How a date can end without a product.
+NO_PRODUCT = tuple(outcome for outcome in OUTCOMES if outcome != "published")
+
+
+def _ended_by_day(session: Session, since: datetime) -> Iterable[tuple[int, str, str, int]]:
+    """Second, version, outcome and number, of whole days."""
+    versions = {key: version for key, version in session.execute(sa.select(Campaign.id, Campaign.version))}
+    for (day, campaign, what), number in tallies.per_day(session, since, ("made", *NO_PRODUCT)).items():
+        yield day * 86400, versions[campaign], "published" if what == "made" else what, number
+
+
+def _ended_by_hour(session: Session, since: datetime, seconds: int) -> Iterable[tuple[int, str, str, int]]:
+    hour = _hour(Product.published, seconds)
+    made = sa.select(hour, Product.version, sa.literal("published"), sa.func.count())
+    yield from session.execute(made.where(Product.published >= since, Product.current).group_by(hour, Product.version))
+    key = (_hour(Job.closed, seconds), Campaign.version, Job.state)
+    yield from session.execute(
+        sa.select(*key, sa.func.count())
+        .join(Chain, Job.chain_id == Chain.id)
+        .join(Campaign, Chain.campaign_id == Campaign.id)
+        .where(Job.closed >= since, Job.state.in_(NO_PRODUCT))
+        .group_by(*key)
+    )
 
 
 def backlog(session: Session) -> pd.DataFrame:
@@ -125,7 +156,7 @@ def backlog(session: Session) -> pd.DataFrame:
         .join(Campaign, Chain.campaign_id == Campaign.id)
         .join(Acquisition, Job.acquisition_id == Acquisition.id)
         .outerjoin(running, running.c.job_id == Job.id)
-        .where(Job.state.in_(OPEN_STATES))
+        .where(is_open())
         .order_by(Job.created, Job.sensing)
     )
     return _frame(session, query)
@@ -239,7 +270,9 @@ def listed(
     """
     conditions = _listed(session, asked)
     column = LISTED[order.removeprefix("-")]
-    first = column.desc().nulls_last() if order.startswith("-") else column.asc().nulls_last()
+    first = column.desc() if order.startswith("-") else column.asc()
+    if column is Quality.cloud_percent:  # the others are always known, and an index has them in this order
+        first = first.nulls_last()
     query = (
         sa.select(
             *(Product.identifier, Product.tile, Product.sensing, Product.version, Product.valid, Product.simulated),
@@ -258,12 +291,29 @@ def listed(
         site=[names.get(tile, "") for tile in frame["tile"]],
         verdict=[worst(said.get(name, ())) for name in frame["identifier"]],
     )
-    return frame, _count_listed(session, conditions.values())
+    return frame, _count_listed(session, asked, conditions)
 
 
-def _count_listed(session: Session, conditions: Iterable[sa.ColumnElement[bool]]) -> int:
-    count = sa.select(sa.func.count(Product.id)).outerjoin(Quality, Quality.job_id == Product.job_id)
-    return session.scalar(count.where(Product.current, *conditions)) or 0
+#: Filters that the tallies know, and how far is counted where they don't.
+TALLIED, MOST_LISTED = {"tile", "site", "version"}, 20_000
+
+
+def _count_listed(session: Session, asked: Listing, conditions: Mapping[str, sa.ColumnElement[bool]]) -> int:
+    """How many products fit some of the filters; one more than `MOST_LISTED` where there are more."""
+    if conditions.keys() <= TALLIED:
+        counted = sa.select(sa.func.sum(SeriesTally.products))
+        if "tile" in conditions:
+            counted = counted.where(SeriesTally.tile.contains(asked.tile, autoescape=True))
+        if "site" in conditions:
+            of_site = [tile for tile, name in site_names(session).items() if name == asked.site]
+            counted = counted.where(SeriesTally.tile.in_(of_site))
+        if "version" in conditions:
+            counted = counted.where(SeriesTally.version == asked.version)
+        return int(session.scalar(counted) or 0)
+    found = sa.select(Product.id).where(Product.current, *conditions.values())
+    if "cloud" in conditions:
+        found = found.outerjoin(Quality, Quality.job_id == Product.job_id)
+    return session.scalar(sa.select(sa.func.count()).select_from(found.limit(MOST_LISTED + 1).subquery())) or 0
 
 
 def listed_alone(session: Session, asked: Listing) -> dict[str, tuple[int, int]]:
@@ -271,8 +321,8 @@ def listed_alone(session: Session, asked: Listing) -> dict[str, tuple[int, int]]
     conditions = _listed(session, asked)
     return {
         name: (
-            _count_listed(session, [condition]),
-            _count_listed(session, [other for key, other in conditions.items() if key != name]),
+            _count_listed(session, asked, {name: condition}),
+            _count_listed(session, asked, {key: other for key, other in conditions.items() if key != name}),
         )
         for name, condition in conditions.items()
     }
@@ -281,7 +331,7 @@ def listed_alone(session: Session, asked: Listing) -> dict[str, tuple[int, int]]
 def choices_of_list(session: Session) -> tuple[list[str], list[str]]:
     """Names of sites and versions that have products."""
     names = site_names(session)
-    pairs = session.execute(sa.select(Product.tile, Product.version).where(Product.current).distinct()).all()
+    pairs = session.execute(sa.select(SeriesTally.tile, SeriesTally.version).where(SeriesTally.products > 0)).all()
     sites = {names.get(tile, "") for tile, _ in pairs} - {""}
     return sorted(sites), sorted({version for _, version in pairs})
 
@@ -298,15 +348,18 @@ def judged(session: Session) -> dict[str, dict[str, int]]:
     )
     query = (
         sa.select(Product.version, worst_said.c.place, sa.func.count())
-        .outerjoin(worst_said, worst_said.c.product_id == Product.id)
+        .join(worst_said, worst_said.c.product_id == Product.id)
         .where(Product.current)
         .group_by(Product.version, worst_said.c.place)
         .order_by(Product.version, worst_said.c.place)
     )
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, int]] = {
+        version: {"": number} for version, number in tallies.of_versions(session).items()
+    }
     for version, said, products in session.execute(query):
-        found.setdefault(version, {})["" if said is None else VERDICTS[said]] = products
-    return found
+        found[version][VERDICTS[said]] = products
+        found[version][""] -= products
+    return {version: {said: number for said, number in of.items() if number} for version, of in found.items()}
 
 
 def site_names(session: Session) -> dict[str, str]:
@@ -350,18 +403,14 @@ def coverage(session: Session) -> pd.DataFrame:
     state: the newest that has the date), simulated (of that date), products, dates.
     """
     tiles = pd.DataFrame({"tile": list(session.scalars(sa.select(Tile.mgrs).order_by(Tile.mgrs)))}, dtype=object)
+    newest = aliased(Acquisition)
+    last = sa.select(sa.func.max(newest.sensing, type_=newest.sensing.type)).where(newest.tile == TileTally.tile)
     dates = _frame(
         session,
-        sa.select(
-            Acquisition.tile, sa.func.count().label("dates"), sa.func.max(Acquisition.sensing).label("sensing")
-        ).group_by(Acquisition.tile),
+        sa.select(TileTally.tile, TileTally.dates, last.scalar_subquery().label("sensing")).where(TileTally.dates > 0),
     )
-    counts = _frame(
-        session,
-        sa.select(Product.tile, sa.func.count().label("products"))
-        .where(Product.current, Product.valid)
-        .group_by(Product.tile),
-    )
+    number = sa.func.sum(SeriesTally.valid).label("products")
+    counts = _frame(session, sa.select(SeriesTally.tile, number).group_by(SeriesTally.tile))
     newer = aliased(Acquisition)
     latest = sa.select(sa.func.max(newer.sensing)).where(newer.tile == Tile.mgrs).scalar_subquery()
     states = _frame(
@@ -394,38 +443,47 @@ def progress(session: Session) -> pd.DataFrame:
     """
     made = _frame(
         session,
-        sa.select(Product.tile, Product.version, sa.func.count().label("dates"))
-        .where(Product.current)
-        .group_by(Product.tile, Product.version),
+        sa.select(SeriesTally.tile, SeriesTally.version, SeriesTally.products.label("dates")),
     ).assign(state="published")
-    other = aliased(Job)
-    same = sa.and_(other.chain_id == Job.chain_id, other.acquisition_id == Job.acquisition_id)
-    again = sa.exists().where(same, other.revision > Job.revision)
-    product = sa.exists().where(same, other.id == Product.job_id, Product.current)
+    of_chain = sa.select(Chain.tile, Campaign.version).join(Campaign, Chain.campaign_id == Campaign.id)
     jobs = _frame(
         session,
-        sa.select(Chain.tile, Campaign.version, Job.state, sa.func.count().label("dates"))
-        .join(Chain, Job.chain_id == Chain.id)
-        .join(Campaign, Chain.campaign_id == Campaign.id)
-        # A job that has led to a product is counted by that.
-        .where(Job.state != "published", ~again, sa.or_(Job.revision == 0, ~product))
+        of_chain.add_columns(ChainTally.state, ChainTally.jobs.label("dates"))
+        .join(ChainTally, ChainTally.chain_id == Chain.id)
+        .where(ChainTally.state != "published"),
+    )
+    # Of the few dates that were queued again: all but the last job, and that too where users get an older product.
+    dates, other = tallies.again(), aliased(Job)
+    product = sa.exists().where(
+        other.chain_id == Job.chain_id,
+        other.acquisition_id == Job.acquisition_id,
+        other.id == Product.job_id,
+        Product.current,
+    )
+    twice = _frame(
+        session,
+        of_chain.add_columns(Job.state, (-sa.func.count()).label("dates"))
+        .join(Job, Job.chain_id == Chain.id)
+        .join(dates, tallies.of_date(dates))
+        .where(Job.state != "published", sa.or_(Job.revision < dates.c.last, product))
         .group_by(Chain.tile, Campaign.version, Job.state),
     )
-    frame = pd.concat([frame for frame in (made, jobs) if len(frame)] or [made])
+    frame = pd.concat([frame for frame in (made, jobs, twice) if len(frame)] or [made])
     frame = frame.assign(site=frame["tile"].map(site_names(session)).fillna(NO_SITE))
-    return frame.groupby(["site", "version", "state"], as_index=False)["dates"].sum()
+    frame = frame.groupby(["site", "version", "state"], as_index=False)["dates"].sum()
+    return frame[frame["dates"] > 0].reset_index(drop=True)
 
 
 def dates_known(session: Session) -> pd.Series:
     """Dates that have arrived, per site as in `progress`."""
-    frame = _frame(session, sa.select(Acquisition.tile, sa.func.count().label("dates")).group_by(Acquisition.tile))
+    frame = _frame(session, sa.select(TileTally.tile, TileTally.dates).where(TileTally.dates > 0))
     frame = frame.assign(site=frame["tile"].map(site_names(session)).fillna(NO_SITE))
     return frame.groupby("site")["dates"].sum()
 
 
 def mixed_series(session: Session) -> pd.DataFrame:
     """Tiles whose series, taken as the newest version of each date, mixes versions. Columns: tile, site, versions."""
-    several = sa.select(Chain.tile).group_by(Chain.tile).having(sa.func.count() > 1)
+    several = tallies.mixed_tiles(session)
     newest = (
         sa.select(Product.tile, sa.func.max(Product.version).label("version"))
         .where(Product.current, Product.valid, Product.tile.in_(several))
@@ -470,9 +528,8 @@ def all_simulated(session: Session) -> bool:
 
 def count_products(session: Session) -> tuple[int, int]:
     """Products that users get, and how many of them come from the simulation: as many as `products` would list."""
-    simulated = sa.func.sum(sa.case((Product.simulated, 1), else_=0))
-    row = session.execute(sa.select(sa.func.count(), simulated).where(Product.current)).one()
-    return row[0], row[1] or 0
+    every, _, simulated = tallies.products(session)
+    return every, simulated
 
 
 def archive_growth(session: Session, days: int) -> float:
@@ -486,7 +543,7 @@ def offered(session: Session) -> dict[str, list[str]]:
     return {
         "site": list(session.scalars(sa.select(Site.code).order_by(Site.priority, Site.name))),
         "version": list(session.scalars(sa.select(Campaign.version).order_by(Campaign.version))),
-        "platform": list(PLATFORMS),
+        "platform": list(known.current().satellites),
     }
 
 
@@ -552,10 +609,13 @@ def series(session: Session, tile: str) -> pd.DataFrame:
 
 def tiles_with_products(session: Session) -> list[str]:
     """Tiles that have a product, the one that was published last first."""
-    last = sa.func.max(Product.published)
-    return list(
-        session.scalars(sa.select(Product.tile).where(Product.current).group_by(Product.tile).order_by(last.desc()))
+    last = (
+        sa.select(sa.func.max(Product.published))
+        .where(Product.tile == SeriesTally.tile, Product.current)
+        .scalar_subquery()
     )
+    tiles = sa.select(SeriesTally.tile).where(SeriesTally.products > 0).group_by(SeriesTally.tile)
+    return list(session.scalars(tiles.order_by(last.desc())))
 
 
 @dataclass(frozen=True)
@@ -592,6 +652,39 @@ def folder(session: Session, identifier: str) -> Folder | None:
     name, path, manifest_sha, simulated, published, number, valid = row
     withdrawn = None if valid else withdrawals(session, [number]).get(number, "")
     return Folder(name, path, manifest_sha, simulated, published, withdrawn)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One date of a tile and version, where its first product put it; `given` is whether users may have it."""
+
+    identifier: str
+    sensing: datetime
+    platform: str
+    path: str
+    manifest_sha: str
+    given: bool
+    simulated: bool
+    figures: dict[str, float | None]
+
+
+def cube(session: Session, tile: str, version: str) -> list[Place]:
+    """The dates of a tile and version in the order in which they came; of each the revision that counts."""
+    rows = session.execute(
+        sa.select(Product, Quality)
+        .outerjoin(Quality, Quality.job_id == Product.job_id)
+        .where(Product.tile == tile, Product.version == version)
+        .order_by(Product.id)
+    )
+    found: dict[tuple[datetime, str], Place] = {}
+    for product, quality in rows:  # a later revision takes the place of the one before it
+        found[product.sensing, product.platform] = Place(
+            *(product.identifier, product.sensing, product.platform, product.path, product.manifest_sha),
+            product.valid and product.current,
+            product.simulated,
+            {} if quality is None else {one.name: getattr(quality, one.name) for one in fields(Figures)},
+        )
+    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -698,7 +791,7 @@ def health(session: Session) -> dict[str, Any]:
     """A few figures that show that the store answers."""
     return {
         "products": count_products(session)[0],
-        "open": session.scalar(sa.select(sa.func.count(Job.id)).where(Job.state.in_(OPEN_STATES))) or 0,
+        "open": sum(number for state, number in tallies.states(session).items() if state in OPEN_STATES),
         "newest_product": session.scalar(sa.select(sa.func.max(Product.published))),
         "newest_event": session.scalar(sa.select(sa.func.max(Event.time))),
     }

@@ -19,6 +19,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from dashboard import queries
+from dashboard.closed import hidden, hiding
 
 if TYPE_CHECKING:
     from processing.store import Store
@@ -90,7 +91,7 @@ class Snapshot:
 
     def ask(self, query: Callable[..., Answer], *values: Any) -> Answer:
         """What a query says, asked once for each state of the store. `values` must be hashable."""
-        return self._answers.ask((query, values), partial(_asked, query, values))
+        return self._answers.ask(*_question(query, values, hidden()))
 
     @property
     def backlog(self) -> pd.DataFrame:
@@ -143,8 +144,16 @@ class Snapshot:
         return self.ask(queries.all_simulated)
 
 
-def _asked(query: Callable[..., Answer], values: tuple[Any, ...], session: Session) -> Answer:
-    return query(session, *values)
+def _question(
+    query: Callable[..., Answer], values: tuple[Any, ...], tiles: frozenset[str]
+) -> tuple[Any, Callable[[Session], Answer]]:
+    """What a query is known by, and the query; what is hidden from who asks belongs to both."""
+    return (query, values, tiles), partial(_asked, query, values, tiles)
+
+
+def _asked(query: Callable[..., Answer], values: tuple[Any, ...], tiles: frozenset[str], session: Session) -> Answer:
+    with hiding(tiles):
+        return query(session, *values)
 
 
 class Snapshots:
@@ -187,7 +196,7 @@ class Snapshots:
 
     def _look(self) -> None:
         now = datetime.now(UTC)
-        with self.store.read() as session:
+        with hiding(frozenset()), self.store.read() as session:
             seen = queries.fingerprint(session)
         before = self._snapshot
         if before is not None and seen == self._seen:
@@ -195,7 +204,8 @@ class Snapshots:
             return
         answers = _Answers(self.store, before._answers if before else None)
         # The frame of every page asks for the first ones.
-        always = [(query, ()) for query in (queries.newest_product, queries.anything, queries.all_simulated)]
-        for query, values in dict.fromkeys([*always, *(before._answers.wanted() if before else ())]):
-            answers.ask((query, values), partial(_asked, query, values), wanted=False)
+        first, hides = (queries.newest_product, queries.anything, queries.all_simulated), frozenset[str]()
+        always = [(query, (), hides) for query in first]
+        for asked in dict.fromkeys([*always, *(before._answers.wanted() if before else ())]):
+            answers.ask(*_question(*asked), wanted=False)
         self._snapshot, self._seen = Snapshot(before.version + 1 if before else 1, now, answers), seen

@@ -17,6 +17,8 @@ from bokeh_fastapi.handler import WSHandler
 from panel.util import edit_readonly
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard.door import shown
+
 log = logging.getLogger(__name__)
 
 #: Code with which a socket is closed that breaks a rule: RFC 6455, 7.4.1.
@@ -47,7 +49,7 @@ class Sockets:
             return
         fault = self._fault(scope)
         if fault:
-            log.warning("refused %s of %s: %s", scope["path"], (scope.get("client") or ["?"])[0], fault)
+            log.warning("refused %s of %s: %s", shown(scope), (scope.get("client") or ["?"])[0], fault)
             await receive()
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": fault})
             return
@@ -61,7 +63,7 @@ class Sockets:
         try:
             await self._app(scope, receive, sending)
         except Exception as error:  # of a session that has gone meanwhile: its page is to be opened again
-            log.warning("closed %s: %s", scope["path"], str(error).splitlines()[0] if str(error) else type(error))
+            log.warning("closed %s: %s", shown(scope), str(error).splitlines()[0] if str(error) else type(error))
             if not closed:
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": "open the page again"})
 

@@ -6,12 +6,11 @@ What is sent stays one page for all; only of those who have chosen, the beginnin
 from __future__ import annotations
 
 import re
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dashboard import access
+from dashboard import access, cookies
 
 COOKIE = "muscate-theme"
 THEMES = ("light", "dark")
@@ -59,11 +58,8 @@ class Themed:
 
 def chosen(headers: Headers) -> str:
     """The theme that a browser says was chosen; empty where none was."""
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return cookie.value if cookie is not None and cookie.value in THEMES else ""
+    said = cookies.read(headers.get("cookie", "")).get(COOKIE, "")
+    return said if said in THEMES else ""
 
 
 def _without(scope: Scope, theme: str) -> Scope:

@@ -133,7 +133,9 @@ def following(tracks: Iterable[Track], after: datetime, now: datetime) -> Passag
     """The first passage after a time that is expected or was seen."""
     tracks = list(tracks)
     seen = [Passage(t, track.platform, track.relative_orbit) for track in tracks for t in track.seen if t > after]
-    return min([*seen, *unseen(tracks, after + timedelta(microseconds=1), after + LOST, now)], default=None)
+    # Of each track they come in their order.
+    to_come = [next(track.unseen(after + timedelta(microseconds=1), after + LOST, now), None) for track in tracks]
+    return min([*seen, *(passage for passage in to_come if passage)], default=None)
 
 
 def _by_phase(passages: Sequence[Passage]) -> list[list[Passage]]:

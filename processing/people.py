@@ -35,6 +35,7 @@ PERMISSIONS = {
     "order": Role.OPERATOR,  # retry, replay, hold, release, reject of dates
     "withdraw": Role.OPERATOR,  # products
     "campaign": Role.OPERATOR,
+    "admit": Role.OPERATOR,  # satellites and baselines that were not known
     "people": Role.ADMIN,
 }
 

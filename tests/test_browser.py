@@ -181,7 +181,7 @@ def test_page_shows_its_content(
         page = watch.open(f"{centre[0]}/{name}")
         for text in (*words, "All products shown here come from the simulation"):
             playwright.expect(page.get_by_text(text).first).to_be_visible(timeout=WAIT)
-        assert page.locator("canvas").count() > 0 or name in ("production", "versions")
+        assert page.locator("canvas").count() > 0 or name in ("production", "versions", "products", "validation")
         page.wait_for_timeout(1500)
         picture(page, name, tmp_path)
         page.get_by_role("button", name="theme").or_(
@@ -206,6 +206,10 @@ BEYOND = """() => {
       if (["auto", "scroll"].includes(style.overflowX) && element.clientHeight < 0.7 * innerHeight) continue
       if (element.classList.contains("scroll") && style.overflowX === "auto") continue  // a long table
       const seen = box.width > 0 && box.height > 0
+      if (element.classList.contains("look")) {  // the tiles of an image end where its window does
+        if (box.right > width + 1) found.push(element.className)
+        continue
+      }
       if (seen && box.right > width + 1) found.push(`${element.tagName} ${element.className}`)
       if (element.shadowRoot) visit(element.shadowRoot)
       visit(element)
@@ -223,7 +227,8 @@ def test_page_fits_a_phone(browser: playwright.Browser, centre: tuple[str, Store
         page.wait_for_timeout(1000)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         wide = page.evaluate(
-            """() => [...document.querySelectorAll("main *")].filter((e) => e.scrollWidth > e.clientWidth + 1
+            # what is turned inside a drawing has no width of its own; whether it stands out, `BEYOND` tells
+            """() => [...document.querySelectorAll("main :not(svg *)")].filter((e) => e.scrollWidth > e.clientWidth + 1
                  && getComputedStyle(e).overflowX === "visible" && e.clientWidth > 0).map((e) => e.className)"""
         )
         assert not wide
@@ -256,7 +261,10 @@ def test_the_tab_key_leads_through_the_page_and_out(
 ) -> None:
     with watched(browser) as watch:
         page = watch.open(f"{centre[0]}/{name}")
-        page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
+        if name == "quality":
+            page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
+        else:
+            page.wait_for_load_state("networkidle")  # its script and its images are there
         seen: list[str] = []
         for _ in range(300):
             page.keyboard.press("Tab")
@@ -280,7 +288,7 @@ def test_production_leads_to_the_versions(browser: playwright.Browser, centre: t
 def test_both_views_keep_one_extent(browser: playwright.Browser, centre: tuple[str, Store], tmp_path: Path) -> None:
     """After a zoom by wheel and a drag, ranges and scales of left and right agree, and the pixels lie on each other."""
     with watched(browser) as watch:
-        page = watch.open(f"{centre[0]}/products")
+        page = watch.open(f"{centre[0]}/quality")
         page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
         page.wait_for_timeout(1500)
         before = page.evaluate(FIGURES)
@@ -301,21 +309,23 @@ def test_both_views_keep_one_extent(browser: playwright.Browser, centre: tuple[s
         assert left[1] - left[0] < before[0][1] - before[0][0]
         scale = (left[1] - left[0]) / left[4], (left[3] - left[2]) / left[5]
         assert scale[0] == pytest.approx(scale[1], rel=0.01)
-        picture(page, "products-zoomed", tmp_path)
+        picture(page, "quality-zoomed", tmp_path)
 
 
 def test_mask_covers_the_clouds_on_the_screen(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
     """The archive's clouds are white and all in the mask: what is white on the left is coloured on the right."""
     with watched(browser) as watch:
         page = watch.open(f"{centre[0]}/products")
-        figures = page.locator(".bk-Figure")
+        figures = page.locator(".look")
         for _ in range(30):
             page.wait_for_timeout(1000)
             shots = [figures.nth(side).screenshot() for side in (0, 1)]
-            left, right = (np.asarray(Image.open(io.BytesIO(s)).convert("RGB"), int)[60:-20, 20:-20] for s in shots)
+            left, right = (np.asarray(Image.open(io.BytesIO(s)).convert("RGB"), int)[2:-2, 2:-2] for s in shots)
             height, width = min(left.shape[0], right.shape[0]), min(left.shape[1], right.shape[1])
-            white = (left[:height, :width] > 250).all(axis=2)
-            coloured = np.abs(left[:height, :width] - right[:height, :width]).sum(axis=2) > 30
+            # A strip at the left was not observed, and shows the page, which is white as well.
+            left, right = (image[:height, width // 20 : width] for image in (left, right))
+            white = (left > 250).all(axis=2)
+            coloured = np.abs(left - right).sum(axis=2) > 30
             if coloured.sum() > 100 and (white & coloured).sum() > 0.99 * white.sum():
                 break
         assert 100 < coloured.sum() < 0.5 * coloured.size
@@ -333,17 +343,59 @@ def test_chosen_product_is_in_the_address(browser: playwright.Browser, centre: t
         ).all()
     with watched(browser) as watch:
         page = watch.open(f"{address}/products?product={series[0]}")
-        playwright.expect(page.get_by_text(series[0]).first).to_be_visible(timeout=WAIT)
-        page.get_by_role("button", name="next date").click()
-        playwright.expect(page.get_by_text(series[1]).first).to_be_visible(timeout=WAIT)
-        page.wait_for_function(f"location.search.includes('{series[1]}')", timeout=WAIT)
-        day = page.locator("a[data-choice^='product:']").nth(4)
-        cell = page.locator("tr:has(a[data-choice^='product:'])").nth(4).locator("td").nth(1)
-        playwright.expect(day).to_have_text(re.compile(r"\d{4}-\d\d-\d\d"), timeout=WAIT)
-        date, tile = day.inner_text().replace("-", ""), cell.inner_text()
-        day.click()
-        page.wait_for_function(f"/_{date}-.*_T{tile}_/.test(location.search)", timeout=WAIT)
-        playwright.expect(page.get_by_text(f"{tile}, ").first).to_be_visible(timeout=WAIT)
+        head = page.locator("[data-part=head]")
+        playwright.expect(head).to_contain_text(series[0])
+        page.get_by_role("link", name="next date").click()
+        playwright.expect(head).to_contain_text(series[1], timeout=WAIT)
+        assert series[1] in page.url
+        other = page.locator("a[data-product]").nth(4)
+        name = other.get_attribute("data-product")
+        other.click()
+        playwright.expect(head).to_contain_text(str(name), timeout=WAIT)
+        assert str(name) in page.url
+        page.go_back()
+        playwright.expect(head).to_contain_text(series[1], timeout=WAIT)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_product_is_found_looked_at_and_opened_where_it_was_clicked(
+    browser: playwright.Browser, centre: tuple[str, Store], size: dict[str, int], tmp_path: Path
+) -> None:
+    """By filters, the list, the choices of the images; each in the address, without the page being loaded anew."""
+    with watched(browser, size) as watch:
+        page = watch.open(f"{centre[0]}/products")
+        page.evaluate("window.same = true")
+        page.get_by_label("Tile", exact=True).fill("31TCJ")
+        page.keyboard.press("Enter")
+        playwright.expect(page.locator("[data-part=list]")).not_to_contain_text("36 of 36", timeout=WAIT)
+        page.locator("a[data-product]").nth(2).click()
+        page.wait_for_function("/tile=31TCJ.*product=|product=.*tile=31TCJ/.test(location.search)", timeout=WAIT)
+        playwright.expect(page.locator("[data-asked]")).to_be_in_viewport(timeout=WAIT)
+        shadows = page.get_by_role("button", name="Shadow of a cloud in the image")
+        shadows.click()
+        playwright.expect(shadows).to_have_attribute("aria-pressed", "false", timeout=WAIT)
+        playwright.expect(shadows).to_be_focused(timeout=WAIT)
+        page.get_by_label("Mask opacity").fill("0.9")
+        page.wait_for_function("location.search.includes('opacity=0.9')", timeout=WAIT)
+        page.wait_for_selector("main:not([aria-busy])", timeout=WAIT)
+        assert page.evaluate("getComputedStyle(document.querySelector('.look .mask')).opacity") == "0.9"
+        page.get_by_label("Left: image").select_option("false")
+        playwright.expect(page.locator(".look").first).to_have_attribute(
+            "aria-label", re.compile("Infrared"), timeout=WAIT
+        )
+        assert page.evaluate("window.same")
+        picture(page, f"products-chosen-{size['width']}", tmp_path)
+        look = page.locator(".look").first
+        west, north, width, height = map(float, str(look.get_attribute("data-ground")).split(","))
+        box = look.bounding_box()
+        assert box is not None
+        look.click(position={"x": 0.75 * box["width"], "y": 0.25 * box["height"]})
+        page.wait_for_function("window.compare?.complete > 0", timeout=WAIT)
+        left, top, right, bottom = page.evaluate("window.compare.extents()")[0]
+        middle = west + 0.75 * width, north - 0.25 * height
+        assert [(left + right) / 2, (top + bottom) / 2] == pytest.approx(middle, abs=25)
+        page.wait_for_function("location.search.includes('left.layer=false')", timeout=WAIT)
+        assert "right.mask=CLM" in page.url
 
 
 def test_search_is_in_the_address_and_the_query(
@@ -472,29 +524,12 @@ def test_matrix_and_map_are_used_by_keyboard(browser: playwright.Browser, centre
         )
 
 
-#: Where on the page the middle of the first bar lies that leads to an image, and where it leads.
-BAR = """() => {
-  const views = (view) => [view, ...(view.child_views ?? []).flatMap(views)]
-  for (const view of Bokeh.index.roots.flatMap(views)) {
-    const bars = view.model.renderers?.map((renderer) => renderer.data_source?.data).find((data) => data?.href)
-    const at = bars ? bars.href.findIndex((href) => href !== "#") : -1
-    if (at < 0 || !view.frame?.bbox.width) continue
-    const box = view.el.getBoundingClientRect(), { x_scale, y_scale } = view.frame
-    return [box.left + x_scale.compute((bars.x0[at] + bars.x1[at]) / 2),
-            box.top + y_scale.compute((bars.y0[at] + bars.y1[at]) / 2), bars.href[at]]
-  }
-  return null
-}"""
-
-
-#: Where the middle of the first bar of Production lies, and the day and version it stands for.
-
-
 def test_click_on_a_bar_opens_the_image(browser: playwright.Browser, centre: tuple[str, Store]) -> None:
     with watched(browser, {"width": 1440, "height": 1800}) as watch:
         page = watch.open(f"{centre[0]}/validation")
-        x, y, where = page.wait_for_function(BAR, timeout=WAIT).json_value()
-        page.mouse.click(x, y)
+        bar = page.locator(".groups a").first
+        where = str(bar.get_attribute("href"))
+        bar.click()
         page.wait_for_url(f"**{where}", timeout=WAIT, wait_until="commit")
         playwright.expect(page.get_by_label("Product of view left")).to_have_value(
             where.split("left=")[1].split("&")[0], timeout=WAIT
@@ -581,7 +616,7 @@ def test_an_open_page_is_patient_with_a_web_that_is_down(
 
     watch.page.on("request", note)
     watch.page.route("**/tiles/**", lambda route: route.abort())
-    page = watch.open(f"{centre[0]}/products")
+    page = watch.open(f"{centre[0]}/quality")
     page.wait_for_function(f"({FIGURES})().length === 2 && ({FIGURES})()[0][4] > 0", timeout=WAIT)
     page.wait_for_timeout(5000)
     assert asked

@@ -14,21 +14,22 @@ from bokeh.util.token import get_session_id
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from dashboard import access, door, frame, guard
 from dashboard import app as web
-from dashboard import door, guard
 from processing.people import Role, command_line
 from processing.settings import Settings
 from processing.store import Store, people
-from tests.people import entered
+from tests.people import cookie, entered
 
 HERE = "localhost:5006"
-SOCKET = f"ws://{HERE}/products/ws"
+SOCKET = f"ws://{HERE}/quality/ws"
 
 
 @contextmanager
 def visitor(home: Path) -> Iterator[TestClient]:
     """Of the whole web of a centre, by the address that the README names."""
-    with entered(web.create(Settings(home=home)), f"http://{HERE}") as client:
+    settings = Settings(home=home, access={"quality": Role.PUBLIC})
+    with entered(web.create(settings), f"http://{HERE}") as client:
         yield client
 
 
@@ -38,7 +39,15 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-def token_of(client: TestClient, address: str = "/products", **headers: str) -> str:
+def test_a_page_bears_its_name(tmp_path: Path) -> None:
+    with visitor(tmp_path) as client:
+        said = cookie(Settings(home=tmp_path), Store(Settings(home=tmp_path).url))  # type: ignore[call-arg]
+        client.cookies.set(said["name"], said["value"])
+        for name in sorted(access.SESSIONS):
+            assert f"<title>{frame.PAGES[name]} · muscate</title>" in client.get(f"/{name}").text
+
+
+def token_of(client: TestClient, address: str = "/quality", **headers: str) -> str:
     page = client.get(address, headers=headers)
     assert page.status_code == 200
     found = re.search(r'"token":\s*"([^"]+)"', page.text) or re.search(
@@ -103,7 +112,9 @@ def test_this_machine_may_always_be_asked(client: TestClient, host: str) -> None
     assert client.get("/health", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("address", ["/products", "/compare", "/health", "/stac", "/assets/compare.css", "/nothing"])
+@pytest.mark.parametrize(
+    "address", ["/products", "/quality", "/compare", "/health", "/stac", "/assets/compare.css", "/nothing"]
+)
 def test_every_answer_says_who_may_frame_it(client: TestClient, address: str) -> None:
     for host in (HERE, "evil.example"):
         answer = client.get(address, headers={"host": host})
@@ -121,7 +132,14 @@ def test_a_program_is_let_in_by_its_token_as_long_as_it_holds(tmp_path: Path) ->
             people.add(session, "reader", Role.SCIENTIST, command_line(), None)
             token = people.begin(session, people.find(session, "reader"), "command line", "a program", "token")
         bears = {"authorization": f"Bearer {token}"}
-        assert client.get("/stac").status_code == 401
+        refused = client.get("/stac", headers={"origin": "https://elsewhere.example"})
+        assert refused.status_code == 401
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        # A browser asks without the token whether its page may send one, and lets the page read a refusal only so.
+        before = client.options("/stac/search", headers={"origin": "https://elsewhere.example"})
+        assert before.status_code == 204
+        assert "Authorization" in before.headers["access-control-allow-headers"]
+        assert refused.headers["access-control-allow-origin"] == "*"
         assert client.get("/stac", headers={"authorization": "Bearer x"}).status_code == 401
         assert client.get("/stac", headers={"authorization": f"Basic {token}"}).status_code == 401
         assert client.get("/stac", headers=bears).status_code == 200
@@ -146,7 +164,15 @@ def test_head_is_answered_as_get_without_a_body(client: TestClient, address: str
 
 @pytest.mark.parametrize(
     ("address", "open_"),
-    [("/stac/search", True), ("/products/x/zip", True), ("/tiles/x/CLM/0/0/0", True), ("/people", False)],
+    [
+        ("/stac/search", True),
+        ("/products/x/zip", True),
+        ("/tiles/x/CLM/0/0/0", True),
+        ("/people", False),
+        ("/cubes/31TCJ_V1_4.zarr/zarr.json", True),
+        ("/products.atom", True),
+        ("/products", False),
+    ],
 )
 def test_pages_of_other_hosts_read_what_is_for_programs_only(client: TestClient, address: str, open_: bool) -> None:
     asked = {"origin": "https://elsewhere.example", "access-control-request-method": "GET"}
@@ -165,7 +191,7 @@ def test_names_are_those_that_were_given() -> None:
 def test_a_session_that_a_visitor_brings_is_put_aside(client: TestClient, name: str) -> None:
     chosen = "chosen-by-a-stranger"
     for given in (chosen, ""):
-        token = token_of(client, f"/products?{name}={given}&days=7", **{"Bokeh-Session-Id": chosen})
+        token = token_of(client, f"/quality?{name}={given}&days=7", **{"Bokeh-Session-Id": chosen})
         assert get_session_id(token) not in (chosen, "")
 
 

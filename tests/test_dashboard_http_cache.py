@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from dashboard.http_cache import LONGEST, OVERHEAD, HttpCache
+from dashboard.http_cache import ASKED_AGAIN, LONGEST, OVERHEAD, HttpCache
 
 BODY = b"x" * 1000
 
@@ -96,6 +96,16 @@ def test_an_answer_is_asked_for_again_when_its_time_is_over() -> None:
     answers(app, "/tiles/a")
     assert len(inner.asked) == 1
     now[0] += 2
+    answers(app, "/tiles/a")
+    assert len(inner.asked) == 2
+
+
+def test_what_may_be_kept_for_ever_is_asked_for_again_all_the_same() -> None:
+    """Its product may have been withdrawn."""
+    inner, now = Counted(age="public, max-age=31536000, immutable"), [1000.0]
+    app = HttpCache(inner, ("/tiles/",), 10**6, lambda: now[0])
+    answers(app, "/tiles/a", "/tiles/a")
+    now[0] += ASKED_AGAIN + 1
     answers(app, "/tiles/a")
     assert len(inner.asked) == 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ import pandas as pd
 import panel as pn
 import param
 import pytest
+import sqlalchemy as sa
 from cartopy import crs as ccrs
-from sqlalchemy.orm.attributes import set_committed_value
 
-from dashboard import address, frame, layers, people, queries, theme, tiles, web_mercator
+from dashboard import address, frame, layers, people, theme, tiles, web_mercator
 from dashboard.app import create
-from dashboard.choice import Choice
-from dashboard.pages import production, products, versions
+from dashboard.pages import production, versions
+from dashboard.pages.quality import Quality
+from dashboard.pages.quicklooks import NO_MASK
+from dashboard.pages.viewer import Viewer
 from dashboard.snapshot import Snapshot, Snapshots
 from processing import tiling
 from processing.masks import Cloud, Geophysical
 from processing.settings import Settings
-from processing.store import Store
+from processing.store import Store, traffic
 from processing.store.models import JOB_STATES, Product
 from processing.versions import VERSIONS
 from tests.dashboard_archive import SITES, filled
@@ -52,13 +55,6 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings,
 @pytest.fixture
 def snapshot(centre: tuple[Settings, Store]) -> Snapshot:
     return Snapshots(centre[1]).latest()
-
-
-def shown(view: frame.View) -> str:
-    """All HTML of a view."""
-    view.draw()
-    panes = [pane.object for pane in view.__panel__().select(pn.pane.HTML)]
-    return " ".join(filter(None, panes + [one.content for one in view.__panel__().select(Choice)]))
 
 
 def test_every_state_and_bit_has_a_word_and_a_colour() -> None:
@@ -108,18 +104,34 @@ def test_production_page_tells_what_there_is(centre: tuple[Settings, Store], sna
         assert text.count(f"last {period}") >= 4  # the charts and the lists follow, not the figures alone
 
 
+def test_production_page_tells_what_was_brought_and_of_which_quota(centre: tuple[Settings, Store]) -> None:
+    now = datetime.now(UTC)
+    with centre[1].write() as session:
+        traffic.count(session, "cdse", now, 4_000_000_000, 500.0, 10**13)
+        traffic.count(session, "cdse", now, 2_000_000_000, 100.0, 10**13)
+        traffic.count(session, "cdse", now - timedelta(days=20), 9_200_000_000_000, 1.0, 10**13)
+        traffic.count(session, "cdse", now - timedelta(days=31), 9_000_000_000_000, 1.0, 10**13)
+        traffic.count(session, "mirror<b>", now, 1_000_000_000, 0.0)
+    text = production.Production(Snapshots(centre[1]).latest(), centre[0]).body()
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", text) if "Ago" not in row]
+    (cdse,) = [row for row in rows if row[:1] == ["cdse"]]
+    assert cdse[1:4] == ["6.0", "10.0", "9206.0"]
+    assert cdse[4].startswith("92 %")
+    assert "nearly used up" in cdse[4]
+    (mirror,) = [row for row in rows if row[:1] == ["mirror&lt;b&gt;"]]
+    assert mirror[1:] == ["1.0", "–", "1.0", "–"]
+
+
 def test_empty_store_says_what_to_do(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     settings.make_folders()
     store = Store(settings.url)
     store.upgrade()
-    snapshot = Snapshots(store).latest()
     inbox = str(settings.inbox.resolve())
-    assert inbox in shown(products.Products(store, snapshot=snapshot, settings=settings))
     signed = cookie(settings, store)
     with entered(create(settings)) as client:
         client.cookies.set(**signed)
-        for name in ("production", "failures", "versions"):
+        for name in ("production", "failures", "versions", "products"):
             assert inbox in client.get(f"/{name}").raise_for_status().text
     store.dispose()
 
@@ -182,82 +194,28 @@ def test_matrix_has_a_cell_a_site_and_version(centre: tuple[Settings, Store], sn
     assert "Mixed versions" in text
 
 
-def test_filters_of_the_list(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
-    view.draw()
-
-    def filtered() -> pd.DataFrame:
-        with centre[1].read() as session:
-            frame, count = queries.listed(session, view.wanted(), view.order, limit=10_000)
-        assert count == len(frame)
-        return frame
-
-    assert len(filtered()) == len(snapshot.products)
-    view.tile = "t31tc"
-    assert set(filtered()["tile"]) == {"31TCJ"}
-    view.version = "V1_3"
-    assert set(filtered()["version"]) == {"V1_3"}
-    view.param.update(tile="", version=products.ANY, site="Réunion", first="2023-08-10", last="2023-08-20")
-    found = filtered()
-    assert set(found["tile"]) == {"40KCB"}
-    assert found["sensing"].min() >= pd.Timestamp("2023-08-10", tz="UTC")
-    assert found["sensing"].max() < pd.Timestamp("2023-08-21", tz="UTC")
-    view.param.update(site=products.ANY, first="", last="", cloud=0)
-    assert (filtered()["cloud_percent"] <= 0).all()
-    view.param.update(cloud=100, published=f"{snapshot.products['published'].max():%Y-%m-%d}")
-    assert 0 < len(filtered()) <= len(snapshot.products)
-    day = f"{snapshot.products['sensing'].iloc[0]:%Y-%m-%d}"
-    view.param.update(published="", first=day, last=day)
-    assert set(filtered()["sensing"].dt.strftime("%Y-%m-%d")) == {day}
+def in_order(store: Store, tile: str) -> list[Product]:
+    with store.read() as session:
+        query = sa.select(Product).where(Product.tile == tile, Product.version == "V1_4").order_by(Product.sensing)
+        return list(session.scalars(query))
 
 
-@pytest.mark.parametrize("order", products.ORDERS)
-def test_the_list_is_sorted_and_its_pages_hold_each_product_once(
-    centre: tuple[Settings, Store], snapshot: Snapshot, order: str
-) -> None:
-    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0], order=order)
-    seen: list[str] = []
-    for number in range(20):
-        view.page = number
-        view.draw()
-        links = re.findall('data-choice="product:([^"]+)"', view._list.content)
-        if not links:
-            break
-        seen += links
-    assert sorted(seen) == sorted(snapshot.products["identifier"])
-    column = {"cloud": "cloud_percent"}.get(order.removeprefix("-"), order.removeprefix("-"))
-    values = snapshot.products.set_index("identifier")[column].loc[seen].dropna().tolist()
-    assert values == sorted(values, reverse=order.startswith("-"))
-    assert f'aria-sort="{"descending" if order.startswith("-") else "ascending"}"' in view._list.content or (
-        "published" in order
-    )
-    for forged in ("product", "order:size", "page:-1", "page:x", "cloud:900", "site:<b>", "_store:1", "nothing:1"):
-        view._chose(forged)
-    assert (view.order, view.site) == (order, products.ANY)
-
-
-def test_next_and_previous_date_keep_the_place(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    series = snapshot.products.query("tile == '31TCJ' and version == 'V1_4'").sort_values("sensing")["identifier"]
-    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0], product=series.iloc[0])
-    view.draw()
-    viewer = view._viewer
+def test_the_next_date_keeps_the_place(centre: tuple[Settings, Store]) -> None:
+    settings, store = centre
+    viewer, series = Viewer(), in_order(store, "31TCJ")
+    assert viewer.show_product(series[0], settings.archive) == ""
     viewer.x_range.update(start=1, end=2)
-    view._go("after")
-    assert view.product == series.iloc[1]
+    viewer.show_product(series[1], settings.archive)
     assert (viewer.x_range.start, viewer.x_range.end) == (1, 2)
-    assert series.iloc[1] in viewer.renderers["left"].tile_source.url
-    view._go("before")
-    view._go("before")
-    assert view.product == series.iloc[0]
-    other = snapshot.products.query("tile == '40KCB'")["identifier"].iloc[0]
-    view.product = other
+    assert series[1].identifier in viewer.renderers["left"].tile_source.url
+    viewer.show_product(in_order(store, "40KCB")[0], settings.archive)
     assert viewer.x_range.start != 1
+    assert "can't be shown" in viewer.show_product(series[0], settings.archive / "elsewhere")
 
 
-def test_both_views_share_their_ranges_and_lattice(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
-    view.draw()
-    viewer = view._viewer
+def test_both_views_share_their_ranges_and_lattice(centre: tuple[Settings, Store]) -> None:
+    viewer = Viewer()
+    viewer.show_product(in_order(centre[1], "31TCJ")[0], centre[0].archive)
     left, right = viewer.figures
     assert left.x_range is right.x_range
     assert left.y_range is right.y_range
@@ -270,10 +228,9 @@ def test_both_views_share_their_ranges_and_lattice(centre: tuple[Settings, Store
     assert -source.y_origin_offset + tiles.SIZE * tiles.RESOLUTION0 == extent.north
 
 
-def test_bits_and_masks_are_part_of_the_address(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0])
-    view.draw()
-    viewer = view._viewer
+def test_bits_and_masks_are_part_of_the_tiles_address(centre: tuple[Settings, Store]) -> None:
+    viewer = Viewer()
+    viewer.show_product(in_order(centre[1], "31TCJ")[0], centre[0].archive)
     source = viewer.renderers["mask"].tile_source
     assert f"bits={255 - Cloud.ANY}" in source.url
     viewer.bits = [int(Cloud.SHADOW)]
@@ -282,58 +239,8 @@ def test_bits_and_masks_are_part_of_the_address(centre: tuple[Settings, Store], 
     viewer.mask = "MG2"
     assert "/MG2/" in source.url
     assert "bits=255" in source.url
-    viewer.mask = products.NO_MASK
+    viewer.mask = NO_MASK
     assert not viewer.renderers["mask"].visible
-
-
-def test_a_product_says_what_it_was_made_from(
-    centre: tuple[Settings, Store], snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings, store = centre
-    of_store = queries.detail
-
-    def told(session: Any, name: str) -> queries.Detail | None:
-        detail = of_store(session, name)
-        assert detail is not None
-        origin = {"aerosol_model": "continental: the <CAMS> file of the L1C can't be read"}
-        set_committed_value(detail.product, "origin", origin)
-        return detail
-
-    monkeypatch.setattr(queries, "detail", told)
-    text = shown(products.Products(store, snapshot=snapshot, settings=settings))
-    assert "<th>Aerosol model</th><td>continental: the &lt;CAMS&gt; file of the L1C can&#x27;t be read</td>" in text
-
-
-def test_unknown_or_lost_product_is_said(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
-    settings, store = centre
-    view = products.Products(store, snapshot=snapshot, settings=settings, product="<b>nobody</b>")
-    text = shown(view)
-    assert "is not a product of this centre" in text
-    assert "<b>nobody</b>" not in text.replace("&lt;b&gt;nobody&lt;/b&gt;", "")
-    elsewhere = Settings(home=settings.home / "elsewhere")
-    view = products.Products(store, snapshot=snapshot, settings=elsewhere)
-    assert "can't be shown" in shown(view)
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ({"tile": "XXXXX"}, "XXXXX"),
-        ({"tile": "33TWM"}, "No product is of tile 33TWM"),
-        ({"tile": "31TCJ", "published": "1999-01-01"}, "No product fits the filter Published on 1999-01-01"),
-        ({"tile": "40KCB", "version": "V1_3"}, "Without the filter Tile 40KCB there are"),
-        ({"first": "soon"}, "From: soon is no day"),
-        ({"last": "2023-02-30"}, "To: 2023-02-30 is no day"),
-        ({"published": "yesterday"}, "Published on: yesterday is no day"),
-    ],
-)
-def test_filters_that_leave_nothing_are_said_by_name(
-    centre: tuple[Settings, Store], snapshot: Snapshot, asked: dict[str, str], said: str
-) -> None:
-    view = products.Products(centre[1], snapshot=snapshot, settings=centre[0], **asked)
-    assert said in shown(view)
-    whole = products.Products(centre[1], snapshot=snapshot, settings=centre[0], tile="31TCJ")
-    assert 'role="alert"' not in shown(whole)
 
 
 def test_choices_of_the_address_that_are_none_are_said() -> None:
@@ -346,30 +253,9 @@ def test_choices_of_the_address_that_are_none_are_said() -> None:
     assert "<b>" not in address.said(["<b>"])
 
 
-@pytest.mark.parametrize(
-    ("origin", "lines"),
-    [
-        (
-            {"flat_reflectance": "absent: no terrain model"},
-            [
-                "Not made, as no terrain model was given: FRE, MG2.HIDDEN",
-                "Not made, as V1_4 has no step for it in init mode: CLM.SHADOW",
-            ],
-        ),
-        ({}, ["Not made, as V1_4 has no step for it in init mode: CLM.SHADOW, FRE, MG2.HIDDEN"]),
-    ],
-)
-def test_what_was_not_made_has_its_true_reason(origin: dict[str, str], lines: list[str]) -> None:
-    product = Product(absent=["MG2.HIDDEN", "CLM.SHADOW", "FRE"], origin=origin, version="V1_4", mode="init")
-    assert products.not_made(product) == lines
-
-
 def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snapshot: Snapshot) -> None:
     settings, store = centre
-    view = products.Products(store, snapshot=snapshot, settings=settings)
-    assert "SIMULATED" in shown(view)
-    assert view._list.content.count("SIMULATED") == products.ROWS
     assert set(layers.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
     with people.acting(ADMIN):
-        page = frame.page("products", view, Snapshots(store))
+        page = frame.page("quality", Quality(store, snapshot=snapshot, settings=settings), Snapshots(store))
     assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))

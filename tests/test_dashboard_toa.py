@@ -145,6 +145,14 @@ def test_damaged_package_is_named_and_opens_an_anomaly(centre: Centre) -> None:
         assert "B12" in anomaly.last
 
 
+def test_decoding_without_end_is_ended(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process of its own: what was taken may be another file by now."""
+    monkeypatch.setattr("processing.l1c.granule.LOOK_SECONDS", 1e-4)
+    answer = centre.http.get(f"/tiles/{centre.product}/toa/5/0/0?bands=B7")
+    assert answer.status_code == 500
+    assert "takes longer than" in answer.json()["detail"]
+
+
 def test_decoding_keeps_no_other_layer_waiting(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     """One tile of the Level-1C at a time, and the product's own tiles while all the others wait."""
     running, most, go = 0, 0, threading.Event()

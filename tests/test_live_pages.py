@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -13,8 +16,8 @@ from dashboard import live
 from dashboard.app import create
 from processing.people import Role
 from processing.settings import Settings
-from processing.store import Store
-from processing.store.models import Campaign, Event, Job
+from processing.store import Store, campaigns
+from processing.store.models import Campaign, Event, Job, Tile
 from tests.dashboard_archive import filled
 from tests.people import cookie, entered
 
@@ -110,6 +113,44 @@ def test_a_campaign_is_paused_by_a_form_and_the_page_follows(centre: tuple[TestC
         assert re.search('role="status" style', answer.text)
 
 
+def test_a_version_is_cut_over_by_a_form_and_only_where_it_is_whole(
+    centre: tuple[TestClient, Settings, Store],
+) -> None:
+    client, _, store = centre
+    with store.write() as session:
+        session.execute(sa.update(Tile).values(current_version="V1_3"))
+        session.add(Event(time=datetime.now(UTC), kind="note", severity="info", data={}))  # the pages notice it
+        whole = {t for t, why in campaigns.ready(session, "V1_4").items() if why is None}
+        tiles = set(session.scalars(sa.select(Tile.mgrs)))
+    assert whole
+    assert tiles - whole
+    sent = {"token": token(signed_in(centre, Role.OPERATOR).get("/versions").text), "version": "V1_4", "tiles": ""}
+
+    def answer(**order: str) -> str:
+        return client.post("/versions", data=sent | order).text
+
+    def told(**order: str) -> str:
+        return re.findall('data-part="said">(.*?)</div>', answer(**order))[0]
+
+    assert f"Cut over to V1_4: users of {len(tiles)} tiles still" in answer(order="ready")
+    assert f"{len(whole)} tile" in told(order="ready")
+    (one, *_), (refused, *_) = sorted(whole), sorted(tiles - whole)
+    assert "1 tile can be cut over; none is refused" in told(order="ready", tiles=f"t{one.lower()}")
+    assert "not produced in V1_4: 99ZZZ" in told(order="ready", tiles=f"{one},99ZZZ")
+    assert f"1 tile can't: {refused}: " in told(order="cut-over", tiles=refused).replace("&#x27;", "'")
+    with store.read() as session:
+        assert set(session.scalars(sa.select(Tile.current_version))) == {"V1_3"}
+    assert f"{len(whole)} tile" in told(order="cut-over")
+    with store.read() as session:
+        now = dict(session.execute(sa.select(Tile.mgrs, Tile.current_version)).all())
+        audited = session.scalars(sa.select(Event).where(Event.kind == "cut_over")).all()
+    assert {tile for tile, version in now.items() if version == "V1_4"} == whole
+    assert {event.tile for event in audited} == whole
+    assert {event.actor for event in audited} == {"some operator"}
+    assert f"users of {len(tiles - whole)} tile" in answer(order="ready")
+    assert "Cut over to" not in signed_in(centre, Role.SCIENTIST).get("/versions").text
+
+
 @pytest.mark.parametrize("address", ["/en/", "/fr/news", "/es/help", "/en/nothing", "/en/sign-in"])
 def test_a_theme_that_was_chosen_reaches_the_public_pages(
     centre: tuple[TestClient, Settings, Store], address: str
@@ -129,3 +170,18 @@ def test_a_theme_that_was_chosen_reaches_the_public_pages(
             asked = {**HTML, "cookie": f"muscate-theme={cookie_sent}", "if-none-match": dark.headers["etag"]}
             again = client.get(address, headers=asked)
             assert (again.status_code, again.headers["etag"]) == (304, dark.headers["etag"])
+
+
+@pytest.mark.parametrize("name", [*PAGES, "products", "products?product=nobody", "browse", "coverage"])
+def test_a_plain_page_runs_no_script_but_ours(centre: tuple[TestClient, Settings, Store], name: str) -> None:
+    """Were a name of the store ever written as it is, the browser would not run it."""
+    answer = signed_in(centre, Role.OPERATOR).get(f"/{name}", headers=HTML)
+    said = answer.headers["content-security-policy"]
+    (scripts,) = re.findall("script-src ([^;]+)", said)
+    assert "unsafe" not in scripts
+    maps = re.findall('<script type="importmap">(.*?)</script>', answer.text)
+    digests = [f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in maps]
+    assert scripts.split() == ["'self'", *digests]
+    assert "frame-ancestors 'self'" in said
+    inline = re.findall(r"<script(?![^>]*(?: src=|importmap|application/json))", answer.text)
+    assert not inline

@@ -208,7 +208,7 @@ def test_pages_can_be_read_by_everybody(language: str, web: str, browser: playwr
             tab = context.new_page()
             sizes: dict[str, int] = {}
             tab.on("response", lambda answer, sizes=sizes: sizes.update({answer.url: len(answer.body())}))
-            tab.goto(f"{web}/{language}/{address}", wait_until="networkidle")
+            tab.goto(f"{web}/{language}/{address}")
             found = Axe().run(tab).response["violations"]
             assert found == [], (address, json.dumps(found, indent=1)[:3000])
             assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), address

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from benchmarks import why_missing
 from dashboard import languages, writing
-from dashboard.public import maps, places, reasons, routes, status
+from dashboard.public import maps, places, reasons, routes, status, towns
 from dashboard.public.status import Board
 from dashboard.public.words import NAMES, SENTENCES, Words
 from processing.errors import StoreError
@@ -280,6 +280,12 @@ def test_the_search_leads_to_the_day(web: TestClient) -> None:
         ("1,44; 43,6", ["31TCJ"]),
         ("1.44,43.6", ["31TCJ"]),
         ("500, 43", []),
+        ("Muret", ["31TCJ"]),
+        ("Saint-Denis, RE", ["40KCB"]),
+        ("la réunion saint denis", []),
+        ("Sevilla", []),
+        (",", []),
+        ("\t", []),
         ("", []),
         ("nan nan", []),
     ],
@@ -288,6 +294,33 @@ def test_places(centre: tuple[Settings, Store], text: str, found: list[str]) -> 
     look = Board(*centre).look()
     assert set(found) <= set(places.find(text, look.standing.tiles, look.standing.sites)) if found else True
     assert bool(places.find(text, look.standing.tiles, look.standing.sites)) == bool(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "lon", "lat"),
+    [
+        ("séville", "Sevilla", -5.97, 37.38),
+        ("COLOGNE", "Köln", 6.95, 50.93),
+        ("aix  provence", "Aix-en-Provence", 5.45, 43.53),
+        ("Saint-Denis, re", "Saint-Denis", 55.45, -20.88),
+        ("Ouagadougou", "Ouagadougou", -1.53, 12.37),
+    ],
+)
+def test_a_town_is_known_by_its_names_and_lies_where_it_does(text: str, name: str, lon: float, lat: float) -> None:
+    first = towns.named(text)[0]
+    assert first.name == name
+    assert (first.lon, first.lat) == pytest.approx((lon, lat), abs=0.02)
+
+
+def test_every_town_is_found_by_its_own_name_and_lies_on_the_globe() -> None:
+    every = towns.towns()
+    assert len(every) > 30_000
+    assert all(-180 <= town.lon <= 180 and -90 <= town.lat <= 90 for town in every)
+    assert all(len(town.country) == 2 for town in every)
+    for town in every[::500]:
+        # A comma in a name parts nothing there.
+        if "," not in town.name:
+            assert town in towns.named(f"{town.name.upper()}, {town.country}")
 
 
 def test_every_fate_of_a_date_is_told_rightly(tmp_path: Path) -> None:

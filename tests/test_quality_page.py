@@ -17,9 +17,10 @@ from bokeh.events import SelectionGeometry
 from fastapi import FastAPI
 
 from dashboard import api, people, queries, theme
-from dashboard.pages.products import NO_MASK, Products
+from dashboard.pages.products import Asked, Products
 from dashboard.pages.quality import Quality
 from dashboard.pages.quality_keys import REASON_KEYS
+from dashboard.pages.quicklooks import NO_MASK
 from dashboard.pages.versions import Versions
 from dashboard.snapshot import Snapshots
 from processing.people import Actor, Role
@@ -202,6 +203,7 @@ def square(west: float, south: float, side: float, kind: str) -> dict[str, objec
 
 def given(view: Quality, files: dict[str, bytes], classes: str) -> str:
     """What the page says of a mask that is imported."""
+    view._chose("import:")
     view.files.param.update(filename=list(files), value=list(files.values()))
     view.classes.value = classes
     with people.acting(ANNA):
@@ -344,10 +346,10 @@ def test_verdicts_are_shown_on_the_other_pages(centre: tuple[Settings, Store]) -
         verdicts.keep(session, verdicts.product(session, name), "good", ANNA)
         verdicts.keep(session, verdicts.product(session, name), "bad", BEN)
     snapshot = Snapshots(store).latest()
-    page = Products(store, snapshot=snapshot, settings=settings, product=name)
-    page.draw()
-    assert "Good, anna" in shown(page)
-    assert page._list.content.count(theme.verdict_chip("bad")) == 1
+    with people.acting(ANNA):
+        parts = Products(store, snapshot, settings, Asked(product=name)).parts()
+    assert "Good, anna" in parts["head"]
+    assert parts["list"].count(theme.verdict_chip("bad")) == 1
     assert "Verdicts of readers" in Versions(snapshot).body()
     with store.read() as session:
         counted = queries.judged(session)

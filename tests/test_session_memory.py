@@ -18,5 +18,5 @@ def test_closed_sessions_give_their_memory_back(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home")
     filled(settings, size=64, dates=2).dispose()
     with serving(settings.home) as server:
-        found = session_memory.measured(server, "validation", 30, before=10)
+        found = session_memory.measured(server, "quality", 30, before=10)
     assert found.growth < session_memory.BAR, found

@@ -12,23 +12,27 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import shapely
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.websockets import WebSocketDisconnect
 
+from dashboard import access, bounds, door, line, pixels, sockets, stac
 from dashboard import app as web
-from dashboard import bounds, door, line, pixels, sockets, stac
 from processing.errors import SearchError
 from processing.people import Role
 from processing.settings import ACCESS, Settings
+from processing.store.models import Event
 from tests.dashboard_archive import filled
 from tests.fuzz import described, messages
 from tests.fuzz import web as fuzz
+from tests.people import cookie
 from tests.web_server import serving
 
 HERE = "localhost:5006"
@@ -59,18 +63,20 @@ def sent(client: TestClient, request: fuzz.Request) -> int:
 
 
 @pytest.fixture(scope="module")
-def known(client: TestClient) -> fuzz.Known:
+def known(application: FastAPI, client: TestClient) -> fuzz.Known:
+    told = application.state.guards.settings
+    said = cookie(told, application.state.guards.store)
+    cookies = f"{said['name']}={said['value']}"
+    signed = fuzz.Signed(cookies, fuzz.token_on(client.get("/en/account", headers={"Cookie": cookies}).text))
     found = client.get("/stac/search?limit=50&collections=muscate-l2a-all").json()["features"]
     tiles = sorted({item["properties"]["grid:code"].removeprefix("MGRS-") for item in found})
-    return fuzz.Known(client.get("/openapi.json").json(), [item["id"] for item in found], tiles, ["V1_3", "V1_4"])
+    ids = [item["id"] for item in found]
+    return fuzz.Known(client.get("/openapi.json").json(), ids, tiles, ["V1_3", "V1_4"], application, signed)
 
 
 def test_wrong_requests_get_no_fault(client: TestClient, known: fuzz.Known) -> None:
-    drawn = [
-        r
-        for r in fuzz.Fuzz(known, 11).requests(500)
-        if r.path.partition("?")[0] not in fuzz.PAGES and len(r.path) < 60_000
-    ]
+    sessions = tuple(f"/{page}" for page in access.SESSIONS)  # which cost what the page costs
+    drawn = [r for r in fuzz.Fuzz(known, 11).requests(500) if not r.path.startswith(sessions) and len(r.path) < 60_000]
     began = time.process_time()
     assert {str(r)[:200]: status for r in drawn if (status := sent(client, r)) >= 500} == {}
     assert time.process_time() - began < 0.1 * len(drawn)
@@ -98,6 +104,14 @@ def test_an_orbit_that_no_satellite_has_finds_nothing(client: TestClient, orbit:
     asked = {"op": "=", "args": [{"property": "sat:relative_orbit"}, json.loads(orbit)]}
     answer = client.post("/stac/search", json={"filter": asked})
     assert (answer.status_code, answer.json()["features"]) == (200, [])
+
+
+def test_the_key_of_a_page_may_hold_any_time(client: TestClient) -> None:
+    for order in ("-datetime", "-updated", "eo:cloud_cover", "updated,eo:cloud_cover"):
+        for count in range(1, 5):
+            said = json.dumps(["0001-01-01T00:00:00+23:59"] * count)
+            asked = {"token": base64.urlsafe_b64encode(said.encode()).decode(), "sortby": order}
+            assert client.get("/stac/search", params=asked).status_code == 400, (order, count)
 
 
 @pytest.mark.parametrize("body", FOUND)
@@ -165,6 +179,17 @@ def test_a_tile_beyond_every_lattice_is_none(client: TestClient, known: fuzz.Kno
         assert client.get(address).status_code in (404, 422)
 
 
+@pytest.mark.parametrize("page", ["quality", "workbench"])
+@pytest.mark.parametrize(("value", "status"), [("9" * 5000, 414), ("²", 400), ("9" * 3900, 200), ("١٢", 200)])
+def test_a_page_is_not_opened_by_what_reads_as_no_number(
+    client: TestClient, page: str, value: str, status: int
+) -> None:
+    found = bounds._fault({"path": f"/{page}", "query_string": urlencode({"left": value}).encode()})
+    assert found[0] == (0 if status == 200 else status)
+    if status != 200:
+        assert client.get(f"/{page}", params={"left": value}).status_code == status
+
+
 def test_long_and_broken_requests_are_refused_at_the_door(client: TestClient) -> None:
     assert client.get("/" + "a" * bounds.PATH).status_code == 414
     assert client.get("/health?" + "a" * bounds.QUERY + "a").status_code == 414
@@ -195,10 +220,85 @@ def test_schemathesis_finds_no_fault(tmp_path: Path) -> None:
     assert sent > 100
 
 
+# Heads and forms
+
+
+@pytest.mark.parametrize("value", fuzz.SLOW, ids=lambda value: value[:8].strip() or "spaces")
+def test_no_header_takes_the_square_of_its_length(client: TestClient, known: fuzz.Known, value: str) -> None:
+    file = f"/products/{known.names['product'][0]}/zip"
+    for address in ("/", "/stac", file, "/production"):
+        for name in ("Range", "Cookie", "Accept-Language", "If-None-Match", "If-Range", "Accept", "Authorization"):
+            began = time.process_time()
+            assert client.get(address, headers={name: value}).status_code < 500, (address, name)
+            assert time.process_time() - began < 1, (address, name)
+
+
+@pytest.mark.parametrize("name", ["Origin", "Referer"])
+@pytest.mark.parametrize("value", ["http://[::", "http://\xaa", "about:blank", "//", ""])
+def test_a_form_from_a_place_that_is_none_is_refused(client: TestClient, name: str, value: str) -> None:
+    for path in ("/sign-in", "/failures", "/en/news/edit/new"):
+        answer = client.post(path, data={"a": "b"}, headers={name: value.encode("latin-1")})
+        assert (answer.status_code, "another host" in answer.text) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "body", ["&".join(["a=b"] * 3000), "a=%00", "a=%ff", "%00=a"], ids=["many", "NUL", "ff", "name"]
+)
+def test_a_form_that_is_none_is_refused(client: TestClient, known: fuzz.Known, body: str) -> None:
+    assert known.signed is not None
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Origin": f"http://{HERE}"}
+    for path in set(known.forms) - {"/sign-out"}:  # which takes no fields
+        address = path.replace("{language}", "en").replace("{key}", "new")
+        theirs = client.post(address, content=body, headers=headers)
+        ours = client.post(
+            address, content=f"token={known.signed.token}&{body}", headers={**headers, "Cookie": known.signed.cookie}
+        )
+        assert (theirs.status_code in (400, 403), ours.status_code in (400, 403)) == (True, True), address
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31", "²", "١٢"])
+def test_a_day_at_the_end_of_the_calendar_is_one_or_none(client: TestClient, known: fuzz.Known, when: str) -> None:
+    assert known.signed is not None
+    for name in ("since", "until", "job", "state", "page"):
+        assert client.get("/failures", params={name: when}).status_code in (200, 404, 422), name
+    for name in ("starts", "ends", "sequence"):
+        fields = {"token": known.signed.token, "do": "keep", "kind": "maintenance", name: when}
+        sent = client.post("/en/news/edit/new", data=fields, headers={"Cookie": known.signed.cookie})
+        assert sent.status_code == 422, name
+
+
+@pytest.mark.parametrize("path", ["/failures%0d%0aall is well", "/sign-in%00", "/%1b[2J", "/a%e2%80%a8b"])
+def test_what_is_refused_is_one_line_of_the_log(
+    client: TestClient, application: FastAPI, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert client.post(path, data={"a": "b"}, headers={"Origin": f"http://{HERE}"}).status_code == 403
+        client.get(path, headers={"Host": "evil.example"})
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("dashboard")]
+    assert len(said) == 2
+    assert all(line.isprintable() for line in said)
+    with application.state.guards.store.read() as session:
+        newest = session.scalars(sa.select(Event).order_by(Event.id.desc()).limit(1)).one()
+    assert newest.data["path"].isprintable()
+
+
+def test_every_route_is_drawn(known: fuzz.Known) -> None:
+    """Those too that OpenAPI does not tell of."""
+    paths = {path for _, path, _ in known.routes}
+    assert {
+        "/failures",
+        "/{language}/news.atom",
+        "/en/why",
+        "/cubes/{name}/{key}",
+        "/status/{tile}/{day}.json",
+    } <= paths
+    assert {"/sign-in", "/account/role", "/failures", "/versions", "/{language}/news/edit/{key}"} <= set(known.forms)
+
+
 # Sockets
 
 
-def refused_socket(client: TestClient, *protocols: str, path: str = "/validation/ws") -> str:
+def refused_socket(client: TestClient, *protocols: str, path: str = "/quality/ws") -> str:
     with (
         pytest.raises(WebSocketDisconnect) as closed,
         client.websocket_connect(f"ws://{HERE}{path}", subprotocols=list(protocols)) as opened,
@@ -388,7 +488,7 @@ def test_an_address_opens_so_many_sessions_and_no_more_for_a_while(
     monkeypatch.setattr(bounds.time, "monotonic", lambda: now[0])
     app = bounds.Sessions(_fine)
 
-    def get(path: str = "/production", who: str = address) -> tuple[int, dict[bytes, bytes]]:
+    def get(path: str = "/quality", who: str = address) -> tuple[int, dict[bytes, bytes]]:
         return asyncio.run(_get(app, path, who))
 
     for _ in range(bounds.SESSIONS):
@@ -399,7 +499,8 @@ def test_an_address_opens_so_many_sessions_and_no_more_for_a_while(
     assert 0 < int(headers[b"retry-after"]) <= bounds.WITHIN
     if address.startswith("2001"):
         assert get(who="2001:db8::8")[0] == 429  # of the same customer
-    assert get(path="/status.json")[0] == 200  # what costs little goes on
+    for path in ("/status.json", "/production", "/products"):  # what costs little goes on, and is asked for again
+        assert get(path=path)[0] == 200
     assert get(who="198.51.100.1")[0] == 200
     assert get(who="127.0.0.1")[0] == get(who="::1")[0] == 200
     now[0] += bounds.WITHIN
@@ -410,5 +511,5 @@ def test_addresses_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(bounds, "ADDRESSES", 10)
     app = bounds.Sessions(_fine)
     for n in range(30):
-        assert asyncio.run(_get(app, "/versions", f"203.0.113.{n}"))[0] == 200
+        assert asyncio.run(_get(app, "/quality", f"203.0.113.{n}"))[0] == 200
     assert len(app._opened) == 10

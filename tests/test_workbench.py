@@ -31,6 +31,22 @@ def test_every_day_has_its_place_and_a_state_that_is_shown_as_another_counts_wit
     assert workbench.progress(waiting).dframe()["dates"].tolist() == [5]
 
 
+def test_a_change_of_state_is_told_to_the_map_and_another_tile_makes_a_new_one() -> None:
+    sensing = pd.to_datetime(["2026-11-03T00:00Z", None])
+    known = {"tile": ["31TCJ", "33TWM"], "site": ["a", None], "sensing": sensing, "state": ["ready", "none"]}
+    coverage = pd.DataFrame(known | {"version": "V1_4", "products": [2, 0], "dates": [3, 0], "simulated": False})
+    drawn = workbench.coverage_map(coverage)
+    shown = drawn.select_one({"name": workbench.TILES}).data_source
+    rings = shown.data["x"]
+    assert shown.data["tile"] == ["31TCJ", "33TWM"]
+    published = coverage.assign(state=["published", "none"], products=[3, 0])
+    assert workbench.recolour(drawn, published)
+    assert shown.data["x"] is rings
+    assert shown.data["colour"][0] == workbench.theme.colour("published")
+    assert shown.data["products"] == ["3", "0"]
+    assert not workbench.recolour(drawn, published.iloc[:1])
+
+
 def _raster(path: Path, values: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     profile = {"driver": "GTiff", "height": 4, "width": 4, "count": 1, "dtype": values.dtype, "crs": "EPSG:32631"}

@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from dashboard import live, people, queries, theme
-from dashboard.address import address
+from dashboard.address import address, changed
 from dashboard.api.centre import Centre, Here
 from dashboard.choice import field, select
-from dashboard.forms import Fields
+from dashboard.forms import Fields, moment
 from dashboard.frame import table
 from dashboard.pages import rights
 from dashboard.pages.production import PERIODS
@@ -23,7 +23,7 @@ from dashboard.snapshot import Snapshot
 from processing.errors import MuscateError, NotAllowed, UnknownName
 from processing.production import operations
 from processing.settings import Settings
-from processing.store import Store, attempts, failures, orders
+from processing.store import Store, attempts, failures, formats, orders
 from processing.store.attempts import Try
 from processing.store.failures import Failure, Wanted
 from processing.store.models import Job
@@ -100,9 +100,7 @@ class Asked(BaseModel):
 
     def changed(self, **values: object) -> str:
         """The address of the page with something else chosen."""
-        now = self.model_dump(exclude_defaults=True) | values
-        neutral = {name: one.default for name, one in type(self).model_fields.items()}
-        return address("failures", **{name: value for name, value in now.items() if value != neutral[name]})
+        return changed("failures", self, **values)
 
 
 class Failures:
@@ -115,8 +113,8 @@ class Failures:
         #: What of the address can't be, in words.
         self.faults: list[str] = []
 
-    def parts(self, told: str = "") -> dict[str, str]:
-        """The filters, the list and the chosen date, each as HTML; `told`: what came of an order."""
+    def parts(self, told: str = "", admitted: str = "") -> dict[str, str]:
+        """The filters, the list and the chosen date, each as HTML; `told`, `admitted`: what came of an order."""
         head = listed = turned_away = ""
         try:
             wanted = self.wanted()
@@ -129,16 +127,17 @@ class Failures:
             "head": head,
             "filters": self._fields(),
             "list": listed,
+            "held": admitted + self._held(),
             "refused": turned_away,
             "detail": self._detail(told),
         }
 
-    def body(self, told: str = "") -> str:
+    def body(self, told: str = "", admitted: str = "") -> str:
         """The parts where they belong, as HTML."""
-        made = {name: live.part(name, content) for name, content in self.parts(told).items()}
+        made = {name: live.part(name, content) for name, content in self.parts(told, admitted).items()}
         # On a narrow screen what was chosen stands above the long list.
         both = f'<div class="wide">{made["list"]}{made["refused"]}</div><div class="narrow">{made["detail"]}</div>'
-        return f'{made["head"]}{made["filters"]}<div class="beside turned">{both}</div>'
+        return f'{made["head"]}{made["held"]}{made["filters"]}<div class="beside turned">{both}</div>'
 
     def _fields(self) -> str:
         """The filters, as HTML."""
@@ -225,6 +224,35 @@ class Failures:
         first = here * PAGE + 1
         told = f"{first} to {min(first + PAGE - 1, total)} of {theme.number(total)}"
         return f"<p>{' · '.join([told, *links])}</p>"
+
+    def _held(self) -> str:
+        """What waits to be admitted, and a button for each, as HTML; nothing where nothing waits."""
+        rows = []
+        for need, count in self.snapshot.ask(formats.waiting).items():
+            told = f"{theme.number(count)} package{'' if count == 1 else 's'} {formats.recognised([need])}."
+            way = "Sign in as an operator to admit it."
+            if rights.may("admit"):
+                way = live.order(self.asked.changed(), f"Admit {need}", {"order": "admit", "name": need})
+            rows.append(f"<p>{escape(told)} <code>muscate admit {escape(need)}</code></p>")
+            rows.append(f'<div class="orders">{way}</div>')
+        return f'<div class="note" role="status">{"".join(rows)}</div>' if rows else ""
+
+    def admit(self, name: str) -> str:
+        """Let a satellite or baseline in by what waits for it; what came of it, as HTML."""
+        # It reads packages and folds tables: not for every page.
+        from processing.production import admission
+
+        try:
+            made = admission.admit(self._store, self.settings, name, people.actor(), release=False)
+        except NotAllowed:
+            raise
+        except MuscateError as error:
+            return live.answered(f"admit: {error}", fault=True)
+        report = escape("\n".join(made.report))
+        done = live.answered(f"{name} is admitted: what waits for it is taken within a minute")
+        # a table of figures: on a narrow screen it is scrolled, not broken
+        style = "white-space:pre;overflow-x:auto"
+        return f'{done}<pre class="log" style="{style}" tabindex="0" role="group" aria-label="Report">{report}</pre>'
 
     # The chosen date
 
@@ -330,15 +358,16 @@ def page(centre: Here, request: Request, asked: Annotated[Asked, Query()]) -> HT
 
 @router.post("/failures", response_class=HTMLResponse)
 def order(centre: Here, asked: Annotated[Asked, Query()], fields: Fields) -> HTMLResponse:
-    """Give an order for the date that the address names; the page with what came of it."""
+    """Give an order for the date that the address names, or admit what is held; the page with what came of it."""
     snapshot = centre.snapshots.latest()
-    told = Failures(centre.store, snapshot, centre.settings, asked).order(fields.get("order", ""))
-    return _page(centre, centre.snapshots.latest(at_once=True), asked, told)
+    page, verb = Failures(centre.store, snapshot, centre.settings, asked), fields.get("order", "")
+    told, admitted = ("", page.admit(fields.get("name", ""))) if verb == "admit" else (page.order(verb), "")
+    return _page(centre, centre.snapshots.latest(at_once=True), asked, told, admitted)
 
 
-def _page(centre: Centre, snapshot: Snapshot, asked: Asked, told: str = "") -> HTMLResponse:
+def _page(centre: Centre, snapshot: Snapshot, asked: Asked, told: str = "", admitted: str = "") -> HTMLResponse:
     made = Failures(centre.store, snapshot, centre.settings, asked)
-    body = made.body(told)
+    body = made.body(told, admitted)
     return live.page(centre, "failures", snapshot, body, styles="live.css", status=404 if made.faults else 200)
 
 
@@ -358,10 +387,9 @@ def _day(text: str) -> datetime | None:
     if not text.strip():
         return None
     try:
-        time = datetime.fromisoformat(text.strip())
+        return moment(text)
     except ValueError:
         raise ValueError(f"{text} is no day like 2026-08-31") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _list(rows: list[Failure], asked: Asked) -> str:

@@ -24,7 +24,7 @@ from dashboard.choice import choice
 from dashboard.frame import kpis, legend, plain, table
 from dashboard.snapshot import Snapshot
 from processing.settings import Settings
-from processing.store import backlog, bulletins, delays, failures, passes
+from processing.store import backlog, bulletins, delays, failures, formats, passes, traffic
 from processing.store.failures import without_name
 
 PERIODS = {"24 hours": 1, "7 days": 7, "30 days": 30, "1 year": 365}
@@ -37,6 +37,8 @@ WRONG = ("rejected", "failed")
 SHOWN = 12
 #: A source that sent nothing for this, but did before, is silent.
 SILENT = timedelta(hours=36)
+#: Share of a quota that is marked.
+NEARLY = 0.9
 #: Disk that lasts no longer than this is marked. [days]
 SHORT = 14
 #: Passes that are missing, by store: finding them takes a while, and none is missing from one minute to the next.
@@ -83,6 +85,19 @@ def refused(session: Session, days: int) -> int:
 def sources(session: Session) -> list[failures.Source]:
     """Where packages come from, with those of the last week."""
     return failures.sources(session, _since(7))
+
+
+def brought(session: Session) -> list[traffic.Brought]:
+    """As of `traffic.brought`, now."""
+    return traffic.brought(session, datetime.now(UTC))
+
+
+def _share(one: traffic.Brought) -> str:
+    """How much of a source's quota is used, as HTML; what is nearly used up is marked."""
+    if not one.quota:
+        return "–"
+    share = one.window / one.quota
+    return f"{100 * share:.0f} %" + (" " + _warning("nearly used up") if share > NEARLY else "")
 
 
 def waiting_over_time(session: Session, days: int) -> Sequence[tuple[datetime, int]]:
@@ -177,6 +192,7 @@ class Production:
             "delays": self._delays(),
             "campaigns": self._campaigns(now),
             "sources": self._sources(now),
+            "formats": self._formats(),
             "events": self._events(),
         }
 
@@ -187,7 +203,9 @@ class Production:
         made = {name: live.part(name, content) for name, content in self.parts().items()}
         rows = (("rate", "outcomes", "backlog", "now"), ("waits", "failed"), ("campaigns", "sources"))
         charted, lists, last = (f'<div class="beside">{"".join(made[name] for name in row)}</div>' for row in rows)
-        return made["choice"] + made["kpis"] + charted + lists + made["delays"] + last + made["events"]
+        return (
+            made["choice"] + made["kpis"] + charted + lists + made["delays"] + last + made["formats"] + made["events"]
+        )
 
     def _choices(self) -> str:
         now = {"period": self.period, "step": self.step}
@@ -445,6 +463,26 @@ class Production:
         columns = ["Version", "Status", "Waiting", "Ended a day", "Queued a day", "Done"]
         return "<h2>Campaigns <small>rates of the last 7 days</small></h2>" + table(columns, rows, columns[2:5])
 
+    def _formats(self) -> str:
+        """When tiles switched to another baseline or kind of Level-1C, as HTML; nothing as long as none has."""
+        switched = [one for one in self.snapshot.ask(formats.switches) if one.before]
+        if not switched:
+            return ""
+        rows = [
+            (
+                f'<a href="{escape(address("coverage", tile=one.tile))}">{escape(one.tile)}</a>',
+                f"{escape(one.before)} to {escape(one.baseline)}",
+                escape(one.kind),
+                f"{one.seen:%Y-%m-%d %H:%M}",
+                escape(one.name),
+            )
+            for one in switched[:SHOWN]
+        ]
+        tiles = len({one.tile for one in switched})
+        title = f"<h2>Formats of the Level-1C <small>tiles that switched: {theme.number(tiles)}</small></h2>"
+        more = "" if len(switched) <= SHOWN else '<p class="soft">All of them: <code>muscate formats --json</code></p>'
+        return title + table(["Tile", "Baseline", "Kind", "Since, UTC", "First package"], rows) + more
+
     def _sources(self, now: datetime) -> str:
         found = self.snapshot.ask(sources)
         title = "<h2>Sources <small>of Level-1C</small></h2>"
@@ -459,7 +497,27 @@ class Production:
             )
             for source in found
         ]
-        return title + table(["Source", "In 7 days", "Last package", "Ago"], rows, ["In 7 days", "Ago"])
+        return (
+            title + table(["Source", "In 7 days", "Last package", "Ago"], rows, ["In 7 days", "Ago"]) + self._traffic()
+        )
+
+    def _traffic(self) -> str:
+        """What was brought from other houses' catalogues, and what of their quotas is used."""
+        found = self.snapshot.ask(brought)
+        if not found:
+            return ""
+        rows = [
+            (
+                escape(one.source),
+                f"{one.day / 1e9:.1f}",
+                "–" if one.rate is None else f"{one.rate / 1e6:.1f}",
+                f"{one.window / 1e9:.1f}",
+                _share(one),
+            )
+            for one in found
+        ]
+        columns = ["Brought from", "GB in 24 h", "MB/s a connection", "GB in 30 days", "Of its quota"]
+        return table(columns, rows, columns[1:])
 
     def _events(self) -> str:
         rows = [

@@ -19,10 +19,13 @@ import param
 from cachetools import TTLCache
 
 from dashboard import people, queries, theme
-from dashboard.frame import View, how_to_begin, html, table
-from dashboard.pages.products import NO_MASK, Viewer, headline
+from dashboard.choice import FIELDS, WIDE, Choice, field, select
+from dashboard.frame import CSS, View, how_to_begin, html, table
+from dashboard.pages.products import headline
 from dashboard.pages.quality_areas import Areas
 from dashboard.pages.quality_keys import BUTTON_KEYS, COMMENT, LAYER_KEYS, REASON_KEYS, VERDICT_KEYS, Keys
+from dashboard.pages.quicklooks import NO_MASK
+from dashboard.pages.viewer import Viewer
 from processing.errors import MuscateError, StoreError
 from processing.people import Actor, Role
 from processing.quality import queue, reference
@@ -56,6 +59,17 @@ RASTERS, PARTS = (".tif", ".tiff"), (".shx", ".dbf", ".prj", ".cpg")
 LINE, PART = {"flex": "1 1 100%", "min-width": "0"}, {"flex": "0 1 auto", "width": "auto"}
 #: On a phone the images follow the buttons, and what is said about them comes after.
 PHONE_CSS = "@media (max-width: 640px) { .late { order: 1; } .last { order: 2; } }"
+#: Looks of buttons that are HTML.
+BUTTONS = (
+    CSS
+    + """
+.row { display: flex; flex-wrap: wrap; gap: 5px; }
+button { font: inherit; font-size: 13px; color: inherit; background: var(--fill); border: 1px solid var(--line);
+  border-radius: 5px; padding: 3px 10px; min-height: 28px; cursor: pointer; }
+button:hover { filter: brightness(.92); } button:focus-visible { outline: 2px solid #2E86B5; outline-offset: 1px; }
+button[aria-pressed=true] { background: #0B5C8A; color: #fff; }
+"""
+)
 #: Looks of the fields and of the buttons.
 SMALL: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
 BUTTON: dict[str, Any] = {"size": "small", "margin": (4, 6, 4, 0)}
@@ -90,17 +104,21 @@ class Quality(View):
         self._progress.styles = {"flex": "1 1 300px"}
         self.viewer = Viewer()
         self.areas = Areas(self.viewer, self._note, SMALL)
-        self.reasons = _reasons()
+        self.reasons = Reasons(self._chose, style=BUTTONS, margin=(2, 0), styles=LINE, css_classes=["late"])
         self.reasons.param.watch(lambda event: self.areas.give_reason(event.new or [], event.old or []), "value")
+        self._choices = Choice(self._chose, style=CSS + FIELDS + WIDE, sizing_mode="fixed")
         self.comment = pmui.TextInput(label="", placeholder=COMMENT, size="small", width=280, margin=(4, 8, 4, 0))
         self.action = pmui.Select(
             label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **SMALL
         )
-        self.files = pmui.FileInput(
-            label="Choose its file", multiple=True, accept=",".join((*RASTERS, *masks.VECTORS, *PARTS)), size="small"
+        self.files: Any = None
+        self.classes: Any = None
+        self.imports = pn.Column(
+            Choice(self._chose, content='<button data-choice="import:">Import a mask</button>', style=BUTTONS),
+            css_classes=["last"],
+            styles=LINE,
         )
-        self.classes = pmui.TextInput(label="Its classes", value=CLASSES, width=340, **SMALL)
-        self.imports = self._importing()
+        self._show_fields()
         self._full = self._lines()
         self._layout = pn.Column(self.keys, self._empty, self._full, sizing_mode="stretch_width")
         if pn.state.location:
@@ -109,55 +127,51 @@ class Quality(View):
         if who.role is not Role.PUBLIC:  # a verdict is kept under the name that he signed in with
             self.reader = who.name
 
-    def _importing(self) -> pn.FlexBox:
-        """The line that takes a mask from a file."""
+    def _open_importing(self) -> None:
+        """The line that takes a mask from a file, once it is asked for: few readers do."""
+        if self.files is not None:
+            return
+        self.files = pmui.FileInput(
+            label="Choose its file", multiple=True, accept=",".join((*RASTERS, *masks.VECTORS, *PARTS)), size="small"
+        )
+        self.classes = pmui.TextInput(label="Its classes", value=CLASSES, width=340, **SMALL)
         title = "<h2>Import a mask <small>GeoTIFF, GeoJSON, GeoPackage, or all files of a shapefile</small></h2>"
 
         async def taken(_: Any) -> None:
             await self._import()
 
         take = pmui.Button(label="Import", on_click=taken, variant="outlined", **BUTTON)
-        return pn.FlexBox(
-            html(title, styles=LINE),
-            self.files,
-            self.classes,
-            take,
-            align_items="center",
-            css_classes=["last"],
-            styles=LINE,
+        self.imports[:] = [pn.FlexBox(html(title, styles=LINE), self.files, self.classes, take, align_items="center")]
+
+    def _fields(self) -> str:
+        """Who reads, which queue, and of which tile, as HTML."""
+        queues = {str(value): words for words, value in QUEUES.items()}
+        reader = escape(self.reader, quote=True)
+        return (
+            f'<div class="fields"><label>Reader<input value="{reader}" placeholder="Sign in to judge" disabled></label>'
+            f"{select('queue', 'Queue', str(self.queue), queues)}{field('tile', 'Tile', self.tile, '31TCJ')}</div>"
         )
 
-    def _choices(self) -> list[Any]:
-        """Who reads, and which queue."""
-        text, select, of = pmui.TextInput.from_param, pmui.Select.from_param, self.param
-        return [
-            text(of.reader, label="Reader", placeholder="Sign in to judge", width=150, disabled=True, **SMALL),
-            select(of.queue, label="Queue", width=190, **SMALL),
-            text(of.tile, label="Tile", placeholder="31TCJ", width=100, **SMALL),
-        ]
-
-    def _buttons(self) -> list[Any]:
-        """What keys do, for a mouse."""
-        verdicts = {key: f"{theme.VERDICTS[verdict][0]} · {key}" for key, verdict in VERDICT_KEYS.items()}
-        looks = {key: {"sx": _verdict_button(verdict)} for key, verdict in VERDICT_KEYS.items()}
-        return [
-            pmui.Button(
-                label=label,
-                on_click=lambda _, key=key: self.press(key, self.product),
-                **looks.get(key, {"variant": "outlined"}),
-                **BUTTON,
-            )
-            for key, label in {**verdicts, **BUTTON_KEYS}.items()
-        ]
+    def _chose(self, choice: str) -> None:
+        """Another value of a field, or a button that was pressed: ``tile:31TCJ``, ``queue:True``, ``key:g``."""
+        what, _, value = choice.partition(":")
+        if what == "key" and value in (*VERDICT_KEYS, *BUTTON_KEYS, *REASON_KEYS):
+            self.press(value, self.product)
+        elif what == "tile":
+            self.tile = value
+        elif what == "queue" and value in map(str, QUEUES.values()):
+            self.queue = value == str(True)
+        elif choice == "import:":
+            self._open_importing()
 
     def _lines(self) -> pn.FlexBox:
         """Lines of the page; only the buttons and the fields share one where it is wide enough."""
         given = [self.comment, self.areas.kind, self.action]
         return pn.FlexBox(
-            pn.FlexBox(*self._choices(), self._progress, align_items="center", gap="2px 4px", styles=LINE),
+            pn.FlexBox(self._choices, self._progress, align_items="center", gap="2px 12px", styles=LINE),
             self._notice,
             self._head,
-            pn.FlexBox(*self._buttons(), align_items="center", styles=PART),
+            Choice(self._chose, content=_buttons(), style=BUTTONS, styles=PART),
             pn.FlexBox(*given, align_items="center", styles=PART, css_classes=["late"]),
             self.reasons,
             self.viewer,
@@ -179,6 +193,10 @@ class Quality(View):
         self._agreement.object = self._readers()
         if not self._proposals:
             self.ask()
+
+    @param.depends("reader", "queue", "tile", watch=True)
+    def _show_fields(self) -> None:
+        self._choices.content = self._fields()
 
     @param.depends("reader", "queue", "tile", watch=True)
     def ask(self) -> None:
@@ -425,27 +443,30 @@ class Quality(View):
         return self._layout
 
 
-def _reasons() -> Any:
-    """Reasons of a verdict as buttons."""
-    button = {"padding": "1px 8px", "textTransform": "none", "width": "auto", "flex": "none"}
-    return pmui.CheckButtonGroup(
-        options={f"{theme.REASONS[reason]} · {key}": reason for key, reason in REASON_KEYS.items()},
-        value=[],
-        size="small",
-        margin=(2, 0),
-        styles=LINE,
-        css_classes=["late"],
-        sx={"display": "flex", "flexFlow": "row wrap", "& .MuiButtonBase-root": button},
-    )
+class Reasons(Choice):
+    """Reasons of a verdict as buttons, each with its key."""
+
+    value = param.List(default=[], doc="Of `theme.REASONS`.")
+
+    @param.depends("value", watch=True, on_init=True)
+    def _draw(self) -> None:
+        buttons = "".join(
+            f'<button name="{reason}" data-choice="key:{key}" aria-pressed="{str(reason in self.value).lower()}">'
+            f"{theme.REASONS[reason]} · {key}</button>"
+            for key, reason in REASON_KEYS.items()
+        )
+        self.content = f'<div class="row">{buttons}</div>'
 
 
-def _verdict_button(verdict: str) -> dict[str, Any]:
-    colour = theme.VERDICTS[verdict][1]
-    return {
-        "backgroundColor": colour,
-        "color": theme.ink(colour),
-        "&:hover": {"backgroundColor": colour, "filter": "brightness(.9)"},
-    }
+def _buttons() -> str:
+    """What keys do, for a mouse, as HTML."""
+    made = []
+    for key, verdict in VERDICT_KEYS.items():
+        words, colour = theme.VERDICTS[verdict]
+        style = f' style="background:{colour};color:{theme.ink(colour)}"'
+        made.append(f'<button name="key-{key}" data-choice="key:{key}"{style}>{words} · {key}</button>')
+    made += [f'<button name="key-{key}" data-choice="key:{key}">{words}</button>' for key, words in BUTTON_KEYS.items()]
+    return f'<div class="row">{"".join(made)}</div>'
 
 
 def _kept(mask: ReferenceMask) -> str:

@@ -13,7 +13,7 @@ from shapely import make_valid
 from shapely.geometry import LinearRing, Polygon, box, mapping
 
 from dashboard import theme
-from dashboard.pages.products import Viewer
+from dashboard.pages.viewer import Viewer
 
 #: What a drawn area is: part of the verdict, or of a mask made by hand.
 MARKS = {"areas of the verdict": "area", "clouds of a mask": "cloud", "shadows of a mask": "shadow"}

@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
-import holoviews as hv
 import numpy as np
 import pandas as pd
-import panel as pn
-import panel_material_ui as pmui
-import param
-from bokeh.models import HoverTool, OpenURL, TapTool
-from holoviews.operation.datashader import rasterize
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
-from dashboard import address, glossary, queries, theme
-from dashboard.choice import Choice, heads
-from dashboard.frame import View, html, legend, table
+from dashboard import address, glossary, live, queries, theme
+from dashboard.api.centre import Here
+from dashboard.choice import heads, select
+from dashboard.frame import legend, table
+from dashboard.pages import validation_charts as drawing
+from dashboard.snapshot import Snapshot
 from processing.bands import DISTRIBUTED
 from processing.store import validations
 from processing.store.models import Validation as Result
 from processing.versions import VERSIONS
 
-if TYPE_CHECKING:
-    from dashboard.snapshot import Snapshot
-    from processing.settings import Settings
-    from processing.store import Store
-
 #: Of methods that have no version (and so no colour): Okabe and Ito's that no version near them has.
 OTHERS = ("#56B4E9", "#CC79A7", "#8C564B", "#F0E442", "#7F7F7F", "#17A398")
 SUBJECTS = {"valid": "Clear pixels (neither cloud nor shadow)", "cloud": "Clouds", "shadow": "Cloud shadows"}
 AXES = {"zero": "Bars from zero", "close": "Close to the differences"}
-#: More points than these are drawn as a density.
-MANY_POINTS = 3000
-CHART: dict[str, Any] = {
-    "responsive": True,
-    "toolbar": None,
-    "show_grid": True,
-    "default_tools": [],
-    "active_tools": [],
-}
+#: What the air is measured by, with its unit.
+AIR = {"aot": ("Aerosol", "AOT at 550 nm"), "water_vapour": ("Water vapour", "water vapour [g cm⁻²]")}
+KINDS = ("clouds", "aot", "reflectance", "versions")
 HOW = """<div class="note"><h2>Nothing has been validated yet</h2>
 <p>Results are kept when a validation knows the centre: add <code>--home DIR</code>.</p>
 <p><code>muscate validate clouds PRODUCTS --reference MASKS --home DIR</code><br>
@@ -48,159 +40,177 @@ HOW = """<div class="note"><h2>Nothing has been validated yet</h2>
 <code>muscate validate reflectance PRODUCTS --reference RASTER --home DIR</code><br>
 <code>muscate validate versions PRODUCTS --new V1_4 --old V1_3 --home DIR</code></p></div>"""
 
+router = APIRouter(include_in_schema=False)
 
-class Validation(View):
+Text = Annotated[str, Field(max_length=500)]
+
+
+class Asked(BaseModel):
+    """What the address asks for.
+
+    Attributes
+    ----------
+    subject : str
+        What the bars judge, of `SUBJECTS`.
+    reference : str
+        What masks are held against; empty: the first that is kept here.
+    axis : str
+        Where the axis of the bars begins, of `AXES`.
+    band : str
+        Of the curves.
+    order : str
+        Column that the versions are sorted by, as of `sorted_table`.
+    """
+
+    subject: Text = "valid"
+    reference: Text = ""
+    axis: Text = "zero"
+    band: Text = "B4"
+    order: Text = ""
+
+    def hidden(self, *without: str) -> str:
+        """All but some of what is asked for, as HTML for a form that chooses those."""
+        return live.kept(self, without)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The newest results by kind, and the products of their images by image and version."""
+
+    rows: Mapping[str, Sequence[Result]]
+    known: Mapping[tuple[str, str], str]
+
+
+def found(session: Session) -> Found:
+    """What is kept of all validations."""
+    rows = {kind: validations.results(session, kind) for kind in KINDS}
+    known = queries.products_of_images(session, {r.image for r in rows["clouds"] if r.image})
+    session.expunge_all()
+    return Found(rows, known)
+
+
+class Validation:
     """The figures to decide a release by, then each kind of validation in detail."""
 
-    subject: Any = param.Selector(default="valid", objects=list(SUBJECTS), doc="What the bars judge.")
-    reference: Any = param.Selector(default="", objects=[""], doc="What masks are held against.")
-    axis: Any = param.Selector(default="zero", objects=list(AXES), doc="Where the axis of the bars begins.")
-    band: Any = param.Selector(default="B4", objects=list(DISTRIBUTED), doc="Band of the curves.")
+    def __init__(self, snapshot: Snapshot, asked: Asked) -> None:
+        self.asked = asked
+        everything = snapshot.ask(found)
+        self._rows, self._known = everything.rows, everything.known
+        self._references = list(dict.fromkeys(r.reference for r in self._rows["clouds"]))
+        #: What of the address can't be, in words.
+        self.faults = self._unknown()
 
-    order = param.String(default="", doc="Column that the versions are sorted by, as of `sorted_table`.")
+    def _unknown(self) -> list[str]:
+        now = self.asked
+        offered = {
+            "subject": (SUBJECTS, "subject of masks"),
+            "reference": (["", *self._references], "reference kept here"),
+            "axis": (AXES, "axis of the bars"),
+            "band": (DISTRIBUTED, "band"),
+        }
+        given = {name: str(getattr(now, name)) for name in offered}
+        return [
+            f"{given[name] or 'An empty word'} is no {what}: {', '.join(word for word in words if word)}"
+            for name, (words, what) in offered.items()
+            if given[name] not in words
+        ]
 
-    CHOICES = ("subject", "reference", "axis", "band")
-    #: What the address holds.
-    ADDRESS = (*CHOICES, "order")
-
-    def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, **params: Any) -> None:
-        self._store = store
-        self._rows: dict[str, Sequence[Result]] = {}
-        with store.read() as session:
-            names = dict.fromkeys(r.reference for r in validations.results(session, "clouds"))
-        if names:
-            self.param.reference.objects = list(names)
-            params = {"reference": next(iter(names)), **params}
-        super().__init__(snapshot, settings, **params)
-        choices = {"subject": "subject of masks", "reference": "reference kept here", "band": "band"}
-        choices |= {"axis": "axis of the bars"}
-        self._said = html(address.said(address.unknown(self, address.parameters(), choices)))
-        self._said.visible = bool(self._said.object)
-        small: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
-        titles = {title: name for name, title in SUBJECTS.items()}
-        self._choice = pn.FlexBox(
-            pmui.Select.from_param(self.param.subject, options=titles, label="Judged", **{**small, "width": 300}),
-            pmui.Select.from_param(self.param.reference, label="Reference", **{**small, "width": 190}),
-            pmui.Select.from_param(
-                self.param.axis,
-                options={title: name for name, title in AXES.items()},
-                label="Axis",
-                **{**small, "width": 210},
-            ),
-        )
-        self._band = pmui.Select.from_param(self.param.band, label="Band", **{**small, "width": 110})
-        self._empty, self._summary, self._sorted = html(HOW), html(), Choice(self._chose)
-        self.param.watch(lambda _: self._draw_versions(), "order")
-        self._clouds, self._aot = pn.Column(sizing_mode="stretch_width"), pn.Column(sizing_mode="stretch_width")
-        self._reflectance, self._versions = (pn.Column(sizing_mode="stretch_width") for _ in range(2))
-        self._layout = pn.Column(
-            self._said,
-            self._empty,
-            self._summary,
-            self._clouds,
-            self._aot,
-            self._reflectance,
-            self._versions,
-            sizing_mode="stretch_width",
-        )
-        if pn.state.location:
-            pn.state.location.sync(self, {name: name for name in self.ADDRESS})
-
-    @param.depends(*CHOICES, watch=True)
-    def draw(self) -> None:
-        """Show the newest results of each kind."""
-        with self._store.read() as session:
-            for kind in ("clouds", "aot", "reflectance", "versions"):
-                self._rows[kind] = validations.results(session, kind)
-            images = {r.image for r in self._rows["clouds"] if r.image}
-            self._known = queries.products_of_images(session, images)
-            session.expunge_all()
+    def parts(self) -> dict[str, str]:
+        """The figures side by side, then the masks, the air, the reflectance and the versions, each as HTML."""
         anything = any(self._rows.values())
-        self._empty.visible = not anything
-        self._summary.object = summary(self._rows) if anything else ""
-        self._draw_clouds()
-        self._draw_aot()
-        self._draw_reflectance()
-        self._draw_versions()
+        return {
+            "faults": address.said(self.faults),
+            "empty": "" if anything else HOW,
+            "summary": summary(self._rows) if anything else "",
+            "clouds": self._clouds(),
+            "air": "".join(self._air(subject) for subject in AIR),
+            "reflectance": self._reflectance(),
+            "versions": self._versions(),
+        }
 
-    def _draw_clouds(self) -> None:
-        rows = [r for r in self._rows["clouds"] if r.reference == self.reference and r.ring is None]
+    def body(self) -> str:
+        """The parts, as HTML."""
+        return "".join(live.part(name, content) for name, content in self.parts().items())
+
+    @cached_property
+    def _reference(self) -> str:
+        return self.asked.reference or (self._references[0] if self._references else "")
+
+    def _form(self, fields: str, *names: str) -> str:
+        """A form that chooses some of what the address holds."""
+        return (
+            f'<form method="get" action="/validation" class="fields wide">{fields}{self.asked.hidden(*names)}'
+            '<button class="unscripted">Show</button></form>'
+        )
+
+    def _clouds(self) -> str:
+        now = self.asked
+        rows = [r for r in self._rows["clouds"] if r.reference == self._reference and r.ring is None]
         if not rows:
-            self._clouds.objects = []
-            return
-        judged = [r for r in rows if r.subject == self.subject]
+            return ""
+        judged = [r for r in rows if r.subject == now.subject]
         methods = in_order({(r.method, r.version) for r in rows})
         colours = {method: colour_of(method, version, place) for place, (method, version) in enumerate(methods)}
+        title = "overall accuracy by image; a click on a bar of ours opens the image in Compare"
+        first = self._references[0]
+        fields = (
+            select("subject", "Judged", now.subject, SUBJECTS, "valid")
+            + select("reference", "Reference", self._reference, {name: name for name in self._references}, first)
+            + select("axis", "Axis", now.axis, AXES, "zero")
+        )
         said = '<p class="soft">No method was judged on this.</p>' if not judged else legend(colours.items())
-        parts: list[Any] = [
-            html(
-                "<h2>Clouds and shadows <small>overall accuracy by image; a click on a bar of ours opens the image in "
-                "Compare</small></h2>"
-            ),
-            self._choice,
-            html(said),
-        ]
+        parts = [f"<h2>Clouds and shadows <small>{title}</small></h2>"]
+        parts += [self._form(fields, "subject", "reference", "axis"), said]
         for buffer in sorted({r.buffer for r in judged}, key=lambda b: (b is not None, b)):
             title = "as they are" if buffer is None else f"all masks grown to the same {buffer:g} m"
             drawn = [r for r in judged if r.buffer == buffer]
-            floor = 0.0 if self.axis == "zero" else lowest(drawn)
-            title += f"; <b>the axis begins at {floor:g} %, not at zero</b>" if floor else ""
-            parts += [
-                html(f"<h2><small>{title}</small></h2>"),
-                pn.pane.HoloViews(
-                    bars(drawn, colours, self._known, floor),
-                    sizing_mode="stretch_width",
-                    height=260,
-                    linked_axes=False,
-                ),
-            ]
-        self._clouds.objects = parts
+            floor = lowest(drawn) if now.axis == "close" else 0.0
+            note = f"; <b>the axis begins at {floor:g} %, not at zero</b>" if floor else ""
+            parts.append(f"<h2><small>accuracy [%], {title}{note}</small></h2>")
+            parts.append(bars(drawn, colours, self._known, floor, f"Overall accuracy, {title}"))
+        return "".join(parts)
 
-    def _draw_aot(self) -> None:
-        parts: list[Any] = []
-        for subject, unit in (("aot", "AOT at 550 nm"), ("water_vapour", "water vapour [g cm⁻²]")):
-            panels = scatter_panels([r for r in self._rows["aot"] if r.subject == subject], unit)
-            if panels:
-                title = f"{'Aerosol' if subject == 'aot' else 'Water vapour'}"
-                small = (
-                    "found against reference; dashed: ± (0.05 + 15 %)"
-                    if subject == "aot"
-                    else "found against reference"
-                )
-                parts += [html(f"<h2>{title} <small>{small}</small></h2>"), pn.FlexBox(*panels, gap="8px 16px")]
-        self._aot.objects = parts
+    def _air(self, subject: str) -> str:
+        words, unit = AIR[subject]
+        panels = scatter_panels([r for r in self._rows["aot"] if r.subject == subject], unit)
+        if not panels:
+            return ""
+        small = "found against reference" + ("; dashed: ± (0.05 + 15 %)" if subject == "aot" else "")
+        return f'<h2>{words} <small>{small}</small></h2><div class="panels">{"".join(panels)}</div>'
 
-    def _draw_reflectance(self) -> None:
+    def _reflectance(self) -> str:
         rows = [r for r in self._rows["reflectance"] if r.image is None and "uncertainty" in r.metrics]
         noise = [r for r in self._rows["reflectance"] if r.image is None and "noise" in r.metrics]
-        parts: list[Any] = []
+        parts = []
         if rows:
-            parts.append(html("<h2>Reflectance <small>accuracy, precision and uncertainty; all versions</small></h2>"))
-            parts.append(html(per_band(rows, ("accuracy", "precision", "uncertainty", "share_inside"))))
-            parts.append(self._band)
-            curves = [c for r in rows if r.subject == self.band if (c := bin_curves(r)) is not None]
-            parts.append(pn.FlexBox(*curves, gap="8px 16px") if curves else html("<p>No figures of this band.</p>"))
+            parts.append("<h2>Reflectance <small>accuracy, precision and uncertainty; all versions</small></h2>")
+            parts.append(per_band(rows, ("accuracy", "precision", "uncertainty", "share_inside")))
+            band = self.asked.band
+            parts.append(self._form(select("band", "Band", band, {one: one for one in DISTRIBUTED}, "B4"), "band"))
+            drawn = [c for r in rows if r.subject == band if (c := bin_curves(r))]
+            parts.append(f'<div class="panels">{"".join(drawn)}</div>' if drawn else "<p>No figures of this band.</p>")
         if noise:
-            parts.append(html("<h2>Noise of the time series <small>mean deviation of clear triplets</small></h2>"))
-            parts.append(html(per_band(noise, ("noise", "noise_quantile_95", "triplets"))))
-        self._reflectance.objects = parts
+            parts.append("<h2>Noise of the time series <small>mean deviation of clear triplets</small></h2>")
+            parts.append(per_band(noise, ("noise", "noise_quantile_95", "triplets")))
+        return "".join(parts)
 
-    def _draw_versions(self) -> None:
+    def _versions(self) -> str:
         frame = two_versions(self._rows["versions"])
+        if not len(frame):
+            return ""
         title = "<h2>Version against version <small>mean over the images; a click on a head sorts</small></h2>"
-        self._versions.objects = [html(title), self._sorted] if len(frame) else []
-        now = {name: getattr(self, name) for name in self.CHOICES}
-        now = {name: value for name, value in now.items() if value != self.param[name].default}
-        self._sorted.content = sorted_table(frame, self.order, now) if len(frame) else ""
+        now = self.asked.model_dump(exclude_defaults=True, exclude={"order"})
+        return title + sorted_table(frame, self.asked.order, now)
 
-    def _chose(self, choice: str) -> None:
-        """A click on the head of a table: ``order:-images``."""
-        what, _, value = choice.partition(":")
-        if what == "order":
-            self.order = value
 
-    def __panel__(self) -> pn.viewable.Viewable:
-        return self._layout
+@router.get("/validation", response_class=HTMLResponse)
+def page(centre: Here, request: Request, asked: Annotated[Asked, Query()]) -> HTMLResponse:
+    """The page, or how old it is where it shows this state of the store already."""
+    snapshot = centre.snapshots.latest()
+    if (answer := live.unchanged(request, centre, snapshot)) is not None:
+        return answer
+    view = Validation(snapshot, asked)
+    return live.page(centre, "validation", snapshot, view.body(), styles="live.css", status=404 if view.faults else 200)
 
 
 def in_order(methods: set[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
@@ -232,8 +242,9 @@ def bars(
     colours: Mapping[str, str],
     known: Mapping[tuple[str, str], str],
     floor: float = 0.0,
-) -> hv.Rectangles:
-    """Overall accuracy, a group of bars for each image and one for all of them.
+    words: str = "",
+) -> str:
+    """Overall accuracy, a group of bars for each image and one for all of them, as HTML.
 
     Parameters
     ----------
@@ -245,55 +256,33 @@ def bars(
         Products that can be opened.
     floor : float
         Where the bars begin. [%]
+    words : str
+        What they are.
     """
-    images = [*sorted({r.image for r in rows if r.image}, key=short), None]  # by date, whatever the satellite
-    width = 0.84 / max(1, len(colours))
-    drawn = []
-    for row in rows:
-        value = row.metrics.get("overall_accuracy")
-        if value is None:
-            continue
-        left = images.index(row.image) - 0.42 + list(colours).index(row.method) * width
-        href = compare_link(row, known)
-        drawn.append(
-            (left, floor, left + 0.9 * width, 100 * value, row.method, short(row.image), f"{100 * value:.2f} %",
-             colours[row.method], href, "a click opens it" if href != "#" else "no product of it is in this centre")
-        )  # fmt: skip
-    hover = HoverTool(
-        tooltips=[("Method", "@method"), ("Image", "@image"), ("Overall accuracy", "@value"), ("", "@note")],
-        point_policy="follow_mouse",
-    )
-    return hv.Rectangles(drawn, ["x0", "y0", "x1", "y1"], ["method", "image", "value", "colour", "href", "note"]).opts(
-        **CHART,
-        color="colour",
-        line_color=None,
-        height=260,
-        ylim=(floor, 100),
-        xlim=(-0.5, len(images) - 0.5),
-        xticks=[(place, short(image)) for place, image in enumerate(images)],
-        xrotation=35,
-        xlabel="",
-        ylabel=f"accuracy [%], from {floor:g}" if floor else "accuracy [%]",
-        tools=[hover, TapTool(callback=OpenURL(url="@href", same_tab=True))],
-        nonselection_alpha=1,
-    )
+    images = [*sorted({r.image for r in rows if r.image}, key=short), ""]  # by date, whatever the satellite
+    drawn = [
+        drawing.Bar(row.image or "", row.method, 100 * value, compare_link(row, known))
+        for row in rows
+        if (value := row.metrics.get("overall_accuracy")) is not None
+    ]
+    return drawing.bars(drawn, {image: short(image or None) for image in images}, colours, floor, words)
 
 
 def compare_link(row: Result, known: Mapping[tuple[str, str], str]) -> str:
-    """Where a bar leads: the product in Compare, beside another version of the image where there is one."""
+    """Where a bar leads: the product in Compare, beside another version of the image where there is one; or nowhere."""
     if row.image is None:
-        return "#"
+        return ""
     versions = {version: name for (image, version), name in known.items() if image == row.image}
     own = versions.pop(row.version or "", None)
     if own is None:
         own = versions.pop(max(versions), None) if versions else None
     if own is None:
-        return "#"
+        return ""
     return f"/compare?left={own}&right={versions[max(versions)] if versions else own}"
 
 
-def scatter_panels(rows: Sequence[Result], unit: str) -> list[pn.Column]:
-    """For each version and reference a panel of found against reference, with its figures."""
+def scatter_panels(rows: Sequence[Result], unit: str) -> list[str]:
+    """For each version and reference a panel of found against reference, with its figures, as HTML."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for row in rows:
         station = row.image is not None and "found" in row.metrics
@@ -315,15 +304,11 @@ def scatter_panels(rows: Sequence[Result], unit: str) -> list[pn.Column]:
         bands = escape(relation(version))
         if not unit.startswith("AOT"):  # the relation of the bands and the limits are the aerosol's
             bands, numbers = "", {name: value for name, value in numbers.items() if name != "share_inside"}
+        words = f"{version} against {kind}: {figures_line(numbers) or 'no figures'}"
         panels.append(
-            pn.Column(
-                html(
-                    f"{theme.chip(version, theme.version_colour(version))} {bands} "
-                    f"<span class='soft'>against {escape(kind)}<br>{figures_line(numbers)}</span>"
-                ),
-                pn.pane.HoloViews(scatter(clouds[version, kind], top, unit), linked_axes=False, width=350, height=330),
-                width=358,
-            )
+            f"<div><p>{theme.chip(version, theme.version_colour(version))} {bands} "
+            f'<span class="soft">against {escape(kind)}<br>{figures_line(numbers)}</span></p>'
+            f"{scatter(clouds[version, kind], top, unit, words)}</div>"
         )
     return panels
 
@@ -348,54 +333,43 @@ def figures_line(numbers: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def scatter(points: np.ndarray, top: float, unit: str) -> Any:
-    """Points of (reference, found), or their density where they are many, with the line of identity and the limits."""
-    cloud = hv.Points(points, ["reference", "found"])
-    size: dict[str, Any] = {"width": 350, "height": 330, "toolbar": None, "default_tools": []}
-    if len(points) > MANY_POINTS:
-        drawn: Any = rasterize(
-            cloud, dynamic=False, width=100, height=100, x_range=(0, top), y_range=(0, top)
-        ).opts(cmap="viridis", cnorm="log", clipping_colors={"min": "transparent", "NaN": "transparent"})  # fmt: skip
-    else:
-        drawn = cloud.opts(size=6, color=theme.ACCENT, alpha=0.75, tools=["hover"])
-    line = np.array([0.0, top])
-    overlay = drawn * hv.Curve((line, line)).opts(color="gray", line_width=1)
+def scatter(points: np.ndarray, top: float, unit: str, words: str) -> str:
+    """Points of (reference, found), or their density where they are many, with identity and limits, as SVG."""
+    x = np.linspace(0, top, 101)
+    lines = [drawing.Line(list(zip(x, x, strict=True)), "gray", width=1)]
     if unit.startswith("AOT"):
         for sign in (-1, 1):
-            limit = line + sign * (0.05 + 0.15 * line)
-            overlay *= hv.Curve((line, limit)).opts(color="gray", line_width=1, line_dash="dashed")
-    return overlay.opts(
-        hv.opts.Overlay(xlim=(0, top), ylim=(0, top), xlabel=f"reference: {unit}", ylabel=f"product: {unit}", **size)
-    )
+            y = x + sign * (0.05 + 0.15 * x)
+            inside = np.where((y >= 0) & (y <= top), y, np.nan)
+            lines.append(drawing.Line(list(zip(x, inside, strict=True)), "gray", "5 4", 1))
+    return drawing.scatter(points, top, (f"reference: {unit}", f"product: {unit}"), lines, words)
 
 
-def bin_curves(row: Result) -> pn.Column | None:
-    """Accuracy, precision and uncertainty by bin of reflectance, and what is allowed."""
+def bin_curves(row: Result) -> str:
+    """Accuracy, precision and uncertainty by bin of reflectance, and what is allowed, as HTML; empty without bins."""
     bins = [
         b for name, b in row.metrics.get("bins", {}).items() if name != "all" and b.get("reference_mean") is not None
     ]
     if not bins:
-        return None
+        return ""
     bins.sort(key=lambda b: b["reference_mean"])
-    x = [b["reference_mean"] for b in bins]
     colours = {"specification": "#D62728", "accuracy": "#0072B2", "precision": "#E69F00", "uncertainty": "#009E73"}
-    overlay = hv.Overlay(
-        [
-            hv.Curve((x, [np.nan if b[name] is None else b[name] for b in bins]), "reference", "reflectance").opts(
-                color=colour, line_width=2, line_dash="dashed" if name == "specification" else "solid"
-            )
-            for name, colour in colours.items()
-        ]
-    ).opts(width=350, height=240, toolbar=None, xlabel=f"{row.subject}: reference", ylabel="", show_grid=True)
+    lines = [
+        drawing.Line(
+            [(b["reference_mean"], np.nan if b[name] is None else b[name]) for b in bins],
+            colour,
+            "5 4" if name == "specification" else "",
+        )
+        for name, colour in colours.items()
+    ]
     version = row.version or row.method
-    return pn.Column(
-        html(
-            f"{theme.chip(version, theme.version_colour(version))} <span class='soft'>against {escape(row.reference)}, "
-            f"{theme.number(100 * (row.metrics.get('share_inside') or 0), 1)} % inside</span>"
-        ),
-        pn.pane.HoloViews(overlay, linked_axes=False, width=350, height=240),
-        html(legend({"allowed" if n == "specification" else n: c for n, c in colours.items()}.items())),
-        width=358,
+    inside = f"{theme.number(100 * (row.metrics.get('share_inside') or 0), 1)} % inside"
+    words = f"{version} against {row.reference}, {row.subject}: accuracy, precision and uncertainty; {inside}"
+    told = legend({"allowed" if n == "specification" else n: c for n, c in colours.items()}.items())
+    return (
+        f"<div><p>{theme.chip(version, theme.version_colour(version))} <span class='soft'>against "
+        f"{escape(row.reference)}, {inside}</span></p>"
+        f"{drawing.curves(lines, (f'{row.subject}: reference', 'reflectance'), words)}{told}</div>"
     )
 
 

@@ -1,18 +1,23 @@
-"""How far each campaign is and when it ends; what its version changes; and the campaign started, paused, resumed."""
+"""How far each campaign is and when it ends; what its version changes; and the orders to it, up to its cut-over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from dashboard import charts, theme
+from dashboard import charts, live, theme
+from dashboard.choice import field
 from dashboard.frame import legend, table
 from processing.people import Actor
+from processing.production import campaigns
 from processing.store import Store, backlog, sites, validations
-from processing.store.models import Validation
+from processing.store import campaigns as stored
+from processing.store.models import Campaign, Chain, Tile, Validation
 from processing.versions import VERSIONS
 
 #: What is told of a difference between two versions: its name, what it is called, in which unit or as a share.
@@ -23,6 +28,10 @@ _EFFECTS = (
 )
 #: Orders, by the status of a campaign in which they make sense.
 ORDERS = {"pause": ("active",), "resume": ("paused",)}
+#: Orders of a cut-over: what is ready for it, and the thing itself.
+CUTS = {"ready": "Which are ready", "cut-over": "Cut over"}
+#: Tiles that are named with why they can't be cut over.
+NAMED = 12
 
 
 def effects(session: Session) -> list[Validation]:
@@ -125,3 +134,79 @@ def order(store: Store, verb: str, version: str, actor: Actor) -> str:
             return f"{version}: every date that arrives from now on is queued for it too"
         sites.set_campaign(session, version, "paused" if verb == "pause" else "active", actor)
     return f"{version}: {'paused; dates that run finish' if verb == 'pause' else 'goes on'}"
+
+
+def behind_users(session: Session) -> dict[str, int]:
+    """Of each version that is made, the tiles of which users get an older one."""
+    query = (
+        sa.select(Campaign.version, Tile.current_version, sa.func.count())
+        .join(Chain, Chain.campaign_id == Campaign.id)
+        .join(Tile, Tile.mgrs == Chain.tile)
+        .where(Campaign.status != "closed", Chain.closed.is_(None), Tile.current_version != Campaign.version)
+        .group_by(Campaign.version, Tile.current_version)
+    )
+    age = {name: place for place, name in enumerate(VERSIONS)}
+    found: Counter[str] = Counter()
+    for version, now, tiles in session.execute(query):
+        if age.get(version, -1) > age.get(now or "", -1):
+            found[version] += tiles
+    return dict(found)
+
+
+def cuts(behind: Mapping[str, int]) -> str:
+    """What gives users the series of newer versions, for those who may, as HTML."""
+    made = []
+    for version, tiles in behind.items():
+        buttons = "".join(f'<button name="order" value="{verb}">{words}</button>' for verb, words in CUTS.items())
+        form = live.form("/versions", field("tiles", "Tiles", "", "all") + buttons, {"version": version}, "fields")
+        made.append(
+            f"<details><summary>Cut over to {escape(version)}: users of {_tiles(tiles)} still get an older version"
+            "</summary>"
+            "<p>Users get the new series in place of the one before, tile by tile, each at once and whole; the old "
+            "products stay and point to the new ones. A tile whose new series lacks a date of the old one is refused, "
+            f"and the others go on.</p>{form}</details>"
+        )
+    return "".join(made)
+
+
+def cut(store: Store, verb: str, version: str, tiles: str, actor: Actor) -> str:
+    """Look what can be cut over, or cut it over; what came of it, in words.
+
+    Parameters
+    ----------
+    verb : str
+        Of `CUTS`.
+    tiles : str
+        Parted by spaces or commas; empty: all that users don't get yet.
+
+    Raises
+    ------
+    WrongSetting
+        If there is no such campaign or tile, or nothing could be cut over.
+    NotAllowed
+        If who asks may not.
+    """
+    actor.require("campaign")
+    named = [name.upper().removeprefix("T") for name in tiles.replace(",", " ").split()]
+    if verb == "cut-over":
+        done, refused = campaigns.cut_over(store, version, named, actor)
+        return f"{version}: {_tiles(len(done))} cut over" + _refused(refused)
+    with store.read() as session:
+        found = stored.ready(session, version)
+    if strange := [tile for tile in named if tile not in found]:
+        raise ValueError(f"not produced in {version}: {', '.join(strange)}")
+    wanted = {tile: why for tile, why in found.items() if tile in named} if named else found
+    refused = [why for why in wanted.values() if why is not None and "is what users get already" not in why]
+    ready = sum(why is None for why in wanted.values())
+    return f"{version}: {_tiles(ready)} can be cut over" + _refused(refused)
+
+
+def _tiles(count: int) -> str:
+    return f"{theme.number(count)} tile{'' if count == 1 else 's'}"
+
+
+def _refused(reasons: Sequence[str]) -> str:
+    if not reasons:
+        return "; none is refused"
+    more = f"; and {theme.number(len(reasons) - NAMED)} more" if len(reasons) > NAMED else ""
+    return f"; {_tiles(len(reasons))} can't: {'; '.join(reasons[:NAMED])}{more}"

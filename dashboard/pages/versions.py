@@ -106,7 +106,8 @@ class Versions:
             live.order("/versions", f"{verb.capitalize()} {version}", {"order": verb, "version": version})
             for verb, version in named
         ]
-        return f'<div class="orders">{"".join(buttons)}</div>'
+        cuts = version_progress.cuts(self.snapshot.ask(version_progress.behind_users))
+        return f'<div class="orders">{"".join(buttons)}</div>{cuts}'
 
     @cached_property
     def _states(self) -> dict[tuple[str, str], dict[str, int]]:
@@ -227,9 +228,13 @@ def order(centre: Here, fields: Fields) -> HTMLResponse:
     """Give an order to a campaign; the page with what came of it."""
     verb, version = fields.get("order", ""), fields.get("version", "")
     try:
-        if verb not in ("start", *version_progress.ORDERS):
+        if verb in version_progress.CUTS:
+            tiles = fields.get("tiles", "")
+            told = live.answered(version_progress.cut(centre.store, verb, version, tiles, people.actor()))
+        elif verb in ("start", *version_progress.ORDERS):
+            told = live.answered(version_progress.order(centre.store, verb, version, people.actor()))
+        else:
             raise ValueError("no order")
-        told = live.answered(version_progress.order(centre.store, verb, version, people.actor()))
     except NotAllowed:
         raise
     except (MuscateError, ValueError) as error:

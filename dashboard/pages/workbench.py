@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import holoviews as hv
 import numpy as np
@@ -13,7 +14,8 @@ import panel_material_ui as pmui
 import param
 import rasterio
 import sqlalchemy as sa
-from bokeh.models import HoverTool
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool
+from bokeh.plotting import figure
 from holoviews.operation.datashader import regrid
 
 from dashboard import address, ground, product_folder, queries, theme, web_mercator
@@ -23,6 +25,7 @@ from processing.masks import Cloud
 from processing.store.models import Product
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -67,17 +70,10 @@ BARS: dict[str, Any] = {
     "show_legend": False,
     "padding": 0.05,
 }
-MAP: dict[str, Any] = {
-    **PLOT,
-    "data_aspect": 1,
-    "min_height": 460,
-    "xaxis": None,
-    "yaxis": None,
-    "xlabel": "",
-    "ylabel": "",
-}
-#: Its axes, in Web Mercator. [m]
-AXES = ["x", "y"]
+#: Of the map.
+MAP_HEIGHT, MAP_TOOLS = 460, "pan,wheel_zoom,box_zoom,reset"
+#: Name of the tiles in it.
+TILES = "tiles"
 #: What is drawn of CLM: word, bits, colour.
 MASKS = (
     ("cloud", Cloud.CLOUD | Cloud.THINNEST | Cloud.HIGH, "#D55E00"),
@@ -127,8 +123,11 @@ def progress(counts: pd.DataFrame) -> hv.Bars:
     return hv.Bars(_counted(counts, "version", "state"), ["version", "state"], "dates").opts(invert_axes=True, **BARS)
 
 
-def coverage_map(coverage: pd.DataFrame) -> hv.Overlay:
-    """Countries and tiles, around the tiles that have dates. GeoViews' map is a file of its own (`dashboard.layers`).
+def coverage_map(coverage: pd.DataFrame) -> figure:
+    """Countries and tiles, around the tiles that have dates.
+
+    A figure of Bokeh's own: HoloViews takes 16 s to draw a thousand polygons, each a table to it. GeoViews' map is a
+    file of its own (`dashboard.layers`).
 
     Parameters
     ----------
@@ -137,11 +136,40 @@ def coverage_map(coverage: pd.DataFrame) -> hv.Overlay:
     """
     dated = coverage.loc[coverage["dates"] > 0, "tile"]
     west, south, east, north = web_mercator.around(list(dated if len(dated) else coverage["tile"]))
-    tiles = hv.Polygons(ground.polygons(coverage), AXES, list(ground.TOLD)).opts(
-        color="colour", line_color="colour", fill_alpha=0.62, line_width=2, tools=[HoverTool(tooltips=ground.TOOLTIPS)]
-    )
-    lines = hv.Path([web_mercator.countries()], AXES).opts(color="#8A95A1", line_width=0.8)
-    return (lines * tiles).opts(xlim=(west, east), ylim=(south, north), **MAP)
+    drawn = figure(match_aspect=True, height=MAP_HEIGHT, sizing_mode="stretch_width", tools=MAP_TOOLS)
+    drawn.axis.visible = drawn.grid.visible = False
+    shown = drawn.rect((west + east) / 2, (south + north) / 2, east - west, north - south, fill_alpha=0, line_alpha=0)
+    drawn.x_range = DataRange1d(renderers=[shown], range_padding=0)
+    drawn.y_range = DataRange1d(renderers=[shown], range_padding=0)
+    lines = web_mercator.countries()
+    drawn.line(lines[:, 0], lines[:, 1], color="#8A95A1", line_width=0.8)
+    tiles = drawn.patches("x", "y", name=TILES, source=ColumnDataSource(_columns(coverage)), color="colour")
+    tiles.glyph.update(fill_alpha=0.62, line_width=2)
+    drawn.add_tools(HoverTool(tooltips=ground.TOOLTIPS, renderers=[tiles]))
+    return drawn
+
+
+def _columns(coverage: pd.DataFrame) -> dict[str, list[Any]]:
+    found = ground.polygons(coverage)
+    return {key: [polygon[key] for polygon in found] for key in ("x", "y", *ground.TOLD)}
+
+
+def recolour(drawn: figure, coverage: pd.DataFrame) -> bool:
+    """Tell a map the states that have changed, and those alone; False where its tiles are others now."""
+    source = cast("Any", drawn.select_one({"name": TILES})).data_source
+    new = _columns(coverage)
+    if source.data["tile"] != new["tile"]:
+        return False
+    patches = {
+        key: [
+            (place, value)
+            for place, (old, value) in enumerate(zip(source.data[key], new[key], strict=True))
+            if old != value
+        ]
+        for key in ground.TOLD
+    }
+    source.patch({key: changed for key, changed in patches.items() if changed})
+    return True
 
 
 def sample(path: Path) -> tuple[NDArray[Any], tuple[float, float, float, float]]:
@@ -182,6 +210,11 @@ def _legend(states: pd.Series) -> pn.pane.HTML:
     return html(legend(pair for name, pair in theme.STATES.items() if name in there))
 
 
+def _plot(bars: hv.Bars) -> pn.pane.HoloViews:
+    """Bars with an axis of their own: else those of one quantity share it on a page, a day's dates a year's."""
+    return pn.pane.HoloViews(bars, linked_axes=False, sizing_mode="stretch_width", margin=0)
+
+
 class Workbench(View):
     """The four plots, and the choice of the product whose images are shown."""
 
@@ -191,6 +224,11 @@ class Workbench(View):
         self._store = store
         super().__init__(snapshot, settings, **params)
         self._said = html()
+        self._ground: figure | None = None
+        #: Whether the page stands in the browser.
+        self._stands = False
+        #: What the charts show.
+        self._counted: dict[pn.Column, pd.DataFrame] = {}
         self._choice = pmui.Select(label="Product", options=[""], sizing_mode="stretch_width", margin=(3, 0))
         self._choice.param.watch(lambda event: setattr(self, "product", event.new or ""), "value")
         self._rate, self._map, self._progress, self._images = (
@@ -208,40 +246,52 @@ class Workbench(View):
             pn.state.location.sync(self, {"product": "product"})
 
     def draw(self) -> None:
-        """Show the store as it is."""
+        """Show the store as it is: the map at once, the charts and images as soon as the page stands."""
         self._said.object = how_to_begin(self.settings) if self.snapshot.empty else ""
-        since = (datetime.now(UTC) - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
-        ended = self.snapshot.ask(queries.outcomes_per_hour, since, 86400)
-        self._rate.objects = [
-            html(f"<h2>Production rate <small>dates a day, last {DAYS} days</small></h2>"),
-            *(
-                [_legend(ended["outcome"]), rate(ended, since)]
-                if len(ended)
-                else [html("<p class=soft>No date came to an end.</p>")]
-            ),
-        ]
-        counts = self.snapshot.progress
-        self._progress.objects = [
-            html("<h2>Version progress <small>dates by state</small></h2>"),
-            *(
-                [_legend(counts["state"]), progress(counts)]
-                if len(counts)
-                else [html("<p class=soft>No date has arrived.</p>")]
-            ),
-        ]
-        chart = coverage_map(self.snapshot.coverage)
-        title = html("<h2>Site coverage <small>state of each tile's latest date</small></h2>")
-        self._map.objects = [title, chart]
+        if self._ground is None or not recolour(self._ground, self.snapshot.coverage):
+            self._ground = coverage_map(self.snapshot.coverage)
+            told = html("<h2>Site coverage <small>state of each tile's latest date</small></h2>")
+            self._map.objects = [told, pn.pane.Bokeh(self._ground, sizing_mode="stretch_width", margin=0)]
         names = self.snapshot.ask(newest_products)
         if self.product and self.product not in names:
             names = [self.product, *names]
         self._choice.options = names or [""]
         self._choice.value = self.product or (names[0] if names else "")
+        pn.state.onload(self._draw_charts)
+
+    def _draw_charts(self) -> None:
+        self._stands = True
+        since = (datetime.now(UTC) - timedelta(days=DAYS)).replace(hour=0, minute=0, second=0, microsecond=0)
+        ended = self.snapshot.ask(queries.outcomes_per_hour, since, 86400)
+        title = f"<h2>Production rate <small>dates a day, last {DAYS} days</small></h2>"
+        self._count(self._rate, title, ended, ended["outcome"], partial(rate, since=since))
+        counts = self.snapshot.progress
+        title = "<h2>Version progress <small>dates by state</small></h2>"
+        self._count(self._progress, title, counts, counts["state"], progress)
         if not self._images.objects:
             self._draw_images()
 
+    def _count(
+        self,
+        place: pn.Column,
+        title: str,
+        counts: pd.DataFrame,
+        states: pd.Series,
+        chart: Callable[[pd.DataFrame], hv.Bars],
+    ) -> None:
+        """Put a chart of counts into its place, unless it stands there already."""
+        if place in self._counted and self._counted[place].equals(counts):
+            return
+        self._counted[place] = counts
+        there: list[Any] = (
+            [_legend(states), _plot(chart(counts))] if len(counts) else [html("<p class=soft>There is none yet.</p>")]
+        )
+        place.objects = [html(title), *there]
+
     @param.depends("product", watch=True)
     def _draw_images(self) -> None:
+        if not self._stands:
+            return
         if not self.product:
             self._images.objects = []
             return

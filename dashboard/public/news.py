@@ -6,16 +6,15 @@ import hmac
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlsplit
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from dashboard import languages, markdown, people, writing
+from dashboard import door, forms, languages, markdown, people, writing
 from dashboard.api.centre import Centre, Here
 from dashboard.public import feeds
 from dashboard.public.dates import moment
@@ -180,10 +179,9 @@ class _Form:
         if not self.text(name).strip():
             return None
         try:
-            found = datetime.fromisoformat(self.text(name).strip())
+            return forms.moment(self.text(name))
         except ValueError:
             raise BadBulletin("is no date and time", self.text(name)[:40]) from None
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
     def draft(self) -> Draft:
         """As it may be kept; raises as `moment`."""
@@ -193,15 +191,10 @@ class _Form:
 
 
 async def _form(request: Request) -> _Form:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > FORM:
-            raise HTTPException(413, "the form is too large")
-    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2000)
+    pairs = await forms.pairs(request, FORM)
     typed = dict(pairs)
     origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+    foreign = origin is not None and door.place(origin) != request.headers.get("host")
     ours = not foreign and hmac.compare_digest(typed.get("token", "").encode(), _secret().encode())
     noted = "muscate_refused" in request.scope
     return _Form(typed, tuple(value for key, value in pairs if key == "site"), ours, foreign, noted)
@@ -272,7 +265,7 @@ def send(here: Here, language: Language, key: str, form: Typed) -> Response:
             if done == "withdraw" and row is not None:
                 bulletins.withdraw(session, people.actor(), row.id)
                 return RedirectResponse(f"/{language}/news/edit/{row.id}?said=withdrawn", 303)
-            sequence = int(form.text("sequence")) if form.text("sequence").isdigit() else None
+            sequence = _number(form.text("sequence"))
             row = bulletins.keep(session, people.actor(), form.draft(), row.id if row else None, sequence)
             if done == "publish":
                 bulletins.publish(session, people.actor(), row.id)
@@ -300,12 +293,18 @@ def go_on(here: Here, language: Language, key: str, form: Typed) -> Response:
         return _again(here, language, key, form, fault)
 
 
+def _number(text: str) -> int | None:
+    """A key or a count that somebody sent; None where it can be none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
 def _row(session: Session, key: str) -> Bulletin | None:
     """The bulletin of an address; None for a new one."""
     if key == "new":
         return None
     try:
-        return bulletins.get(session, int(key) if key.isascii() and key.isdigit() and len(key) < 10 else -1)
+        number = _number(key)
+        return bulletins.get(session, -1 if number is None else number)
     except UnknownName as error:
         raise HTTPException(404, str(error)) from None
 

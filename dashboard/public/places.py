@@ -1,13 +1,14 @@
-"""Which tiles somebody means: by their names, by a site, or by longitude and latitude."""
+"""Which tiles somebody means: by their names, by a site, by longitude and latitude, or by a town."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
-from shapely.geometry import Point
+from shapely.geometry import MultiPoint, Point
 
+from dashboard.public import towns
+from dashboard.public.towns import folded
 from processing import tiling
 from processing.store import search
 from processing.store.standing import SiteStanding
@@ -25,7 +26,7 @@ def find(text: str, tiles: Iterable[str], sites: Sequence[SiteStanding]) -> list
     Parameters
     ----------
     text : str
-        As somebody typed it: ``31tcj``, ``T31TCJ``, ``toulouse``, ``1.44, 43.6``.
+        As somebody typed it: ``31tcj``, ``T31TCJ``, ``toulouse``, ``1.44, 43.6``; of a site, or else of a town.
     tiles : iterable of str
         All of the centre.
     sites : sequence of SiteStanding
@@ -37,13 +38,15 @@ def find(text: str, tiles: Iterable[str], sites: Sequence[SiteStanding]) -> list
     place = lonlat(text)
     if place is not None:
         return sorted(search.touching(known, Point(*place)))[:MOST]
-    words = _folded(text).split()
+    words = folded(text).split()
     found = [
         tile
         for site in sites
-        if words and all(word in _folded(f"{site.code} {site.name} {site.country}") for word in words)
+        if words and all(word in folded(f"{site.code} {site.name} {site.country}") for word in words)
         for tile in site.tiles
     ]
+    if not found and (of_name := towns.named(text)):
+        found = list(search.touching(known, MultiPoint([(town.lon, town.lat) for town in of_name])))
     return sorted(set(found))[:MOST]
 
 
@@ -69,8 +72,3 @@ def names(tiles: Iterable[str], sites: Sequence[SiteStanding]) -> list[tuple[str
 def is_tile(text: str) -> bool:
     """Whether a text has the form of a tile's name."""
     return tiling.valid(text.strip().upper().removeprefix("T"))
-
-
-def _folded(text: str) -> str:
-    """Without accents and capitals."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()

@@ -35,7 +35,7 @@ KNOWN = (
      _("a file of the image is damaged or cut short")),
     (r"no such file|is not there|no longer there|is missing|lacks|no product metadata|no usable package|\bno MTD",
      _("a file of the image is missing")),
-    (r"unknown|not known|baseline|format", _("the image has a form that is not known here yet")),
+    (r"unknown|not known|not admitted|baseline|format", _("the image has a form that is not known here yet")),
 )  # fmt: skip
 #: What is told by the class of a reason that is none of them.
 CLASSES = {

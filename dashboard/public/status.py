@@ -11,13 +11,11 @@ import gzip
 import hashlib
 import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
@@ -25,7 +23,7 @@ from cachetools import LRUCache
 from dashboard import assets, languages, writing
 from dashboard.public import documents, maps
 from dashboard.public.words import Words
-from processing import tiling
+from processing import storage, tiling
 from processing.errors import MuscateError
 from processing.store import bulletins, standing
 from processing.store.standing import SiteStanding, Standing, TileStanding
@@ -245,8 +243,8 @@ class Board:
         folder = self._settings.home / FOLDER
         style = inline()
         for language in languages.LANGUAGES:
-            put(folder / language / "index.html", self._front(language, look, inline=style).encode())
-        put(folder / "status.json", self.document(look).body)
+            storage.put(folder / language / "index.html", self._front(language, look, inline=style).encode())
+        storage.put(folder / "status.json", self.document(look).body)
 
     def copied(self, language: str) -> bytes | None:
         """The page as it was last written to the disk; None where it never was."""
@@ -264,20 +262,6 @@ class Board:
                 log.warning("status: no copy was written: %s: %s", type(fault).__name__, fault)
             if stop.wait(COPY):
                 return
-
-
-def put(path: Path, body: bytes) -> None:
-    """Write a file so that whoever reads it finds the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    growing = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        with growing.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        growing.replace(path)
-    finally:
-        growing.unlink(missing_ok=True)
 
 
 def per_day(settings: Settings) -> float:

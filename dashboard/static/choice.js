@@ -16,12 +16,14 @@ export function render({ model }) {
   const style = document.createElement("style")
   const body = document.createElement("div")
   const draw = () => {
-    // What had the focus keeps it: the new piece has it too, by its name.
+    // What had the focus keeps it: the new piece has it too, by its id or its name.
     const active = /** @type {ShadowRoot | Document} */ (root.getRootNode()).activeElement
-    const name = active && body.contains(active) ? active.getAttribute("name") : null
+    const focused = active && body.contains(active) ? active : null
+    const name = focused?.getAttribute("name")
     style.textContent = model.style
     body.innerHTML = model.content
-    if (name) /** @type {HTMLElement | null} */ (body.querySelector(`[name="${CSS.escape(name)}"]`))?.focus()
+    const mark = focused?.id ? `#${CSS.escape(focused.id)}` : name && `[name="${CSS.escape(name)}"]`
+    if (mark) /** @type {HTMLElement | null} */ (body.querySelector(mark))?.focus()
   }
   root.append(style, body)
   draw()

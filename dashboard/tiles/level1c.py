@@ -15,9 +15,13 @@ from dashboard.tiles.lattice import NATIVE, RESOLUTION0, SIZE
 from dashboard.tiles.layers import LAYERS, endings
 from dashboard.tiles.planes import planes
 from dashboard.tiles.styles import DEFAULT, Style
+from processing import bounded, known
 from processing.bands import BANDS
-from processing.errors import L1CError
-from processing.l1c import Granule, granules, merge
+from processing.errors import L1CError, OverLimit
+from processing.l1c import Granule, contents, merge
+
+#: What opening a package may take: its metadata and the headers of its images. [bytes], [s]
+READ_MEMORY, READ_SECONDS = 2_000_000_000, 60.0
 
 
 def toa(packages: tuple[Path, ...], mgrs: str, z: int, x: int, y: int, style: Style = DEFAULT) -> bytes | None:
@@ -53,7 +57,13 @@ def toa(packages: tuple[Path, ...], mgrs: str, z: int, x: int, y: int, style: St
 @lru_cache(maxsize=8)
 def _granule(packages: tuple[Path, ...], changed: tuple[int, ...], mgrs: str) -> Granule:
     """What some packages, as they were last `changed`, hold of a tile."""
-    halves = [granule for path in packages for granule in granules(path) if granule.tile == mgrs]
+    try:
+        found = [
+            bounded.run(contents, path, known.current(), memory=READ_MEMORY, seconds=READ_SECONDS) for path in packages
+        ]
+    except OverLimit as error:
+        raise L1CError(packages[0], str(error)) from error
+    halves = [granule for held in found for granule in held.granules if granule.tile == mgrs]
     if not halves:
         raise L1CError(packages[0], f"holds no tile {mgrs}")
     return merge(halves)

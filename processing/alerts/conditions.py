@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from processing.alerts.rules import Rule
+from processing.store import formats
 from processing.store.models import (
     Acquisition,
     Anomaly,
@@ -22,6 +23,7 @@ from processing.store.models import (
     Job,
     Product,
     SiteTile,
+    is_open,
 )
 
 #: States of a date that waits for the centre, not for a person.
@@ -68,7 +70,9 @@ def late(look: Look, rule: Rule) -> list[Case]:
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
         .outerjoin(SiteTile, SiteTile.tile == Chain.tile)
-        .where(Job.state.in_(WAITING), Job.created < before, Campaign.status == "active", Campaign.priority == 0)
+        .where(
+            is_open(), Job.state.in_(WAITING), Job.created < before, Campaign.status == "active", Campaign.priority == 0
+        )
         .group_by(site)
         .order_by(site)
     )
@@ -82,16 +86,26 @@ def late(look: Look, rule: Rule) -> list[Case]:
 
 
 def failures(look: Look, rule: Rule) -> list[Case]:
-    """Kinds of failures that have many cases, the last of them lately."""
+    """Kinds of failures that have many cases, the last of them lately; and, once, what waits to be admitted."""
     since = look.time - timedelta(hours=rule.hours)
     rows = look.session.scalars(
         sa.select(Anomaly)
         .where(Anomaly.closed.is_(None), Anomaly.seen >= since, Anomaly.count >= rule.count)
         .order_by(Anomaly.id)
     )
-    return [
+    found = [
         Case(f"{row.reason_class}, {row.signature}", f"{row.count} times {row.signature}: {row.last}") for row in rows
     ]
+    return [*found, *_to_admit(look)]
+
+
+def _to_admit(look: Look) -> list[Case]:
+    """One case for all packages of satellites or baselines that nobody has admitted: they wait until somebody does."""
+    waiting = formats.waiting(look.session)
+    if not waiting:
+        return []
+    told = "; ".join(f"{count} {formats.recognised([need])}" for need, count in waiting.items())
+    return [Case("input, held Level-1C", f"packages that wait: {told} (muscate admit {' or '.join(waiting)})")]
 
 
 def lost(look: Look, rule: Rule) -> list[Case]:
@@ -148,7 +162,7 @@ def idle(look: Look, rule: Rule) -> list[Case]:
         .select_from(Job)
         .join(Chain, Chain.id == Job.chain_id)
         .join(Campaign, Campaign.id == Chain.campaign_id)
-        .where(Job.state.in_(WAITING), Campaign.status == "active")
+        .where(is_open(), Job.state.in_(WAITING), Campaign.status == "active")
     ).one()
     newest = look.session.scalar(sa.select(sa.func.max(Product.published)))
     since = max(time for time in (newest, oldest) if time is not None) if waiting else look.time

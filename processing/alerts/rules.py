@@ -85,9 +85,9 @@ class Rule(_Table):
     ----------
     when : str
         ``late``: real-time dates of a site wait for `hours`. ``failures``: a kind of failure has `count` cases, the
-        last within `hours`. ``lost``: workers were lost `count` times within `hours`. ``silent``: no Level-1C was seen
-        for `hours`. ``idle``: nothing was published for `hours` though dates wait. ``disk``: less than `free_gb` are
-        free in the archive, or `days` at the rate of the last week.
+        last within `hours`, or packages wait to be admitted. ``lost``: workers were lost `count` times within `hours`.
+        ``silent``: no Level-1C was seen for `hours`. ``idle``: nothing was published for `hours` though dates wait.
+        ``disk``: less than `free_gb` are free in the archive, or `days` at the rate of the last week.
     sites : list of str
         Codes; none: all.
     senders : list of str

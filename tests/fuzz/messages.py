@@ -34,7 +34,7 @@ from tests.web_server import Server, serving
 SMALL = 100_000
 #: Wait for an answer, or for silence. [s]
 SILENCE = 0.3
-PAGES = ("production", "quality", "versions")
+PAGES = ("quality", "validation", "workbench")
 TYPES = ("PATCH-DOC", "PULL-DOC-REQ", "PULL-DOC-REPLY", "PUSH-DOC", "SERVER-INFO-REQ", "ACK", "OK", "ERROR", "X", "", 5)
 
 Part = str | bytes

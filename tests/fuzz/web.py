@@ -13,8 +13,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from dashboard import access
+from processing.settings import Settings
+from processing.store import Store
+from tests.people import cookie
 from tests.web_server import Server
 
 #: What a request of less than 100 kB may hold of one core [s], and of the memory [MB].
@@ -23,7 +30,7 @@ CORE, MEMORY = 1.0, 100.0
 #: Numbers that are none, or too large, or too small, or of another alphabet.
 NUMBERS = (
     *("nan", "NaN", "inf", "-inf", "Infinity", "-Infinity", "1e400", "1e308", "1e30", "-1e30", "1e-320", "-0", "-1"),
-    *("0", "1", "00", "+1", "1.5", "0x10", "1_000", "1e3", "999", "2147483648", "9223372036854775807", "١٢"),
+    *("0", "1", "00", "²", "+1", "1.5", "0x10", "1_000", "1e3", "999", "2147483648", "9223372036854775807", "١٢"),
     *("9223372036854775808", "18446744073709551616", "-9223372036854775809", "9" * 400, "9" * 5000, "1" + "0" * 308),
 )
 #: Words that mean something to somebody on the way: shells, paths, databases, spreadsheets, browsers, Unicode.
@@ -146,6 +153,11 @@ def joined(depth: int) -> Any:
     return inner
 
 
+#: Values of headers as long as a head may be, which take a careless reader the square of their length.
+SLOW = (
+    *('a="' + "\\a" * 30_000 + '"', "bytes=" + " " * 60_000 + "x", "bytes=-" + " " * 60_000 + "x"),
+    *("," * 60_000, ";" * 60_000, "a=b; " * 12_000, 'W/"a", ' * 8_000, "a;q=0.5," * 7_000, "[" * 60_000),
+)
 #: Things of JSON that are not what is asked for.
 THINGS: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 5, 1.5, 1e308, float("nan"), float("inf"), -(2**63) - 1, 2**64, 10**400, ""),
@@ -181,6 +193,7 @@ FILTERS: tuple[Any, ...] = (
 
 #: Parameters of routes that OpenAPI doesn't tell of: the pages', which the address keeps.
 PAGES = {
+    "/workbench": (),
     "/production": ("days", "period", "version", "site", "tile"),
     "/coverage": ("version", "site", "tile", "colour"),
     "/versions": ("version", "site"),
@@ -233,7 +246,7 @@ class Verdict:
     @property
     def of_panel(self) -> bool:
         """Whether it opens a session of a page: what that costs is the page's, whatever else is asked for."""
-        return self.request.path.partition("?")[0] in PAGES and self.status == 200
+        return self.request.path.partition("?")[0].strip("/") in access.SESSIONS and self.status == 200
 
     @property
     def fault(self) -> str:
@@ -253,6 +266,71 @@ def escaped(text: str) -> str:
     return quote(text.encode("utf-8", "surrogatepass"), safe="")
 
 
+@dataclass(frozen=True)
+class Signed:
+    """Somebody who has signed in: his cookie, and what his forms bring along."""
+
+    cookie: str
+    token: str
+
+
+def signed(server: Server, settings: Settings) -> Signed:
+    """Have an admin sign in to a web."""
+    here = settings.model_copy(update={"port": int(server.address.rpartition(":")[2])})
+    store = Store(here.url)
+    given = cookie(here, store)
+    store.dispose()
+    said = f"{given['name']}={given['value']}"
+    line = http.client.HTTPConnection(server.address, timeout=60)
+    line.request("GET", "/en/account", headers={"Cookie": said})
+    return Signed(said, token_on(line.getresponse().read().decode()))
+
+
+def token_on(page: str) -> str:
+    """What the forms of a page bring along."""
+    found = re.search(r'name="token" value="([0-9a-f]+)"', page)
+    assert found, "the page has no form"
+    return found[1]
+
+
+#: What a form of some page has in it, and values that mean something there.
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "language": ("en", "fr"),
+    "order": ("retry", "hold", "reject", "admit", "start", "pause", "cutover"),
+    "do": ("preview", "keep", "publish", "withdraw"),
+    "kind": ("news", "incident", "maintenance"),
+    "grade": ("info",),
+    "role": ("scientist", "admin"),
+    "version": ("V1_4", "V2_1"),
+    "sequence": ("0", "1"),
+    "stage": ("investigating", "planned"),
+    **dict.fromkeys(("name", "password", "next", "renew", "number", "starts", "ends", "site"), ()),
+    **dict.fromkeys(("title_en", "text_en", "title_fr", "text_fr", "step_en", "token", "x"), ()),
+}
+#: After these a session is over: they are sent without one.
+ENDING = ("/sign-out", "/account/revoke")
+
+
+def undeclared(app: FastAPI) -> list[tuple[str, str, list[dict[str, Any]]]]:
+    """Routes of a web that its OpenAPI doesn't tell of: method, path, and parameters as there."""
+    found = []
+    for context in iter_route_contexts(app.routes):
+        of = getattr(context.route, "dependant", None) or getattr(context.original_route, "dependant", None)
+        if of is None or getattr(context, "include_in_schema", True):
+            continue
+        parameters = [{"name": name, "in": "query"} for name in _parameters(of)]
+        found += [(method, str(context.path), parameters) for method in sorted(context.methods or ())]
+    return sorted(found, key=lambda route: route[:2])
+
+
+def _parameters(dependant: Any) -> Iterator[str]:
+    for one in dependant.query_params:
+        model = getattr(one.field_info.annotation, "model_fields", None)
+        yield from (model or {one.alias: None})
+    for inner in dependant.dependencies:
+        yield from _parameters(inner)
+
+
 class Known:
     """What the web says of itself: its routes, and names that fill them.
 
@@ -262,10 +340,25 @@ class Known:
         The web's own description.
     products, tiles, versions : list of str
         That the store has.
+    app : FastAPI
+        The same web, for the routes that it does not tell of.
+    signed : Signed or None
+        Who sends the forms.
     """
 
-    def __init__(self, openapi: dict[str, Any], products: list[str], tiles: list[str], versions: list[str]) -> None:
-        self.routes = [
+    def __init__(
+        self,
+        openapi: dict[str, Any],
+        products: list[str],
+        tiles: list[str],
+        versions: list[str],
+        app: FastAPI,
+        signed: Signed | None = None,
+    ) -> None:
+        self.signed = signed
+        hidden = undeclared(app)
+        self.forms = [path for method, path, _ in hidden if method == "POST"]
+        self.routes = [route for route in hidden if route[0] == "GET"] + [
             (method.upper(), path, operation.get("parameters", []))
             for path, operations in openapi["paths"].items()
             for method, operation in operations.items()
@@ -274,10 +367,11 @@ class Known:
         self.names |= {"layer": ["natural", "CLM", "aot", "difference", "agreement", "reference", "age", "toa", "NDVI"]}
         self.names |= {"z": ["0", "3", "5"], "x": ["0", "3"], "y": ["0", "3"], "format": ["json", "csv"], "bits": ["3"]}
         self.names |= {"bands": ["SRE_B4", "SRE_B8,SRE_B4,SRE_B3"], "range": ["0,0.3"], "window": ["0,0,100,100"]}
+        self.names |= {"language": ["en", "fr", "es"], "day": ["2023-08-15"], "key": ["new", "1", "zarr.json"]}
         self.names |= {"polygon": ["300000 4800000,301000 4800000,301000 4799000"], "name": ["muscate-l2a", "x"]}
 
     @classmethod
-    def of(cls, server: Server) -> Known:
+    def of(cls, server: Server, app: FastAPI, signed: Signed | None = None) -> Known:
         """Ask a web for it."""
         line = http.client.HTTPConnection(server.address, timeout=60)
 
@@ -288,7 +382,7 @@ class Known:
         found = asked("/stac/search?limit=50&collections=muscate-l2a-all")["features"]
         ids = [item["id"] for item in found]
         tiles = sorted({item["properties"]["grid:code"].removeprefix("MGRS-") for item in found})
-        return cls(asked("/openapi.json"), ids, tiles, ["V1_3", "V1_4"])
+        return cls(asked("/openapi.json"), ids, tiles, ["V1_3", "V1_4"], app, signed)
 
 
 def polygon_text(corners: int) -> str:
@@ -311,7 +405,7 @@ class Fuzz:
 
     def requests(self, count: int) -> Iterator[Request]:
         """So many of them."""
-        kinds = {self._route: 10, self._search: 5, self._posted: 5, self._other: 2, self._page: 1}
+        kinds = {self._route: 12, self._search: 5, self._posted: 5, self._form: 3, self._other: 2, self._page: 1}
         for _ in range(count):
             yield self._draw.choices(list(kinds), list(kinds.values()))[0]()
 
@@ -359,6 +453,25 @@ class Fuzz:
         path = self._draw.choice(OTHERS) + escaped(self._draw.choice(("", self._word())))
         return Request(self._draw.choice(METHODS), path, self._headers())
 
+    def _form(self) -> Request:
+        """A form of a page, as its own page sends it, with anything in it."""
+        drawn, signed = self._draw, self._known.signed
+        path = drawn.choice(self._known.forms)
+        alone = path in ENDING
+        path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda m: escaped(self._value(m[1], 0.2)), path)
+        pairs = [
+            (name, drawn.choice(FIELDS[name]) if FIELDS[name] and drawn.random() < 0.6 else self._word())
+            for name in drawn.sample(sorted(FIELDS), drawn.randint(0, 6))
+        ]
+        if drawn.random() < 0.05:
+            pairs += [("x", "")] * drawn.choice((900, 3000))
+        headers = {**self._headers(), "Content-Type": "application/x-www-form-urlencoded"}
+        if signed is not None and not alone and drawn.random() < 0.9:
+            pairs.append(("token", signed.token))
+            headers["Cookie"] = signed.cookie
+        body = urlencode([(name.encode(), value.encode("utf-8", "surrogatepass")) for name, value in pairs]).encode()
+        return Request("POST", path, headers, body[:95_000])
+
     def _asked(self, name: str) -> Any:
         """A value of one parameter of a search."""
         pools: dict[str, tuple[Any, ...]] = {
@@ -404,7 +517,10 @@ class Fuzz:
     def _headers(self) -> dict[str, str]:
         if self._draw.random() < 0.85:
             return {}
+        long_one = self._draw.choice(("Range", "Cookie", "Accept-Language", "If-None-Match", "Referer", "Accept"))
         headers = {
+            # Each of them is as long as a head may be, and takes who reads it carelessly the square of its length.
+            long_one: SLOW,
             "Range": ("bytes=0-", "bytes=-1", "bytes=5-2", "bytes=" + "0-1," * 500, "lines=1-2", f"bytes={'9' * 400}-"),
             "If-None-Match": ("*", '"a"', "", '"' * 3000),
             "If-Range": ('"a"', "Thu, 99 Foo 9999 99:99:99 GMT"),
@@ -416,8 +532,8 @@ class Fuzz:
             "Forwarded": ("for=" * 300,),
             "Content-Type": ("multipart/form-data; boundary=", "application/json"),
             "Accept": ("application/xml", "a/b;" * 900),
-            "Origin": ("null", "http://evil.example"),
-            "Referer": ("\xff", "http://[::"),
+            "Origin": ("null", "http://evil.example", "http://[::"),
+            "Referer": ("\xff", "http://[::", "about:blank"),
             "Authorization": ("Basic \xff", "Bearer " + "x" * 4000),
         }
         name = self._draw.choice(list(headers))

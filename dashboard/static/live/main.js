@@ -24,6 +24,13 @@ document.addEventListener("change", (event) => {
   const field = /** @type {HTMLInputElement} */ (event.target)
   if (field.form?.method === "get") field.form.requestSubmit()
 })
+document.addEventListener("input", (event) => {
+  const { dataset, value } = /** @type {HTMLInputElement} */ (event.target)
+  if (!dataset.variable) return
+  // What a style depends on is seen while it is moved.
+  const styled = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(`[style*="${dataset.variable}:"]`))
+  for (const one of styled) one.style.setProperty(dataset.variable, value)
+})
 addEventListener("popstate", () => ask(location.href))
 
 /** @param {Document} page @returns {Iterable<HTMLElement>} */
@@ -35,15 +42,16 @@ function parts(page) {
 async function look() {
   if (document.hidden || asking) return
   const seen = document.querySelector("[data-snapshot]")?.getAttribute("data-snapshot") ?? ""
-  await ask(location.href, over ? {} : { headers: { "x-seen": seen } })
+  await ask(location.href, over ? {} : { headers: { "x-seen": seen } }, true)
 }
 
 /**
  * Asks for a page and takes its parts over.
  * @param {string} address
  * @param {RequestInit} [options]
+ * @param {boolean} [typing] Whether what is typed meanwhile stays.
  */
-async function ask(address, options = {}) {
+async function ask(address, options = {}, typing = false) {
   asking?.abort()
   const mine = new AbortController()
   asking = mine
@@ -57,7 +65,7 @@ async function ask(address, options = {}) {
     const found = [...parts(new DOMParser().parseFromString(text, "text/html"))]
     // Another set of parts is another page: of a centre where the first date has arrived.
     if (found.length > 1 && found.some((part) => !here(part))) return location.reload()
-    for (const part of found) take(part)
+    for (const part of found) take(part, typing)
     told(found.length ? "" : (reason(text) ?? `The centre answers ${answer.status}.`))
   } catch {
     if (!mine.signal.aborted) told("The centre does not answer: what stands here is as it was.")
@@ -102,8 +110,12 @@ more is kept until you <a href="/sign-in?next=${encodeURIComponent(location.path
 rel="opener">sign in again in a new tab</a>; then go on in this one.</div>`)
 }
 
-/** Takes one part over where it differs. @param {HTMLElement} part */
-function take(part) {
+/**
+ * Takes one part over where it differs.
+ * @param {HTMLElement} part
+ * @param {boolean} typing Whether what is typed stays.
+ */
+function take(part, typing) {
   const name = part.dataset.part ?? ""
   const old = here(part)
   if (!old || sent.get(name) === part.innerHTML) return
@@ -112,6 +124,7 @@ function take(part) {
   const focused = old.contains(document.activeElement) ? mark(/** @type {Element} */ (document.activeElement)) : ""
   const opened = [...old.querySelectorAll("details")].map((one) => one.open)
   const scrolled = [...old.querySelectorAll(".scroll, pre")].map((one) => [one.scrollLeft, one.scrollTop])
+  const typed = typing ? fields(old).filter((one) => one.value !== one.defaultValue) : []
   old.innerHTML = part.innerHTML
   old.querySelectorAll("details").forEach((one, i) => {
     one.open = opened[i] ?? one.open
@@ -119,7 +132,18 @@ function take(part) {
   old.querySelectorAll(".scroll, pre").forEach((one, i) => {
     if (scrolled[i]) one.scrollTo(scrolled[i][0], scrolled[i][1])
   })
+  for (const was of typed) {
+    const now = fields(old).find((one) => one.name === was.name && one.form?.action === was.form?.action)
+    if (now) now.value = was.value
+  }
   if (focused) /** @type {HTMLElement | null} */ (old.querySelector(focused))?.focus()
+}
+
+/** Fields that somebody types in. @param {HTMLElement} part @returns {(HTMLInputElement | HTMLTextAreaElement)[]} */
+function fields(part) {
+  return [...part.querySelectorAll("input:not([type=hidden], [type=checkbox], [type=radio]), textarea")].map(
+    (one) => /** @type {HTMLInputElement | HTMLTextAreaElement} */ (one),
+  )
 }
 
 /** What an element is known by in the next version of its part. @param {Element} element */
@@ -135,10 +159,30 @@ function mark(element) {
 /** A link to the page itself is followed within it. @param {MouseEvent} event */
 function follow(event) {
   const link = /** @type {HTMLElement} */ (event.target).closest("main a[href]")
-  if (!(link instanceof HTMLAnchorElement) || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return
+  if (!(link instanceof HTMLAnchorElement)) return
+  if (link.dataset.ground) link.href = there(link, event)
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return
   if (link.origin !== location.origin || link.pathname !== location.pathname || link.hash || link.target) return
   event.preventDefault()
-  go(link.href)
+  go(link.href, link.dataset.shows)
+}
+
+/**
+ * Where an image of the ground leads: to the place that was clicked, at 10 m a pixel; by key to all of it.
+ * @param {HTMLAnchorElement} link
+ * @param {MouseEvent} event
+ */
+function there(link, event) {
+  const address = new URL(link.href)
+  address.searchParams.delete("at")
+  const [west, north, width, height] = (link.dataset.ground ?? "").split(",").map(Number)
+  const box = link.getBoundingClientRect()
+  const at = [
+    west + (width * (event.clientX - box.left)) / box.width,
+    north - (height * (event.clientY - box.top)) / box.height,
+  ]
+  if (event.detail) address.searchParams.set("at", [...at.map(Math.round), 5].join())
+  return address.href
 }
 
 /** A form of the page is sent within it. @param {SubmitEvent} event */
@@ -147,17 +191,24 @@ function submitted(event) {
   if (!form.closest("main")) return
   event.preventDefault()
   const fields = new URLSearchParams()
-  for (const [name, value] of new FormData(form)) {
-    const field = /** @type {HTMLElement | null} */ (form.elements.namedItem(name))
+  for (const [name, value] of new FormData(form, event.submitter)) {
+    const field = form.elements.namedItem(name)
+    const neutral = field instanceof HTMLElement ? field.dataset.neutral : undefined
     // What asks for nothing is left out of the address.
-    if (form.method === "post" || (value && value !== field?.dataset.neutral)) fields.append(name, String(value))
+    if (form.method === "post" || (value && value !== neutral)) fields.append(name, String(value))
   }
   if (form.method === "post") ask(form.action, { method: "POST", body: fields })
   else go(`${location.pathname}${fields.size ? `?${fields}` : ""}`)
 }
 
-/** @param {string} address */
-function go(address) {
+/**
+ * @param {string} address
+ * @param {string} [part] What comes into sight, where it lies beyond.
+ */
+async function go(address, part = "") {
   history.pushState(null, "", address)
-  ask(address)
+  await ask(address)
+  const shown = document.querySelector(`[data-part="${part}"]`)
+  const box = shown?.getBoundingClientRect()
+  if (box && (box.bottom < 0 || box.top > innerHeight)) shown?.scrollIntoView()
 }
