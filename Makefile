@@ -16,12 +16,15 @@ OURS   := $(PIP) --no-deps --no-build-isolation --editable .
 
 .PHONY: run test lint bench docs structure lock clean system-packages
 
+# Tests of a file in one process, in their order: what they have in common, servers and archives, is made once.
+SHARED := -n 2 --dist loadfile --no-loadscope-reorder
+
 run: $(VENV)/.runtime
 	$(BIN)/muscate up --open
 
 test: $(VENV)/.test system-packages
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow --durations=15
+	$(BIN)/python -m pytest $(SHARED) -m "not slow"
+	$(BIN)/python -m pytest $(SHARED) -m slow --durations=15
 
 lint: $(VENV)/.test node_modules/.package-lock.json
 	$(BIN)/ruff check .
