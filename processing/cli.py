@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -19,13 +20,13 @@ from pydantic import ValidationError
 from processing import __version__, offline
 from processing.alerts.cli import alerts
 from processing.distribution import cli as distribution
-from processing.errors import MuscateError
+from processing.errors import MuscateError, printable
 from processing.home import Home, Json, parameters_of, settings_of, store_of
 from processing.production import cli as production
 from processing.production.subscribers import webhook
 from processing.production.users import user
 from processing.quality.cli import mask, quality
-from processing.sources.cli import fetch
+from processing.sources.cli import fetch, sites
 from processing.validation.cli import validate
 
 if TYPE_CHECKING:
@@ -48,6 +49,12 @@ def main() -> None:
         if _debug:
             raise
         typer.echo(f"muscate: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    except OSError as error:  # of a file that was named, or of the disk
+        if _debug or error.strerror is None:
+            raise
+        named = "" if error.filename is None else f"{printable(os.fsdecode(error.filename))}: "
+        typer.echo(f"muscate: {named}{error.strerror}", err=True)
         sys.exit(1)
 
 
@@ -134,9 +141,24 @@ def simulate(
     series = _series(scenario)
     given = {"tile": tile, "dates": dates, "start": start, "size": size, "seed": seed}
     wanted = vars(series) | {name: value for name, value in given.items() if value is not None}
+    _check_series(wanted)
     made = simulation.demonstration(out) if demonstration else simulation.simulate(out, zip=zip_, **wanted)
     for path in made:
         typer.echo(path)
+
+
+def _check_series(wanted: dict[str, Any]) -> None:
+    """Refuse a series that no Sentinel-2 can have made."""
+    from processing import tiling
+    from processing.l1c import limits
+
+    if not tiling.valid(wanted["tile"]):
+        raise typer.BadParameter(f"{wanted['tile']!r} is not a tile id such as 31TCJ", param_hint="--tile")
+    if wanted["size"] % 6:
+        raise typer.BadParameter(f"{wanted['size']} is no multiple of 6", param_hint="--size")
+    start = wanted.get("start")
+    if start is not None and not limits.FIRST_YEAR <= start.year < limits.LAST_YEAR:
+        raise typer.BadParameter(f"{start:%Y-%m-%d}: no Sentinel-2 flew then", param_hint="--start")
 
 
 def _series(scenario: str | None) -> Series:
@@ -201,9 +223,12 @@ def _earlier(path: Path | None) -> Any:
 #: In the order of the help.
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(production.process, production.ingest, production.watch, production.dispatch, production.worker),
-    *(production.status, production.top, production.explain, explain_pixel, production.logs, production.audit),
-    *(production.backup, production.doctor, production.soak),
+    *(production.status, production.top, production.explain, explain_pixel, production.logs),
+    *(production.events, production.audit),
+    *(production.backup, production.restore, production.rebuild_db, production.doctor, production.soak),
     *(production.retry, production.replay, production.hold, production.release, production.reject),
+    *(production.drain, production.retention),
+    *(production.admit, production.formats, production.export),
     *(distribution.download, distribution.sync, fetch),
     *(simulate, warmup),
 )
@@ -214,6 +239,7 @@ app.add_typer(production.database, name="db")
 app.add_typer(user, name="user")
 app.add_typer(alerts, name="alerts")
 app.add_typer(webhook, name="webhook")
+app.add_typer(sites, name="sites")
 app.add_typer(validate, name="validate")
 app.add_typer(quality, name="quality")
 app.add_typer(mask, name="mask")

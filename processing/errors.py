@@ -52,6 +52,23 @@ class L1CError(InputError):
     """A Level-1C package that is broken, incomplete, of an unknown form, or no Level-1C at all."""
 
 
+class Unrecognised(L1CError):
+    """A Level-1C of a satellite or processing baseline that nobody has admitted yet.
+
+    Attributes
+    ----------
+    needs : tuple of str
+        What has to be admitted: ``S2D``, ``06.00``, or both.
+    """
+
+    def __init__(self, path: Path | str, fault: str, needs: tuple[str, ...]) -> None:
+        self.needs = needs
+        super().__init__(path, fault)
+
+    def __reduce__(self) -> tuple[type[Unrecognised], tuple[Path, str, tuple[str, ...]]]:  # type: ignore[override]
+        return type(self), (self.path, self.fault, self.needs)
+
+
 class UnsafeArchive(L1CError):
     """A zip that would write outside its folder, hold links, or unpack without bound."""
 

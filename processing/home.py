@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from processing import known
 from processing.errors import StorageError, WrongSetting
 from processing.settings import Settings
 
@@ -55,6 +56,11 @@ def settings_of(home: Path | None, *, make: bool = False, **given: object) -> Se
         if value is not None:
             os.environ[f"MUSCATE_{name.upper()}"] = str(value)
     settings = _settings()
+    try:
+        settings.home.resolve()
+    except (OSError, RuntimeError):
+        raise WrongSetting(f"{settings.home}: a link that leads to itself") from None
+    known.use(settings.admitted)
     if not (make or settings.database_url or (settings.home / "muscate.db").is_file()):
         there = "no centre in it" if settings.home.is_dir() else "no such folder"
         raise WrongSetting(f"{settings.home}: {there} (`muscate up` makes one; --home or MUSCATE_HOME names it)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_origin
@@ -60,6 +61,8 @@ ACCESS = {
     "production": Role.OPERATOR,
     "people": Role.ADMIN,
 }
+#: Before the code of a site whose products ask for more than the others: ``site:toulouse``.
+OF_SITE = "site:"
 
 
 class Settings(BaseSettings):
@@ -69,7 +72,13 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("var"), description="Folder of the store, inbox, archive, state and logs.")
     database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home.")
-    executor: str = Field("local", description="`local`, or the address of a dask scheduler (tcp://host:port).")
+    executor: str = Field(
+        "local", description="`local`, the address of a dask scheduler (tcp://host:port), or `slurm` or `pbs`."
+    )
+    batch: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of slurm and pbs: options of dask-jobqueue's jobs, as queue, walltime, memory.",
+    )
     host: str = Field("127.0.0.1", description="Address the web listens on.")
     hosts: list[str] = Field(
         default_factory=list, description="Further names under which the web may be spoken to, as behind a proxy."
@@ -81,7 +90,8 @@ class Settings(BaseSettings):
         description="Address that users know the web by; https makes cookies safe.",
     )
     access: dict[str, Role] = Field(
-        default_factory=dict, description="Least role for each part of the web, where it differs from `ACCESS`."
+        default_factory=dict,
+        description="Least role for parts of the web, where it differs from `ACCESS`, and for sites' products.",
     )
     oidc_issuer: str = Field("", description="OpenID Connect: address of the provider; empty: passwords only.")
     oidc_client_id: str = Field("", description="OpenID Connect: how the provider knows this web.")
@@ -91,13 +101,26 @@ class Settings(BaseSettings):
     oidc_roles: dict[str, Role] = Field(
         default_factory=dict, description="OpenID Connect: role for each value of that claim; the highest counts."
     )
-    workers: int = Field(1, ge=1, le=10_000, description="Tiles processed at once on this host.")
+    workers: int = Field(
+        1, ge=1, le=10_000, description="Tiles processed at once on this host; of slurm and pbs, jobs kept in the pool."
+    )
     versions: list[str] = Field(default_factory=lambda: ["V1_4"], description="Versions produced for each tile.")
     targets: dict[str, float] = Field(
         default_factory=dict, description="Products a day that a version should reach, a line on the charts."
     )
     dem: Path | None = Field(None, description="Terrain model: a raster or a folder of them, any projection; glo30.")
+    sources: list[str] = Field(
+        default_factory=list,
+        description="Where a running centre takes Level-1C from, as `fetch --from`, the preferred one first.",
+    )
+    sources_since: date | None = Field(
+        None, description="Of publication: where the first look at the sources begins; else a week before it."
+    )
+    sources_minutes: float = Field(15.0, gt=0, le=1e5, description="Time between two looks at the sources. [min]")
     scan_seconds: float = Field(5.0, gt=0, le=LONGEST, description="Time between two looks into the inbox.")
+    pause_seconds: float = Field(
+        60.0, ge=0, le=LONGEST, description="A package in the inbox that lacks something may still be copied so long."
+    )
     lease_seconds: float = Field(
         120.0, gt=0, le=LONGEST, description="Life of a worker's lease on a chain without renewal."
     )
@@ -119,6 +142,12 @@ class Settings(BaseSettings):
         30, ge=0, le=3650, description="Days in which the nightly audit reads every file of the archive; 0: never."
     )
     log_days: int = Field(400, ge=0, le=36500, description="Days that the logs of attempts are kept; 0: for ever.")
+    l1c_days: int = Field(
+        0,
+        ge=0,
+        le=36500,
+        description="Days that Level-1C is kept after its date was made in all versions; 0: for ever.",
+    )
     replay_dates: int = Field(
         3, ge=0, le=10_000, description="A date that comes late has its later ones, if no more, made again."
     )
@@ -150,7 +179,7 @@ class Settings(BaseSettings):
         environment = _Environment(settings_cls)
         return init_settings, environment, TomlConfigSettingsSource(settings_cls, file)
 
-    @field_validator("versions", "hosts", mode="before")
+    @field_validator("versions", "hosts", "sources", mode="before")
     @classmethod
     def _listed(cls, given: Any) -> Any:
         """In the file too one name may stand for a list of one."""
@@ -166,15 +195,15 @@ class Settings(BaseSettings):
     @field_validator("executor")
     @classmethod
     def _address(cls, given: str) -> str:
-        if given != "local" and not re.fullmatch(r"(tcp|tls|ucx|ws|wss|inproc)://\S+", given):
-            raise ValueError(f"{given!r} is neither local nor an address, tcp://host:port")
+        if not re.fullmatch(r"local|slurm|pbs|(tcp|tls|ucx|ws|wss|inproc)://\S+", given):
+            raise ValueError(f"{given!r} is neither local, slurm or pbs nor an address, tcp://host:port")
         return given
 
     @field_validator("access")
     @classmethod
     def _known_parts(cls, given: dict[str, Role]) -> dict[str, Role]:
-        if strange := set(given) - set(ACCESS):
-            raise ValueError(f"{', '.join(sorted(strange))}: parts of the web are {', '.join(ACCESS)}")
+        if strange := {part for part in given if not part.startswith(OF_SITE)} - set(ACCESS):
+            raise ValueError(f"{', '.join(sorted(strange))}: parts of the web are {', '.join(ACCESS)}, {OF_SITE}CODE")
         return given
 
     @property
@@ -182,10 +211,26 @@ class Settings(BaseSettings):
         """The least role for each part of the web."""
         return ACCESS | self.access
 
+    def first_published(self) -> datetime:
+        """Where the first look at the sources begins, of publication."""
+        if self.sources_since is None:
+            return datetime.now(UTC) - timedelta(days=7)
+        return datetime.combine(self.sources_since, datetime.min.time(), UTC)
+
+    @property
+    def sites_access(self) -> dict[str, Role]:
+        """The least role for the products of a site, by its code, where they are not everybody's."""
+        return {part.removeprefix(OF_SITE): role for part, role in self.access.items() if part.startswith(OF_SITE)}
+
     @cached_property
     def url(self) -> str:
         """SQLAlchemy URL of the store."""
         return self.database_url or f"sqlite:///{(self.home / 'muscate.db').resolve()}"
+
+    @property
+    def joins(self) -> bool:
+        """Whether dates run on a scheduler of its own, which workers of this host may join."""
+        return "://" in self.executor
 
     @property
     def inbox(self) -> Path:
@@ -201,6 +246,16 @@ class Settings(BaseSettings):
     def l1c(self) -> Path:
         """Level-1C packages that were taken in."""
         return self.home / "l1c"
+
+    @property
+    def held(self) -> Path:
+        """Level-1C packages that wait until their satellite or baseline is admitted."""
+        return self.home / "l1c" / "held"
+
+    @property
+    def admitted(self) -> Path:
+        """Satellites and baselines that this centre admitted, beside those that ship with the program."""
+        return self.home / "admitted"
 
     @property
     def archive(self) -> Path:

@@ -12,12 +12,19 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from playwright import sync_api as playwright
 
+from tests import store_databases
 from tests.browser import FLAGS, chromium
 from tests.shared import SHARED
+from tests.store_databases import copying, migrated  # noqa: F401 - fixtures
 
 # How long an example takes says more of the machine's other work than of the code.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_sessionfinish() -> None:
+    """Leave nothing behind."""
+    store_databases.end()
 
 
 def _series(folder: Path, pixels: int) -> Path:

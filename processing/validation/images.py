@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from processing import l1c, product
+from processing import l1c, naming, product
 from processing.errors import InputError, ProductError
 from processing.product.names import series
 from processing.scene import Grid
@@ -86,7 +86,7 @@ def _members(path: Path) -> Iterator[Path]:
 
 
 def _is_package(path: Path) -> bool:
-    return path.suffix in (".SAFE", ".zip")
+    return path.suffix in naming.ENDINGS
 
 
 def _add(images: list[Image], path: Path) -> None:
