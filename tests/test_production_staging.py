@@ -32,8 +32,18 @@ with removed_on_signals(), staging(Path(sys.argv[1]), "product") as folder:
 """
 
 
-def growing(folder: Path) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", GROW, str(folder)], stdout=subprocess.PIPE, text=True)
+#: What ends it; who runs the tests may ignore some of them, as `nohup` and shells do for what is in the background.
+ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def growing(folder: Path, ignored: signal.Signals | None = None) -> subprocess.Popen[str]:
+    def heed() -> None:
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", GROW, str(folder)], stdout=subprocess.PIPE, text=True, preexec_fn=heed
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "growing\n"
     return process
@@ -43,7 +53,7 @@ def left(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.glob(f"{PREFIX}*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", ENDS)
 def test_a_signal_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     process = growing(tmp_path)
     process.send_signal(number)
@@ -53,16 +63,12 @@ def test_a_signal_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None
 
 def test_a_signal_that_is_ignored_stays_so(tmp_path: Path) -> None:
     """As `nohup` starts it."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        process = growing(tmp_path)
-        process.send_signal(signal.SIGHUP)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        process.terminate()
-        assert process.wait(20) == 128 + signal.SIGTERM
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    process = growing(tmp_path, ignored=signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    process.terminate()
+    assert process.wait(20) == 128 + signal.SIGTERM
     assert left(tmp_path) == []
 
 
