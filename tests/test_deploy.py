@@ -85,6 +85,9 @@ def test_kubernetes_is_whole() -> None:
             assert {mount["name"] for mount in container.get("volumeMounts", [])} == volumes
             sources = {source["configMapRef"]["name"] for source in container.get("envFrom", [])}
             assert {("ConfigMap", name) for name in sources} <= names
+    probes = [c["readinessProbe"] for pod in pods.values() for c in pod["spec"]["containers"] if "readinessProbe" in c]
+    for probe in (probe["httpGet"] for probe in probes if "httpGet" in probe):
+        assert {"name": "Host", "value": "localhost"} in probe["httpHeaders"]  # else the door refuses the pod's address
     (scheduler,) = pods["muscate-scheduler"]["spec"]["containers"]
     assert {"name": "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "value": "0"} in scheduler["env"]
 
