@@ -34,6 +34,11 @@ def _chunks(array: Path) -> list[Path]:
     return sorted(p for p in array.rglob("*") if p.is_file() and not p.name.startswith(".z") and p.name != "zarr.json")
 
 
+def _stored(arrays: list[Path]) -> list[Path]:
+    """Those with chunks: one that is its fill value all over has none."""
+    return [array for array in arrays if _chunks(array)]
+
+
 def _small(store: Path) -> list[Path]:
     return sorted(p for p in (store / GEOMETRY).iterdir() if p.is_dir())
 
@@ -63,7 +68,7 @@ def _missing_array(store: Path, rng: random.Random) -> str:
 
 
 def _missing_chunk(store: Path, rng: random.Random) -> str:
-    array = rng.choice([p for p in _arrays(store) if "reflectance" in str(p)] + _small(store))
+    array = rng.choice(_stored([p for p in _arrays(store) if "reflectance" in str(p)] + _small(store)))
     chunk = rng.choice(_chunks(array))
     chunk.unlink()
     return f"{_named(array)}/{chunk.name}"
@@ -84,7 +89,7 @@ def _wrong_dtype(store: Path, rng: random.Random) -> str:
 
 
 def _truncated_chunk(store: Path, rng: random.Random) -> str:
-    array = rng.choice([*_arrays(store), *_small(store)])
+    array = rng.choice(_stored([*_arrays(store), *_small(store)]))
     chunk = rng.choice(_chunks(array))
     content = chunk.read_bytes()
     length = rng.randrange(len(content))
