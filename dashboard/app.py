@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Callable
@@ -162,9 +163,13 @@ def serve(settings: Settings) -> None:
     os.environ.setdefault("GDAL_CACHEMAX", "32")
     # A reader's browser keeps its connections while he looks.
     app = create(settings)
+    # What is here now stays: looking through it again for garbage would hold the pages up, by tenths of a second.
+    gc.collect()
+    gc.freeze()
     stop = threading.Event()
     threading.Thread(target=_warm, args=(app.state.centre,), name="dates", daemon=True).start()
     threading.Thread(target=app.state.board.keep, args=(stop,), name="status", daemon=True).start()
+    threading.Thread(target=sockets.give_memory_back, args=(stop,), name="memory", daemon=True).start()
     uvicorn.run(
         app,
         host=settings.host,

@@ -7,7 +7,9 @@ not told so; and what says that some page is busy keeps every page that ever was
 
 from __future__ import annotations
 
+import gc
 import logging
+import threading
 import time
 from typing import Any
 
@@ -18,6 +20,7 @@ from panel.util import edit_readonly
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.door import shown
+from processing.production import machine
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ POLICY_VIOLATION = 1008
 LONGEST = 8 * 2**20
 #: Longest token. [bytes]
 LONGEST_TOKEN = 32 * 2**10
+#: After a session has gone, until others that left with it have gone too. [s]
+TOGETHER = 5.0
 
 
 class Sockets:
@@ -122,6 +127,21 @@ def _in_one_line(record: logging.LogRecord) -> bool:
         record.args = (f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}",)
         record.exc_info = record.exc_text = None
     return True
+
+
+def give_memory_back(stop: threading.Event) -> None:
+    """Give to the system what sessions that have gone leave, until told to stop.
+
+    A page is a ring of objects, and what is free glibc keeps: both would wait for their turn, which is far away.
+    """
+    gone = threading.Event()
+    pn.state.on_session_destroyed(lambda _: gone.set())
+    while not stop.is_set():
+        if gone.wait(TOGETHER):
+            stop.wait(TOGETHER)
+            gone.clear()
+            gc.collect()
+            machine.trim()
 
 
 def alone(page: Any) -> Any:
