@@ -239,12 +239,23 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+#: Tiles up to which the index of products is asked for each: of one, a look through all dates would not soon be over.
+FEW_TILES = 30
+
+
+def _of_tiles(session: Session, part: str) -> sa.ColumnElement[bool]:
+    """Products of tiles that have some letters in their name."""
+    named = sa.select(Tile.mgrs).where(Tile.mgrs.contains(part, autoescape=True)).limit(FEW_TILES + 1)
+    tiles = list(session.scalars(named))
+    return Product.tile.in_(tiles) if len(tiles) <= FEW_TILES else Product.tile.contains(part, autoescape=True)
+
+
 def _listed(session: Session, asked: Listing) -> dict[str, sa.ColumnElement[bool]]:
     """The condition of each filter that is set, by its name."""
     found: dict[str, sa.ColumnElement[bool]] = {}
     day = timedelta(days=1)
     if asked.tile:
-        found["tile"] = Product.tile.contains(asked.tile, autoescape=True)
+        found["tile"] = _of_tiles(session, asked.tile)
     if asked.site:
         found["site"] = Product.tile.in_([tile for tile, name in site_names(session).items() if name == asked.site])
     if asked.version:
