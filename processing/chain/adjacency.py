@@ -181,18 +181,26 @@ def scattered(
     per_km = 2 * np.pi * 1000 / parameters.coarse_resolution
     k2 = (fft.fftfreq(shape[0])[:, None] ** 2 + fft.rfftfreq(shape[1]) ** 2) * per_km**2
 
-    def transformed(of: NDArray[np.bool_]) -> NDArray[np.complex64]:
-        layers = np.concatenate([np.where(of, values, 0).reshape(-1, *of.shape), of[None]]).astype(np.float32)
-        return np.asarray(fft.rfft2(layers, shape))
+    def transformed(layer: Field | np.float32, of: NDArray[np.bool_]) -> NDArray[np.complex64]:
+        return np.asarray(fft.rfft2(np.where(of, layer, np.float32(0)), shape))
 
-    def mean(layers: NDArray[np.complex64], kernel: tuple[tuple[float, float], ...]) -> Field:
+    def blurred(spectrum: NDArray[np.complex64], kernel: tuple[tuple[float, float], ...]) -> Field:
         transfer = sum(a / np.sqrt(1 + k2 / b**2) for a, b in kernel).astype(np.float32)
-        blurred = fft.irfft2(layers * transfer, shape)[:, : known.shape[0], : known.shape[1]]
-        return np.asarray(blurred[:-1] / blurred[-1], np.float32).reshape(values.shape)
+        return np.asarray(fft.irfft2(spectrum * transfer, shape)[: known.shape[0], : known.shape[1]], np.float32)
 
-    below = transformed(ground)
-    seen = transformed(known) if parameters.adjacency_cloud_light else below
-    return mean(seen, _MOLECULES), mean(below, _AEROSOL)
+    lit = known if parameters.adjacency_cloud_light else ground
+    weights = (
+        blurred(transformed(np.float32(1), lit), _MOLECULES),
+        blurred(transformed(np.float32(1), ground), _AEROSOL),
+    )
+    found = np.empty((2, *values.shape), np.float32)
+    layers = (field.reshape(-1, *known.shape) for field in (values, *found))
+    for layer, by_molecules, by_aerosol in zip(*layers, strict=True):  # one by one: their spectra take much memory
+        below = transformed(layer, ground)
+        seen = below if lit is ground else transformed(layer, known)
+        np.divide(blurred(seen, _MOLECULES), weights[0], out=by_molecules)
+        np.divide(blurred(below, _AEROSOL), weights[1], out=by_aerosol)
+    return found[0], found[1]
 
 
 def of_molecules(up: Any, clean: Any) -> Any:

@@ -27,6 +27,9 @@ from processing.chain.subsampling import Image
 from processing.scene import Scene
 from processing.versions import Parameters
 
+#: Rows of cells that are freed of their surroundings at once, which bounds the memory that it takes.
+_ROWS = 64
+
 
 class BeyondTables(Exception):
     """There is more aerosol than the tables know, so that the image can't be corrected; the text says so."""
@@ -233,11 +236,15 @@ def _freed(
     known = np.isfinite(terms[..., 0])
     around = adjacency.scattered(np.moveaxis(terms, -1, 0), known, clouds, parameters)
     values = np.vander(aot, terms.shape[-1], increasing=True).astype(np.float32).T
-    by_molecules, by_aerosol = (np.moveaxis(field, 0, -1) @ values for field in around)
-    share = np.asarray(adjacency.of_molecules(up, up[0]), np.float32)
-    environment = share * by_molecules + (1 - share) * by_aerosol
-    freed = environment + (terms @ values - environment) / up.astype(np.float32)
-    return np.ascontiguousarray(freed @ np.linalg.pinv(values).astype(np.float32))
+    share, direct = np.asarray(adjacency.of_molecules(up, up[0]), np.float32), up.astype(np.float32)
+    back = np.linalg.pinv(values).astype(np.float32)
+    out = np.empty_like(terms)
+    for start in range(0, len(out), _ROWS):
+        rows = slice(start, start + _ROWS)
+        by_molecules, by_aerosol = (np.moveaxis(field[:, rows], 0, -1) @ values for field in around)
+        environment = share * by_molecules + (1 - share) * by_aerosol
+        out[rows] = (environment + (terms[rows] @ values - environment) / direct) @ back
+    return out
 
 
 def _opened(found: NDArray[np.bool_]) -> NDArray[np.bool_]:

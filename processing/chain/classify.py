@@ -24,7 +24,7 @@ from processing.chain import (
     water_vapour,
 )
 from processing.chain import rain as rainfall
-from processing.chain.clouds import Bright, Clouds
+from processing.chain.clouds import Bright, Clouds, Shown
 from processing.chain.dilation import dilate
 from processing.chain.observation import Observation
 from processing.chain.recorder import SILENT, Recorder
@@ -44,10 +44,10 @@ class Masks:
     found : Clouds
         Clouds and their shadows as found, without buffers.
     bright : Bright or None
-        Where in their cells they end, in versions that look at it.
+        Where in their cells they end, in versions that look at it; for who records the tests.
     clouds : Clouds
         The same dilated: what aerosol, water and composite keep away from.
-    shown : Clouds
+    shown : Shown
         The same as the product shows them, maybe in cells of a fraction of the coarse ones.
     snow : (row, col) bool
         Between the clouds.
@@ -62,7 +62,7 @@ class Masks:
     found: Clouds
     bright: Bright | None
     clouds: Clouds
-    shown: Clouds
+    shown: Shown
     snow: Mask
     clear: Mask
     dark: Bright | None = None
@@ -112,14 +112,16 @@ def clouds(seen: Observation, parameters: Parameters, recorder: Recorder = SILEN
     if parameters.shadow_fine:
         dark = drawing.darkening(seen, found, ground, parameters)
     if parameters.mask_red_share and not seen.detail:
-        shown = found.inside()
+        shown = found.inside().shown()
     elif parameters.mask_buffers:
-        shown = found.drawn(parameters, bright, dark, below if parameters.shadow_fine else None)
+        shown = found.drawn(parameters, bright, dark, below if parameters.shadow_fine else None).shown()
     else:
-        shown = buffered
+        shown = buffered.shown()
     cover = found if parameters.mask_buffers else buffered
     snow = snow & ~cover.all()
     white = drawing.whiteness(seen, snow, parameters) if parameters.snow_fine else None
+    if recorder is SILENT:  # nobody will ask what drew the masks, and each takes as much memory as four of them
+        bright = dark = None
     return Masks(found, bright, buffered, shown, snow, clear, dark, white)
 
 

@@ -54,6 +54,36 @@ class Bright(NamedTuple):
         return rise, float(self.least[cell])
 
 
+class Shown(NamedTuple):
+    """Masks as the product shows them, all in one plane: in cells of 20 m each would take a whole band's memory.
+
+    Attributes
+    ----------
+    code : (row, col) uint8
+        As of `Clouds.bits`.
+    absent : set of str
+        As of `Clouds.absent`.
+    """
+
+    code: NDArray[np.uint8]
+    absent: set[str]
+
+    def all(self) -> NDArray[np.bool_]:
+        """Any cloud, high and thinnest ones included."""
+        return self._with(masks.Cloud.CLOUD)
+
+    def shadows(self) -> NDArray[np.bool_]:
+        """Any shadow."""
+        return self._with(masks.Cloud.SHADOW | masks.Cloud.SHADOW_OUTSIDE)
+
+    def high(self) -> NDArray[np.bool_]:
+        """High clouds."""
+        return self._with(masks.Cloud.HIGH)
+
+    def _with(self, bits: masks.Cloud) -> NDArray[np.bool_]:
+        return np.asarray(self.code & np.uint8(bits) != 0)
+
+
 @dataclass(frozen=True)
 class Clouds:
     """Cloud and shadow masks on the coarse grid; None where the step is not in the order of this mode.
@@ -174,6 +204,10 @@ class Clouds:
         for name, mask in self._found().items():
             code[mask] |= np.uint8(masks.Cloud[name.upper()])
         return code
+
+    def shown(self) -> Shown:
+        """The same in one plane."""
+        return Shown(self.bits(), self.absent())
 
     def absent(self) -> set[str]:
         """Names of the masks whose step was not run, as `L2A.absent` wants them."""

@@ -33,7 +33,7 @@ class Codes(NamedTuple):
 def of_masks(seen: Observation, masks: Masks, ground: Ground) -> Codes:
     """The bits of CLM and MG2."""
     shown, tested = masks.shown, seen.tested
-    cloud, cloudy = shown.bits(), shown.all()
+    cloud, cloudy = shown.code, shown.all()
     side = times(cloud, tested)
     geophysical = np.zeros_like(cloud)
     geophysical[finer(ground.water.mask, side)] |= np.uint8(Geophysical.WATER)

@@ -80,9 +80,9 @@ def keep(date: Date, masks: Masks, air: Air) -> Evidence:
 
 
 def _near(detail: NDArray[np.int8], masks: Masks) -> NDArray[np.int8]:
-    """A detail without what no mask is drawn by, which then takes no room."""
+    """A detail without what no mask is drawn by, which then takes no room; in place: it has drawn what it was for."""
     drawn = dilate(masks.found.all() | masks.found.shadows(), REACH) | masks.snow
-    return detail * finer(drawn, times(detail, drawn)).view(np.int8)
+    return np.multiply(detail, finer(drawn, times(detail, drawn)).view(np.int8), out=detail)
 
 
 def retest(kept: Evidence, day: int, composite: Composite | None, parameters: Parameters) -> Explanation:

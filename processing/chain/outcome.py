@@ -42,7 +42,7 @@ def percent(mask: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
 
 def _shown(seen: Observation, masks: Masks) -> NDArray[np.bool_]:
     """The tested cells in those of the clouds that the product shows."""
-    return finer(seen.tested, times(masks.shown.high, seen.tested))
+    return finer(seen.tested, times(masks.shown.code, seen.tested))
 
 
 def cloud_percent(seen: Observation, masks: Masks) -> float:
@@ -65,7 +65,7 @@ def flags(seen: Observation, masks: Masks | None, ground: Ground | None, paramet
         "hot_spot": bool((seen.angles.hot_spot & seen.tested).any()),
     }
     if masks is not None:
-        found["cirrus"] = percent(masks.shown.high, _shown(seen, masks)) >= parameters.cirrus_flag_percent
+        found["cirrus"] = percent(masks.shown.high(), _shown(seen, masks)) >= parameters.cirrus_flag_percent
     if ground is not None and ground.rain is not None:
         found["rain"] = ground.rain
     return found
@@ -79,7 +79,7 @@ def of(date: Date, masks: Masks | None = None, ground: Ground | None = None) -> 
         clouds, snow = cloud_percent(seen, masks), snow_percent(seen, masks)
         figures = replace(figures, cloud_percent=clouds, snow_percent=snow)
     origin = dict(ancillary.origin) | air_model.origin(date.scene, date.parameters)
-    absent = set() if masks is None else masks.shown.absent()
+    absent = set() if masks is None else masks.shown.absent.copy()
     if not seen.terrain:
         origin["flat_reflectance"] = "ground taken as flat, as there is no terrain model: FRE is SRE"
         absent |= OF_TERRAIN

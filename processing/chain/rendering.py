@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from processing.atmosphere import Coefficients
 from processing.bands import BANDS, DISTRIBUTED, GROUP_RESOLUTION, GROUPS
 from processing.chain import (
     adjacency,
@@ -56,6 +57,8 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> tuple[L2A, Ren
         surface, masks.clouds.all(), date.scene, seen.angles, air.aerosol.aot, date.parameters, date.spread
     )
     lines = adjacency.correct(air.coefficients, around)
+    by_veil = {} if date.veil is None else {band: _per_light(air.coefficients[band]) for band in DISTRIBUTED}
+    air.coefficients.clear()  # a seventh of what a date has in memory, and looked at no more
     if date.veil is not None:
         lines = {band: line.below(date.veil.of(band)) for band, line in lines.items()}
     thrown = cloud_light.estimate(seen, masks.found.all(), masks.found.shadows(), date.parameters)
@@ -65,8 +68,8 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> tuple[L2A, Ren
     blind = _blind(date, lines)
     veiled = None if date.veil is None else date.veil.mask
     gaps = codes.of_gaps(air.water_vapour_filled, air.aerosol.interpolated, veiled)
-    errors = uncertainty.estimate(date, air, surface, around, thrown)
-    air.coefficients.clear()  # a seventh of what a date has in memory, and looked at no more
+    errors = uncertainty.estimate(date, air, surface, around, thrown, by_veil)
+    del by_veil
     slants = Slants(around, _slope_shares(date, masks, ground, surface, around))
     del surface
     of_counts = {band: lines.pop(band).of_counts(date.scene, band) for band in tuple(lines)}
@@ -84,6 +87,11 @@ def render(date: Date, masks: Masks, ground: Ground, air: Air) -> tuple[L2A, Ren
         evidence=explanation.keep(date, masks, air),
     )
     return level, rasters
+
+
+def _per_light(air: Coefficients) -> Field:
+    """By how much the reflectance changes with that above the air, (row, col) float32."""
+    return np.asarray(air.scale / air.transmittance, np.float32)
 
 
 def _blind(date: Date, lines: Mapping[str, Line]) -> Mask:

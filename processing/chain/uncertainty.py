@@ -34,7 +34,12 @@ _DARK, _BRIGHT = 0.05, 0.35
 
 @step
 def estimate(
-    date: Date, air: Air, surface: Mapping[str, Field], around: Mapping[str, Environment], thrown: Light | None
+    date: Date,
+    air: Air,
+    surface: Mapping[str, Field],
+    around: Mapping[str, Environment],
+    thrown: Light | None,
+    by_veil: Mapping[str, Field],
 ) -> dict[str, Field]:
     """Standard deviations on the coarse grid.
 
@@ -45,6 +50,8 @@ def estimate(
     around : mapping of band to Environment
     thrown : Light or None
         By clouds.
+    by_veil : mapping of band to (row, col) float32
+        By how much the reflectance changes per light of a veil, where the date has one. [-]
 
     Returns
     -------
@@ -69,8 +76,7 @@ def estimate(
             doubt = parameters.uncertainty_cloud_light * np.hypot(down * thrown.passed, (1 - down) * thrown.hidden)
             variance += (doubt * rho) ** 2
         if date.veil is not None:
-            c = air.coefficients[band]
-            variance += (date.veil.light * np.float32(date.veil.error[band]) * c.scale / c.transmittance) ** 2
+            variance += (date.veil.light * np.float32(date.veil.error[band]) * by_veil[band]) ** 2
         return np.asarray(np.sqrt(np.nan_to_num(variance)), np.float32)
 
     return {"AOT": air.aerosol.error, **for_each(date.spread, DISTRIBUTED, of)}
