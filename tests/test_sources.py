@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import json
+import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from benchmarks import sources
 from processing.distribution import transfer
-from processing.errors import WrongSetting
+from processing.errors import Unreachable, WrongSetting
 from processing.settings import Settings
 from processing.sources import account as accounts
 from processing.sources.account import Account, Credentials, WrongCredentials, credentials, one_time
-from processing.sources.fetching import Fetcher, Origin
+from processing.sources.fetching import CONNECTIONS, TOKENS, UNKNOWN, Fetcher, Origin
 from processing.sources.odata import OData
 from processing.sources.offers import SourceDrift
 from processing.store import Store
@@ -170,6 +174,86 @@ def test_wrong_password_is_one_line_and_no_storm(centre: tuple[Settings, Store])
     assert {fate.reason for fate in fates} == {f"me: {address.split('/')[2]} doesn't let the account in (401)"}
     assert provider.grants["password"] == 1
     assert not any(row.asked for row in provider.rows)
+
+
+def test_what_is_refused_to_who_asks_waits_and_comes_when_he_may(centre: tuple[Settings, Store]) -> None:
+    """No package is to blame for it, and few of them are asked for."""
+    provider = Provider([Row(str(n), "31TCJ", FIRST + timedelta(hours=n)) for n in range(40)])
+    with served(provider) as address:
+        source = OData(f"{address}/odata/v1", f"{address}/odata/v1")
+        bare = Fetcher(*centre, [Origin(source)], clock=lambda: FIRST + timedelta(days=20))
+        for look in (1, 2):
+            fates = bare.round(["31TCJ"], FIRST)
+            assert [fate.state for fate in fates] == ["waits"] * 40
+            assert sum(row.asked for row in provider.rows) <= look * (UNKNOWN - 1 + CONNECTIONS)
+        later = fetcher(centre, address).round(["31TCJ"], FIRST)
+    assert [fate.state for fate in later] == ["fetched"] * 40
+    with centre[1].read() as session:
+        assert session.scalars(sa.select(Anomaly)).one().signature == "source gives nothing to who asks: cdse"
+
+
+def test_an_account_whose_tokens_open_nothing_makes_no_storm(centre: tuple[Settings, Store]) -> None:
+    provider = Provider([Row(str(n), "31TCJ", FIRST + timedelta(hours=n)) for n in range(40)])
+    provider.ended = {f"Bearer t{n}" for n in range(1000)}
+    with served(provider) as address:
+        fates = fetcher(centre, address).round(["31TCJ"], FIRST)
+    assert [fate.state for fate in fates] == ["waits"] * 40
+    assert sum(row.asked for row in provider.rows) <= (UNKNOWN - 1 + CONNECTIONS) * TOKENS
+
+
+def test_one_package_that_is_forbidden_holds_no_other_up(centre: tuple[Settings, Store]) -> None:
+    made = [Row(str(n), "31TCJ", FIRST + timedelta(hours=n), "forbidden" if n < 9 else "") for n in range(12)]
+    with served(Provider(made)) as address:
+        fates = fetcher(centre, address).round(["31TCJ"], FIRST)
+    assert [fate.state for fate in fates] == ["waits"] * 9 + ["fetched"] * 3
+    assert {fate.reason for fate in fates[:9]} == {"403 not within your licence"}
+
+
+def test_a_disk_that_is_full_stops_a_look_and_the_next_one_goes_on(
+    centre: tuple[Settings, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, asked, really = (
+        Provider([Row(str(n), "31TCJ", FIRST + timedelta(hours=n)) for n in range(40)]),
+        [],
+        os.fsync,
+    )
+
+    def full(file: int) -> None:
+        if Path(os.readlink(f"/proc/self/fd/{file}")).name.endswith(".part"):
+            asked.append(file)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        really(file)
+
+    with served(provider) as address:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            fates = fetcher(centre, address).round(["31TCJ"], FIRST)
+        assert [fate.state for fate in fates] == ["waits"] * 40
+        assert all("No space left on device" in fate.reason for fate in fates)
+        assert len(asked) <= CONNECTIONS
+        parts = list((centre[0].home / "sources").glob("*.part"))
+        assert len(parts) == len(asked)
+        later = fetcher(centre, address).round(["31TCJ"], FIRST)
+    assert [fate.state for fate in later] == ["fetched"] * 40
+    assert sum(fate.moved for fate in later) <= sum(len(row.body) for row in provider.rows[len(parts) :])
+    with centre[1].read() as session:
+        assert session.scalars(sa.select(Anomaly)).one().signature == "no room for packages of sources"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"refresh_token": None, "refresh_expires_in": None}, {"refresh_expires_in": "soon"}, {"access_token": None}, []],
+)
+def test_an_answer_of_an_identity_provider_of_another_form_is_told(monkeypatch: pytest.MonkeyPatch, said: Any) -> None:
+    """Without a token to refresh with the account asks anew; what is no token is told in a line."""
+    given = {"access_token": "t1", "expires_in": 600, **said} if isinstance(said, dict) else said
+    monkeypatch.setattr(transfer, "text", lambda *_: json.dumps(given).encode())
+    account = Account("http://localhost:1/token", Credentials("me", "right"))
+    if said == {"refresh_token": None, "refresh_expires_in": None}:
+        assert account.headers() == {"Authorization": "Bearer t1"}
+        return
+    with pytest.raises(Unreachable, match="what answers is no token"):
+        account.headers()
 
 
 def test_token_is_refreshed_in_time_by_one_for_all() -> None:

@@ -172,12 +172,14 @@ class Account:
             text = transfer.text(link, "POST", self.url, urlencode(given).encode(), kind)
             try:
                 said = json.loads(text)
-                access, life = str(said["access_token"]), float(said["expires_in"])
-            except (ValueError, KeyError, TypeError):  # what came may be a secret
+                access, life = said["access_token"], float(said["expires_in"])
+                if not isinstance(access, str):
+                    raise TypeError
+                refresh, lasts = str(said.get("refresh_token") or ""), float(said.get("refresh_expires_in") or 0)
+            except (ValueError, KeyError, TypeError, AttributeError):  # what came may be a secret
                 raise Unreachable(f"{self.url}: what answers is no token") from None
             now = self.clock()
             self._access, self._until = access, now + life
-            self._refresh = str(said.get("refresh_token", ""))
-            self._refresh_until = now + float(said.get("refresh_expires_in", 0))
+            self._refresh, self._refresh_until = refresh, now + lasts
         finally:
             link.close()

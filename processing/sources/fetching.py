@@ -23,7 +23,7 @@ import structlog
 from processing import storage
 from processing.distribution import transfer
 from processing.distribution.transfer import Corrupt, Expected, Link, Refused
-from processing.errors import MuscateError, Unreachable
+from processing.errors import MuscateError, StorageError, Unreachable
 from processing.settings import Settings
 from processing.sources import tree, wholeness
 from processing.sources.account import Account
@@ -46,6 +46,11 @@ SUMS_WITHIN = timedelta(hours=12)
 ASKED_AGAIN = 500
 #: Tokens that may end while one package is brought.
 TOKENS = 4
+#: Answers to who may not have a package, and that of them which says that he is not known.
+UNAUTHORISED = 401
+NOT_LET_IN = (UNAUTHORISED, 403)
+#: Packages in a row that are refused to who is not known, before he asks for no more.
+UNKNOWN = 3
 NO_SUM = "has no sum yet"
 
 
@@ -84,6 +89,8 @@ class Origin:
     purse: str = ""
     pace: Pace = field(default_factory=Pace)
     slots: threading.BoundedSemaphore = field(init=False, repr=False)
+    #: Packages in a row for which it did not know who asks; then it is asked for no more of them in this look.
+    unknown: int = 0
 
     def __post_init__(self) -> None:
         self.slots = threading.BoundedSemaphore(self.connections)
@@ -136,6 +143,8 @@ class Fetcher:
     #: By the names of packages: the source that each was brought from.
     _brought: dict[str, tuple[str, str]] = field(init=False)
     _threads: threading.local = field(default_factory=threading.local)
+    #: Why no package can be kept any more in this look.
+    _no_room: str = ""
 
     def __post_init__(self) -> None:
         self._folder = self.settings.home / "sources"
@@ -282,6 +291,9 @@ class Fetcher:
     def _all(self, offered: Sequence[tuple[Origin, Offer]]) -> list[Fate]:
         """What becomes of offers: each package is brought from the first source that gives it whole."""
         fates: list[Fate] = []
+        self._no_room = ""
+        for origin in self.origins:
+            origin.unknown = 0
         by_name: dict[str, list[tuple[Origin, Offer]]] = {}
         for origin in self.origins:
             mine = [offer for whose, offer in offered if whose is origin]
@@ -323,9 +335,15 @@ class Fetcher:
         try:
             with origin.slots:
                 fate = self._fate(origin, offer, more, lambda size: sizes.append(size))
-        except (Refused, Corrupt) as fault:
+                origin.unknown = 0 if sizes[1:] else origin.unknown
+        except Corrupt as fault:
             fate = Fate(offer.name, "rejected", _line(fault))
+        except Refused as fault:
+            fate = Fate(offer.name, "waits" if fault.status in NOT_LET_IN else "rejected", _line(fault))
+            if fault.status in NOT_LET_IN:
+                self._not_let_in(origin, fault)
         except (MuscateError, OSError) as fault:
+            self._room(fault)
             fate = Fate(offer.name, "waits", _line(fault))
         if moved := sum(sizes):
             with self.store.write() as session:
@@ -333,9 +351,29 @@ class Fetcher:
                 traffic.count(session, origin.purse, self.clock(), moved, seconds, origin.quota)
         return Fate(fate.name, fate.state, fate.reason, moved), more
 
+    def _not_let_in(self, origin: Origin, fault: Refused) -> None:
+        """Another account, or a licence, may open what is refused now: that is for the operator, and not the package's.
+
+        Of a source that knows nobody the other packages are not asked for; what is forbidden may be one alone.
+        """
+        if fault.status == UNAUTHORISED:
+            origin.unknown += 1
+        self._anomaly("infrastructure", f"source gives nothing to who asks: {origin.source.name}", _line(fault))
+
+    def _room(self, fault: Exception) -> None:
+        """The other packages are not asked for when there is no room for one."""
+        cause = fault.__cause__ if isinstance(fault, StorageError) else fault
+        if isinstance(cause, OSError) and cause.errno in storage.FULL and not self._no_room:
+            self._no_room = _line(fault)
+            self._anomaly("infrastructure", "no room for packages of sources", self._no_room)
+
     def _fate(self, origin: Origin, offer: Offer, more: dict[str, str], note: Callable[[int], None]) -> Fate:
         if (before := self._brought.get(offer.name)) is not None:
             return self._again(offer, before)
+        if self._no_room:
+            return Fate(offer.name, "waits", self._no_room)
+        if origin.unknown >= UNKNOWN:
+            return Fate(offer.name, "waits", f"{origin.source.name} gives nothing to who asks")
         if not offer.online:
             return Fate(offer.name, "waits", "is not online at its source")
         sums = {name: sum_ for name, sum_ in offer.sums.items() if transfer.can(name)}
@@ -393,7 +431,7 @@ class Fetcher:
                 transfer.fetch(link, origin.source.address(part.url), place, part.expected, note=note)
                 return
             except Refused as fault:
-                if fault.status != 401 or origin.account is None or last:
+                if fault.status != UNAUTHORISED or origin.account is None or last:
                     raise
                 origin.account.forget()  # the token ended before its time
 

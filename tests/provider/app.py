@@ -232,6 +232,8 @@ class Provider:
             return JSONResponse({"detail": "Expired signature!"}, 401)
         if fault == "busy" and row.asked <= 2:
             return JSONResponse({"detail": "too many requests"}, 429, headers={"Retry-After": "0"})
+        if fault == "forbidden":
+            return JSONResponse({"detail": "not within your licence"}, 403)
         if fault == "gone":
             return JSONResponse({"detail": "Product not found"}, 404)
         return self.sent(row, request, token)
