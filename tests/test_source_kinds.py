@@ -224,6 +224,27 @@ def test_a_tile_that_is_watched_later_is_listed_from_the_beginning(
     assert [[fate.state for fate in fates] for fates in looks] == [[], ["fetched"] * 2, [], ["fetched"] * 2, []]
 
 
+def test_a_mirror_offers_what_comes_to_it_whatever_its_age(centre: tuple[Settings, Store], tmp_path: Path) -> None:
+    """A copy keeps the times of its files: what came yesterday may be of last year. What is before `since` is not."""
+
+    def put(row: Row) -> str:
+        target = tmp_path / f"{row.name}.zip"
+        target.write_bytes(row.body)
+        os.utime(target, (row.published.timestamp(),) * 2)
+        return row.name
+
+    def look(days: float) -> list[str]:
+        return [fate.name for fate in fetcher(centre, Origin(Tree(tmp_path)), days=days).round(TILES, FIRST)]
+
+    first, *later, before = (Row(str(n), "31TCJ", FIRST + timedelta(days=n)) for n in (0, 1, 2, -1))
+    assert look(100) == []
+    names = [put(first)]
+    assert look(365.1) == names  # not even the daily look reaches back so far
+    names = [put(row) for row in (*later, before)]
+    assert look(365.2) == names[:2]
+    assert look(365.3) == look(500) == []
+
+
 @pytest.mark.slow
 def test_a_running_centre_takes_what_its_sources_have(tmp_path: Path) -> None:
     """What lies in a mirror when it starts, and what comes later; a source that is none starts nothing."""

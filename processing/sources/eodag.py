@@ -39,6 +39,7 @@ class Eodag:
     """
 
     mirror = True
+    timeless = False
 
     def __init__(self, provider: str, gateway: Any = None) -> None:
         self.name, self._provider, self._read = f"eodag-{provider}", provider, Reader(f"eodag-{provider}")

@@ -233,6 +233,8 @@ class Fetcher:
         again = ledger.again is None or end - ledger.again >= DAILY
         new = ledger.tiles is not None and not ledger.tiles.issuperset(tiles)  # of these nothing was ever listed
         first = since if ledger.until is None or new else max(since, ledger.until - (LONG if again else OVERLAP))
+        if source.timeless:  # what came to it yesterday may bear the time of years ago
+            first = since
         listing = source.listing(tiles, first, end)
         for doubt in listing.doubts:
             self._anomaly("input", "listing differs from one order to the other", f"{source.name}: {doubt}")

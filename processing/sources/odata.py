@@ -41,6 +41,7 @@ class OData:
     """
 
     mirror = False
+    timeless = False
 
     def __init__(
         self, catalogue: str = CATALOGUE, download: str = DOWNLOAD, page: int = PAGE, name: str = "cdse"

@@ -184,6 +184,8 @@ class Source(Protocol):
     name: str
     #: A mirror has candidates: what it lacks proves nothing, and no window of times is complete by it.
     mirror: bool
+    #: Whether packages come to it with times of long before: each look goes through all of it.
+    timeless: bool
 
     def listing(self, tiles: Iterable[str], first: datetime, end: datetime) -> Listing:
         """All packages of tiles that were published from `first` to before `end`, shown twice over."""

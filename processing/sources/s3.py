@@ -44,6 +44,7 @@ class S3:
     """
 
     mirror = True
+    timeless = False
 
     def __init__(
         self,

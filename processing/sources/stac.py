@@ -53,6 +53,8 @@ class Stac:
         Whether it may lack what there is.
     """
 
+    timeless = False
+
     def __init__(
         self,
         address: str = ADDRESS,

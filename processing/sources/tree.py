@@ -35,6 +35,7 @@ class Tree:
     """
 
     mirror = True
+    timeless = True
 
     def __init__(self, root: Path, name: str = "mirror", settled: float = SETTLED) -> None:
         self.name, self._root, self._settled = name, root, settled
