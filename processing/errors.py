@@ -215,3 +215,7 @@ class SearchError(MuscateError):
     """A search that can't be understood; the one who asked can correct it."""
 
     reason_class = "input"
+
+
+class NumberError(SearchError):
+    """A number of a search that is none, or beyond all that can be kept: NaN, 1e400."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import logging
+import re
 import socket
 import time
 import zlib
@@ -119,6 +120,57 @@ def test_a_search_that_is_none_is_refused(client: TestClient, body: str) -> None
     answer = client.post("/stac/search", content=body, headers={"content-type": "application/json"})
     assert 400 <= answer.status_code < 500, answer.text
     assert "Traceback" not in answer.text
+
+
+NONE = ("NaN", "nan", "1e400", "-1e400", "Infinity", "-inf")
+LONE = '{"op": "<", "args": [{"property": "eo:cloud_cover"}, %s]}'
+
+
+@pytest.mark.parametrize("number", NONE)
+@pytest.mark.parametrize("path", ["/stac/search", f"/stac/collections/{stac.ALL}/items", "/stac/search/list"])
+def test_a_number_of_a_search_that_is_none_is_422(client: TestClient, path: str, number: str) -> None:
+    """As a text of GET and within its JSON; by POST too."""
+    said = {"nan": "NaN", "-inf": "-Infinity"}.get(number, number)  # as JSON's readers take it
+    asked: list[dict[str, str]] = [
+        {"limit": number},
+        {"bbox": f"0,0,1,{number}"},
+        {"bbox": f"{number},0,1,1"},
+        {"intersects": '{"type": "Point", "coordinates": [1, %s]}' % said},
+        {"query": '{"eo:cloud_cover": {"lt": %s}}' % said},
+        {"query": '{"eo:cloud_cover": {"lt": "%s"}}' % number},
+        {"query": '{"sat:relative_orbit": {"eq": "%s"}}' % number},
+        {"query": '{"muscate:water_percent": {"lt": "%s"}}' % number},
+        {"filter": LONE % said, "filter-lang": "cql2-json"},
+        {"filter": f"eo:cloud_cover < '{number}'"},
+    ]
+    if "e400" in number:
+        asked.append({"filter": f"eo:cloud_cover < {number} OR version = 'V1_3'"})
+    answers = [client.get(path, params=each) for each in asked]
+    bodies = ['{"limit": %s}', '{"bbox": [0, 0, 1, %s]}', '{"filter": ' + LONE + "}"]
+    kind = {"content-type": "application/json"}
+    answers += [client.post("/stac/search", content=body % said, headers=kind) for body in bodies]
+    assert {answer.status_code for answer in answers} == {422}, [(a.status_code, a.text[:100]) for a in answers]
+    assert all(answer.json()["description"] for answer in answers)
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e400"])
+def test_a_number_of_a_parameter_that_is_none_is_422(client: TestClient, known: fuzz.Known, number: str) -> None:
+    """Of each route that is described, whatever takes a number; what takes a text gets no fault of ours."""
+    tried, product, over = 0, known.names["product"][0], known.names["tile"][0]
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        parameters = operations.get("get", {}).get("parameters", [])
+        if path.startswith(tuple(f"/{page}" for page in access.SESSIONS)):  # which cost what the page costs
+            continue
+        for one in (each for each in parameters if each["in"] == "query"):
+            kinds = [each.get("type") for each in (one["schema"], *one["schema"].get("anyOf", ()))]
+            address = path.replace("{product}", product).replace("{tile}", over)
+            address = re.sub(r"\{[zxy]\}", "0", address).replace("{layer}", "natural").replace("{key}", "zarr.json")
+            answer = client.get(re.sub(r"\{\w+\}", "x", address), params={one["name"]: number})
+            numeric = {"number", "integer"} & set(kinds)
+            assert answer.status_code == 422 if numeric else answer.status_code < 500, (path, one["name"])
+            tried += bool(numeric)
+    assert tried > 10
+    assert client.get(f"/tiles/{product}/natural/0/0/0", params={"range": f"0,{number}"}).status_code == 422
 
 
 @pytest.mark.parametrize(

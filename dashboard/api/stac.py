@@ -16,7 +16,7 @@ from dashboard.api.centre import Centre, Here, within
 from dashboard.stac import ALL, CURRENT, GEOJSON, TITLES
 from processing import deflate
 from processing.distribution import client, lists
-from processing.errors import SearchError
+from processing.errors import NumberError, SearchError
 from processing.store import search, surroundings
 from processing.store.search import Search
 
@@ -125,7 +125,8 @@ def _refusing(answer: Callable[P, Response]) -> Callable[P, Response]:
 
 
 def _bad(fault: SearchError) -> Response:
-    return _Json({"code": "BadRequest", "description": str(fault)}, 400)
+    code, status = ("Unprocessable", 422) if isinstance(fault, NumberError) else ("BadRequest", 400)
+    return _Json({"code": code, "description": str(fault)}, status)
 
 
 async def _searched(

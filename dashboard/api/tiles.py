@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -98,6 +99,8 @@ class Look:
 async def _look(asked: Annotated[Parameters, Query()]) -> Look:
     try:
         scale = tuple(float(value) for value in asked.scale.split(",")) if asked.scale else ()
+        if not all(map(math.isfinite, scale)):
+            raise ValueError
     except ValueError:
         raise HTTPException(422, f"range is {asked.scale}, not numbers with commas") from None
     bands = tuple(asked.bands.split(",")) if asked.bands else ()

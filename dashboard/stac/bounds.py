@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from processing.errors import SearchError
+from processing.errors import NumberError, SearchError
 
 #: Most values of a search, names with it; and how deep they may lie in one another.
 VALUES, DEPTH = 5_000, 24
@@ -24,8 +24,9 @@ def sound(asked: Any) -> Any:
     Raises
     ------
     SearchError
-        If it has more than `VALUES`, deeper than `DEPTH`, or one that no store has: a number that is none or too large,
-        a NUL, half of a character.
+        If it has more than `VALUES`, deeper than `DEPTH`, or one that no store has: a NUL, half of a character.
+    NumberError
+        If a number of it is none, or too large.
     """
     waiting, count = [(asked, 0)], 0
     while waiting:
@@ -67,6 +68,25 @@ def shallow(text: str) -> str:
     return text
 
 
+def finite(value: Any) -> Any:
+    """What was given for a number as it is, a text too: GET has no numbers.
+
+    Raises
+    ------
+    NumberError
+        If it is one that is none, or beyond all numbers.
+    """
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    except (TypeError, ValueError):
+        return value
+    if not math.isfinite(number):
+        raise NumberError(f"the search has {number} for a number")
+    return value
+
+
 def _text(value: str) -> None:
     try:
         value.encode()
@@ -78,6 +98,6 @@ def _text(value: str) -> None:
 
 def _number(value: Any) -> None:
     if isinstance(value, int) and abs(value) > INTEGER:
-        raise SearchError("the search has a number that is too large")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SearchError("the search has a number that is none")
+        raise NumberError("the search has a number that is too large")
+    if isinstance(value, float):
+        finite(value)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dashboard.stac.bounds import shallow
+from dashboard.stac.bounds import finite, shallow
 from processing.errors import SearchError
 from processing.store.expressions import FIGURES, around, check, day, moment
 from processing.store.search import MOST_ORBITS, Search
@@ -19,12 +19,11 @@ from processing.store.search import MOST_ORBITS, Search
 def _number(value: Any) -> float:
     """A number, or a text that is one: clients that ask by GET send all as text."""
     try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise SearchError(f"{str(value)[:100]} is no number")
-    return number
+        if not isinstance(value, str | int | float) or isinstance(value, bool):
+            raise TypeError
+        return float(finite(value))
+    except (TypeError, ValueError):
+        raise SearchError(f"{str(value)[:100]} is no number") from None
 
 
 def _orbit(value: Any) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import shapely
 from shapely.errors import GEOSException
 
-from dashboard.stac.bounds import sound
+from dashboard.stac.bounds import finite, sound
 from dashboard.stac.filters import filtered, parsed, queried
 from dashboard.stac.items import DEFAULT, Fields
 from dashboard.stac.times import interval
@@ -126,7 +126,7 @@ def _limit(value: Any) -> int:
     try:
         if isinstance(value, bool):
             raise TypeError
-        limit = int(value)
+        limit = int(finite(value))
     except (TypeError, ValueError):
         raise SearchError("limit is no number") from None
     if limit < 1:
@@ -167,8 +167,8 @@ def _rectangle(bbox: Any) -> Any:
     if isinstance(bbox, str):
         raise SearchError("bbox is a text, not a list of numbers")
     try:
-        numbers = [float(n) for n in bbox]
-    except (TypeError, ValueError, OverflowError):
+        numbers = [float(finite(n)) for n in bbox]
+    except (TypeError, ValueError):
         raise SearchError("bbox has something that is no number") from None
     if len(numbers) not in (4, 6):
         raise SearchError(f"bbox has {len(numbers)} numbers instead of 4 or 6")

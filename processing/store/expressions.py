@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from shapely.errors import GEOSException
 from sqlalchemy.orm import Session, aliased
 
-from processing.errors import SearchError
+from processing.errors import NumberError, SearchError
 from processing.store import places
 from processing.store.models import (
     VERDICTS,
@@ -375,7 +375,7 @@ class _Compiler:
             return _Value("boolean", sa.literal(given), given)
         if isinstance(given, int | float):
             if not math.isfinite(given) or abs(given) > 2**63 - 1:
-                raise SearchError(f"{given} is no number that can be compared with")
+                raise NumberError(f"{given} is no number that can be compared with")
             return _Value("number", sa.literal(float(given)), given)
         if isinstance(given, str):
             return _Value("string", sa.literal(given), given)
@@ -513,7 +513,7 @@ def _coerced(value: _Value, other: _Value) -> _Value:
         except ValueError:
             return value
         if not math.isfinite(number):
-            raise SearchError(f"{value.plain} is no number that can be compared with")
+            raise NumberError(f"{value.plain} is no number that can be compared with")
         return _Value("number", sa.literal(number), number)
     if other.kind == "boolean" and value.plain.lower() in ("true", "false"):
         return _Value("boolean", sa.literal(value.plain.lower() == "true"), value.plain)
