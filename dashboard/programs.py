@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Beginnings of the addresses that pages of other hosts may read.
-OPEN = ("/products/", "/products.atom", "/tiles/", "/xyz/", "/cubes/", "/stac")
+OPEN = ("/products/", "/products.atom", "/tiles/", "/xyz/", "/cubes/", "/stac", "/openapi.json")
 #: Beginnings of the addresses that serve once: who only looks ahead must not use them up.
 USED_UP = ("/sign-in/",)
 #: Marks a request that was HEAD: its answer's body is not even read.

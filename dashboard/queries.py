@@ -667,7 +667,9 @@ def folder(session: Session, identifier: str) -> Folder | None:
 
 @dataclass(frozen=True)
 class Place:
-    """One date of a tile and version, where its first product put it; `given` is whether users may have it."""
+    """One date of a tile and version, where its first product put it; `given` is whether users may have it,
+    `withdrawn` why it was taken back, None if it was not.
+    """
 
     identifier: str
     sensing: datetime
@@ -677,6 +679,7 @@ class Place:
     given: bool
     simulated: bool
     figures: dict[str, float | None]
+    withdrawn: str | None = None
 
 
 def cube(session: Session, tile: str, version: str) -> list[Place]:
@@ -686,7 +689,8 @@ def cube(session: Session, tile: str, version: str) -> list[Place]:
         .outerjoin(Quality, Quality.job_id == Product.job_id)
         .where(Product.tile == tile, Product.version == version)
         .order_by(Product.id)
-    )
+    ).all()
+    reasons = withdrawals(session, [product.id for product, _ in rows if not product.valid])
     found: dict[tuple[datetime, str], Place] = {}
     for product, quality in rows:  # a later revision takes the place of the one before it
         found[product.sensing, product.platform] = Place(
@@ -694,6 +698,7 @@ def cube(session: Session, tile: str, version: str) -> list[Place]:
             product.valid and product.current,
             product.simulated,
             {} if quality is None else {one.name: getattr(quality, one.name) for one in fields(Figures)},
+            None if product.valid else reasons.get(product.id, ""),
         )
     return list(found.values())
 

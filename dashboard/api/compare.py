@@ -16,10 +16,13 @@ from rasterio.errors import RasterioError
 
 from dashboard import pixels, product_folder, queries, rasters, tiles
 from dashboard.api.centre import Centre, Here
+from dashboard.api.downloads import reader
 from dashboard.api.headers import attachment
+from dashboard.api.products import looked_at
 from processing import spreadsheet
 from processing.errors import MuscateError, ProductError, StateError
 from processing.explain import explain_stored
+from processing.people import Role
 
 if TYPE_CHECKING:
     from processing.store.models import ReferenceMask
@@ -38,6 +41,7 @@ router = APIRouter()
 @router.get("/api/compare/product/{product}")
 def offered(centre: Here, product: str) -> dict[str, Any]:
     """Layers and bands that a product offers, and which of its files are missing or cut short."""
+    _folder(centre, product)
     return offer(centre, product)
 
 
@@ -47,7 +51,7 @@ def pixel(centre: Here, products: str, x: Metres, y: Metres) -> dict[str, Any]:
 
     Beside the values in their folders: ``age`` of the composite [days], and what each ``kept`` mask has there.
     """
-    folders = {name: centre.folder(name) for name in products.split(",")[:MOST]}
+    folders = {name: _folder(centre, name) for name in products.split(",")[:MOST]}
     extent = next(filter(None, map(place, folders.values())), None)
     if extent is None:
         raise HTTPException(500, f"{products}: no image can be read")
@@ -71,7 +75,7 @@ def pixel(centre: Here, products: str, x: Metres, y: Metres) -> dict[str, Any]:
 @router.get("/api/compare/explain/{product}")
 def explained(centre: Here, product: str, x: Metres, y: Metres) -> dict[str, Any]:
     """Why a product's masks are what they are at a place of its projection [m]: every test, value and threshold."""
-    extent = place(centre.folder(product))
+    extent = place(_folder(centre, product))
     if extent is None:
         raise HTTPException(500, f"{product}: no image can be read")
     longitude, latitude = _to_degrees(extent["crs"]).transform(x, y)
@@ -86,7 +90,7 @@ def explained(centre: Here, product: str, x: Metres, y: Metres) -> dict[str, Any
 @router.get("/api/compare/series/{tile}")
 def over_time(centre: Here, tile: str, x: Metres, y: Metres, version: str, format: str = "json") -> Response:
     """A pixel on all dates of a version: reflectances, NDVI, whether it is clear, the cloud mask in words."""
-    rows = _of_all(centre, series(centre, tile, version), pixels.brief, x, y)
+    rows = _of_all(centre, _looked_at(series(centre, tile, version)), pixels.brief, x, y)
     if format == "csv":
         rows = [{**row, "words": "; ".join(row.get("words", []))} for row in rows]
         return _csv(rows, f"{tile}_{version}_{x:.0f}_{y:.0f}.csv")
@@ -96,7 +100,7 @@ def over_time(centre: Here, tile: str, x: Metres, y: Metres, version: str, forma
 @router.get("/api/compare/statistics/{tile}")
 def statistics(centre: Here, tile: str, polygon: str, version: str, format: str = "json") -> Response:
     """An area on all dates of a version. `polygon`: corners ``x y,x y,x y`` in the tile's projection [m]."""
-    listed = series(centre, tile, version)
+    listed = _looked_at(series(centre, tile, version))
     extent = next(filter(None, (place(centre.settings.archive / path) for path in listed["path"])), None)
     if extent is None:
         raise HTTPException(500, f"no product of tile {tile} can be read")
@@ -124,7 +128,7 @@ def statistics(centre: Here, tile: str, polygon: str, version: str, format: str 
 def spread(centre: Here, product: str, bands: str, window: str) -> dict[str, float]:
     """Reflectances that 2 % and 98 % of the pixels of a window (left,top,right,bottom [10 m]) stay below."""
     keys = bands.split(",")
-    folder = centre.folder(product)
+    folder = _folder(centre, product)
     try:
         left, top, right, bottom = (int(value) for value in window.split(","))
         if max(map(abs, (left, top, right, bottom))) > FURTHEST:
@@ -136,6 +140,33 @@ def spread(centre: Here, product: str, bands: str, window: str) -> dict[str, flo
     except ProductError as fault:
         raise HTTPException(500, str(fault)) from fault
     return {"low": low, "high": high}
+
+
+def _folder(centre: Centre, product: str) -> Path:
+    """Folder of a product that who asks may look at.
+
+    Raises
+    ------
+    HTTPException
+        404 if the store doesn't know it, 410 with the reason if it was withdrawn.
+    """
+    return centre.settings.archive / looked_at(centre.lookups.product(product)).path
+
+
+def _looked_at(listed: pd.DataFrame) -> pd.DataFrame:
+    """Those of a series that who asks may look at.
+
+    Raises
+    ------
+    HTTPException
+        410 if all of them were withdrawn.
+    """
+    if reader().role.reaches(Role.SCIENTIST):
+        return listed
+    seen = listed[listed["valid"]]
+    if not len(seen):
+        raise HTTPException(410, f"all products of it were withdrawn: {', '.join(listed['identifier'].head(MOST))}")
+    return seen
 
 
 def series(centre: Centre, tile: str, version: str = "") -> pd.DataFrame:

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from dashboard import queries
 from dashboard.api import headers
 from dashboard.api.centre import Centre, Here
+from dashboard.api.products import taken_back
 from processing import tiling
 from processing.errors import ProductError
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 #: Cubes whose metadata are kept, and how long one is believed without asking the store again. [s]
 KEPT, REMEMBERED = 32, 5.0
+#: Products whose withdrawal is told one by one.
+MOST_TOLD = 5
 _NAME = re.compile(r"([0-9A-Z]{5})_(V\d_\d)\.zarr")
 _views: LRUCache[tuple[object, str, str], View] = LRUCache(KEPT)
 _recent: TTLCache[tuple[object, str, str], tuple[View, str]] = TTLCache(KEPT, REMEMBERED)
@@ -35,7 +38,7 @@ def part(request: Request, centre: Here, name: str, key: str) -> Response:
     """What lies under a key of the cube ``31TCJ_V1_4.zarr``: metadata, or a chunk cut out of a product.
 
     ``xarray.open_zarr("http://.../cubes/31TCJ_V1_4.zarr")`` opens it. Dates keep their places: what is published later
-    stands behind, what was withdrawn is no data. What is read counts as what is downloaded.
+    stands behind, what was withdrawn is no data, and its date says why. What is read counts as what is downloaded.
     """
     match = _NAME.fullmatch(name)
     if match is None or not tiling.valid(match[1]):
@@ -49,9 +52,10 @@ def part(request: Request, centre: Here, name: str, key: str) -> Response:
         found = view.get(key)
     except ProductError as fault:
         raise HTTPException(404, str(fault)) from fault
-    if found is None:
-        raise HTTPException(404, f"{name} has nothing under {key[:100]}")
     date = view.date(key)
+    if found is None:  # 404 of a date that was withdrawn too: clients take that for no data, and any other for a fault
+        gone = f": {taken_back(date.product, date.withdrawn)}" if date and date.withdrawn is not None else ""
+        raise HTTPException(404, f"{name} has nothing under {key[:100]}{gone}")
     if date is not None:  # as much of a product as if its file were read
         folder = queries.Folder(date.product, "", date.manifest_sha256, simulated=False)
         centre.downloads.of(request, folder).sent(len(found))
@@ -78,9 +82,11 @@ def _made(centre: Centre, tile: str, version: str) -> tuple[View, str]:
         places = queries.cube(session, tile, version)
     if not places:
         raise HTTPException(404, f"no product of {tile} in {version}")
-    digest = hashlib.sha256(
-        repr([(one.identifier, one.manifest_sha, one.given) for one in places]).encode()
-    ).hexdigest()
+    if all(one.withdrawn is not None for one in places):
+        words = "; ".join(taken_back(one.identifier, one.withdrawn or "") for one in places[:MOST_TOLD])
+        raise HTTPException(410, f"no product of {tile} in {version} is left: {words}")
+    seen = [(one.identifier, one.manifest_sha, one.given, one.withdrawn) for one in places]
+    digest = hashlib.sha256(repr(seen).encode()).hexdigest()
     with _lock:
         view = _views.get((centre, name := f"{tile}_{version}", digest))
     if view is None:
@@ -90,6 +96,7 @@ def _made(centre: Centre, tile: str, version: str) -> tuple[View, str]:
                 *(one.identifier, one.sensing, one.platform, one.manifest_sha, one.figures),
                 archive / one.path if one.given else None,
                 one.simulated,
+                one.withdrawn,
             )
             for one in places
         ]

@@ -18,9 +18,11 @@ from fastapi.responses import JSONResponse, Response
 from dashboard import frame, plain, product_folder, queries, theme, tiles
 from dashboard.api import headers
 from dashboard.api.centre import Centre, Here, within
+from dashboard.api.downloads import reader
 from dashboard.api.sending import Sent, pages
 from processing.distribution import zips
 from processing.errors import ProductError
+from processing.people import Role
 
 router = APIRouter()
 
@@ -61,9 +63,24 @@ def given(found: queries.Folder) -> queries.Folder:
         410 with the reason if it was withdrawn.
     """
     if found.withdrawn is not None:
-        why = f": {found.withdrawn}" if found.withdrawn else ""
-        raise HTTPException(410, f"{found.identifier} was withdrawn{why}")
+        raise HTTPException(410, taken_back(found.identifier, found.withdrawn))
     return found
+
+
+def looked_at(found: queries.Folder) -> queries.Folder:
+    """A product that who asks may look at: what was withdrawn by those alone who say whether that was right.
+
+    Raises
+    ------
+    HTTPException
+        As of `given`.
+    """
+    return found if found.withdrawn is None or reader().role.reaches(Role.SCIENTIST) else given(found)
+
+
+def taken_back(identifier: str, reason: str) -> str:
+    """That a product was withdrawn, and why, in words."""
+    return f"{identifier} was withdrawn{': ' + reason if reason else ''}"
 
 
 def _layout(centre: Centre, found: queries.Folder) -> zips.Layout:

@@ -160,6 +160,8 @@ class Date:
     folder : Path or None
         None of one that is there no more: its pixels are no data.
     simulated : bool
+    withdrawn : str or None
+        Why it was taken back; None if it was not.
     """
 
     product: str
@@ -169,12 +171,14 @@ class Date:
     figures: Mapping[str, Any]
     folder: Path | None
     simulated: bool = False
+    withdrawn: str | None = None
 
     def said(self) -> dict[str, Any]:
         """What the cube's attributes say of it."""
         time = self.sensing.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         source = {"product": self.product, "time": time, "platform": self.platform, "simulated": self.simulated}
-        return {**source, "manifest_sha256": self.manifest_sha256, "figures": dict(self.figures)}
+        gone = {} if self.withdrawn is None else {"withdrawn": self.withdrawn}
+        return {**source, "manifest_sha256": self.manifest_sha256, "figures": dict(self.figures), **gone}
 
 
 def of_folder(folder: Path) -> tuple[Date, str, str, Grid]:
