@@ -8,8 +8,10 @@ import hmac
 import io
 import json
 import os
+import resource
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -31,6 +33,7 @@ from lxml import etree
 
 from dashboard import programs
 from dashboard.api import Centre, include
+from dashboard.api import cubes as cubes_of_web
 from dashboard.api import downloads as quotas
 from dashboard.api.sending import PIECE, BeyondTheEnd, Turns, part
 from processing.distribution import client, lists, transfer, zips
@@ -41,10 +44,11 @@ from processing.people import command_line
 from processing.production import webhooks as telling
 from processing.settings import Settings
 from processing.store import Store, downloads, orders, webhooks
-from processing.store.models import Product, Webhook
+from processing.store.models import Holding, Product, Tile, Webhook
 from tests.browser import free_port
 from tests.dashboard_archive import filled
 from tests.test_cli import muscate
+from tests.web_server import plain_routes
 
 WHEN = datetime(2024, 6, 3, 10, 58, 35, tzinfo=UTC)
 
@@ -224,6 +228,10 @@ def test_withdrawn_is_gone_with_the_reason(centre: tuple[str, Store, Settings, C
     withdraw(store, name, "clouds were missed")
     routes = [f"/products/{name}/{end}" for end in ("files", "zip", "thumbnail")] + [listed[0]["href"]]
     routes += [f"/xyz/{name}/natural/9/257/186.png", f"/tiles/{name}/natural/0/0/0"]
+    place = "x=300000&y=4800000"
+    routes += [f"/api/compare/product/{name}", f"/api/compare/explain/{name}?{place}"]
+    routes += [f"/api/compare/pixel?products={name}&{place}"]
+    routes += [f"/api/compare/range/{name}?bands=SRE_B4&window=0,0,9,9"]
     for route in [*routes, f"/stac/collections/muscate-l2a/items/{name}"]:
         answer = httpx.get(address + route)
         assert answer.status_code == 410, route
@@ -233,12 +241,48 @@ def test_withdrawn_is_gone_with_the_reason(centre: tuple[str, Store, Settings, C
     assert kept["muscate:withdrawn_reason"] == "clouds were missed"
 
 
+def test_what_was_withdrawn_is_left_out_of_its_series_and_its_cube(
+    centre: tuple[str, Store, Settings, Centre], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks are no data, which is 404 to the clients of cubes; a tile with nothing left is gone."""
+    monkeypatch.setattr(cubes_of_web, "_recent", {})
+    address, store, _, _ = centre
+    with store.read() as session:
+        count = sa.func.count()
+        tile = session.scalar(
+            sa.select(Product.tile).where(Product.version == "V1_4").group_by(Product.tile).order_by(count.desc())
+        )
+    series = f"{address}/api/compare/series/{tile}?version=V1_4&x=300000&y=4800000"
+    names = [row["product"] for row in httpx.get(series).json()]
+    cube = f"{address}/cubes/{tile}_V1_4.zarr"
+    assert len(names) > 1
+    for left in range(len(names) - 1, -1, -1):
+        before = httpx.get(f"{cube}/zarr.json")
+        assert before.status_code == 200
+        withdraw(store, names[left], "haze")
+        cubes_of_web._recent.clear()
+        if left:
+            dates = httpx.get(f"{cube}/zarr.json").json()["attributes"]["dates"]
+            assert {one["product"] for one in dates if one.get("withdrawn") == "haze"} == set(names[left:])
+            place = next(n for n, one in enumerate(dates) if one["product"] == names[left])
+            chunk = httpx.get(f"{cube}/B4/c/{place}/0/0")
+            assert chunk.status_code == 404
+            assert f"{names[left]} was withdrawn: haze" in chunk.text
+            assert [row["product"] for row in httpx.get(series).json()] == names[:left]
+    for gone in (series, f"{cube}/zarr.json", f"{cube}/B4/c/0/0/0"):
+        assert httpx.get(gone).status_code == httpx.head(gone).status_code == 410
+    assert "was withdrawn: haze" in httpx.get(f"{cube}/zarr.json").text
+
+
 def test_pages_of_other_hosts_may_read_what_is_public(centre: tuple[str, Store, Settings, Centre]) -> None:
     address, store, _, _ = centre
     name = a_product(store)
     asked = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "GET",
              "Access-Control-Request-Headers": "range"}  # fmt: skip
-    for path in (f"/products/{name}/zip", f"/products/{name}/thumbnail", "/tiles/x/truth/0/0/0.png", "/stac/search"):
+    files = httpx.get(f"{address}/products/{name}/files").json()
+    paths = [f"/products/{name}/zip", f"/products/{name}/thumbnail", f"/products/{name}/files", files[0]["href"]]
+    paths += ["/tiles/x/truth/0/0/0.png", "/xyz/x/natural/0/0/0.png", "/cubes/x.zarr/zarr.json", "/products.atom"]
+    for path in [*paths, "/stac", "/stac/collections", "/stac/search", "/stac/search/list", "/openapi.json"]:
         before = httpx.options(address + path, headers=asked)
         assert before.status_code == 204
         assert "Range" in before.headers["access-control-allow-headers"]
@@ -482,6 +526,117 @@ def test_a_polygon_that_is_none_is_refused_with_the_place_of_its_fault(
     assert done.returncode == 1
     assert "Self-intersection[1.5 43.5]" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--area", "POLYGON((1 43, 2 95, 2 43, 1 43))"), "beyond the globe: from 1 43 to 2 95"),
+        (("--area", "POLYGON((1 43, 2 nan, 2 43, 1 43))"), "--area is not valid: Invalid Coordinate[2 nan]"),
+        (("--area", "POLYGON EMPTY"), "--area is not valid"),
+        (("--point", "nan,43"), "no longitude and latitude"),
+        (("--point", "1e400,43"), "no longitude and latitude"),
+    ],
+)
+def test_a_place_that_is_none_is_refused_in_one_line(words: tuple[str, str], said: str) -> None:
+    done = muscate("download", "--url", "http://localhost:1", *words)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert said in done.stderr
+
+
+def test_an_area_across_the_antimeridian_finds_what_lies_on_both_sides(tmp_path: Path) -> None:
+    """However it is written: with longitudes of both signs, beyond 180 degrees, or cut there."""
+    settings = Settings(home=tmp_path / "home", port=free_port())
+    store = filled(settings, size=32, dates=3)
+    with store.write() as session:
+        shown = sa.select(Product).where(Product.version == "V1_4", Product.current, Product.valid)
+        wanted = session.scalars(shown.order_by(Product.id).limit(2)).all()
+        names = {product.identifier for product in wanted}
+        for product, tile in zip(wanted, ("01KAB", "60KYF"), strict=True):
+            session.add(Tile(mgrs=tile, current_version="V1_4"))
+            session.flush()
+            product.tile = tile
+        session.execute(sa.delete(Holding))
+    with plain_routes(settings, store) as address:
+        for area in (
+            "POLYGON((178.5 -18.5, -179.5 -18.5, -179.5 -17, 178.5 -17, 178.5 -18.5))",
+            "POLYGON((178.5 -18.5, 180.5 -18.5, 180.5 -17, 178.5 -17, 178.5 -18.5))",
+            "MULTIPOLYGON(((178.5 -18.5, 180 -18.5, 180 -17, 178.5 -17, 178.5 -18.5)),"
+            "((-180 -18.5, -179.5 -18.5, -179.5 -17, -180 -17, -180 -18.5)))",
+        ):
+            found = brought("download", "--url", address, "--area", area, "--dry-run")
+            assert {one["id"] for one in found} == names
+    store.dispose()
+
+
+def test_a_token_that_is_wrong_is_one_line_and_one_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    class Closed(BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            asked.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"detail": "sign in first"}'
+            self.send_response(401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Closed)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    monkeypatch.setenv("MUSCATE_TOKEN", "wr0ng-of-mine")
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        for command in ("download", "sync"):
+            done = muscate(command, "--url", url, "--into", tmp_path / "mine")
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+            assert "401 sign in first" in done.stderr
+            assert "wr0ng" not in done.stderr + done.stdout
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert asked == ["Bearer wr0ng-of-mine"] * 2
+
+
+def test_a_disk_that_fills_keeps_the_part_which_is_gone_on_with(
+    centre: tuple[str, Store, Settings, Centre], tmp_path: Path
+) -> None:
+    """No file may have more than some bytes, as on a disk that has no more; then it may."""
+    address, store, settings, _ = centre
+    folder = next(settings.archive.glob(f"*/*/{a_product(store)}"))
+    largest = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content, room = os.urandom(600_000), 250_000
+    largest.write_bytes(content)
+    store_of = Store(settings.url)
+    with store_of.write() as session:
+        session.execute(sa.delete(Holding))
+    store_of.dispose()
+    into = tmp_path / "mine"
+    words = [sys.executable, "-m", "dashboard", "sync", "--url", address, "--into", str(into), "--json"]
+    words += ["--connections", "1"]
+
+    def narrow() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    done = subprocess.run(words, capture_output=True, text=True, preexec_fn=narrow, check=False)
+    *all_, total = (json.loads(line) for line in done.stdout.splitlines())
+    failed = [one for one in all_ if one["status"] == "failed"]
+    assert done.returncode in (1, 3)
+    assert "can't be written: File too large" in failed[0]["reason"]
+    assert all(one["reason"].startswith("not begun: ") for one in failed[1:])
+    assert done.stderr == ""
+    (part,) = into.rglob("*.part")
+    assert part.read_bytes() == content[:room]
+    *all_, total = brought(*words[3:-3], "--connections", "1")
+    assert {one["status"] for one in all_} <= {"fetched", "unchanged"}
+    assert (into / folder.name / largest.relative_to(folder)).read_bytes() == content
+    whole = sum(path.stat().st_size for path in into.rglob("*") if path.is_file())
+    assert total["bytes"] < whole - room + 2 * transfer.OVERLAP
 
 
 def test_sync_replaces_and_reports(centre: tuple[str, Store, Settings, Centre], tmp_path: Path) -> None:

@@ -181,8 +181,18 @@ def test_a_file_of_sites_that_is_spoilt_is_told(home: Path) -> None:
     assert OWN in str(fault)
 
 
-def test_an_area_across_the_antimeridian_has_its_tiles(home: Path) -> None:
-    assert asked(home, "add", "fiji", "--area", BOX).exit_code == 0
+@pytest.mark.parametrize(
+    "area",
+    [
+        BOX,
+        "POLYGON((178.5 -18.5, 180.5 -18.5, 180.5 -17, 178.5 -17, 178.5 -18.5))",
+        "POLYGON((-181.5 -18.5, -179.5 -18.5, -179.5 -17, -181.5 -17, -181.5 -18.5))",
+        "MULTIPOLYGON(((178.5 -18.5, 180 -18.5, 180 -17, 178.5 -17, 178.5 -18.5)),"
+        "((-180 -18.5, -179.5 -18.5, -179.5 -17, -180 -17, -180 -18.5)))",
+    ],
+)
+def test_an_area_across_the_antimeridian_has_its_tiles(home: Path, area: str) -> None:
+    assert asked(home, "add", "fiji", "--area", area).exit_code == 0
     found = watched(home) - SHIPPED
     assert {"01KAB", "60KYF"} <= found
     assert {tile[:2] for tile in found} == {"01", "60"}

@@ -123,7 +123,7 @@ def test_a_search_that_is_none_is_refused(client: TestClient, body: str) -> None
 
 
 NONE = ("NaN", "nan", "1e400", "-1e400", "Infinity", "-inf")
-LONE = '{"op": "<", "args": [{"property": "eo:cloud_cover"}, %s]}'
+LONE = '{"op": "<", "args": [{"property": "eo:cloud_cover"}, ?]}'
 
 
 @pytest.mark.parametrize("number", NONE)
@@ -135,20 +135,20 @@ def test_a_number_of_a_search_that_is_none_is_422(client: TestClient, path: str,
         {"limit": number},
         {"bbox": f"0,0,1,{number}"},
         {"bbox": f"{number},0,1,1"},
-        {"intersects": '{"type": "Point", "coordinates": [1, %s]}' % said},
-        {"query": '{"eo:cloud_cover": {"lt": %s}}' % said},
-        {"query": '{"eo:cloud_cover": {"lt": "%s"}}' % number},
-        {"query": '{"sat:relative_orbit": {"eq": "%s"}}' % number},
-        {"query": '{"muscate:water_percent": {"lt": "%s"}}' % number},
-        {"filter": LONE % said, "filter-lang": "cql2-json"},
+        {"intersects": '{"type": "Point", "coordinates": [1, ?]}'.replace("?", said)},
+        {"query": '{"eo:cloud_cover": {"lt": ?}}'.replace("?", said)},
+        {"query": json.dumps({"eo:cloud_cover": {"lt": number}})},
+        {"query": json.dumps({"sat:relative_orbit": {"eq": number}})},
+        {"query": json.dumps({"muscate:water_percent": {"lt": number}})},
+        {"filter": LONE.replace("?", said), "filter-lang": "cql2-json"},
         {"filter": f"eo:cloud_cover < '{number}'"},
     ]
     if "e400" in number:
         asked.append({"filter": f"eo:cloud_cover < {number} OR version = 'V1_3'"})
     answers = [client.get(path, params=each) for each in asked]
-    bodies = ['{"limit": %s}', '{"bbox": [0, 0, 1, %s]}', '{"filter": ' + LONE + "}"]
+    bodies = ['{"limit": ?}', '{"bbox": [0, 0, 1, ?]}', '{"filter": ' + LONE + "}"]
     kind = {"content-type": "application/json"}
-    answers += [client.post("/stac/search", content=body % said, headers=kind) for body in bodies]
+    answers += [client.post("/stac/search", content=body.replace("?", said), headers=kind) for body in bodies]
     assert {answer.status_code for answer in answers} == {422}, [(a.status_code, a.text[:100]) for a in answers]
     assert all(answer.json()["description"] for answer in answers)
 

@@ -116,6 +116,8 @@ def place(point: str | None, area: str | None) -> dict[str, Any]:
     if point:
         try:
             lon, lat = (float(number) for number in point.split(","))
+            if not (abs(lon) <= 360 and abs(lat) <= 90):
+                raise ValueError
         except ValueError:
             raise SearchError(f"{point!r} is no longitude and latitude: 14.52,46.05") from None
         return {"type": "Point", "coordinates": [lon, lat]}
@@ -133,6 +135,9 @@ def place(point: str | None, area: str | None) -> dict[str, Any]:
         raise SearchError(f"--area is no GeoJSON and no WKT: {' '.join(str(fault).split())[:200]}") from None
     if shape.is_empty or not shape.is_valid:
         raise SearchError(f"--area is not valid: {shapely.is_valid_reason(shape)}")
+    west, south, east, north = shape.bounds
+    if not (-360 <= west <= east <= 360 and -90 <= south <= north <= 90):
+        raise SearchError(f"--area lies beyond the globe: from {west:g} {south:g} to {east:g} {north:g}")
     found: dict[str, Any] = shapely.geometry.mapping(shape)
     return found
 

@@ -272,6 +272,7 @@ class Client:
     tell: Callable[[Done], None] = lambda done: None
     note: Callable[[int], None] = lambda size: None
     stop: threading.Event = field(default_factory=threading.Event)
+    _why: str = "given up"
     _threads: threading.local = field(default_factory=threading.local)
 
     def link(self) -> Link:
@@ -298,6 +299,8 @@ class Client:
 
     def _bring(self, product: Product, deep: bool) -> Done:
         begun = time.monotonic()
+        if self.stop.is_set():
+            return Done(product.identifier, "failed", 0, product.size, 0.0, self._why)
         try:
             before = self.folder.known.get(product.identifier, {}).get("state") == "complete"
             missing = self.folder.missing(product, deep=deep)
@@ -309,6 +312,9 @@ class Client:
             return Done(product.identifier, status, moved, product.size, time.monotonic() - begun)
         except (MuscateError, OSError) as fault:
             line = " ".join(str(fault).split())
+            if isinstance(fault.__cause__, OSError) and fault.__cause__.errno in storage.FULL:
+                self._why = f"not begun: {line}"
+                self.stop.set()  # the others would ask for what has no room either
             return Done(product.identifier, "failed", 0, product.size, time.monotonic() - begun, line)
 
     def _files(self, product: Product, missing: list[str]) -> int:
