@@ -21,7 +21,7 @@ from dashboard.snapshot import Snapshots
 from processing.errors import NotAllowed
 from processing.people import Actor, Role
 from processing.settings import Settings
-from processing.store import Store, backlog, failures
+from processing.store import Store, backlog, failures, traffic
 from processing.store.models import JOB_STATES, Campaign, Event, Job
 from processing.versions import VERSIONS
 from tests.dashboard_archive import filled
@@ -148,6 +148,28 @@ def test_a_first_drop_that_was_refused_is_something_that_arrived(tmp_path: Path)
     assert "holiday.jpg" in text
     assert "<span>Refused drops</span><b>1</b>" in text
     assert "<span>Rejected or failed</span><b>0</b>" in text  # it is no date
+    store.dispose()
+
+
+def test_bandwidth_and_quota_of_each_account_stand_on_the_page(tmp_path: Path) -> None:
+    """As soon as something was brought, whether or not a package of it was any good; and what is nearly used up."""
+    settings = Settings(home=tmp_path)
+    settings.make_folders()
+    store = Store(settings.url)
+    store.upgrade()
+    time = datetime.now(UTC)
+    with store.write() as session:
+        session.add(
+            Event(time=time, kind="refused", severity="warning", actor="inbox", data={"l1c": "x", "reason": "y"})
+        )
+        traffic.count(session, "cdse", time - timedelta(days=2), 9 * 10**12, 9e5, 12 * 10**12)
+        traffic.count(session, "cdse", time, 2 * 10**12, 1e5, 12 * 10**12)
+        traffic.count(session, "mirror", time, 3 * 10**9, 10.0)
+        traffic.count(session, "mirror", time - timedelta(days=31), 10**15, 10.0)  # of before the window
+    text = production.Production(Snapshots(store).latest(), settings).body()
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr.*?</tr>", text, re.S)]
+    assert ["cdse", "2000.0", "20.0", "11000.0", "92", "%", "nearly", "used", "up"] in rows
+    assert ["mirror", "3.0", "300.0", "3.0", "–"] in rows
     store.dispose()
 
 

@@ -487,7 +487,7 @@ class Production:
         found = self.snapshot.ask(sources)
         title = "<h2>Sources <small>of Level-1C</small></h2>"
         if not found:
-            return title + '<p class="soft">No package has arrived yet.</p>'
+            return title + '<p class="soft">No package has arrived yet.</p>' + self._traffic()
         rows = [
             (
                 escape(source.name) + (" " + _warning("silent") if now - source.last > SILENT else ""),
