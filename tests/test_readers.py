@@ -66,6 +66,22 @@ def test_eoreader(written: Path) -> None:
         np.testing.assert_allclose(theirs[seen], np.clip(counts[seen], 0, None) / 10000, atol=1e-6)
 
 
+def test_rio_cogeo(written: Path) -> None:
+    """Each raster is a Cloud-Optimised GeoTIFF to the program that says what one is, with the grid that it has."""
+    module = reader("rio_cogeo.cogeo")
+    rasters = sorted(written.rglob("*.tif"))
+    assert len(rasters) > 30
+    for path in rasters:
+        valid, errors, warnings = module.cog_validate(path, quiet=True)
+        assert (valid, errors, warnings) == (True, [], []), path.name
+        told = module.cog_info(path)
+        with rasterio.open(path) as raster:
+            assert (told.Profile.Width, told.Profile.Height) == (raster.width, raster.height)
+            assert told.Profile.Dtype == raster.dtypes[0]
+            assert told.Profile.Nodata == raster.nodata
+            assert tuple(told.GEO.BoundingBox) == tuple(raster.bounds)
+
+
 def test_sensorsio(written: Path) -> None:
     module = reader("sensorsio.sentinel2")
     kind = module.Sentinel2
