@@ -11,7 +11,9 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -25,6 +27,8 @@ from processing.errors import Unreachable
 PAGE = 1 << 20
 #: Bytes before the end of what is there that are asked for again, to see whether it is the same file.
 OVERLAP = 4096
+#: Pages whose sums are not made yet, at most.
+AHEAD = 4
 #: Silence after which a connection is given up. [s]
 PATIENCE = 60.0
 #: Tries of one file, and the waits between them: each twice the one before. [s]
@@ -207,8 +211,9 @@ def fetch(
     wait = FIRST_WAIT
     for last in [False] * (TRIES - 1) + [True]:
         try:
-            moved += _continue(link, url, part, expected, stop or threading.Event(), note or (lambda size: None))
-            if wrong := fault(part, expected):
+            came, sums = _continue(link, url, part, expected, stop or threading.Event(), note or (lambda size: None))
+            moved += came
+            if wrong := fault(part, expected, sums):
                 part.unlink(missing_ok=True)
                 spoiled += 1
                 if spoiled > 1:
@@ -229,19 +234,19 @@ def fetch(
 
 def _continue(
     link: Link, url: str, part: Path, expected: Expected, stop: threading.Event, note: Callable[[int], None]
-) -> int:
-    """Bring what is missing of a file; gives the bytes that came."""
+) -> tuple[int, dict[str, str]]:
+    """Bring what is missing of a file; gives how many bytes came, and the sums of a file that came at once."""
     there = part.stat().st_size if part.exists() else 0
     if expected.size is not None and there > expected.size:
         part.unlink()
         there = 0
     if there and there == expected.size:
-        return 0
+        return 0, {}
     overlap = min(OVERLAP, there)
     headers = {"Range": f"bytes={there - overlap}-"} if there else {}
     try:
         answer = link.ask("GET", url, {**headers, "Accept-Encoding": "identity"})
-        return _take(answer, part, there, overlap, stop, note)
+        return _take(answer, part, (there, overlap), expected, stop, note)
     except Refused:
         link.close(url)
         raise
@@ -257,8 +262,14 @@ def _continue(
 
 
 def _take(
-    answer: Answer, part: Path, there: int, overlap: int, stop: threading.Event, note: Callable[[int], None]
-) -> int:
+    answer: Answer,
+    part: Path,
+    begun: tuple[int, int],
+    expected: Expected,
+    stop: threading.Event,
+    note: Callable[[int], None],
+) -> tuple[int, dict[str, str]]:
+    there, overlap = begun
     if answer.status == 416:  # it has become shorter
         answer.body.read()
         part.unlink(missing_ok=True)
@@ -269,7 +280,7 @@ def _take(
     if resumed and not re.match(rf"bytes {there - overlap}-", answer.headers.get("content-range", "")):
         raise _Passing("gives another part than was asked for")
     moved = 0
-    with part.open("r+b" if resumed else "wb") as file:
+    with part.open("r+b" if resumed else "wb") as file, _Sums([] if resumed else expected.sums) as sums:
         if resumed:
             file.seek(there - overlap)
             before = file.read(overlap)
@@ -280,6 +291,7 @@ def _take(
                 raise _Passing("has changed since it was begun")
         while page := answer.body.read(PAGE):
             file.write(page)
+            sums.add(page)
             moved += len(page)
             note(len(page))
             if stop.is_set():
@@ -290,7 +302,32 @@ def _take(
         raise _Passing("given up")
     if answer.body.length:  # bytes that were promised and did not come
         raise _Passing(f"broke off, {answer.body.length} bytes before its end")
-    return moved
+    return moved, sums.made()
+
+
+class _Sums:
+    """Sums of pages, made while the next ones come."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._sums, self._thread = {name: _sum(name) for name in names}, ThreadPoolExecutor(1, "sums")
+        self._waiting: deque[Future[None]] = deque()
+
+    def __enter__(self) -> _Sums:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=False)
+
+    def add(self, page: bytes) -> None:
+        """The next page; those that wait are few, so that little memory is held."""
+        for one in self._sums.values():
+            self._waiting.append(self._thread.submit(one.update, page))
+        while len(self._waiting) > AHEAD:
+            self._waiting.popleft().result()
+
+    def made(self) -> dict[str, str]:
+        """The sums of all pages, by their names; after the last one."""
+        return {name: str(one.hexdigest()) for name, one in self._sums.items()}
 
 
 def _refusal(answer: Answer) -> Exception:
@@ -313,13 +350,13 @@ def after(text: str | None) -> float:
     return min(max(seconds, 0.0), 10 * LONGEST_WAIT)
 
 
-def fault(path: Path, expected: Expected) -> str:
-    """What is wrong with a file; empty if it is what it should be."""
+def fault(path: Path, expected: Expected, made: Mapping[str, str] | None = None) -> str:
+    """What is wrong with a file; empty if it is what it should be. `made`: sums that were made of it meanwhile."""
     size = path.stat().st_size
     if expected.size is not None and size != expected.size:
         return f"has {size} bytes instead of {expected.size}"
     for name, wanted in expected.sums.items():
-        if digest(path, name) != wanted.lower():
+        if ((made or {}).get(name) or digest(path, name)) != wanted.lower():
             return f"its {name} is not {wanted}"
     return ""
 
@@ -331,9 +368,13 @@ def can(name: str) -> bool:
 
 def digest(path: Path, name: str = "sha256") -> str:
     """A sum of a file, by hashlib's name, or ``blake3``."""
-    kind: Any = importlib.import_module("blake3").blake3 if name == "blake3" else name
     with path.open("rb") as file:
-        return str(hashlib.file_digest(file, kind).hexdigest())
+        return str(hashlib.file_digest(file, lambda: _sum(name)).hexdigest())
+
+
+def _sum(name: str) -> Any:
+    """A sum of nothing yet."""
+    return importlib.import_module("blake3").blake3() if name == "blake3" else hashlib.new(name, usedforsecurity=False)
 
 
 def text(link: Link, method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
