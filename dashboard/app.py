@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 import holoviews as hv
 import panel as pn
-import panel_material_ui as pmui
 import uvicorn
 from bokeh.embed.bundle import bundle_for_objs_and_resources
 from bokeh.resources import Resources
@@ -126,10 +125,12 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     settings, store, snapshots = centre.settings, centre.store, centre.snapshots
     sockets.let_go()
     hv.extension("bokeh")
-    pn.extension(notifications=False, js_files={"patience": assets.address("patience.js")})
+    # Its plots are a few bars: a browser spends more on another context than it saves.
+    hv.renderer("bokeh").webgl = False
+    pn.extension(notifications=False, design=frame.Plain, js_files={"patience": assets.address("patience.js")})
 
-    def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pmui.Page]:
-        def open_page() -> pmui.Page:
+    def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pn.Template]:
+        def open_page() -> pn.Template:
             word = people.keep_open()
             return frame.page(name, make(snapshot=snapshots.latest(), settings=settings), snapshots, word)
 

@@ -22,9 +22,20 @@ FIELDS = """
 .fields label { display: flex; flex-direction: column; font-size: 12px; color: var(--soft); }
 .fields input, .fields select { font: inherit; font-size: 14px; color: inherit; padding: 5px 8px; border-radius: 6px;
     border: 1px solid var(--line); background: transparent; width: 118px; height: 32px; }
-.fields option { color: #111820; background: #fff; } .fields :focus-visible { outline: 2px solid #56B4E9; }
+.fields input[type=range] { padding: 0; accent-color: #2E86B5; width: 150px; }
+.fields option { background: Canvas; color: CanvasText; } .fields :focus-visible { outline: 2px solid #56B4E9; }
 th a { color: inherit; text-decoration: none; } th a[aria-current] { text-decoration: underline; }
 tr.chosen { background: var(--fill); outline: 1px solid var(--soft); } td a { white-space: nowrap; }
+"""
+
+#: Widgets of Panel's, which have their own colours otherwise: as the fields.
+WIDGET = """
+label { font-size: 12px; color: color-mix(in srgb, currentColor 70%, transparent); }
+.bk-input, .bk-btn { font: inherit; font-size: 14px; color: inherit; background: transparent; border-radius: 6px;
+    border: 1px solid color-mix(in srgb, currentColor 16%, transparent); }
+select:not([multiple]).bk-input { appearance: auto; background-image: none; }
+option { background: Canvas; color: CanvasText; }
+.bk-input:focus-visible, .bk-btn:focus-visible { outline: 2px solid #2E86B5; }
 """
 
 #: Choices as wide as their words.
@@ -69,7 +80,8 @@ def choice(page: str, name: str, label: str, now: Mapping[str, str], options: It
 class Choice(pn.custom.JSComponent):
     """Shows HTML; a click on what bears ``data-choice``, or another value of a field, is told to the page.
 
-    Links have an address too, for those who open it beside. Of a field ``name:value`` is told.
+    Links have an address too, for those who open it beside. Of a field ``name:value`` is told; of one that
+    slides, while it does.
     """
 
     content = param.String(doc="Ready HTML.")

@@ -32,7 +32,6 @@ HEADERS = (
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-    (b"accept-ch", b"Sec-CH-Prefers-Color-Scheme"),
 )
 #: Of pages that need no script of their own: nothing but files of this web.
 STRICT = (

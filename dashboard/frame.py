@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import panel as pn
-import panel_material_ui as pmui
-import param
+from bokeh.themes import Theme as Colours
+from panel.io.resources import parse_template
+from panel.theme.base import DefaultTheme, Design, Theme
 
-from dashboard import assets, glossary, people, sockets, theme
+from dashboard import assets, glossary, people, theme
 from dashboard.snapshot import SECONDS, Snapshot, Snapshots
 from processing.errors import StoreError
 from processing.people import VISITOR, Actor
@@ -65,18 +67,18 @@ td.num, th.num { text-align: right; }
 code { background: var(--fill); padding: 1px 5px; border-radius: 4px; overflow-wrap: anywhere; }
 """
 
-NAV_CSS = """
-nav { display: flex; gap: 2px; font-size: 15px; margin-left: 18px; }
-nav a { color: #fff; text-decoration: none; padding: 5px 12px; border-radius: 6px; opacity: .9; }
-nav a:hover { opacity: 1; background: rgba(255, 255, 255, .12); }
-nav a[aria-current] { opacity: 1; background: rgba(255, 255, 255, .14); font-weight: 600; }
-nav a:focus-visible { outline: 2px solid #fff; outline-offset: -2px; }
-.account { border: 1px solid rgba(255, 255, 255, .5); margin-left: 10px; max-width: 14em; overflow: hidden;
-           text-overflow: ellipsis; white-space: nowrap; }
-@media (max-width: 1100px) { nav { gap: 0; margin-left: 4px; overflow-x: auto; white-space: nowrap;
-                                   max-width: calc(100vw - 190px); }
-                             nav a { padding: 5px 9px; } }
-"""
+#: In the head of every page: the theme that was chosen.
+HEAD = f'<script src="{assets.address("chosen.js")}"></script>'
+#: The button that chooses it; `static/shared/theme.js` shows it.
+THEME = '<button id="theme" aria-label="Change the theme" hidden>◐</button>'
+#: Lines and words of figures.
+_SEEN = "#777B81"
+#: A page around a session of Panel's, of which all but the view is there before its scripts are.
+_SESSION = """{% extends base %}
+{% block preamble %}{{ head }}{% endblock %}
+{% block contents %}{{ top }}<main id="main">
+{% for doc in docs %}{% for root in doc.roots %}{{ embed(root) }}{% endfor %}{% endfor %}
+</main>{% endblock %}"""
 
 
 def html(content: str = "", **options: Any) -> pn.pane.HTML:
@@ -151,20 +153,26 @@ def how_to_begin(settings: Settings) -> str:
     )
 
 
-#: The name in the title bar, and the space that the bar leaves in the page, are no headings of it.
-_COMPONENTS = {
-    "MuiTypography": {"defaultProps": {"variantMapping": {"h5": "div"}}},
-    # It is there, if unseen, though no indicator is asked for.
-    "MuiLinearProgress": {"defaultProps": {"aria-label": "Work in progress"}},
-}
+class _Ground(DefaultTheme):
+    """Figures on the ground of their page, light or dark, in colours that are seen on both."""
+
+    bokeh_theme = Colours(
+        json={
+            "attrs": {
+                "Plot": {"background_fill_alpha": 0, "border_fill_alpha": 0, "outline_line_color": _SEEN},
+                "Axis": {f"{part}_color": _SEEN for part in ("axis_line", "major_tick_line", "minor_tick_line")}
+                | {f"{part}_text_color": _SEEN for part in ("axis_label", "major_label")},
+                "Grid": {"grid_line_color": _SEEN, "grid_line_alpha": 0.25},
+                "Toolbar": {"logo": None},
+            }
+        }
+    )
 
 
-class Theme(pn.custom.JSComponent):
-    """Light or dark: as the reader's system, until he chooses; the browser keeps his choice for all pages."""
+class Plain(Design):
+    """Panel's components without styles of their own: they take the page's."""
 
-    dark = param.Boolean()
-
-    _esm = assets.STATIC / "theme.js"
+    _themes: ClassVar[dict[str, type[Theme]]] = {"default": _Ground, "dark": _Ground}
 
 
 class View(pn.viewable.Viewer):
@@ -195,6 +203,25 @@ def navigation(here: str, settings: Settings, actor: Actor) -> str:
     return f'<nav aria-label="Pages"><a href="/">Status</a>{links}{account}</nav>'
 
 
+def top(name: str, settings: Settings) -> str:
+    """The bar above every page, as HTML."""
+    return (
+        '<header><a class="skip" href="#main">Skip to the content</a><b>muscate</b>'
+        f"{navigation(name, settings, people.reader())}{THEME}</header>"
+    )
+
+
+def head(styles: str = "") -> str:
+    """What stands in the head of every page: styles, a file beside those of all; the icon, and the theme, as HTML."""
+    sheets = "".join(
+        f'<link rel="stylesheet" href="{assets.address(sheet)}">' for sheet in ("plain.css", styles) if sheet
+    )
+    return (
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="icon" href="/favicon.ico">{sheets}{HEAD}'
+    )
+
+
 def ended(word: str) -> str:
     """That a session is over while a page is open, and how to go on, as HTML."""
     address = f"/sign-in?{urlencode({'renew': word})}"
@@ -214,12 +241,11 @@ def _over(document: Any) -> bool:
         return False
 
 
-def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Page:
+def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pn.Template:
     """The whole page around a view; looks for a newer snapshot every few seconds while it is open.
 
     `word` is that of the page's reader (`people.keep_open`).
     """
-    nav = pn.pane.HTML(navigation(name, view.settings, people.reader()), stylesheets=[NAV_CSS], margin=0)
     title = html(f"<h1>{escape(PAGES[name])}</h1>", margin=0)
     told = html(margin=0)
     banner = html()
@@ -251,23 +277,14 @@ def page(name: str, view: View, snapshots: Snapshots, word: str = "") -> pmui.Pa
     view.draw()
     if pn.state.curdoc:
         pn.state.add_periodic_callback(pull, int(SECONDS * 1000))  # type: ignore[arg-type]  # takes coroutines too
-    dark = Theme(dark=people.dark(), width=0, height=0, margin=0)
-    made = pmui.Page(
-        title="muscate",
-        dark_theme=dark.dark,
-        busy_indicator=None,
-        header=[nav],
-        main=[pn.Column(title, told, session, banner, view, dark, sizing_mode="stretch_width", margin=(4, 16))],
-        theme_config={
-            "light": {"palette": {"primary": {"main": theme.ACCENT}}, "components": _COMPONENTS},
-            "dark": {
-                "palette": {"primary": {"main": theme.ACCENT_DARK}},
-                "components": {
-                    **_COMPONENTS,
-                    "MuiAppBar": {"styleOverrides": {"root": {"backgroundColor": "#10303F !important"}}},
-                },
-            },
-        },
-    )
-    made.link(dark, bidirectional=True, dark_theme="dark")
-    return sockets.alone(made)
+    made = pn.Template(_template(), location=True, design=Plain)
+    made.add_panel("page", pn.Column(title, told, session, banner, view, sizing_mode="stretch_width", margin=0))
+    parts = {"head": head() + assets.module("session/main.js", shared=True), "top": top(name, view.settings)}
+    for part, content in {**parts, "apple_icon": None, "app_favicon": None}.items():  # the last: Panel's own, not ours
+        made.add_variable(part, content)
+    return made
+
+
+@lru_cache
+def _template() -> Any:
+    return parse_template(_SESSION)

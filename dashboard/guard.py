@@ -96,8 +96,7 @@ class Guards:
         visitor = brought.get(f"{name}-form", "") or secrets.token_urlsafe(16)
         address = (scope.get("client") or ["?"])[0]
         sha = digest(token) if token else ""
-        dark = brought.get(themed.COOKIE) or Headers(scope=scope).get("sec-ch-prefers-color-scheme")
-        return Visit(self.store, sha, address, self.form_token(sha or visitor), visitor, dark=dark == "dark")
+        return Visit(self.store, sha, address, self.form_token(sha or visitor), visitor)
 
     def form_token(self, of: str) -> str:
         """What the forms of a session, or of a browser without one, have to bring along."""

@@ -45,8 +45,6 @@ class Visit:
         What a browser without a session is known by, so that its forms can be told from a stranger's.
     fixed : Actor or None
         Somebody who needs no session.
-    dark : bool
-        Whether he reads on dark ground.
     """
 
     store: Store | None
@@ -55,7 +53,6 @@ class Visit:
     form_token: str = ""
     visitor: str = ""
     fixed: Actor | None = None
-    dark: bool = False
 
     @property
     def nobody(self) -> Actor:
@@ -134,12 +131,6 @@ def acting(someone: Actor) -> Iterator[None]:
     """What is done meanwhile is done by somebody who needs no session: a program that uses the pages' code."""
     with visiting(Visit(None, "", someone.origin, fixed=someone)):
         yield
-
-
-def dark() -> bool:
-    """Whether who opens a page reads on dark ground."""
-    found = _visit.get(None)
-    return found is not None and found.dark
 
 
 def keep_open() -> str:

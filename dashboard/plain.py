@@ -9,13 +9,8 @@ from typing import Any
 
 from fastapi.responses import HTMLResponse
 
-from dashboard import assets, frame, people, theme
+from dashboard import assets, frame, theme
 from processing.settings import Settings
-
-#: In the head of every page: the theme that was chosen.
-HEAD = f'<script src="{assets.address("chosen.js")}"></script>'
-#: The button that chooses it; `static/shared/theme.js` shows it.
-THEME = '<button id="theme" aria-label="Change the theme" hidden>◐</button>'
 
 
 def page(
@@ -42,17 +37,11 @@ def page(
     data : mapping, optional
         What the script reads from the element ``data``.
     """
-    sheets = "".join(
-        f'<link rel="stylesheet" href="{assets.address(sheet)}">' for sheet in ("plain.css", styles) if sheet
-    )
     text = "" if data is None else f'<script type="application/json" id="data">{as_json(data)}</script>'
     return HTMLResponse(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{frame.PAGES[name]} · muscate</title>"
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="/favicon.ico">'
-        f'{sheets}{HEAD}</head><body><header><a class="skip" href="#main">Skip to the content</a><b>muscate</b>'
-        f"{frame.navigation(name, settings, people.reader())}"
-        f"{THEME}</header>"
+        f"{frame.head(styles)}</head><body>{frame.top(name, settings)}"
         f'<main id="main"><h1 class="unseen">{frame.PAGES[name]}</h1>{body}</main>'
         f"{text}{assets.module(script, shared=True) if script else ''}</body></html>",
         status,

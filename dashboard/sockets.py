@@ -1,8 +1,7 @@
 """Sockets of sessions, before and behind what serves them: refused without a token of ours, let go when closed.
 
-Written for bokeh-fastapi 0.1, Panel 1.9 and panel-material-ui 0.5, which leave these things open or behind: a token is
-unpacked before its signature is looked at; one that is none ends in a traceback; a session whose browser has gone is
-not told so; and what says that some page is busy keeps every page that ever was.
+Written for bokeh-fastapi 0.1 and Panel 1.9, which leave these things open or behind: a token is unpacked before its
+signature is looked at; one that is none ends in a traceback; and a session whose browser has gone is not told so.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import Any
 import panel as pn
 from bokeh.util.token import check_token_signature, get_token_payload
 from bokeh_fastapi.handler import WSHandler
-from panel.util import edit_readonly
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.door import shown
@@ -142,13 +140,3 @@ def give_memory_back(stop: threading.Event) -> None:
             gone.clear()
             gc.collect()
             machine.trim()
-
-
-def alone(page: Any) -> Any:
-    """A page that does not show whether other pages are busy: they would keep it, and each change would go to all."""
-    watchers = pn.state.param.watchers.get("busy", {}).get("value", [])
-    for watcher in [one for one in watchers if getattr(getattr(one.fn, "__self__", None), "self", None) is page]:
-        pn.state.param.unwatch(watcher)
-    with edit_readonly(page):
-        page.busy = False
-    return page

@@ -258,4 +258,13 @@ def test_simulated_is_marked_on_every_page(centre: tuple[Settings, Store], snaps
     assert set(layers.tile_layer(snapshot.coverage).dimension_values("origin", expanded=False)) == {"SIMULATED"}
     with people.acting(ADMIN):
         page = frame.page("quality", Quality(store, snapshot=snapshot, settings=settings), Snapshots(store))
-    assert any("nothing of it was seen by a satellite" in p.object for p in page.main[0].select(pn.pane.HTML))
+    assert any("nothing of it was seen by a satellite" in p.object for p in page.select(pn.pane.HTML))
+
+
+def test_the_opacity_of_a_mask_is_what_was_chosen() -> None:
+    viewer = Viewer()
+    viewer._chose("opacity:0.25")
+    assert viewer.renderers["mask"].alpha == 0.25
+    for none in ("opacity:", "opacity:2", "opacity:nan", "opacity:<b>"):
+        viewer._chose(none)
+    assert viewer.renderers["mask"].alpha == 0.25

@@ -15,7 +15,7 @@ import pandas as pd
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from dashboard import assets, frame, people, plain, queries, theme, tiles
+from dashboard import assets, frame, people, queries, theme, tiles
 from dashboard.api.centre import Centre, Here
 from dashboard.api.compare import offer, place, series
 from processing.bands import BANDS, DISTRIBUTED
@@ -130,9 +130,9 @@ def _page(centre: Centre, body: str, status: int = 200, data: dict[str, Any] | N
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Compare · muscate</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="/favicon.ico" type="image/svg+xml">'
-        f'<link rel="stylesheet" href="{assets.address("compare.css")}">{plain.HEAD}</head>'
+        f'<link rel="stylesheet" href="{assets.address("compare.css")}">{frame.HEAD}</head>'
         '<body><header><a class="skip" href="#page">Skip to the content</a>'
-        f"<b>muscate</b>{links}{plain.THEME}<h1>Compare</h1></header>{body}{script}</body></html>",
+        f"<b>muscate</b>{links}{frame.THEME}<h1>Compare</h1></header>{body}{script}</body></html>",
         status,
     )
 

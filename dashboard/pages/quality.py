@@ -14,12 +14,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
-import panel_material_ui as pmui
 import param
 from cachetools import TTLCache
 
 from dashboard import people, queries, theme
-from dashboard.choice import FIELDS, WIDE, Choice, field, select
+from dashboard.choice import FIELDS, WIDE, WIDGET, Choice, field, select
 from dashboard.frame import CSS, View, how_to_begin, html, table
 from dashboard.pages.products import headline
 from dashboard.pages.quality_areas import Areas
@@ -70,9 +69,8 @@ button:hover { filter: brightness(.92); } button:focus-visible { outline: 2px so
 button[aria-pressed=true] { background: #0B5C8A; color: #fff; }
 """
 )
-#: Looks of the fields and of the buttons.
-SMALL: dict[str, Any] = {"size": "small", "margin": (3, 8, 3, 0), "description": ""}
-BUTTON: dict[str, Any] = {"size": "small", "margin": (4, 6, 4, 0)}
+#: Looks of the fields.
+SMALL: dict[str, Any] = {"margin": (3, 8, 3, 0), "stylesheets": [WIDGET]}
 
 
 class Quality(View):
@@ -107,8 +105,8 @@ class Quality(View):
         self.reasons = Reasons(self._chose, style=BUTTONS, margin=(2, 0), styles=LINE, css_classes=["late"])
         self.reasons.param.watch(lambda event: self.areas.give_reason(event.new or [], event.old or []), "value")
         self._choices = Choice(self._chose, style=CSS + FIELDS + WIDE, sizing_mode="fixed")
-        self.comment = pmui.TextInput(label="", placeholder=COMMENT, size="small", width=280, margin=(4, 8, 4, 0))
-        self.action = pmui.Select(
+        self.comment = pn.widgets.TextInput(placeholder=COMMENT, width=280, **SMALL)
+        self.action = pn.widgets.Select(
             label="A bad verdict", options=ACTIONS, value="note", width=190, visible=settings.readers_act, **SMALL
         )
         self.files: Any = None
@@ -131,16 +129,16 @@ class Quality(View):
         """The line that takes a mask from a file, once it is asked for: few readers do."""
         if self.files is not None:
             return
-        self.files = pmui.FileInput(
-            label="Choose its file", multiple=True, accept=",".join((*RASTERS, *masks.VECTORS, *PARTS)), size="small"
+        self.files = pn.widgets.FileInput(
+            label="Its file", multiple=True, accept=",".join((*RASTERS, *masks.VECTORS, *PARTS)), **SMALL
         )
-        self.classes = pmui.TextInput(label="Its classes", value=CLASSES, width=340, **SMALL)
+        self.classes = pn.widgets.TextInput(label="Its classes", value=CLASSES, width=340, **SMALL)
         title = "<h2>Import a mask <small>GeoTIFF, GeoJSON, GeoPackage, or all files of a shapefile</small></h2>"
 
         async def taken(_: Any) -> None:
             await self._import()
 
-        take = pmui.Button(label="Import", on_click=taken, variant="outlined", **BUTTON)
+        take = pn.widgets.Button(label="Import", on_click=taken, **SMALL)
         self.imports[:] = [pn.FlexBox(html(title, styles=LINE), self.files, self.classes, take, align_items="center")]
 
     def _fields(self) -> str:
@@ -280,7 +278,7 @@ class Quality(View):
                 verdict,
                 people.actor(),
                 reasons=self._chosen(),
-                comment=self.comment.value_input or self.comment.value,
+                comment=self.comment.value_input or self.comment.value or "",
                 areas=[
                     {"geometry": shape, "reason": why} for shape, kind, why in self.areas.shapes() if kind == "area"
                 ],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import panel_material_ui as pmui
+import panel as pn
 from bokeh.events import SelectionGeometry
 from bokeh.models import BoxSelectTool, ColumnDataSource, LassoSelectTool
 from shapely import make_valid
@@ -114,7 +114,7 @@ class Areas:
         self._drawn: list[Area] = []
         #: Reason that was chosen last.
         self._reason: str | None = None
-        self.kind = pmui.Select(label="Lasso and box draw", options=MARKS, value="area", width=190, **options)
+        self.kind = pn.widgets.Select(label="Lasso and box draw", options=MARKS, value="area", width=190, **options)
         self._source = ColumnDataSource(_columns([]))
         for plot in viewer.figures:
             plot.add_tools(LassoSelectTool(renderers=[]), BoxSelectTool(renderers=[]))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import panel as pn
-import panel_material_ui as pmui
 import param
 from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import Range1d, WMTSTileSource
@@ -23,6 +23,7 @@ from dashboard.pages.quicklooks import (
     choices,
     fault,
     image_legend,
+    opacity,
     opened,
     switches,
     tile_url,
@@ -79,6 +80,7 @@ class Viewer(pn.viewable.Viewer):
     right: Any = param.Selector(default="natural", objects=list(IMAGES), doc="Image under the mask.")
     mask: Any = param.Selector(default="CLM", objects=[*theme.MASKS, NO_MASK], doc="Mask of the right view.")
     bits: Any = param.List(default=[], doc="Bits of the mask that are drawn.")
+    opacity = param.Number(default=0.6, bounds=(0, 1), doc="Of the mask.")
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
@@ -93,18 +95,14 @@ class Viewer(pn.viewable.Viewer):
         self.renderers = {
             "left": self.figures[0].add_tile(self._sources["left"], smoothing=False),
             "right": self.figures[1].add_tile(self._sources["right"], smoothing=False),
-            "mask": self.figures[1].add_tile(self._sources["mask"], smoothing=False, alpha=0.6, level="glyph"),
+            "mask": self.figures[1].add_tile(self._sources["mask"], smoothing=False, alpha=self.opacity, level="glyph"),
         }
-        self._choices = Choice(self._chose, style=CSS + FIELDS + WIDE, sizing_mode="fixed", margin=0)
-        opacity = pmui.FloatSlider(
-            label="Mask opacity", start=0, end=1, step=0.05, value=0.6, width=150, size="small", margin=(0, 8)
-        )
-        opacity.jslink(self.renderers["mask"], value="alpha")
+        self._choices = Choice(self._chose, style=CSS + FIELDS + WIDE, margin=0, css_classes=["late"])
         self._left_legend, self._right_legend = html(), Choice(self._chose, style=CSS + SWITCHES)
         self._panes = [pn.pane.Bokeh(plot, sizing_mode="stretch_width", height=HEIGHT) for plot in self.figures]
         side = {"flex": "1 1 400px", "min-width": "min(100%, 300px)"}
         self._layout = pn.Column(
-            pn.FlexBox(self._choices, opacity, align_items="center", gap="2px 6px", css_classes=["late"]),
+            self._choices,
             pn.FlexBox(
                 pn.Column(self._panes[0], self._left_legend, styles=side),
                 pn.Column(self._panes[1], self._right_legend, styles=side),
@@ -194,6 +192,9 @@ class Viewer(pn.viewable.Viewer):
         if what == "bit" and value in {f"{style.bit:d}" for style in theme.MASKS.get(self.mask, ())}:
             bit = int(value)
             self.bits = [one for one in self.bits if one != bit] if bit in self.bits else [*self.bits, bit]
+        elif what == "opacity":
+            with suppress(ValueError):  # no number, or none of an opacity
+                self.opacity = float(value)
         elif what in ("left", "right", "mask") and value in self.param[what].objects:
             self.param.update(**{what: value})
 
@@ -204,8 +205,8 @@ class Viewer(pn.viewable.Viewer):
 
     @param.depends("left", "right", "bits", watch=True)
     def _draw(self) -> None:
-        look = Look(self.left, self.right, self.mask, sum(self.bits), 1)
-        self._choices.content = f'<div class="fields">{choices(look, self._offered, look)}</div>'
+        look = Look(self.left, self.right, self.mask, sum(self.bits), self.opacity)
+        self._choices.content = f'<div class="fields">{choices(look, self._offered, look)}{opacity(look, look)}</div>'
         self._left_legend.object = image_legend(self.left)
         self._right_legend.content = f'<div class="switches">{switches(look)}</div>{image_legend(self.right)}'
         if self._folder is None:
@@ -221,6 +222,10 @@ class Viewer(pn.viewable.Viewer):
                 self._sources[name].url = url
 
         self.change(change)
+
+    @param.depends("opacity", watch=True)
+    def _fade(self) -> None:
+        self.change(lambda: setattr(self.renderers["mask"], "alpha", self.opacity))
 
     def __panel__(self) -> pn.viewable.Viewable:
         return self._layout

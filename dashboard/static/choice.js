@@ -35,9 +35,12 @@ export function render({ model }) {
     event.preventDefault()
     model.send_msg({ choice: link.getAttribute("data-choice") ?? "" })
   })
-  body.addEventListener("change", (event) => {
+  const tell = (/** @type {Event} */ event) => {
     const field = /** @type {HTMLInputElement | HTMLSelectElement} */ (event.target)
-    if (field.name) model.send_msg({ choice: `${field.name}:${field.value}` })
-  })
+    const slides = field.type === "range"
+    if (field.name && slides === (event.type === "input")) model.send_msg({ choice: `${field.name}:${field.value}` })
+  }
+  body.addEventListener("change", tell)
+  body.addEventListener("input", tell)
   return root
 }

@@ -23,7 +23,7 @@ export function theme() {
   button.hidden = false
   button.onclick = () => {
     root.dataset.theme = dark() ? "light" : "dark"
-    // biome-ignore lint/suspicious/noDocumentCookie: Panel's pages read it there
+    // biome-ignore lint/suspicious/noDocumentCookie: the pages and the server read it there
     document.cookie = `${KEY}=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`
     for (const redraw of watching) redraw()
   }
