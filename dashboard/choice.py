@@ -22,7 +22,7 @@ FIELDS = """
 .fields label { display: flex; flex-direction: column; font-size: 12px; color: var(--soft); }
 .fields input, .fields select { font: inherit; font-size: 14px; color: inherit; padding: 5px 8px; border-radius: 6px;
     border: 1px solid var(--line); background: transparent; width: 118px; height: 32px; }
-.fields input[type=range] { padding: 0; accent-color: #2E86B5; width: 150px; }
+.fields input[type=range] { padding: 0; margin: 0; accent-color: #2E86B5; width: 150px; }
 .fields option { background: Canvas; color: CanvasText; } .fields :focus-visible { outline: 2px solid #56B4E9; }
 th a { color: inherit; text-decoration: none; } th a[aria-current] { text-decoration: underline; }
 tr.chosen { background: var(--fill); outline: 1px solid var(--soft); } td a { white-space: nowrap; }

@@ -677,3 +677,31 @@ def test_a_mask_is_drawn_with_the_mouse_and_kept(
         assert kept.origin == "drawn"
         assert str(product).startswith(kept.image)
         assert kept.pixels["cloud"] > 100
+
+
+def test_a_mask_is_imported_from_a_file_and_the_theme_goes_along(
+    browser: playwright.Browser, centre: tuple[str, Store]
+) -> None:
+    """The file goes through the page's socket; light or dark, chosen on a page of Panel's, is kept for the others."""
+    corners = [[300_100, 4_899_000], [300_400, 4_899_000], [300_400, 4_899_300], [300_100, 4_899_000]]
+    shape = {"type": "Polygon", "coordinates": [corners]}
+    feature = {"type": "Feature", "properties": {"class": "cloud"}, "geometry": shape}
+    crs = {"type": "name", "properties": {"name": "EPSG:32631"}}
+    made = json.dumps({"type": "FeatureCollection", "features": [feature], "crs": crs}).encode()
+    with watched(browser) as watch:
+        page = watch.open(f"{centre[0]}/quality?tile=31TCJ")
+        page.get_by_role("button", name="Import a mask").click(timeout=WAIT)
+        file = {"name": "hand.geojson", "mimeType": "application/json", "buffer": made}
+        page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+        page.wait_for_timeout(1000)
+        page.get_by_role("button", name="Import", exact=True).click()
+        playwright.expect(page.get_by_text(re.compile("Kept as the reference mask of"))).to_be_visible(timeout=WAIT)
+        page.get_by_label("Mask opacity").fill("0.2")
+        page.wait_for_function(
+            "Bokeh.documents.some((d) => [...d._all_models.values()].some((m) => m.alpha === 0.2))", timeout=WAIT
+        )
+        page.get_by_role("button", name="theme").click()
+        watch.open(f"{centre[0]}/products")
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    with centre[1].write() as session:
+        session.execute(sa.delete(ReferenceMask).where(ReferenceMask.origin == "hand.geojson"))
