@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -333,17 +333,19 @@ def serving(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
         process.wait(20)
 
 
-def processor_seconds(*roots: psutil.Process) -> float:
-    """Of processes and all their children."""
-    total = 0.0
-    for root in roots:
-        for process in (root, *root.children(recursive=True)):
-            try:
-                used = process.cpu_times()
-            except psutil.Error:
-                continue
-            total += used.user + used.system
-    return total
+def processor_seconds(root: psutil.Process) -> dict[int, float]:
+    """Of a process and all its children, by their ids. [s]"""
+    seconds = {}
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.Error):
+            used = process.cpu_times()
+            seconds[process.pid] = used.user + used.system
+    return seconds
+
+
+def spent(before: dict[int, float], after: dict[int, float]) -> float:
+    """Processor seconds between two looks. What ends meanwhile, as that of the page before, takes none of it away."""
+    return sum(seconds - before.get(pid, 0.0) for pid, seconds in after.items())
 
 
 def opened(
@@ -358,7 +360,7 @@ def opened(
         page.wait_for_selector("[data-snapshot], h1", timeout=PATIENCE * 1000)
         there = time.time()
         last = page.evaluate(AT_REST, QUIET) / 1000
-        used = processor_seconds(server) - before[0], processor_seconds(drawing) - before[1]
+        used = spent(before[0], processor_seconds(server)), spent(before[1], processor_seconds(drawing))
         return max(there, last) - start, *used
     finally:
         page.close()
