@@ -125,8 +125,6 @@ def _mount_pages(app: FastAPI, centre: api.Centre) -> None:
     settings, store, snapshots = centre.settings, centre.store, centre.snapshots
     sockets.let_go()
     hv.extension("bokeh")
-    # Its plots are a few bars: a browser spends more on another context than it saves.
-    hv.renderer("bokeh").webgl = False
     pn.extension(notifications=False, design=frame.Plain, js_files={"patience": assets.address("patience.js")})
 
     def opener(name: str, make: Callable[..., frame.View]) -> Callable[[], pn.Template]:
