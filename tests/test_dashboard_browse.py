@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from html import escape
+from html import escape, unescape
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,6 +66,15 @@ def test_page_shows_what_its_form_asks_for(http: Http) -> None:
     assert {name.split("_T")[1][:5] for name in found(text)} == {"40KCB"}
     assert "bbox=55,-22,56,-20" in text
     assert "/browse?bbox=55" in text
+
+
+def test_a_search_leads_to_its_list_and_its_script(http: Http) -> None:
+    links = re.findall(r'href="(/stac/search/(?:list|script)[^"]*)"', page(http, tile="31TCJ", version="V1_3"))
+    listed, script = (http.get(unescape(link)) for link in links)
+    assert (listed.status_code, script.status_code) == (200, 200)
+    names = {one["id"] for one in listed.json()["products"]}
+    assert names == set(found(page(http, tile="31TCJ", version="V1_3")))
+    assert all(name in script.text for name in names)
 
 
 def test_words_and_fields_narrow_each_other(http: Http) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -90,6 +91,21 @@ def test_page_begins_with_the_products_of_its_address(centre: tuple[Http, Settin
 )
 def test_unknown_is_refused_by_name(centre: tuple[Http, Settings], address: str, status: int) -> None:
     assert centre[0].get(address).status_code == status
+
+
+def test_first_shown_is_what_users_get() -> None:
+    listed = pd.DataFrame(
+        {
+            "identifier": ["older", "cloudy", "withdrawn"],
+            "version": ["V1_4"] * 3,
+            "sensing": pd.date_range("2026-07-01", periods=3, tz="UTC"),
+            "cloud_percent": [10.0, 90.0, 0.0],
+            "valid": [True, True, False],
+        }
+    )
+    assert compare._first(listed) == "older"
+    assert compare._first(listed[1:]) == "cloudy"
+    assert compare._first(listed[2:]) == "withdrawn"
 
 
 def test_pixel_is_that_of_the_rasters(centre: tuple[Http, Settings]) -> None:

@@ -289,8 +289,15 @@ def answered(centre: Centre, form: Form, after: str | None = None) -> Answer:
     query = (
         f'<p><a href="{escape(form.address())}">Permalink of this search</a></p>'
         f'<p>The same as a STAC query: <a href="{address}"><code>GET {address}</code></a></p>'
+        f'<p>What it finds now: <a href="{_as(address, "list")}">a list to cite</a>, with sizes, sums and a digest; '
+        f'<a href="{_as(address, "script")}">a shell script</a> that brings it.</p>'
     )
     return Answer(said, query, cards, calendar, _counted(page.found), page.after, True)
+
+
+def _as(address: str, form: str) -> str:
+    """The address of a STAC search's finds in another form."""
+    return address.replace("/stac/search", f"/stac/search/{form}", 1)
 
 
 def _counted(found: Sequence[Found]) -> dict[str, int]:

@@ -67,9 +67,10 @@ def compare(
 
 
 def _first(listed: pd.DataFrame) -> str:
-    """The newest date of the newest version with little cloud, or the newest of all."""
-    clear = listed[listed["cloud_percent"].fillna(100) < 60]
-    return str((clear if len(clear) else listed).sort_values(["version", "sensing"]).iloc[-1]["identifier"])
+    """The newest date of the newest version with little cloud, or the newest of all; of those that users get if any."""
+    offered = listed[listed["valid"]] if listed["valid"].any() else listed
+    clear = offered[offered["cloud_percent"].fillna(100) < 60]
+    return str((clear if len(clear) else offered).sort_values(["version", "sensing"]).iloc[-1]["identifier"])
 
 
 def _order(listed: pd.DataFrame, chosen: list[str]) -> list[str]:
