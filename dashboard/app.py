@@ -35,7 +35,6 @@ from dashboard.public import help as helping
 from dashboard.public import news, routes, sign_in
 from dashboard.public.status import Board
 from processing.errors import StoreError
-from processing.production import machine
 from processing.settings import Settings
 from processing.store import Store
 
@@ -161,7 +160,6 @@ def serve(settings: Settings) -> None:
     """Serve the web until it is stopped."""
     # Read by GDAL with its first raster. Here and not with the package: workers are started through it too.
     os.environ.setdefault("GDAL_CACHEMAX", "32")
-    machine.few_arenas()
     # A reader's browser keeps its connections while he looks.
     app = create(settings)
     # What is here now stays: looking through it again for garbage would hold the pages up, by tenths of a second.

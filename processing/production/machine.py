@@ -14,8 +14,6 @@ ON_DISK = 1_000_000_000
 
 #: M_MMAP_THRESHOLD of glibc's mallopt(3), and its first value, which grows unless it's set. [bytes]
 _MMAP_THRESHOLD, _AT_FIRST = -3, 128 * 1024
-#: M_ARENA_MAX, and as many parts of its memory as one that serves pages has use for: each keeps what lies between.
-_ARENA_MAX, _FEW = -8, 2
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +71,6 @@ def give_memory_back() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _AT_FIRST)
-
-
-def few_arenas() -> None:
-    """Have the threads of this process share few parts of memory, so that what one frees is of use to others."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, _FEW)
 
 
 def trim() -> None:
