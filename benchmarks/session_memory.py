@@ -31,9 +31,8 @@ PAGES = tuple(sorted(access.SESSIONS))
 PATIENCE = 300
 #: Sessions that are open side by side.
 TOGETHER = 10
-#: Sessions before the memory is looked at first. The heap grows with the first hundred by some 8 %, then slowly: what is
-#: sought is what each session keeps.
-BEFORE = 100
+#: Sessions before the memory is looked at first.
+BEFORE = 20
 #: Of what was there before, what may be more afterwards. [-]
 BAR = 0.05
 #: Within which time. [s]

@@ -14,7 +14,10 @@ from tests.web_server import serving
 
 @pytest.mark.slow
 def test_closed_sessions_give_their_memory_back(tmp_path: Path) -> None:
-    """Of forty sessions, after as many, nothing is left: each leaves some MB where something keeps it."""
+    """Of forty sessions less than one in two is left: each leaves some MB where something keeps it.
+
+    As many go before, with which the heap grows, by more than this looks for: `benchmarks.session_memory` tells.
+    """
     settings = Settings(home=tmp_path / "home")
     filled(settings, size=64, dates=2).dispose()
     with serving(settings.home) as server:
