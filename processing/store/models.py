@@ -633,8 +633,6 @@ class ChainTally(Base):
     chain_id: Mapped[int] = mapped_column(Key, primary_key=True, autoincrement=False)
     state: Mapped[str] = mapped_column(primary_key=True)
     jobs: Mapped[int]
-    #: Those of revision 0.
-    firsts: Mapped[int]
 
 
 class SeriesTally(Base):

@@ -94,7 +94,6 @@ def of_date(dates: sa.Subquery) -> sa.ColumnElement[bool]:
 
 def _counts() -> dict[type[Base], sa.Select[Any]]:
     """Of each tally what it should say: its columns in their order."""
-    first = sa.case((Job.revision == 0, 1), else_=0)
     one = sa.func.count().label("number")
 
     def day(time: Any) -> sa.ColumnElement[int]:
@@ -121,7 +120,7 @@ def _counts() -> dict[type[Base], sa.Select[Any]]:
         .group_by(keys),
     ).subquery()
     return {
-        ChainTally: sa.select(Job.chain_id, Job.state, one, sa.func.sum(first)).group_by(Job.chain_id, Job.state),
+        ChainTally: sa.select(Job.chain_id, Job.state, one).group_by(Job.chain_id, Job.state),
         SeriesTally: sa.select(Product.tile, Product.version, one, kept(Product.valid), kept(Product.simulated))
         .where(Product.current)
         .group_by(Product.tile, Product.version),

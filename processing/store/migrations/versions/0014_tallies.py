@@ -35,10 +35,9 @@ KEPT = (
     Kept(
         "job_states",
         "job",
-        ("state", "chain_id", "revision"),
-        "INSERT INTO chain_tally (chain_id, state, jobs, firsts) VALUES ({row}.chain_id, {row}.state, {sign}, CASE "
-        "WHEN {row}.revision = 0 THEN {sign} ELSE 0 END) ON CONFLICT (chain_id, state) DO UPDATE SET jobs = "
-        "chain_tally.jobs + excluded.jobs, firsts = chain_tally.firsts + excluded.firsts",
+        ("state", "chain_id"),
+        "INSERT INTO chain_tally (chain_id, state, jobs) VALUES ({row}.chain_id, {row}.state, {sign}) "
+        "ON CONFLICT (chain_id, state) DO UPDATE SET jobs = chain_tally.jobs + excluded.jobs",
     ),
     Kept(
         "jobs_queued",
@@ -147,8 +146,8 @@ def _count(dialect: str) -> None:
         day = "CAST(STRFTIME('%s', SUBSTR({}, 1, 19)) AS INTEGER) / 86400"
     chain = "JOIN chain ON chain.id = job.chain_id"
     for statement in (
-        "INSERT INTO chain_tally (chain_id, state, jobs, firsts) SELECT chain_id, state, count(*), sum(CASE WHEN "
-        "revision = 0 THEN 1 ELSE 0 END) FROM job GROUP BY chain_id, state",
+        "INSERT INTO chain_tally (chain_id, state, jobs) SELECT chain_id, state, count(*) FROM job GROUP BY chain_id, "
+        "state",
         "INSERT INTO series_tally (tile, version, products, valid, simulated) SELECT tile, version, count(*), sum(CASE "
         "WHEN valid THEN 1 ELSE 0 END), sum(CASE WHEN simulated THEN 1 ELSE 0 END) FROM product WHERE current GROUP BY "
         "tile, version",
@@ -171,12 +170,11 @@ def _count(dialect: str) -> None:
 
 
 def upgrade() -> None:
-    count = [sa.Column(name, sa.Integer(), nullable=False) for name in ("jobs", "firsts")]
     op.create_table(
         "chain_tally",
         sa.Column("chain_id", KEY, primary_key=True, autoincrement=False),
         sa.Column("state", sa.Text(), primary_key=True),
-        *count,
+        sa.Column("jobs", sa.Integer(), nullable=False),
     )
     op.create_table(
         "series_tally",
