@@ -56,8 +56,8 @@ REASONS = {
 
 _VERSION_COLOURS = ("#8C96A3", "#E69F00", "#B8A200", "#56B4E9", "#0072B2", "#009E73", "#CC79A7", "#D55E00", "#6B4FA0")
 
-#: Of controls and links, on light and on dark ground.
-ACCENT, ACCENT_DARK = "#0B5C8A", "#7CC0EA"
+#: Of controls and links.
+ACCENT = "#0B5C8A"
 SIMULATED = "#B4570A"
 
 AOT_RAMP = ["#fff7d6", "#fed976", "#fd8d3c", "#e31a1c", "#800026"]

@@ -105,9 +105,8 @@ class Chosen:
 class Products:
     """Filters, list, and the chosen product; the address holds all of them."""
 
-    #: What the address holds of the list, and of the images.
+    #: What the address holds of the list.
     FILTERS = ("tile", "site", "version", "first", "last", "published", "cloud")
-    LOOKS = ("left", "right", "mask", "bits", "opacity")
 
     def __init__(self, store: Store, snapshot: Snapshot, settings: Settings, asked: Asked) -> None:
         self._store, self.snapshot, self.settings, self.asked = store, snapshot, settings, asked

@@ -9,9 +9,6 @@ from typing import NamedTuple
 
 from processing.resources import DATA
 
-#: Whose list it is.
-ORIGIN = "GeoNames, CC BY 4.0"
-
 
 class Town(NamedTuple):
     """A town with its country's code and its place [deg]; `names`: as it is searched by, parted by commas."""
