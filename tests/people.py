@@ -35,6 +35,15 @@ def cookie(settings: Settings, store: Store, name: str = "anna", role: Role = Ro
     return {"name": f"muscate-{settings.port}", "value": token}
 
 
+def by(centre: tuple[TestClient, Settings, Store], role: Role) -> TestClient:
+    """The browser before a centre, now of somebody with a role and nobody else."""
+    client, settings, store = centre
+    client.cookies.clear()
+    if role is not Role.PUBLIC:
+        client.cookies.set(**cookie(settings, store, f"some {role}", role))
+    return client
+
+
 @contextmanager
 def entered(app: FastAPI, base: str = "http://localhost:5006") -> Iterator[TestClient]:
     """A browser before a web in this process, whose pages leave no document behind that later tests would write to."""

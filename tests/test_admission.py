@@ -34,6 +34,7 @@ from processing.settings import Settings
 from processing.store import Store, formats
 from processing.store.models import Alert, Event, Granule, HeldPackage, Job
 from tests import eopf, new_satellites
+from tests.audited import audited
 from tests.l1c_products import OFFSET, OFFSET_S2B, edit, product_xml, shared
 from tests.new_satellites import renamed, series, shipped, spectral_information
 from tests.people import ANNA, OPERATOR
@@ -53,11 +54,8 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    store = Store(settings.url)
-    store.upgrade()
-    yield store
-    assert operations.audit(store, settings) == []
-    store.dispose()
+    with audited(settings) as store:
+        yield store
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from processing.settings import Settings
 from processing.store import Store
 from processing.store.models import Product, SiteTile
 from tests.dashboard_archive import filled
-from tests.people import cookie, entered
+from tests.people import by, entered
 
 CLOSED = {"31TCJ", "31TDJ"}
 HTML = {"accept": "text/html"}
@@ -31,14 +31,6 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClien
     with entered(create(settings)) as client:
         yield client, settings, store
     store.dispose()
-
-
-def by(centre: tuple[TestClient, Settings, Store], role: Role) -> TestClient:
-    client, settings, store = centre
-    client.cookies.clear()
-    if role is not Role.PUBLIC:
-        client.cookies.set(**cookie(settings, store, f"some {role}", role))
-    return client
 
 
 def product(centre: tuple[TestClient, Settings, Store], tile: str) -> Product:

@@ -19,7 +19,7 @@ from processing.settings import Settings
 from processing.store import Store, campaigns
 from processing.store.models import Campaign, Event, Job, Tile
 from tests.dashboard_archive import filled
-from tests.people import cookie, entered
+from tests.people import by, entered
 
 PAGES = ("production", "failures", "versions")
 HTML = {"accept": "text/html"}
@@ -32,13 +32,6 @@ def centre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClien
     with entered(create(settings)) as client:
         yield client, settings, store
     store.dispose()
-
-
-def signed_in(centre: tuple[TestClient, Settings, Store], role: Role) -> TestClient:
-    client, settings, store = centre
-    client.cookies.clear()
-    client.cookies.set(**cookie(settings, store, f"some {role}", role))
-    return client
 
 
 def parts(text: str) -> set[str]:
@@ -55,7 +48,7 @@ def token(text: str) -> str:
 def test_a_page_that_shows_what_there_is_gets_its_age_alone(
     centre: tuple[TestClient, Settings, Store], name: str
 ) -> None:
-    client = signed_in(centre, Role.OPERATOR)
+    client = by(centre, Role.OPERATOR)
     whole = client.get(f"/{name}")
     assert whole.status_code == 200
     seen = re.search('data-snapshot="([0-9]+)"', whole.text)
@@ -67,7 +60,7 @@ def test_a_page_that_shows_what_there_is_gets_its_age_alone(
 
 @pytest.mark.parametrize("address", ["/production?period=ever", "/production?step=<b>", "/failures?job=99999"])
 def test_what_is_not_there_is_a_page_that_says_so(centre: tuple[TestClient, Settings, Store], address: str) -> None:
-    answer = signed_in(centre, Role.OPERATOR).get(address, headers=HTML)
+    answer = by(centre, Role.OPERATOR).get(address, headers=HTML)
     assert answer.status_code == 404
     assert "step=<b>" not in answer.text
     assert re.search("ever is no period|&lt;b&gt; is no step|There is no date 99999", answer.text)
@@ -79,17 +72,17 @@ def test_an_order_needs_role_and_token_and_is_told_in_the_page(centre: tuple[Tes
         job = session.scalars(sa.select(Job).where(Job.state == "failed")).one().id
     order = {"order": "retry"}
     here = f"/failures?job={job}"
-    client = signed_in(centre, Role.OPERATOR)
+    client = by(centre, Role.OPERATOR)
     held = token(client.get(here).text)
     assert client.post(here, data=order).status_code == 403
     assert client.post(here, data={**order, "token": held}, headers={"origin": "http://evil"}).status_code == 403
-    signed_in(centre, Role.SCIENTIST)
+    by(centre, Role.SCIENTIST)
     assert client.post(here, data={**order, "token": held}).status_code == 403
     with store.read() as session:
         assert session.get_one(Job, job).state == "failed"
         refused = session.scalars(sa.select(Event).where(Event.kind == "request_refused")).all()
         assert len(refused) == 3
-    signed_in(centre, Role.OPERATOR)
+    by(centre, Role.OPERATOR)
     answer = client.post(here, data={**order, "token": token(client.get(here).text)})
     assert answer.status_code == 200
     assert "retry: " in answer.text
@@ -101,7 +94,7 @@ def test_an_order_needs_role_and_token_and_is_told_in_the_page(centre: tuple[Tes
 
 def test_a_campaign_is_paused_by_a_form_and_the_page_follows(centre: tuple[TestClient, Settings, Store]) -> None:
     _, _, store = centre
-    client = signed_in(centre, Role.OPERATOR)
+    client = by(centre, Role.OPERATOR)
     sent = {"token": token(client.get("/versions").text), "version": "V1_4"}
     assert "Resume V1_4" in client.post("/versions", data={**sent, "order": "pause"}).text
     with store.read() as session:
@@ -124,7 +117,7 @@ def test_a_version_is_cut_over_by_a_form_and_only_where_it_is_whole(
         tiles = set(session.scalars(sa.select(Tile.mgrs)))
     assert whole
     assert tiles - whole
-    sent = {"token": token(signed_in(centre, Role.OPERATOR).get("/versions").text), "version": "V1_4", "tiles": ""}
+    sent = {"token": token(by(centre, Role.OPERATOR).get("/versions").text), "version": "V1_4", "tiles": ""}
 
     def answer(**order: str) -> str:
         return client.post("/versions", data=sent | order).text
@@ -148,7 +141,7 @@ def test_a_version_is_cut_over_by_a_form_and_only_where_it_is_whole(
     assert {event.tile for event in audited} == whole
     assert {event.actor for event in audited} == {"some operator"}
     assert f"users of {len(tiles - whole)} tile" in answer(order="ready")
-    assert "Cut over to" not in signed_in(centre, Role.SCIENTIST).get("/versions").text
+    assert "Cut over to" not in by(centre, Role.SCIENTIST).get("/versions").text
 
 
 @pytest.mark.parametrize("address", ["/en/", "/fr/news", "/es/help", "/en/nothing", "/en/sign-in"])
@@ -175,7 +168,7 @@ def test_a_theme_that_was_chosen_reaches_the_public_pages(
 @pytest.mark.parametrize("name", [*PAGES, "products", "products?product=nobody", "browse", "coverage"])
 def test_a_plain_page_runs_no_script_but_ours(centre: tuple[TestClient, Settings, Store], name: str) -> None:
     """Were a name of the store ever written as it is, the browser would not run it."""
-    answer = signed_in(centre, Role.OPERATOR).get(f"/{name}", headers=HTML)
+    answer = by(centre, Role.OPERATOR).get(f"/{name}", headers=HTML)
     said = answer.headers["content-security-policy"]
     (scripts,) = re.findall("script-src ([^;]+)", said)
     assert "unsafe" not in scripts

@@ -27,6 +27,7 @@ from processing.settings import Settings
 from processing.simulation import Series, simulate
 from processing.store import Store, catalogue
 from processing.store.models import Acquisition, Anomaly, Chain, Event, Granule, Job
+from tests.audited import audited
 
 DATES = ["20230810", "20230813", "20230815", "20230818", "20230820"]
 
@@ -40,12 +41,9 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    store = Store(settings.url)
-    store.upgrade()
-    yield store
-    assert operations.audit(store, settings) == []
+    with audited(settings) as store:
+        yield store
     assert list(settings.l1c.glob("*/.*")) == []
-    store.dispose()
 
 
 @pytest.fixture

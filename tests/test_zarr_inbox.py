@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from processing.l1c import granules
-from processing.production import operations
 from processing.production.ingest import ingest
 from processing.production.series import process
 from processing.production.watcher import Inbox
@@ -17,6 +16,7 @@ from processing.settings import Settings
 from processing.simulation import simulate
 from processing.store import Store
 from processing.store.models import Granule, SeenFormat
+from tests.audited import audited
 from tests.eopf import write
 
 
@@ -35,11 +35,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def store(settings: Settings) -> Iterator[Store]:
-    store = Store(settings.url)
-    store.upgrade()
-    yield store
-    assert operations.audit(store, settings) == []
-    store.dispose()
+    with audited(settings) as store:
+        yield store
 
 
 @pytest.mark.parametrize(("generation", "zipped"), [("A", True), ("B", False), ("C", False), ("C'", True)])
